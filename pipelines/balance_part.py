@@ -1,0 +1,183 @@
+"""Decide over the pairs of one part: what a worker of `curate balance` does."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from curation.sampling import hash_draws, pair_probability
+from pipelines import artifacts, storage
+from pipelines.counting import split_by_language
+from pipelines.metadata_store import combined_hash
+from pipelines.records import ColumnNames
+from pipelines.workspace import part_name
+
+__all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part"]
+
+DECISION_COLUMNS = ["pair_id", "lang", "entry_ids"]
+BATCH_ROWS = 1 << 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceJob:
+    """What every worker of a run has to know; picklable."""
+
+    matched: str
+    output: str
+    parameters: str
+    metadata: dict[str, str]
+    columns: ColumnNames
+    seed: int
+    write_pairs: bool
+
+
+@dataclass(slots=True)
+class KeptSummary:
+    """Counts of pairs per language; those of parts add up.
+
+    Attributes:
+        matched: pairs looked at.
+        kept: pairs kept.
+        expected: Σ of their probabilities.
+    """
+
+    matched: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    expected: Counter[str] = field(default_factory=Counter)
+
+    def __add__(self, other: "KeptSummary") -> "KeptSummary":
+        return KeptSummary(
+            self.matched + other.matched,
+            self.kept + other.kept,
+            _float_sum(self.expected, other.expected),
+        )
+
+    @property
+    def num_kept(self) -> int:
+        """Pairs kept over all languages."""
+        return sum(self.kept.values())
+
+
+def _float_sum(one: Counter[str], other: Counter[str]) -> Counter[str]:
+    summed = Counter(one)
+    summed.update(other)
+    return summed
+
+
+class BalanceWorker:
+    """What the parts of a worker share: the probability of each entry, read when needed."""
+
+    def __init__(self, job: BalanceJob) -> None:
+        self.job = job
+        self._probability: dict[str, NDArray[np.float64]] = {}
+        self._last_part: tuple[str, NDArray[np.int64], NDArray[np.float64]] = (
+            "", np.zeros(0, np.int64), np.zeros(0),
+        )  # fmt: skip
+
+    def entry_probability(self, lang: str) -> NDArray[np.float64]:
+        """Return the probability of each entry of a language; shape (num_entries,)."""
+        if lang not in self._probability:
+            path = storage.join(self.job.output, "probabilities", f"{lang}.parquet")
+            column = artifacts.read_table(path, ["probability"]).column("probability")
+            self._probability[lang] = column.to_numpy()
+        return self._probability[lang]
+
+    def pair_probability(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
+        """Return the probability of each pair of a batch; shape (num_pairs,)."""
+        probability = np.zeros(batch.num_rows)
+        for lang, rows in split_by_language(batch):
+            entry_ids = pc.take(batch.column("entry_ids"), pa.array(rows))
+            probability[rows] = pair_probability(entry_ids, self.entry_probability(lang))
+        return probability
+
+    def kept_rows(self, path: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the positions of the kept pairs of a part, and their probabilities.
+
+        The last part is remembered: the shards that a worker writes share it.
+        """
+        if self._last_part[0] != path:
+            probabilities, keeps = [], []
+            with artifacts.open_parquet(path) as file:
+                for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+                    probability, keep = self.decide(batch)
+                    probabilities.append(probability[keep])
+                    keeps.append(keep)
+            rows = np.flatnonzero(np.concatenate(keeps))
+            self._last_part = (path, rows, np.concatenate(probabilities))
+        return self._last_part[1:]
+
+    def decide(self, batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of each pair of a batch, and whether it is kept."""
+        probability = self.pair_probability(batch)
+        draws = hash_draws(batch.column("pair_id").to_pylist(), self.job.seed)
+        return probability, draws < probability
+
+
+def balance_part(worker: BalanceWorker, index: int) -> tuple[int, KeptSummary]:
+    """Decide over a part; write its kept pairs unless they go to shards.
+
+    A part whose file is there already is only summed up again.
+    """
+    job = worker.job
+    source = storage.join(job.matched, "pairs", part_name(index, "parquet"))
+    target = storage.join(job.output, "pairs", part_name(index, "parquet"))
+    if not job.write_pairs or _is_done(target, job, index):
+        summary = KeptSummary()
+        with artifacts.open_parquet(source) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+                _decide_and_count(worker, batch, summary)
+        return index, summary
+    return index, _write_kept(worker, index, source, target)
+
+
+def _is_done(path: str, job: BalanceJob, index: int) -> bool:
+    if not storage.exists(path):
+        return False
+    stamp = artifacts.read_stamp(path)
+    artifacts.require_same(path, stamp, _stamp(job, index))
+    return True
+
+
+def _stamp(job: BalanceJob, index: int) -> dict[str, Any]:
+    return {"parameters": job.parameters, "part": index}
+
+
+def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> KeptSummary:
+    summary = KeptSummary()
+    with artifacts.open_parquet(source) as file:
+        schema = file.schema_arrow.append(pa.field("probability", pa.float32()))
+        with artifacts.parquet_writer(target, schema) as writer:
+            for batch in _kept_batches(worker, file, summary):
+                writer.write(batch)
+            writer.close(_stamp(worker.job, index), combined_hash(worker.job.metadata))
+    return summary
+
+
+def _kept_batches(
+    worker: BalanceWorker, file: pq.ParquetFile, summary: KeptSummary
+) -> Iterator[pa.RecordBatch]:
+    """Yield the kept pairs of a part with their probability; add to the summary on the way."""
+    for group in range(file.num_row_groups):
+        meta = file.metadata.row_group(group)
+        rows = max(1, min(BATCH_ROWS, (32 << 20) // max(1, meta.total_byte_size // meta.num_rows)))
+        for batch in file.iter_batches(rows, row_groups=[group]):
+            probability, keep = _decide_and_count(worker, batch, summary)
+            column = pa.array(probability.astype(np.float32))
+            yield batch.append_column("probability", column).filter(pa.array(keep))
+
+
+def _decide_and_count(
+    worker: BalanceWorker, batch: pa.RecordBatch, summary: KeptSummary
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    probability, keep = worker.decide(batch)
+    for lang, rows in split_by_language(batch):
+        summary.matched[lang] += len(rows)
+        summary.kept[lang] += int(keep[rows].sum())
+        summary.expected[lang] += float(probability[rows].sum())
+    return probability, keep

@@ -1,0 +1,319 @@
+"""The command line: parse, one call, print. Heavy imports wait until a command needs them."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from metadata.errors import CurateError
+from pipelines.workspace import Workspace
+
+app = typer.Typer(
+    help="Metadata, matching, balancing and training for CLIP data, after MetaCLIP.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Root = Annotated[
+    str,
+    typer.Option(
+        "--workspace", "-w", envvar="CURATE_WORKSPACE", help="Folder or URL of all results."
+    ),
+]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", help="Write here instead of into the workspace.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, help="Processes; the result is the same.")
+]
+MetadataFolder = Annotated[
+    str | None, typer.Option("--metadata", help="Metadata folder instead of the workspace's.")
+]
+MatchedFolder = Annotated[
+    str | None, typer.Option("--matched", help="Matched folder instead of the workspace's.")
+]
+BalancedFolder = Annotated[
+    str | None, typer.Option("--balanced", help="Balanced folder instead of the workspace's.")
+]
+LidModel = Annotated[
+    str | None, typer.Option("--lid-model", help="fastText model instead of lid.176.ftz.")
+]
+
+NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+_debug = False
+
+
+def _finish(
+    run: Callable[[], dict[str, Any]],
+    shown: Callable[[dict[str, Any]], str],
+    *,
+    as_json: bool,
+    quiet: bool,
+    debug: bool,
+) -> None:
+    """Run a stage and print its result: JSON, or a short table with seconds and rate."""
+    global _debug
+    _debug = debug
+    start = time.perf_counter()
+    result = run()
+    seconds = time.perf_counter() - start
+    if as_json:
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+    elif not quiet:
+        read = result.get("read") or result.get("total", {}).get("read")
+        rate = f", {read / seconds:,.0f} records/s" if read else ""
+        sys.stdout.write(f"{shown(result)}\n{seconds:.1f} s{rate}\n")
+
+
+@app.command()
+def build_metadata(
+    lang: Annotated[str, typer.Option(help="Codes, comma-separated; all: every source at hand.")],
+    sources: Annotated[
+        str, typer.Option(help="Of wordnet, unigram, bigram, title.")
+    ] = "wordnet,unigram,bigram,title",
+    dumps: Annotated[str | None, typer.Option(help="Folder of Wikipedia dumps.")] = None,
+    pageviews: Annotated[str | None, typer.Option(help="Folder of page-view files.")] = None,
+    wordnet_dir: Annotated[
+        str | None, typer.Option(help="English WordNet database and wn-data-*.tab files.")
+    ] = None,
+    unigram_min_count: Annotated[int | None, typer.Option(help="Words; en: 100.")] = None,
+    unigram_top_share: Annotated[float | None, typer.Option(help="0 to 1; not en: 0.1.")] = None,
+    unigram_max: Annotated[int | None, typer.Option(help="Entries; 251,465.")] = None,
+    bigram_min_count: Annotated[int | None, typer.Option(help="Pairs of words; 5.")] = None,
+    bigram_min_pmi: Annotated[float | None, typer.Option(help="Bits; none (v1: 30).")] = None,
+    bigram_max_share: Annotated[float | None, typer.Option(help="Of the unigrams; 0.4.")] = None,
+    bigram_max: Annotated[int | None, typer.Option(help="Entries; 100,646.")] = None,
+    title_min_views: Annotated[int | None, typer.Option(help="Views; en: 70.")] = None,
+    title_top_share: Annotated[float | None, typer.Option(help="0 to 1; not en: 0.76.")] = None,
+    title_max: Annotated[int | None, typer.Option(help="Entries; 61,235.")] = None,
+    workspace: Root = "data",
+    output: Output = None,
+    workers: Workers = NUM_CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Build the entries of each language from WordNet, a Wikipedia dump and page views.
+
+    Example: curate build-metadata --lang en --wordnet-dir /usr/share/wordnet
+    """
+    from pipelines.build_metadata import build_languages
+    from pipelines.report import metadata_table
+
+    place = Workspace(workspace)
+    overrides = {
+        "unigram_min_count": unigram_min_count,
+        "unigram_top_share": unigram_top_share,
+        "unigram_max": unigram_max,
+        "bigram_min_count": bigram_min_count,
+        "bigram_min_pmi": bigram_min_pmi,
+        "bigram_max_share": bigram_max_share,
+        "bigram_max": bigram_max,
+        "title_min_views": title_min_views,
+        "title_top_share": title_top_share,
+        "title_max": title_max,
+    }
+    _finish(
+        lambda: build_languages(
+            lang,
+            kinds=sources,
+            dumps=dumps or f"{place.sources}/dumps",
+            pageviews=pageviews or f"{place.sources}/pageviews",
+            wordnet_dir=wordnet_dir,
+            output=output or place.metadata,
+            overrides={k: v for k, v in overrides.items() if v is not None},
+            workers=workers,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        ),
+        metadata_table,
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+@app.command()
+def match(
+    inputs: Annotated[list[str], typer.Argument(help="Parquet, tar, jsonl, csv, tsv; patterns.")],
+    lang: Annotated[str | None, typer.Option(help="Take every text as this language.")] = None,
+    normalization: Annotated[str, typer.Option(help="standard or metaclip.")] = "standard",
+    lid_model: LidModel = None,
+    url_column: Annotated[str | None, typer.Option(help="Name of the URL column.")] = None,
+    text_column: Annotated[str | None, typer.Option(help="Name of the alt-text column.")] = None,
+    uid_column: Annotated[str | None, typer.Option(help="Name of the id column.")] = None,
+    lang_column: Annotated[str | None, typer.Option(help="Name of the language column.")] = None,
+    max_bad: Annotated[float, typer.Option(help="Share of bad records that is allowed.")] = 0.01,
+    metadata: MetadataFolder = None,
+    workspace: Root = "data",
+    output: Output = None,
+    workers: Workers = NUM_CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Match alt-texts against the entries of their language, and count.
+
+    Example: curate match 'dumps/*.parquet'
+    """
+    from pipelines.match import MatchOptions, match_inputs
+    from pipelines.records import ColumnNames
+    from pipelines.report import match_table
+
+    place = Workspace(workspace)
+    columns = ColumnNames(url=url_column, text=text_column, uid=uid_column, lang=lang_column)
+    _finish(
+        lambda: match_inputs(
+            inputs,
+            metadata=metadata or place.metadata,
+            output=output or place.matched,
+            options=MatchOptions(
+                normalization=normalization,
+                lang=lang,
+                lid_model=lid_model,
+                columns=columns,
+                max_bad=max_bad,
+            ),
+            workers=workers,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        ),
+        lambda result: match_table(result, output or place.matched),
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+@app.command()
+def balance(
+    t: Annotated[int | None, typer.Option("--t", help="Pairs per entry, about; >= 1.")] = None,
+    target_pairs: Annotated[int | None, typer.Option(help="Pairs to keep, instead of t.")] = None,
+    reference_lang: Annotated[
+        str | None, typer.Option(help="t is this language's; others get its tail share.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    output_format: Annotated[
+        str, typer.Option("--format", help="parquet, shards, auto: shards if there are images.")
+    ] = "auto",
+    pairs_per_shard: Annotated[int, typer.Option(help="Size of a shard.")] = 10_000,
+    matched: MatchedFolder = None,
+    workspace: Root = "data",
+    output: Output = None,
+    workers: Workers = NUM_CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Sample the matched pairs so that no entry gets more than about t.
+
+    Example: curate balance --t 20000
+    """
+    from pipelines.balance import BalanceOptions, balance_pairs
+    from pipelines.report import balance_table
+
+    place = Workspace(workspace)
+    _finish(
+        lambda: balance_pairs(
+            matched=matched or place.matched,
+            output=output or place.balanced,
+            options=BalanceOptions(
+                t=t,
+                target_pairs=target_pairs,
+                reference_lang=reference_lang,
+                seed=seed,
+                output_format=output_format,
+                pairs_per_shard=pairs_per_shard,
+            ),
+            workers=workers,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        ),
+        lambda result: balance_table(result, output or place.balanced),
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+@app.command()
+def explain(
+    text: Annotated[str, typer.Argument(help="An alt-text.")],
+    lang: Annotated[str | None, typer.Option(help="Take the text as this language.")] = None,
+    t: Annotated[
+        int | None, typer.Option("--t", help="Pairs per entry; default: as balanced.")
+    ] = None,
+    lid_model: LidModel = None,
+    metadata: MetadataFolder = None,
+    matched: MatchedFolder = None,
+    balanced: BalancedFolder = None,
+    workspace: Root = "data",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a text matches and how likely it is kept, in both normalizations.
+
+    Example: curate explain "a red dog in the park"
+    """
+    from pipelines.explain import explain_text
+    from pipelines.report import explanation
+
+    place = Workspace(workspace)
+    _finish(
+        lambda: explain_text(
+            text,
+            metadata=metadata or place.metadata,
+            matched=matched or place.matched,
+            balanced=balanced or place.balanced,
+            lang=lang,
+            lid_model=lid_model,
+            t=t,
+        ),
+        explanation,
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; errors of ours become a line on stderr and an exit code."""
+    try:
+        app(arguments, standalone_mode=True)
+    except CurateError as error:
+        if _debug:
+            raise
+        sys.stderr.write(f"Error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted. What is done is kept; run the same command to go on.\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,330 @@
+"""`curate match`: inputs → `matched/`: pairs with their language and entries, counts, rejects.
+
+The way through: input files → parts → records → language → entries → `pairs/NNNNN.parquet`, one
+file a part, each with a stamp that names its part and holds its summary. A killed run therefore
+goes on at the first part without a file. When all parts are there, the counts are added up from
+them and `summary.json` is written, which says that the whole is complete.
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curation.lid import default_lid_model
+from curation.normalize import check_normalization
+from metadata.errors import ArtifactError, BadShareError, UsageError
+from pipelines import artifacts, storage
+from pipelines.counting import count_parts
+from pipelines.executor import run_parts
+from pipelines.match_part import MatchJob, PartSummary, Worker, match_part
+from pipelines.metadata_store import MetadataStore, combined_hash
+from pipelines.progress import progress
+from pipelines.readers import plan_parts
+from pipelines.records import ColumnNames
+from pipelines.rows import Part
+from pipelines.workspace import part_name, refuse_foreign
+
+__all__ = ["MatchOptions", "MatchedPlan", "match_inputs"]
+
+PLAN = "plan.json"
+SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchOptions:
+    """What decides the result of matching.
+
+    Attributes:
+        normalization: ``standard`` or ``metaclip``.
+        lang: take every text as this language; None to identify the language of each.
+        lid_model: fastText model; None for lid.176.ftz.
+        columns: names of the input's columns.
+        max_bad: share of bad records, 0 to 1, above which the run fails.
+    """
+
+    normalization: str = "standard"
+    lang: str | None = None
+    lid_model: str | None = None
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    max_bad: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        check_normalization(self.normalization)
+        if not 0.0 <= self.max_bad <= 1.0:
+            raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
+
+
+@dataclass(slots=True)
+class MatchedPlan:
+    """What `matched/` is made of, in `plan.json`: parameters, inputs, parts."""
+
+    folder: str
+    parameters: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    parts: list[Part]
+
+    @classmethod
+    def read(cls, folder: str) -> "MatchedPlan":
+        """Read the plan of a folder.
+
+        Raises:
+            ArtifactError: there is none, or of another schema version.
+        """
+        path = storage.join(folder, PLAN)
+        if not storage.exists(path):
+            raise ArtifactError(f"{folder}: nothing is matched here. Run `curate match` first.")
+        values = storage.read_json(path)
+        artifacts.require_same(
+            path, {"schema_version": values["schema_version"]},
+            {"schema_version": artifacts.SCHEMA_VERSION},
+        )  # fmt: skip
+        parts = [Part.from_dict(part) for part in values["parts"]]
+        return cls(folder, values["parameters"], values["inputs"], parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON-able values."""
+        return {
+            "schema_version": artifacts.SCHEMA_VERSION,
+            "parameters": self.parameters,
+            "inputs": self.inputs,
+            "parts": [part.as_dict() for part in self.parts],
+        }
+
+    def write(self) -> None:
+        """Publish `plan.json`."""
+        storage.write_json(storage.join(self.folder, PLAN), self.as_dict())
+
+    def digest(self) -> str:
+        """Return a hash of all that decides the content of `matched/`."""
+        parts = [part.as_dict() for part in self.parts]
+        return artifacts.digest({"parameters": self.parameters, "parts": parts})
+
+    def pairs_path(self, index: int) -> str:
+        """Return the path of a part's pairs."""
+        return storage.join(self.folder, "pairs", part_name(index, "parquet"))
+
+    def counts_path(self, lang: str) -> str:
+        """Return the path of a language's counts."""
+        return storage.join(self.folder, "counts", f"{lang}.parquet")
+
+    def summary(self) -> dict[str, Any] | None:
+        """Return the summary, or None if matching has not come to its end."""
+        path = storage.join(self.folder, SUMMARY)
+        summary = storage.read_json(path) if storage.exists(path) else None
+        return summary if summary and summary["plan"] == self.digest() else None
+
+
+def match_inputs(
+    inputs: list[str],
+    *,
+    metadata: str,
+    output: str,
+    options: MatchOptions,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Match input files against the metadata; what is there already is kept and added to.
+
+    Args:
+        inputs: files, folders or patterns.
+        metadata: folder that `build-metadata` wrote.
+        output: the folder `matched/`.
+        options: what decides the result.
+        workers: processes.
+        overwrite: begin anew, throwing away what the folder holds.
+        dry_run: plan only; nothing is written.
+        quiet: no progress.
+
+    Returns:
+        The summary, as in `summary.json`; with dry_run, the plan.
+
+    Raises:
+        InputError: an input is missing or lacks a text column.
+        BadShareError: too many bad records.
+        ArtifactError: the folder holds the matches of something else.
+    """
+    store = MetadataStore.open(metadata)
+    store = store.only(options.lang) if options.lang else store
+    refuse_foreign(output, PLAN)
+    plan = _plan(inputs, store, output, options, anew=overwrite)
+    todo = [] if overwrite else _todo(plan)
+    if dry_run:
+        return {"inputs": len(plan.inputs), "parts": len(plan.parts),
+                "parts_to_do": len(plan.parts) if overwrite else len(todo)}  # fmt: skip
+    if overwrite:
+        _clear(output)
+        todo = list(enumerate(plan.parts))
+    if not todo and (done := plan.summary()):
+        return done
+    plan.write()
+    storage.remove_leftovers(storage.join(output, "pairs"))
+    job = MatchJob(
+        output=output,
+        metadata=metadata,
+        hashes=store.hashes,
+        parameters=artifacts.digest(plan.parameters),
+        normalization=check_normalization(options.normalization),
+        lang=options.lang,
+        lid_model=options.lid_model or default_lid_model(),
+        columns=options.columns,
+    )
+    _run(job, plan, todo, options.max_bad, workers, quiet)
+    return _finish(plan, store, options.max_bad, quiet)
+
+
+def _plan(
+    inputs: list[str], store: MetadataStore, output: str, options: MatchOptions, *, anew: bool
+) -> MatchedPlan:
+    """Return the plan of a folder with the inputs added that it does not have yet."""
+    lid_model = None if options.lang else options.lid_model or default_lid_model()
+    parameters = {
+        "normalization": options.normalization,
+        "lang": options.lang,
+        "lid_model": storage.file_sha256(lid_model) if lid_model else None,
+        "columns": asdict(options.columns),
+        "metadata": store.hashes,
+    }
+    plan = MatchedPlan(output, parameters, [], [])
+    if storage.exists(storage.join(output, PLAN)) and not anew:
+        plan = MatchedPlan.read(output)
+        artifacts.require_same(output, plan.parameters, parameters)
+    known = {i["path"]: i for i in plan.inputs}
+    for path in storage.expand(inputs):
+        size, modified = storage.size_and_time(path)
+        before = known.get(path)
+        if before and (before["size_bytes"], before["modified"]) == (size, modified):
+            continue
+        sha256 = storage.file_sha256(path)
+        if before:
+            artifacts.require_same(
+                f"{output} holds pairs of {path}, which has changed since; {output}",
+                {"sha256": before["sha256"]}, {"sha256": sha256},
+            )  # fmt: skip
+            continue
+        plan.inputs.append(
+            {"path": path, "sha256": sha256, "size_bytes": size, "modified": modified}
+        )
+        plan.parts += plan_parts(path, sha256)
+    return plan
+
+
+def _todo(plan: MatchedPlan) -> list[tuple[int, Part]]:
+    """Return the parts that have no file yet; a file of something else is an error."""
+    there = set(storage.list_files(storage.join(plan.folder, "pairs"), ".parquet"))
+    return [
+        (index, part)
+        for index, part in enumerate(plan.parts)
+        if plan.pairs_path(index) not in there
+    ]
+
+
+def _clear(output: str) -> None:
+    for name in ("pairs", "counts", "rejected", SUMMARY, PLAN):
+        storage.remove(storage.join(output, name))
+
+
+def _run(
+    job: MatchJob,
+    plan: MatchedPlan,
+    todo: list[tuple[int, Part]],
+    max_bad: float,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Match the parts that are left; stop early once the bad ones are too many for sure."""
+    sizes = [part.num_rows for part in plan.parts]
+    total = None if None in sizes else sum(n or 0 for n in sizes)
+    results = run_parts(match_part, todo, workers=workers, setup=Worker, arguments=(job,))
+    bad = 0
+    for summary in progress(results, total=len(todo), label="match", unit="part", quiet=quiet):
+        bad += summary.bad
+        if total and bad > max_bad * total:
+            _check_bad_share(_summaries(plan, partial=True), max_bad, plan, total)
+
+
+def _summaries(plan: MatchedPlan, *, partial: bool = False) -> dict[int, PartSummary]:
+    """Return each part's summary from its file's stamp, checked to be of this plan's part."""
+    parameters = artifacts.digest(plan.parameters)
+    summaries = {}
+    for index, part in enumerate(plan.parts):
+        path = plan.pairs_path(index)
+        if partial and not storage.exists(path):
+            continue
+        stamp = artifacts.read_stamp(path)
+        found = {"parameters": stamp["parameters"], "part": stamp["part"]}
+        artifacts.require_same(path, found, {"parameters": parameters, "part": part.as_dict()})
+        summaries[index] = PartSummary.from_dict(stamp["summary"])
+    return summaries
+
+
+def _check_bad_share(
+    summaries: dict[int, PartSummary], max_bad: float, plan: MatchedPlan, num_read: int
+) -> None:
+    """Raise if bad records, or cut-off files, are more than the allowed share.
+
+    A file that cannot be read to its end counts among the files: nobody knows how many of its
+    rows are lost, and one lost file must not pass for one lost row.
+    """
+    bad = {index: s.bad for index, s in summaries.items() if s.bad}
+    lost = {plan.parts[i].path for i, s in summaries.items() if s.lost_files}
+    if sum(bad.values()) <= max_bad * num_read and len(lost) <= max_bad * len(plan.inputs):
+        return
+    worst = sorted(bad, key=lambda index: -bad[index])[:5]
+    where = "\n  ".join(
+        f"{plan.parts[i].path}: {bad[i]} ({_shown(summaries[i].bad_reasons())}); see "
+        + storage.join(plan.folder, "rejected", part_name(i, "parquet"))
+        for i in worst
+    )
+    raise BadShareError(
+        f"{sum(bad.values())} of {num_read} records are bad"
+        + (f" and {len(lost)} of {len(plan.inputs)} files cannot be read whole" if lost else "")
+        + f"; --max-bad allows a share of {max_bad:g}:\n  {where}\n"
+        "Mend the input, or rerun with a larger --max-bad to drop and count them."
+    )
+
+
+def _shown(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {num}" for reason, num in sorted(reasons.items()))
+
+
+def _finish(plan: MatchedPlan, store: MetadataStore, max_bad: float, quiet: bool) -> dict[str, Any]:
+    summaries = _summaries(plan)
+    total = sum(summaries.values(), PartSummary())
+    _check_bad_share(summaries, max_bad, plan, total.read)
+    if total.read != total.matched + sum(total.dropped().values()):
+        raise AssertionError(f"read {total.read} != matched {total.matched} + {total.dropped()}")
+    _write_counts(plan, store, quiet)
+    summary = {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "plan": plan.digest(),
+        "metadata_hash": combined_hash(store.hashes),
+        "inputs": len(plan.inputs),
+        "parts": len(plan.parts),
+        **total.as_dict(),
+    }
+    storage.write_json(storage.join(plan.folder, SUMMARY), summary)
+    return summary
+
+
+def _write_counts(plan: MatchedPlan, store: MetadataStore, quiet: bool) -> None:
+    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
+    for lang, count in count_parts(paths, store, quiet=quiet).items():
+        entry = store.table(lang).column("entry")
+        table = pa.table(
+            {
+                "entry_id": pa.array(np.arange(len(count), dtype=np.uint32)),
+                "entry": entry,
+                "count": pa.array(count.astype(np.uint64)),
+            }
+        )
+        stamp = {"lang": lang, "plan": plan.digest()}
+        artifacts.write_table(plan.counts_path(lang), table, stamp, store.hashes[lang])

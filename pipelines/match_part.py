@@ -1,0 +1,287 @@
+"""Match one part of the input: what a worker of `curate match` does."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from metadata.languages import metadata_language
+from numpy.typing import NDArray
+
+from curation.lid import FastTextIdentifier, LanguageIdentifier, Languages
+from curation.matching import AhoCorasickMatcher, Matcher, match_by_language
+from curation.normalize import Normalization
+from pipelines import artifacts, storage
+from pipelines.metadata_store import MetadataStore, combined_hash
+from pipelines.readers import read_part
+from pipelines.records import ColumnNames, Records, Reject, image_ids, pair_ids, to_records
+from pipelines.rows import Part, Unreadable
+from pipelines.workspace import part_name
+
+__all__ = ["MatchJob", "PartSummary", "Worker", "match_part"]
+
+BAD_REASONS = frozenset(
+    {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "unreadable_file", "unreadable_rows",
+     "wrong_type"}
+)  # fmt: skip
+
+# Language of records that were dropped before theirs was identified.
+NO_LANGUAGE = ""
+
+_MATCHED_FIELDS = {
+    "pair_id": pa.string(),
+    "image_id": pa.string(),
+    "lang": pa.dictionary(pa.int32(), pa.string()),
+    "lang_score": pa.float32(),
+    "entry_ids": pa.list_(pa.uint32()),
+}
+_REJECT_SCHEMA = pa.schema(
+    {
+        "file": pa.string(),
+        "row": pa.int64(),
+        "num_rows": pa.int64(),
+        "reason": pa.string(),
+        "text": pa.string(),
+        "detail": pa.string(),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchJob:
+    """What every worker of a run has to know; picklable."""
+
+    output: str
+    metadata: str
+    hashes: dict[str, str]
+    parameters: str
+    normalization: Normalization
+    lang: str | None
+    lid_model: str
+    columns: ColumnNames
+
+
+@dataclass(slots=True)
+class PartSummary:
+    """Counts of records; those of parts add up.
+
+    Attributes:
+        by_lang: read, matched, and dropped by reason, per language.
+        lost_files: 1 if the file could not be read to its end.
+    """
+
+    by_lang: dict[str, Counter[str]] = field(default_factory=dict)
+    lost_files: int = 0
+
+    def add(self, lang: str, what: str, num: int) -> None:
+        """Count records: `what` is "matched" or a reason for dropping."""
+        if num:
+            counter = self.by_lang.setdefault(lang, Counter())
+            counter["read"] += num
+            counter[what] += num
+
+    def __add__(self, other: "PartSummary") -> "PartSummary":
+        langs = {*self.by_lang, *other.by_lang}
+        none: Counter[str] = Counter()
+        summed = {k: self.by_lang.get(k, none) + other.by_lang.get(k, none) for k in langs}
+        return PartSummary(summed, self.lost_files + other.lost_files)
+
+    def _total(self, what: str) -> int:
+        return sum(counter[what] for counter in self.by_lang.values())
+
+    @property
+    def read(self) -> int:
+        """Records read, bad ones included."""
+        return self._total("read")
+
+    @property
+    def matched(self) -> int:
+        """Records with at least one entry."""
+        return self._total("matched")
+
+    def dropped(self) -> dict[str, int]:
+        """Return the number of dropped records by reason."""
+        reasons = sorted({r for c in self.by_lang.values() for r in c} - {"read", "matched"})
+        return {reason: self._total(reason) for reason in reasons}
+
+    def bad_reasons(self) -> dict[str, int]:
+        """Return the number of bad records by reason."""
+        return {r: num for r, num in self.dropped().items() if r in BAD_REASONS}
+
+    @property
+    def bad(self) -> int:
+        """Bad records."""
+        return sum(self.bad_reasons().values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON-able values, overall and per language."""
+        languages = {}
+        for lang, counter in sorted(self.by_lang.items()):
+            dropped = {r: n for r, n in sorted(counter.items()) if r not in ("read", "matched")}
+            languages[lang] = {"read": counter["read"], "matched": counter["matched"],
+                               "dropped": dropped}  # fmt: skip
+        return {"read": self.read, "matched": self.matched, "dropped": self.dropped(),
+                "lost_files": self.lost_files, "languages": languages}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PartSummary":
+        """Return the summary that `as_dict` gave the values of."""
+        by_lang = {
+            lang: Counter({"read": v["read"], "matched": v["matched"], **v["dropped"]})
+            for lang, v in values["languages"].items()
+        }
+        return cls(by_lang, values["lost_files"])
+
+
+class Worker:
+    """What the parts of a worker share: the models and indices, each made when first needed."""
+
+    def __init__(self, job: MatchJob) -> None:
+        self.job = job
+        self._store = MetadataStore(job.metadata, job.hashes)
+        self._matchers: dict[str, Matcher] = {}
+        self._identifier: LanguageIdentifier | None = None
+
+    def matcher_of(self, lang: str) -> Matcher | None:
+        """Return the matcher of a language, or None if there is no metadata for it."""
+        if lang not in self.job.hashes:
+            return None
+        if lang not in self._matchers:
+            entries = self._store.entries(lang)
+            self._matchers[lang] = AhoCorasickMatcher(entries, self.job.normalization)
+        return self._matchers[lang]
+
+    def languages(self, records: Records) -> Languages:
+        """Return the language of each record: as told, as the input says, or identified."""
+        num = len(records.texts)
+        unscored = np.full(num, np.nan, dtype=np.float32)
+        if self.job.lang is not None:
+            return Languages([self.job.lang] * num, unscored)
+        if records.langs is not None:
+            return Languages([self._known_language(x) for x in records.langs.to_pylist()], unscored)
+        if self._identifier is None:
+            self._identifier = FastTextIdentifier(self.job.lid_model)
+        return self._identifier.identify(records.texts)
+
+    def _known_language(self, label: str | None) -> str:
+        """Return the metadata language of a label in the input, such as ``en``, ``zh-TW``."""
+        code = (label or "").replace("-", "_")
+        for candidate in (code, code.lower(), code.split("_")[0].lower()):
+            if candidate in self.job.hashes:
+                return candidate
+        return metadata_language(code)
+
+
+def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
+    """Match a part and publish its pairs, and before them its rejects if there are any.
+
+    Returns:
+        The part's counts, which also stand in the stamp of its file.
+    """
+    index, part = task
+    job = worker.job
+    summary = PartSummary()
+    rejects: list[Reject] = []
+    batches = _matched_batches(worker, part, summary, rejects)
+    first = next(batches, None)
+    schema = first.schema if first is not None else pa.schema(_MATCHED_FIELDS)
+    path = storage.join(job.output, "pairs", part_name(index, "parquet"))
+    with artifacts.parquet_writer(path, schema) as writer:
+        if first is not None:
+            writer.write(first)
+        for batch in batches:
+            writer.write(batch)
+        if rejects:
+            _write_rejects(job, index, part, rejects)
+        stamp = {
+            "parameters": job.parameters,
+            "part": part.as_dict(),
+            "summary": summary.as_dict(),
+        }
+        writer.close(stamp, combined_hash(job.hashes))
+    return summary
+
+
+def _write_rejects(job: MatchJob, index: int, part: Part, rejects: list[Reject]) -> None:
+    rows = [{"file": part.path, **_reject_values(reject)} for reject in rejects]
+    path = storage.join(job.output, "rejected", part_name(index, "parquet"))
+    stamp = {"parameters": job.parameters, "part": part.as_dict()}
+    table = pa.Table.from_pylist(rows, _REJECT_SCHEMA)
+    artifacts.write_table(path, table, stamp, combined_hash(job.hashes))
+
+
+def _reject_values(reject: Reject) -> dict[str, Any]:
+    return {name: getattr(reject, name) for name in reject.__slots__}
+
+
+def _matched_batches(
+    worker: Worker, part: Part, summary: PartSummary, rejects: list[Reject]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the pairs of a part batch by batch; fill the summary and the rejects on the way."""
+    for rows in read_part(part):
+        if isinstance(rows, Unreadable):
+            summary.add(NO_LANGUAGE, rows.reason, rows.num_rows)
+            summary.lost_files |= rows.is_file
+            rejects.append(Reject(rows.row, rows.num_rows, rows.reason, None, rows.detail))
+            continue
+        records, bad = to_records(rows, worker.job.columns, part.path)
+        for reject in bad:
+            summary.add(NO_LANGUAGE, reject.reason, 1)
+        rejects += bad
+        yield _match_records(worker, records, part.path, summary)
+
+
+def _match_records(
+    worker: Worker, records: Records, path: str, summary: PartSummary
+) -> pa.RecordBatch:
+    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(records.texts)), 0)
+    blank = blank.to_numpy(zero_copy_only=False)
+    summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
+    records = _select(records, ~blank)
+    langs = worker.languages(records)
+    matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
+    has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
+    what = np.where(
+        has_entries, "matched", np.where(matches.has_metadata, "no_match", "no_metadata")
+    )
+    for (lang, kind), num in Counter(zip(langs.lang, what.tolist(), strict=True)).items():
+        summary.add(lang, kind, num)
+    mask = pa.array(has_entries)
+    kept = _select(records, has_entries)
+    columns = {
+        "pair_id": pair_ids(kept, path),
+        "image_id": image_ids(kept),
+        "lang": pa.array(langs.lang, pa.string()).filter(mask).dictionary_encode(),
+        "lang_score": pa.array(langs.score, pa.float32(), from_pandas=True).filter(mask),
+        "entry_ids": matches.entry_ids.filter(mask),
+    }
+    return _with_columns(kept.batch, columns)
+
+
+def _select(records: Records, keep: NDArray[np.bool_]) -> Records:
+    mask = pa.array(keep)
+
+    def chosen(column: pa.Array | None) -> pa.Array | None:
+        return None if column is None else column.filter(mask)
+
+    return Records(
+        batch=records.batch.filter(mask),
+        rows=records.rows[keep],
+        texts=records.texts.filter(mask),
+        urls=chosen(records.urls),
+        uids=chosen(records.uids),
+        langs=chosen(records.langs),
+    )
+
+
+def _with_columns(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:
+    """Return the input's columns and ours after them; of the same name, ours."""
+    names = [n for n in batch.schema.names if n not in columns]
+    arrays = [batch.column(n) for n in names]
+    schema = pa.schema(
+        [batch.schema.field(n) for n in names] + [pa.field(n, _MATCHED_FIELDS[n]) for n in columns]
+    )
+    return pa.RecordBatch.from_arrays([*arrays, *columns.values()], schema=schema)

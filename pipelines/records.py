@@ -1,0 +1,212 @@
+"""Rows of any input in, checked records out: the columns we need, found by name and validated.
+
+A row with a value that cannot be used (null or non-string text, invalid UTF-8) becomes a
+`Reject`; everything else goes on with its columns untouched.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha224
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from metadata.errors import InputError
+from pipelines.read_text import invalid_utf8
+from pipelines.rows import Rows
+
+__all__ = ["ColumnNames", "Records", "Reject", "image_ids", "pair_ids", "to_records"]
+
+_CANDIDATES = {
+    "url": ("url", "URL", "image_url"),
+    "text": ("text", "TEXT", "caption", "alt", "alt_text"),
+    "uid": ("uid", "key", "uuid", "id"),
+    "lang": ("lang",),
+}
+_ID_HEX_DIGITS = 24
+_SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnNames:
+    """Names of the input's columns; None to look for the usual ones."""
+
+    url: str | None = None
+    text: str | None = None
+    uid: str | None = None
+    lang: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row, or `num_rows` rows, that cannot be used, as it stands in ``rejected/``."""
+
+    row: int | None
+    num_rows: int
+    reason: str
+    text: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Usable rows.
+
+    Attributes:
+        batch: the input's columns; shape (num_records, …).
+        rows: position of each record in its file; shape (num_records,).
+        texts: alt-texts; string, no nulls.
+        urls: string, with nulls; None if the input has no such column. So for the next two.
+        uids: the input's own ids.
+        langs: the input's own language labels.
+    """
+
+    batch: pa.RecordBatch
+    rows: NDArray[np.int64]
+    texts: pa.StringArray
+    urls: pa.StringArray | None
+    uids: pa.StringArray | None
+    langs: pa.StringArray | None
+
+
+def find_column(schema: pa.Schema, role: str, names: ColumnNames, path: str) -> str | None:
+    """Return the name of the column that plays a role, or None.
+
+    Raises:
+        InputError: the user named a column that is not there.
+    """
+    chosen: str | None = getattr(names, role)
+    if chosen is not None and chosen not in schema.names:
+        raise InputError(
+            f"{path}: there is no column {chosen!r}; it has {', '.join(schema.names)}. "
+            f"Name the right one with --{role}-column."
+        )
+    return chosen or next((c for c in _CANDIDATES[role] if c in schema.names), None)
+
+
+def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
+    """Return the name of the alt-text column.
+
+    Raises:
+        InputError: there is none, or it does not hold strings.
+    """
+    name = find_column(schema, "text", names, path)
+    if name is None:
+        raise InputError(
+            f"{path}: no text column; expected one of {', '.join(_CANDIDATES['text'])}, it has "
+            f"{', '.join(schema.names) or 'no columns'}. Name it with --text-column."
+        )
+    kind = schema.field(name).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (_is_stringlike(kind) or pa.types.is_null(kind)):
+        raise InputError(
+            f"{path}: column {name!r} is {kind}, expected string. "
+            "Name another one with --text-column, or convert it."
+        )
+    return name
+
+
+def _is_stringlike(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
+              pa.types.is_large_binary, pa.types.is_string_view)  # fmt: skip
+    return any(check(kind) for check in checks)
+
+
+def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list[Reject]]:
+    """Split rows into usable records and rejects.
+
+    Raises:
+        InputError: the input lacks the columns; no row of it could ever be used.
+    """
+    batch = rows.batch
+    roles = {"text": text_column(batch.schema, names, path)}
+    for role in ("url", "uid", "lang"):
+        found = find_column(batch.schema, role, names, path)
+        if found is not None:
+            roles[role] = found
+    columns = {role: _decoded(batch.column(name)) for role, name in roles.items()}
+    reasons = _reasons(columns)
+    rejects = [
+        _reject(rows.first_row + i, reason, columns["text"][i].as_buffer())
+        for i, reason in sorted(reasons.items())
+    ]
+    keep = np.ones(batch.num_rows, dtype=bool)
+    keep[list(reasons)] = False
+    return _records(rows, roles, columns, keep), rejects
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Return a column as strings or bytes: dictionaries decoded, numbers (ids) spelled out."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if pa.types.is_string_view(column.type):
+        column = pc.cast(column, pa.large_string())
+    return column if _is_stringlike(column.type) else pc.cast(column, pa.string())
+
+
+def _reasons(columns: dict[str, pa.Array]) -> dict[int, str]:
+    """Return the reason of each row that cannot be used, by its position in the batch."""
+    reasons = {i: "invalid_utf8" for column in columns.values() for i in invalid_utf8(column)}
+    nulls = np.flatnonzero(pc.is_null(columns["text"]).to_numpy(zero_copy_only=False))
+    return reasons | dict.fromkeys(nulls.tolist(), "null_text")
+
+
+def _reject(row: int, reason: str, text: pa.Buffer | None) -> Reject:
+    shown = None
+    if text is not None:
+        shown = text.to_pybytes()[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
+        shown = shown[:_SHOWN_CHARACTERS]
+    return Reject(row, 1, reason, shown, "")
+
+
+def _records(
+    rows: Rows, roles: dict[str, str], columns: dict[str, pa.Array], keep: NDArray[np.bool_]
+) -> Records:
+    mask = pa.array(keep)
+    strings = {role: pc.cast(c.filter(mask), pa.string()) for role, c in columns.items()}
+    batch = rows.batch.filter(mask)
+    text_at = batch.schema.get_field_index(roles["text"])
+    if not pa.types.is_string(batch.schema.field(text_at).type):
+        batch = batch.set_column(text_at, roles["text"], strings["text"])
+    return Records(
+        batch=batch,
+        rows=rows.first_row + np.flatnonzero(keep),
+        texts=strings["text"],
+        urls=strings.get("url"),
+        uids=strings.get("uid"),
+        langs=strings.get("lang"),
+    )
+
+
+def _short_hash(text: str) -> str:
+    return sha224(text.encode()).hexdigest()[:_ID_HEX_DIGITS]
+
+
+def _strings(column: pa.StringArray | None, num_rows: int) -> Iterable[str | None]:
+    return [None] * num_rows if column is None else column.to_pylist()
+
+
+def pair_ids(records: Records, path: str) -> pa.StringArray:
+    r"""Return the id of each pair: the input's uid, else a hash that the contract fixes.
+
+    The hash is the first 24 hexadecimal digits of the sha224 of ``url \t text``; where there is
+    no URL, of ``file \t row``, so that equal texts stay different pairs.
+    """
+    num = len(records.texts)
+    uids, urls = _strings(records.uids, num), _strings(records.urls, num)
+    texts = records.texts.to_pylist()
+    return pa.array(
+        (
+            uid or _short_hash(f"{url}\t{text}" if url else f"{path}\t{row}")
+            for uid, url, text, row in zip(uids, urls, texts, records.rows.tolist(), strict=True)
+        ),
+        pa.string(),
+    )
+
+
+def image_ids(records: Records) -> pa.StringArray:
+    """Return the first 24 hexadecimal digits of the sha224 of each URL; null without one."""
+    urls = _strings(records.urls, len(records.texts))
+    return pa.array((_short_hash(url) if url else None for url in urls), pa.string())

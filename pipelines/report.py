@@ -1,0 +1,121 @@
+"""Results as short tables for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["balance_table", "explanation", "match_table", "metadata_table", "render_table"]
+
+MAX_LANGUAGES = 20
+
+
+def render_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """Align columns: the first to the left, numbers to the right.
+
+    >>> print(render_table(["lang", "pairs"], [["en", 1200], ["de", 7]]))
+    lang  pairs
+    en    1,200
+    de        7
+    """
+    cells = [list(header), *([_cell(v) for v in row] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for row in cells:
+        aligned = [row[0].ljust(widths[0])]
+        aligned += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(aligned).rstrip())
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool | str):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _plan(result: Mapping[str, Any]) -> str:
+    return "\n".join(f"{key}: {value}" for key, value in result.items())
+
+
+def _by_size(languages: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
+    return sorted(languages.items(), key=lambda item: -(item[1].get(key) or 0))
+
+
+def _with_rest(header: Sequence[str], rows: list[list[Any]]) -> str:
+    shown = render_table(header, rows[:MAX_LANGUAGES])
+    more = len(rows) - MAX_LANGUAGES
+    return f"{shown}\n… and {more} more languages" if more > 0 else shown
+
+
+def metadata_table(result: Mapping[str, Any]) -> str:
+    """Show the number of entries of each language by source."""
+    if "languages" not in result:
+        return _plan(result)
+    sources = ("number", "wordnet", "unigram", "bigram", "title")
+    rows = [
+        [lang, *(values["sources"].get(s, 0) for s in sources), values["entries"]]
+        for lang, values in _by_size(result["languages"], "entries")
+    ]
+    return _with_rest(["lang", *sources, "entries"], rows) + f"\n→ {result['output']}"
+
+
+def match_table(result: Mapping[str, Any], output: str) -> str:
+    """Show read, matched and dropped records, overall and per language."""
+    if "languages" not in result:
+        return _plan(result)
+    rows = [
+        [lang or "(none)", v["read"], v["matched"], sum(v["dropped"].values())]
+        for lang, v in _by_size(result["languages"], "read")
+    ]
+    dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
+    return (
+        _with_rest(["lang", "read", "matched", "dropped"], rows)
+        + f"\nread {result['read']:,} = matched {result['matched']:,}"
+        + f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})\n→ {output}"
+    )
+
+
+def balance_table(result: Mapping[str, Any], output: str) -> str:
+    """Show t, pairs kept and expected, and slots per language."""
+    if "languages" not in result:
+        return _plan(result)
+    rows = [
+        [lang, *(v[k] for k in ("t", "p", "matched", "kept", "expected", "slots"))]
+        for lang, v in _by_size(result["languages"], "matched")
+        if v["matched"]
+    ]
+    total = result["total"]
+    return (
+        _with_rest(["lang", "t", "p", "matched", "kept", "expected", "slots"], rows)
+        + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
+        + f" + not sampled {total['not_sampled']:,}\n→ {output}/datacard.md"
+    )
+
+
+def explanation(result: Mapping[str, Any]) -> str:
+    """Show an explained text."""
+    score = "" if result["lang_score"] is None else f" (score {result['lang_score']:.3f})"
+    lines = [f"language: {_printable(result['lang'])}{score}"]
+    if "normalizations" not in result:
+        return "\n".join([*lines, result["decision"]])
+    for name, found in result["normalizations"].items():
+        lines += ["", f"{name}: {_printable(found['normalized'].strip())}"]
+        if found["matches"]:
+            rows = [
+                [_printable(m["entry"]), m["entry_id"], m["source"], m.get("count"),
+                 m.get("probability")]
+                for m in found["matches"]
+            ]  # fmt: skip
+            lines.append(render_table(["entry", "id", "source", "count", "probability"], rows))
+        lines.append(found["decision"])
+    return "\n".join(lines)
+
+
+def _printable(text: str) -> str:
+    r"""Make control characters and direction overrides of a text visible instead of active.
+
+    >>> _printable("a" + chr(27) + "[31m")
+    'a\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

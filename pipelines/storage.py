@@ -1,0 +1,208 @@
+"""Files, local or behind an fsspec URL: read them, list them, and publish them whole or not at all.
+
+A local file is written under a temporary name in its own folder, synced and renamed. An object
+store shows an object only once its upload has completed, which is the same guarantee.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import fsspec
+
+from metadata.errors import ArtifactError, InputError, UsageError
+
+__all__ = [
+    "exists",
+    "expand",
+    "file_sha256",
+    "join",
+    "list_files",
+    "open_read",
+    "publish",
+    "read_json",
+    "remove",
+    "write_json",
+]
+
+_CHUNK_BYTES = 1 << 20
+_TEMPORARY = ".tmp-"
+
+
+def _filesystem(path: str) -> tuple[Any, str]:
+    try:
+        filesystem, inside = fsspec.core.url_to_fs(path)
+    except (ImportError, ValueError) as error:
+        raise UsageError(f"{path}: no file system for this URL: {error}") from error
+    return filesystem, inside
+
+
+def is_local(path: str) -> bool:
+    """Tell whether a path names a local file."""
+    return "://" not in path or path.startswith(("file://", "local://"))
+
+
+def join(base: str, *parts: str) -> str:
+    """Join a path or URL and relative parts."""
+    return "/".join([base.rstrip("/") or "/", *parts])
+
+
+def exists(path: str) -> bool:
+    """Tell whether a file or folder is there."""
+    filesystem, inside = _filesystem(path)
+    return bool(filesystem.exists(inside))
+
+
+def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
+    """Open a file for reading bytes.
+
+    Args:
+        path: local path or fsspec URL.
+        decompress: undo the compression that the file's name ends in (.gz, .bz2, .zst, …).
+
+    Raises:
+        InputError: there is no such file.
+    """
+    _filesystem(path)
+    try:
+        opened: IO[bytes] = fsspec.open(
+            path, "rb", compression="infer" if decompress else None
+        ).open()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+    return opened
+
+
+def list_files(folder: str, suffix: str) -> list[str]:
+    """Return the paths of a folder's files whose names end in `suffix`, sorted; [] without it."""
+    filesystem, inside = _filesystem(folder)
+    if not filesystem.isdir(inside):
+        return []
+    names = sorted(os.path.basename(p.rstrip("/")) for p in filesystem.ls(inside, detail=False))
+    return [join(folder, n) for n in names if n.endswith(suffix) and not n.startswith(_TEMPORARY)]
+
+
+def expand(patterns: list[str]) -> list[str]:
+    """Return the files that paths, folders and glob patterns name, in order, each once.
+
+    Raises:
+        InputError: a pattern names nothing.
+    """
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        filesystem, inside = _filesystem(pattern)
+        prefix = pattern[: len(pattern) - len(inside)] if pattern.endswith(inside) else ""
+        if is_local(pattern) and prefix == "":
+            inside = pattern
+        if filesystem.isdir(inside):
+            names = sorted(p for p in filesystem.find(inside))
+            paths = [_relative_to(pattern, filesystem, inside, p) for p in names]
+        elif any(c in inside for c in "*?[") and not filesystem.exists(inside):
+            paths = sorted(_as_given(pattern, p) for p in filesystem.glob(inside))
+        else:
+            paths = [pattern] if filesystem.exists(inside) else []
+        if not paths:
+            raise InputError(f"{pattern}: no such file; expected a file, a folder or a pattern")
+        found.update(dict.fromkeys(paths))
+    return list(found)
+
+
+def _relative_to(pattern: str, filesystem: Any, inside: str, path: str) -> str:
+    """Return a file found in a folder under the name the folder was given by."""
+    base = filesystem._strip_protocol(inside).rstrip("/")
+    return join(pattern, path[len(base) :].lstrip("/"))
+
+
+def _as_given(pattern: str, path: str) -> str:
+    """Return a path that a glob found, absolute or relative or with its protocol as the pattern."""
+    if not is_local(pattern):
+        return f"{pattern.split('://', 1)[0]}://{path}"
+    return path if os.path.isabs(pattern) else os.path.relpath(path)
+
+
+@contextmanager
+def publish(path: str) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only if the block succeeds."""
+    if not is_local(path):
+        filesystem, inside = _filesystem(path)
+        with filesystem.transaction, filesystem.open(inside, "wb") as remote:
+            yield remote
+        return
+    target = Path(path.removeprefix("file://").removeprefix("local://"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{target.name}")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a folder with all that is in it; nothing happens if it is not there."""
+    filesystem, inside = _filesystem(path)
+    if filesystem.exists(inside):
+        filesystem.rm(inside, recursive=True)
+
+
+def remove_leftovers(folder: str) -> None:
+    """Remove the temporary files that killed runs left in a local folder."""
+    if is_local(folder) and Path(folder).is_dir():
+        for leftover in Path(folder).glob(f"{_TEMPORARY}*"):
+            leftover.unlink()
+
+
+def file_sha256(path: str) -> str:
+    """Return the sha256 of a file's bytes, in hexadecimal."""
+    digest = sha256()
+    with open_read(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def size_and_time(path: str) -> tuple[int, str]:
+    """Return a file's size in bytes and when it was last modified, as its file system tells it."""
+    filesystem, inside = _filesystem(path)
+    info = filesystem.info(inside)
+    modified = next((info[k] for k in ("mtime", "LastModified", "created") if k in info), "")
+    return int(info["size"]), str(modified)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Publish a value as indented JSON."""
+    with publish(path) as file:
+        file.write(json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: str) -> Any:
+    """Read a JSON file of ours.
+
+    Raises:
+        ArtifactError: it is not JSON.
+    """
+    with open_read(path) as file:
+        try:
+            return json.loads(file.read())
+        except ValueError as error:
+            raise ArtifactError(
+                f"{path}: not readable as JSON ({error}). "
+                "Remove it and run the command that writes it again."
+            ) from error

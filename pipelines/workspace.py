@@ -1,0 +1,76 @@
+"""Where things are: the layout of a workspace, the same for every command."""
+
+from dataclasses import dataclass
+
+from metadata.errors import ArtifactError
+from pipelines import storage
+
+__all__ = ["Workspace", "part_name", "refuse_foreign"]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """A folder, local or an fsspec URL, with the results of all stages.
+
+    >>> Workspace("data").metadata
+    'data/metadata'
+    """
+
+    root: str
+
+    def folder(self, name: str) -> str:
+        """Return the path of a folder of the workspace."""
+        return storage.join(self.root, name)
+
+    @property
+    def sources(self) -> str:
+        """Downloaded inputs: dumps/, pageviews/, wordnet/."""
+        return self.folder("sources")
+
+    @property
+    def metadata(self) -> str:
+        """What `build-metadata` writes."""
+        return self.folder("metadata")
+
+    @property
+    def matched(self) -> str:
+        """What `match` writes."""
+        return self.folder("matched")
+
+    @property
+    def balanced(self) -> str:
+        """What `balance` writes."""
+        return self.folder("balanced")
+
+    def run(self, name: str) -> str:
+        """Return the folder that `train` writes a run to."""
+        return storage.join(self.root, "runs", name)
+
+
+def part_name(index: int, suffix: str) -> str:
+    """Return the file name of a part.
+
+    >>> part_name(7, "parquet")
+    '00007.parquet'
+    """
+    return f"{index:05d}.{suffix}"
+
+
+def refuse_foreign(folder: str, marker: str) -> None:
+    """Refuse to write into a folder that holds files but is not an output of ours.
+
+    Args:
+        folder: where a command is about to write.
+        marker: the file that tells that the folder is ours.
+
+    Raises:
+        ArtifactError: it holds something else.
+    """
+    if storage.exists(storage.join(folder, marker)):
+        return
+    found = [f for f in storage.list_files(folder, "") if "/.tmp-" not in f]
+    if found:
+        raise ArtifactError(
+            f"{folder} exists and is not an output of this command (there is no {marker} in it, "
+            f"but {found[0].rsplit('/', 1)[-1]}). Choose another --output."
+        )
