@@ -5,8 +5,6 @@ seed, so the kept set does not depend on the number of workers, the order of fil
 and what a smaller t keeps a larger t keeps too.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -122,21 +120,22 @@ def pair_probability(
     return 1.0 - missed
 
 
-def hash_draws(pair_ids: Sequence[str], seed: int) -> NDArray[np.float64]:
+def hash_draws(pair_ids: pa.StringArray, seed: int) -> NDArray[np.float64]:
     """Uniform draws in [0, 1): the upper 53 bits of xxh3_64(pair_id, seed), times 2^-53.
 
     Args:
-        pair_ids: shape (num_pairs,).
+        pair_ids: string, shape (num_pairs,); hashed as UTF-8.
         seed: 0 <= seed < 2^64.
 
     Returns:
         Shape (num_pairs,).
 
-    >>> hash_draws(["a"], seed=0)[0] == hash_draws(["b", "a"], seed=0)[1]
+    >>> hash_draws(pa.array(["a"]), seed=0)[0] == hash_draws(pa.array(["b", "a"]), seed=0)[1]
     np.True_
     """
     digest = xxhash.xxh3_64_intdigest
-    hashes = np.fromiter((digest(i, seed) for i in pair_ids), np.uint64, count=len(pair_ids))
+    raw = pair_ids.cast(pa.binary()).to_pylist()
+    hashes = np.fromiter((digest(i, seed) for i in raw), np.uint64, count=len(raw))
     return (hashes >> np.uint64(11)) * 2.0**-53
 
 

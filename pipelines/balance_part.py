@@ -115,7 +115,7 @@ class BalanceWorker:
     def decide(self, batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the probability of each pair of a batch, and whether it is kept."""
         probability = self.pair_probability(batch)
-        draws = hash_draws(batch.column("pair_id").to_pylist(), self.job.seed)
+        draws = hash_draws(batch.column("pair_id"), self.job.seed)
         return probability, draws < probability
 
 

@@ -84,7 +84,7 @@ def _num_kept(
     for index in progress(parts, total=len(parts), label="yield", unit="part", quiet=quiet):
         with artifacts.open_parquet(plan.pairs_path(index)) as file:
             for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
-                draws = hash_draws(batch.column("pair_id").to_pylist(), seed)
+                draws = hash_draws(batch.column("pair_id"), seed)
                 for lang, rows in split_by_language(batch):
                     entry_ids = pc.take(batch.column("entry_ids"), pa.array(rows))
                     # Only the counts of these matches, so that no table of languages × grid ×

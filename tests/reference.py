@@ -41,7 +41,7 @@ def pair_probability(ids: Sequence[int], probability: Sequence[float]) -> float:
 
 
 def is_kept(pair_id: str, probability: float, seed: int) -> bool:
-    return (xxhash.xxh3_64_intdigest(pair_id, seed) >> 11) * 2.0**-53 < probability
+    return (xxhash.xxh3_64_intdigest(pair_id.encode(), seed) >> 11) * 2.0**-53 < probability
 
 
 def tail_share(entry_count: Sequence[int], t: int) -> Fraction:

@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= demo
+
+.PHONY: help install demo test test-slow lint fix unicode clean
+
+help: ## Show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(BIN)/curate: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,segment]'
+	touch $@
+
+$(VENV)/.test-extras: $(BIN)/curate
+	$(BIN)/pip install -q -c constraints.txt -e '.[train,segment,test,lint]'
+	touch $@
+
+install: $(BIN)/curate ## Create .venv if it is missing and install the package into it
+
+demo: $(BIN)/curate ## Run the main job on a generated toy web, offline, in under two minutes
+	$(BIN)/python examples/demo.py $(DEMO)
+
+test: $(VENV)/.test-extras ## Run the test suite: under five minutes, no network
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.test-extras ## Check style, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(VENV)/.test-extras ## Mend style and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+unicode: $(VENV)/.test-extras ## Make the character table anew (changes which pairs match!)
+	$(BIN)/python tests/curation/make_unicode_ranges.py
+
+clean: ## Remove the demo's output
+	rm -rf $(DEMO)

@@ -1,0 +1,30 @@
+"""What all tests share: where the real data is, and that a slow machine fails no property."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("project", deadline=None)
+settings.load_profile("project")
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of public data that the README lists."""
+    path = Path(os.environ.get("CURATE_TEST_DATA") or ROOT.parent / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"{path} is not there; set CURATE_TEST_DATA to the data that the README lists")
+    return path
+
+
+@pytest.fixture(scope="session")
+def wordnet_dir() -> Path:
+    """Debian's WordNet 3.0 database."""
+    path = Path("/usr/share/wordnet")
+    if not path.is_dir():
+        pytest.skip(f"{path} is not there; install Debian's package wordnet-base")
+    return path
