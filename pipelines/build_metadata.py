@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from metadata.build import BuiltMetadata, LanguageSources, build_language, union_entries
-from metadata.entries import Thresholds, metadata_hash
+from metadata.build import BuiltMetadata, LanguageSources, build_language
+from metadata.entries import Thresholds, metadata_hash, union_entries
 from metadata.errors import InputError, UsageError
 from metadata.languages import (
     metadata_languages,
