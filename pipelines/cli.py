@@ -258,6 +258,105 @@ def balance(
 
 
 @app.command()
+def train(
+    name: Annotated[str, typer.Option(help="Of the run.")] = "clip",
+    model: Annotated[str, typer.Option(help="Name of a model, or a JSON file.")] = "vit-b-32",
+    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 1000,
+    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 256,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1e-3,
+    warmup_steps: Annotated[int, typer.Option(help="Steps to the peak.")] = 50,
+    weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of weights, order and crops.")] = 0,
+    checkpoint_every: Annotated[int, typer.Option(help="Steps; 0: at the end only.")] = 500,
+    shards: Annotated[str | None, typer.Option(help="Folder of tars instead of balanced/.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda; a GPU if there is one.")] = None,
+    workspace: Root = "data",
+    output: Output = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Train a CLIP model on balanced shards, or go on with an interrupted run.
+
+    Example: curate train --model toy --steps 500
+    """
+    from pipelines.report import train_table
+    from pipelines.train import check_run_name, train_model
+    from training.config import TrainConfig
+
+    place = Workspace(workspace)
+    folder = output or place.run(check_run_name(name))
+    _finish(
+        lambda: train_model(
+            shards=shards or f"{place.balanced}/shards",
+            output=folder,
+            model=model,
+            config=TrainConfig(
+                steps=steps,
+                batch_size=batch_size,
+                learning_rate=learning_rate,
+                warmup_steps=warmup_steps,
+                weight_decay=weight_decay,
+                seed=seed,
+                checkpoint_every=checkpoint_every,
+            ),
+            datacard=None if shards else f"{place.balanced}/datacard.json",
+            device=device,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        ),
+        lambda result: train_table(result, folder),
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+@app.command("eval")
+def evaluate(
+    data: Annotated[list[str], typer.Argument(help="Parquet or tar: images with label or text.")],
+    name: Annotated[str, typer.Option(help="Of the run.")] = "clip",
+    classes: Annotated[str | None, typer.Option(help="File, a class name per line.")] = None,
+    templates: Annotated[
+        str | None, typer.Option(help="File, a prompt per line: {a} {name}.")
+    ] = None,
+    group_by: Annotated[str | None, typer.Option(help="Column to give figures by.")] = None,
+    run: Annotated[str | None, typer.Option(help="Folder of the run.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    workspace: Root = "data",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Evaluate a model: zero-shot accuracy where there are labels, else retrieval.
+
+    Example: curate eval imagenet-val.parquet --classes classes.txt
+    """
+    from pipelines.evaluate import evaluate_model
+    from pipelines.report import eval_table
+    from pipelines.train import check_run_name
+
+    folder = run or Workspace(workspace).run(check_run_name(name))
+    _finish(
+        lambda: evaluate_model(
+            data,
+            run=folder,
+            classes=classes,
+            templates=templates,
+            group_by=group_by,
+            device=device,
+        ),
+        eval_table,
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+@app.command()
 def explain(
     text: Annotated[str, typer.Argument(help="An alt-text.")],
     lang: Annotated[str | None, typer.Option(help="Take the text as this language.")] = None,

@@ -3,7 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["balance_table", "explanation", "match_table", "metadata_table", "render_table"]
+__all__ = [
+    "balance_table",
+    "eval_table",
+    "explanation",
+    "match_table",
+    "metadata_table",
+    "render_table",
+    "train_table",
+]
 
 MAX_LANGUAGES = 20
 
@@ -91,6 +99,44 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
         + f" + not sampled {total['not_sampled']:,}\n→ {output}/datacard.md"
     )
+
+
+def train_table(result: Mapping[str, Any], output: str) -> str:
+    """Show what was trained and its last loss."""
+    if "final_loss" not in result:
+        return _plan(result)
+    rows = [[result["parameters"], result["train"]["steps"], result["pairs_seen"],
+             result["epochs"], result["final_loss"]]]  # fmt: skip
+    table = render_table(["parameters", "steps", "pairs seen", "epochs", "last loss"],
+                         [[_cell(v) for v in row] for row in rows])  # fmt: skip
+    skipped = ", ".join(f"{reason} {num:,}" for reason, num in result["skipped"].items())
+    return f"{table}\nsamples skipped: {skipped or 'none'}\n→ {output}/modelcard.md"
+
+
+def eval_table(result: Mapping[str, Any]) -> str:
+    """Show the figures of each file, and by group."""
+    lines = []
+    for name, found in result["results"].items():
+        if found["task"] == "retrieval":
+            lines.append(f"{name}: retrieval, {found['distinct_images']:,} images, "
+                         f"{found['texts']:,} texts")  # fmt: skip
+            groups = {"all": found, **found.get("by_group", {})}
+            rows = [
+                [group, *(f"{figures[way][f'R@{k}']:.1%}" for way in ("image_to_text",
+                 "text_to_image") for k in (1, 5, 10))]
+                for group, figures in groups.items()
+            ]  # fmt: skip
+            header = ["", "i→t R@1", "R@5", "R@10", "t→i R@1", "R@5", "R@10"]
+            lines.append(render_table(header, rows))
+        else:
+            lines.append(
+                f"{name}: zero-shot accuracy {found['top1']:.1%} (top 5: {found['top5']:.1%}) on "
+                f"{found['images']:,} images of {found['classes']} classes; "
+                f"chance {found['chance']:.1%}"
+            )
+            by_group = found.get("top1_by_group", {})
+            lines += [f"  {group}: {accuracy:.1%}" for group, accuracy in by_group.items()]
+    return "\n".join(lines)
 
 
 def explanation(result: Mapping[str, Any]) -> str:

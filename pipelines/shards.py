@@ -25,6 +25,7 @@ from pipelines.match import MatchedPlan
 from pipelines.progress import progress
 from pipelines.read_tar import IMAGE_SUFFIXES
 from pipelines.records import ColumnNames, find_column, text_column
+from pipelines.sample_images import image_bytes
 from pipelines.workspace import part_name
 
 __all__ = ["has_images", "write_shards"]
@@ -111,7 +112,7 @@ def _write_shard(worker: BalanceWorker, task: ShardTask) -> int:
         hashing = _HashingFile(file)
         # Fixed owner and time: the same pairs are the same bytes.
         with webdataset.TarWriter(
-            hashing, user="curate", group="curate", mtime=0.0, encoder=False
+            hashing, user="curate", group="curate", mtime=0, encoder=False
         ) as writer:
             for sample in _samples(worker, task):
                 writer.write(sample)
@@ -188,30 +189,13 @@ class _SampleColumns:
             "entry_ids": batch.column("entry_ids")[row].as_py(),
             "probability": probability,
         }
-        image = _image(batch, row)
+        image = image_bytes(batch, row)
         return {
             "__key__": batch.column("pair_id")[row].as_py(),
-            **({_suffix(image): image} if image else {}),
+            **({suffix: image} if image and (suffix := _suffix(image)) else {}),
             "txt": batch.column(self.text)[row].as_py().encode(),
             "json": json.dumps(about, ensure_ascii=False).encode(),
         }
-
-
-def _image(batch: pa.RecordBatch, row: int) -> bytes | None:
-    """Return a pair's image if it has one of the formats that shards hold."""
-    names = batch.schema.names
-    image = batch.column("image")[row].as_py() if "image" in names else None
-    if isinstance(image, dict):  # Hugging Face's Image feature: {bytes, path}
-        image = image.get("bytes")
-    if (
-        image is None
-        and "image_file" in names
-        and (path := batch.column("image_file")[row].as_py())
-    ):
-        with storage.open_read(path) as file:
-            file.seek(batch.column("image_offset")[row].as_py())
-            image = file.read(batch.column("image_size")[row].as_py())
-    return image if image and _suffix(image) else None
 
 
 def _suffix(image: bytes) -> str:

@@ -84,7 +84,9 @@ def test_kept_share_over_100_seeds_is_the_expected_one() -> None:
     counts = count_entries(entry_lists(lists), 10)
     p = pair_probability(entry_lists(lists), sampling_probability(counts, 200))
     pair_ids = [f"pair-{i}" for i in range(len(lists))]
-    kept = sum(int((hash_draws(pa.array(pair_ids, pa.string()), seed) < p).sum()) for seed in range(100))
+    kept = sum(
+        int((hash_draws(pa.array(pair_ids, pa.string()), seed) < p).sum()) for seed in range(100)
+    )
     bound = 6 * math.sqrt(100 * float((p * (1 - p)).sum()))
     assert 0 < bound < 100 * p.sum() / 20
     assert abs(kept - 100 * p.sum()) < bound

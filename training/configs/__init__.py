@@ -1,0 +1,1 @@
+"""Model shapes, one JSON file each."""
