@@ -136,7 +136,7 @@ def hash_draws(pair_ids: pa.StringArray, seed: int) -> NDArray[np.float64]:
     digest = xxhash.xxh3_64_intdigest
     raw = pair_ids.cast(pa.binary()).to_pylist()
     hashes = np.fromiter((digest(i, seed) for i in raw), np.uint64, count=len(raw))
-    return (hashes >> np.uint64(11)) * 2.0**-53
+    return np.asarray((hashes >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 
 def tail_share(entry_count: NDArray[np.int64], t: int) -> float:

@@ -49,25 +49,22 @@ class KeptSummary:
 
     matched: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
-    expected: Counter[str] = field(default_factory=Counter)
+    expected: dict[str, float] = field(default_factory=dict)
 
     def __add__(self, other: "KeptSummary") -> "KeptSummary":
         return KeptSummary(
             self.matched + other.matched,
             self.kept + other.kept,
-            _float_sum(self.expected, other.expected),
+            {
+                lang: self.expected.get(lang, 0.0) + other.expected.get(lang, 0.0)
+                for lang in {*self.expected, *other.expected}
+            },
         )
 
     @property
     def num_kept(self) -> int:
         """Pairs kept over all languages."""
         return sum(self.kept.values())
-
-
-def _float_sum(one: Counter[str], other: Counter[str]) -> Counter[str]:
-    summed = Counter(one)
-    summed.update(other)
-    return summed
 
 
 class BalanceWorker:
@@ -179,5 +176,6 @@ def _decide_and_count(
     for lang, rows in split_by_language(batch):
         summary.matched[lang] += len(rows)
         summary.kept[lang] += int(keep[rows].sum())
-        summary.expected[lang] += float(probability[rows].sum())
+        expected = float(probability[rows].sum())
+        summary.expected[lang] = summary.expected.get(lang, 0.0) + expected
     return probability, keep

@@ -44,7 +44,7 @@ def write_cards(
             t_of.get(lang),
             summary["languages"].get(lang, _NOTHING),
             kept=kept.kept[lang],
-            expected=float(kept.expected[lang]),
+            expected=kept.expected.get(lang, 0.0),
         )
     card = {
         "schema_version": artifacts.SCHEMA_VERSION,

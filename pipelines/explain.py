@@ -79,7 +79,7 @@ def _counts(matched: str, lang: str, metadata_hash: str) -> np.ndarray[Any, Any]
     if plan.summary() is None:
         return None
     column = artifacts.read_table(plan.counts_path(lang), ["count"]).column("count")
-    return column.to_numpy().astype(np.int64)
+    return np.asarray(column.to_numpy(), dtype=np.int64)
 
 
 def _balanced_t(balanced: str, lang: str) -> int | None:

@@ -38,12 +38,14 @@ SCHEMA = pa.schema(
 
 def read_tar(part: Part) -> Iterator[Rows | Unreadable]:
     """Yield the samples of a WebDataset tar as rows of `SCHEMA`."""
+    size_bytes, _ = storage.size_and_time(part.path)
     with storage.open_read(part.path) as file:
         row = first = size = 0
         rows: list[dict[str, Any]] = []
+        problem: Unreadable | None = None
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                for row, sample in enumerate(_samples(tar, part.path)):
+                for row, sample in enumerate(_samples(tar, size_bytes, part.path)):
                     rows.append(sample)
                     size += len(sample["text"] or b"") + len(sample["json"] or b"")
                     if len(rows) >= BATCH_ROWS or size >= BATCH_BYTES:
@@ -51,8 +53,6 @@ def read_tar(part: Part) -> Iterator[Rows | Unreadable]:
                         first, size, rows = row + 1, 0, []
         except (tarfile.TarError, OSError, EOFError) as error:
             problem = Unreadable(first + len(rows), 1, "unreadable_file", str(error), is_file=True)
-        else:
-            problem = None
         if rows:
             yield Rows(first, pa.RecordBatch.from_pylist(rows, SCHEMA))
         if problem:
@@ -70,15 +70,14 @@ def _key_and_suffix(name: str) -> tuple[str, str]:
     return (f"{folder}/{stem}" if folder else stem), suffix.lower()
 
 
-def _samples(tar: tarfile.TarFile, path: str) -> Iterator[dict[str, Any]]:
-    members = (member for member in _complete_members(tar) if member.isfile())
+def _samples(tar: tarfile.TarFile, tar_size: int, path: str) -> Iterator[dict[str, Any]]:
+    members = (member for member in _complete_members(tar, tar_size) if member.isfile())
     for key, group in groupby(members, lambda member: _key_and_suffix(member.name)[0]):
         yield _sample(tar, path, key, list(group))
 
 
-def _complete_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+def _complete_members(tar: tarfile.TarFile, tar_size: int) -> Iterator[tarfile.TarInfo]:
     """Yield members; a cut-off tar, which tarfile takes for one that just ends, is an error."""
-    tar_size = tar.fileobj.seek(0, 2) if tar.fileobj else 0
     stop = 0
     for member in tar:
         blocks = -(-member.size // tarfile.BLOCKSIZE) if member.isfile() else 0

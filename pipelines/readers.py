@@ -121,5 +121,5 @@ def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
 def _batch_rows(file: pq.ParquetFile, group: int) -> int:
     """Rows per batch such that a batch stays small where rows hold images or long texts."""
     meta = file.metadata.row_group(group)
-    row_bytes = max(1, meta.total_byte_size // max(meta.num_rows, 1))
+    row_bytes: int = max(1, meta.total_byte_size // max(meta.num_rows, 1))
     return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))

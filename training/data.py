@@ -8,7 +8,7 @@ import queue
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -195,7 +195,7 @@ def _batch(
     return Batch(np.stack(images), tokenizer.encode(texts), list(keys), end, skipped)
 
 
-def prefetch(items: Iterator[Item], ahead: int = 4) -> Iterator[Item]:
+def prefetch(items: Iterator[Item], ahead: int = 4) -> Generator[Item, None, None]:
     """Yield the same items in the same order, made by a thread while the caller computes."""
     ready: queue.Queue[tuple[bool, Any]] = queue.Queue(ahead)
     stopped = threading.Event()

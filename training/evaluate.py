@@ -26,7 +26,7 @@ def embed_images(model: CLIP, images: NDArray[np.uint8]) -> Tensor:
     device = model.logit_scale.device
     pieces = [
         F.normalize(model.encode_image(normalize_images(batch.to(device))), dim=-1).cpu()
-        for batch in torch.from_numpy(images).split(_BATCH)
+        for batch in torch.split(torch.from_numpy(images), _BATCH)
     ]
     return torch.cat(pieces)
 
@@ -38,7 +38,7 @@ def embed_texts(model: CLIP, tokenizer: Tokenizer, texts: Sequence[str]) -> Tens
     tokens = torch.from_numpy(tokenizer.encode(texts))
     pieces = [
         F.normalize(model.encode_text(batch.to(device)), dim=-1).cpu()
-        for batch in tokens.split(_BATCH)
+        for batch in torch.split(tokens, _BATCH)
     ]
     return torch.cat(pieces)
 

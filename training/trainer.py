@@ -48,7 +48,8 @@ def normalize_images(image_B3HW: Tensor) -> Tensor:
 
 def _parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Decay matrices, but no biases, norms or logit_scale: those are not what overfits."""
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for parameter in model.parameters():
         (decayed if parameter.ndim >= 2 else others).append(parameter)
     return [
