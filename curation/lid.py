@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
-from metadata.languages import metadata_language
 from numpy.typing import NDArray
 
 from metadata.errors import InputError
+from metadata.languages import metadata_language
 
 __all__ = ["FastTextIdentifier", "Languages", "LanguageIdentifier", "default_lid_model"]
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from metadata.dump import MAIN_NAMESPACE, read_dump
+from metadata.dump import MAIN_NAMESPACE, read_pages
 from metadata.entries import Candidate, Thresholds, assemble_entries, rank
-from metadata.languages import is_spaceless
-from metadata.ngrams import NgramCounts, pointwise_mutual_information
+from metadata.languages import wikis_of
+from metadata.ngrams import NgramCounts, pmi
+from metadata.pageviews import count_views
 from metadata.wikitext import strip_wikitext
-from metadata.wordnet import english_names, omw_lemmas
-from metadata.words import segmenter_name, split_runs
+from metadata.wordnet import english_lemmas, omw_lemmas
+from metadata.words import join_words, segmenter_name, split_runs
 
 __all__ = ["BuiltMetadata", "LanguageSources", "build_language"]
 
@@ -26,11 +27,13 @@ class LanguageSources:
         dumps: Wikipedia dumps, of the language and of the wikis merged into it.
         wordnet_dir: folder of WordNet files; None for nltk's data.
         kinds: of wordnet, unigram, bigram, title.
+        pageviews: hourly page-view files, read only if no counted views are given.
     """
 
     dumps: tuple[str, ...]
     wordnet_dir: str | None
     kinds: frozenset[str]
+    pageviews: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,14 @@ class BuiltMetadata:
 
     table: pa.Table
     report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The candidates of one source: how many there were, and those within the thresholds."""
+
+    num_raw: int
+    kept: list[Candidate]
 
 
 @dataclass(slots=True)
@@ -52,7 +63,10 @@ class _Corpus:
 
 
 def build_language(
-    lang: str, sources: LanguageSources, thresholds: Thresholds, views: Counter[str]
+    lang: str,
+    sources: LanguageSources,
+    thresholds: Thresholds,
+    views: Counter[str] | None = None,
 ) -> BuiltMetadata:
     """Build the entries of one language.
 
@@ -60,7 +74,8 @@ def build_language(
         lang: metadata language.
         sources: where from.
         thresholds: what is kept.
-        views: page views by title, of all wikis of the language.
+        views: page views by title, of all wikis of the language; None to count those of
+            sources.pageviews. Files hold all languages, so whoever builds several counts once.
 
     Returns:
         The table (entry, source, score), and a report: per source the candidates, how many were
@@ -73,54 +88,64 @@ def build_language(
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1; Chuang et al. 2025, arXiv:2507.22062,
     section 3.2.
     """
-    candidates: dict[str, list[Candidate]] = {}
-    num_raw: dict[str, int] = {}
+    bad_lines: Counter[str] = Counter()
+    found: dict[str, _Found] = {}
     if "wordnet" in sources.kinds:
-        names = _wordnet_names(lang, sources.wordnet_dir)
-        candidates["wordnet"] = [(name, 0.0) for name in names]
-        num_raw["wordnet"] = len(names)
-    corpus = _read_corpus(lang, sources)
+        found["wordnet"] = _wordnet(lang, sources.wordnet_dir, bad_lines)
+    corpus = _read_corpus(lang, sources)  # hours for the largest: after what may fail at once
     unigrams = _unigrams(corpus.counts, thresholds)
     if "unigram" in sources.kinds:
-        candidates["unigram"] = unigrams
-        num_raw["unigram"] = len(corpus.counts.unigrams)
+        found["unigram"] = unigrams
     if "bigram" in sources.kinds:
-        candidates["bigram"] = _bigrams(lang, corpus.counts, thresholds, len(unigrams))
-        num_raw["bigram"] = len(corpus.counts.bigrams)
+        found["bigram"] = _bigrams(lang, corpus.counts, thresholds, len(unigrams.kept))
     if "title" in sources.kinds:
-        candidates["title"] = _titles(corpus, views, thresholds)
-        num_raw["title"] = len(corpus.titles)
-    table, left_out = assemble_entries(candidates, thresholds.max_characters)
+        if views is None:
+            views = _count_views(lang, sources.pageviews, bad_lines)
+        found["title"] = _titles(corpus, views, thresholds)
+    table, left_out = assemble_entries(
+        {source: f.kept for source, f in found.items()}, thresholds.max_entry_characters
+    )
     kept = Counter(table.column("source").to_pylist())
     report = {
         "segmenter": segmenter_name(lang),
         "pages": dict(sorted(corpus.pages.items())),
-        "words": corpus.counts.unigrams.total(),
+        "words": corpus.counts.num_tokens,
+        "bad_lines": dict(sorted(bad_lines.items())),
         "left_out": left_out,
-        "sources": {
-            source: {
-                "raw": num_raw[source],
-                "within_thresholds": len(found),
-                "kept": kept[source],
-                "lowest_score": round(found[-1][1], 6) if found else None,
-            }
-            for source, found in candidates.items()
-        },
+        "sources": {source: _summary(f, kept[source]) for source, f in found.items()},
     }
     return BuiltMetadata(table, report)
 
 
-def _wordnet_names(lang: str, wordnet_dir: str | None) -> list[str]:
+def _summary(found: _Found, num_kept: int) -> dict[str, Any]:
+    return {
+        "raw": found.num_raw,
+        "within_thresholds": len(found.kept),
+        "kept": num_kept,
+        "lowest_score": round(found.kept[-1][1], 6) if found.kept else None,
+    }
+
+
+def _wordnet(lang: str, wordnet_dir: str | None, bad_lines: Counter[str]) -> _Found:
     if lang == "en":
-        return english_names(wordnet_dir)
-    return omw_lemmas(lang, wordnet_dir) or []
+        names = english_lemmas(wordnet_dir)
+    else:
+        names = omw_lemmas(lang, wordnet_dir, bad_lines) or []
+    return _Found(len(names), [(name, 0.0) for name in names])
+
+
+def _count_views(lang: str, paths: tuple[str, ...], bad_lines: Counter[str]) -> Counter[str]:
+    summed: Counter[str] = Counter()
+    for views in count_views(paths, wikis_of(lang), bad_lines).values():
+        summed.update(views)
+    return summed
 
 
 def _read_corpus(lang: str, sources: LanguageSources) -> _Corpus:
     corpus = _Corpus()
     needs_words = not sources.kinds.isdisjoint({"unigram", "bigram"})
     for path in sources.dumps if sources.kinds - {"wordnet"} else ():
-        for page in read_dump(path):
+        for page in read_pages(path):
             if page.namespace != MAIN_NAMESPACE:
                 corpus.pages["other_namespace"] += 1
             elif page.redirect is not None:
@@ -135,44 +160,45 @@ def _read_corpus(lang: str, sources: LanguageSources) -> _Corpus:
     return corpus
 
 
-def _unigrams(counts: NgramCounts, limits: Thresholds) -> list[Candidate]:
+def _unigrams(counts: NgramCounts, limits: Thresholds) -> _Found:
     frequent = [
         (word, float(num))
         for word, num in counts.unigrams.items()
         if num >= limits.unigram_min_count
     ]
-    return rank(frequent, [_share(limits.unigram_top_share, counts.unigrams), limits.unigram_max])
+    share = _share(limits.unigram_top_share, counts.unigrams)
+    return _Found(len(counts.unigrams), rank(frequent, [share, limits.unigram_max]))
 
 
 def _share(share: float | None, of: Sequence[Any] | Counter[Any]) -> float | None:
     return None if share is None else share * len(of)
 
 
-def _bigrams(
-    lang: str, counts: NgramCounts, limits: Thresholds, num_unigrams: int
-) -> list[Candidate]:
+def _bigrams(lang: str, counts: NgramCounts, limits: Thresholds, num_unigrams: int) -> _Found:
     """Rank pairs by PMI; those seen less often than the minimum are accidents and left out."""
     frequent = sorted(b for b, num in counts.bigrams.items() if num >= limits.bigram_min_count)
-    pmi = pointwise_mutual_information(frequent, counts).tolist() if frequent else []
-    joiner = "" if is_spaceless(lang) else " "
+    bits_of = pmi(frequent, counts).tolist() if frequent else []
     floor = limits.bigram_min_pmi if limits.bigram_min_pmi is not None else float("-inf")
     best: dict[str, float] = {}
-    for pair, bits in zip(frequent, pmi, strict=True):
+    for pair, bits in zip(frequent, bits_of, strict=True):
         if bits >= floor:
             # Two pairs without a space may spell one string.
-            entry = joiner.join(pair)
+            entry = join_words(pair, lang)
             best[entry] = max(bits, best.get(entry, bits))
     share = limits.bigram_max_share
     cap = None if share is None else share * num_unigrams
-    return rank(best.items(), [cap, limits.bigram_max])
+    return _Found(len(counts.bigrams), rank(best.items(), [cap, limits.bigram_max]))
 
 
-def _titles(corpus: _Corpus, views: Counter[str], limits: Thresholds) -> list[Candidate]:
+def _titles(corpus: _Corpus, views: Counter[str], limits: Thresholds) -> _Found:
     """Rank articles by their views and those of the redirects that lead to them."""
     summed: Counter[str] = Counter()
     for title, num in views.items():
-        target = corpus.redirects.get(title, title)
+        # An article comes first: merged wikis may redirect a title that another has a page on.
+        target = title if title in corpus.titles else corpus.redirects.get(title)
         if target in corpus.titles:
             summed[target] += num
-    viewed = [(t, float(num)) for t, num in summed.items() if num >= limits.title_min_views]
-    return rank(viewed, [_share(limits.title_top_share, summed), limits.title_max])
+    least = max(1, limits.title_min_views or 0)
+    viewed = [(t, float(num)) for t, num in summed.items() if num >= least]
+    share = _share(limits.title_top_share, summed)
+    return _Found(len(corpus.titles), rank(viewed, [share, limits.title_max]))

@@ -7,10 +7,12 @@ from xml.etree.ElementTree import Element, ParseError, iterparse
 import fsspec
 
 from metadata.errors import InputError
+from metadata.wikitext import DEFAULT_MEDIA_PREFIXES
 
-__all__ = ["Page", "read_dump"]
+__all__ = ["FILE_NAMESPACES", "MAIN_NAMESPACE", "Page", "read_pages"]
 
 MAIN_NAMESPACE = 0
+# Media, File and Category.
 FILE_NAMESPACES = frozenset({-2, 6, 14})
 
 
@@ -34,8 +36,8 @@ class Page:
     media_prefixes: frozenset[str]
 
 
-def read_dump(path: str) -> Iterator[Page]:
-    """Yield the pages of a dump.
+def read_pages(path: str) -> Iterator[Page]:
+    """Yield the pages of a dump, one at a time.
 
     Args:
         path: local path or fsspec URL of ``….xml`` or ``….xml.bz2`` (also multistream).
@@ -59,7 +61,7 @@ def read_dump(path: str) -> Iterator[Page]:
 
 def _pages(events: Iterator[tuple[str, Element]]) -> Iterator[Page]:
     _, root = next(events)
-    prefixes: set[str] = {"file", "image", "category", "media"}
+    prefixes = set(DEFAULT_MEDIA_PREFIXES)
     for event, element in events:
         if event == "start":
             continue

@@ -11,7 +11,17 @@ import pyarrow as pa
 
 from metadata.errors import UsageError
 
-__all__ = ["SOURCES", "Thresholds", "assemble_entries", "metadata_hash", "union_entries"]
+__all__ = [
+    "SCHEMA",
+    "SOURCES",
+    "Candidate",
+    "Thresholds",
+    "assemble_entries",
+    "metadata_hash",
+    "problem_with",
+    "rank",
+    "union_entries",
+]
 
 SOURCES = ("number", "wordnet", "unigram", "bigram", "title")
 NUMBERS = tuple(str(n) for n in range(100))
@@ -43,7 +53,7 @@ class Thresholds:
         title_min_views: titles viewed less often are left out.
         title_top_share: share of the viewed titles, by views, that may be kept; 0 to 1.
         title_max: titles at most.
-        max_characters: longer entries are left out.
+        max_entry_characters: longer entries are left out.
 
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1; Chuang et al. 2025, arXiv:2507.22062,
     section 3.2. Deviation: bigrams are ranked by PMI instead of cut at PMI 30.
@@ -56,10 +66,10 @@ class Thresholds:
     bigram_min_pmi: float | None = None
     bigram_max_share: float | None = 0.40
     bigram_max: int | None = 100_646
-    title_min_views: int = 1
+    title_min_views: int | None = None
     title_top_share: float | None = 0.76
     title_max: int | None = 61_235
-    max_characters: int = 256
+    max_entry_characters: int = 256
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -69,8 +79,8 @@ class Thresholds:
         """
         for field in fields(self):
             value = getattr(self, field.name)
-            low, high = (0, 1) if field.name.endswith("share") else (0, float("inf"))
-            if value is not None and not low <= value <= high and field.name != "bigram_min_pmi":
+            low, high = _range(field.name)
+            if value is not None and not low <= value <= high:
                 raise UsageError(
                     f"--{field.name.replace('_', '-')} is {value}; expected {low} to {high}"
                 )
@@ -91,6 +101,14 @@ class Thresholds:
         return cls(**{**(english if lang == "en" else {}), **overrides})
 
 
+def _range(name: str) -> tuple[float, float]:
+    if name == "bigram_min_pmi":
+        return float("-inf"), float("inf")
+    if name.endswith("share"):
+        return 0, 1
+    return 1 if name in ("unigram_min_count", "bigram_min_count") else 0, float("inf")
+
+
 def rank(candidates: Iterable[Candidate], limits: Sequence[float | None]) -> list[Candidate]:
     """Return the best candidates: by score descending, then by entry, up to the smallest limit.
 
@@ -105,15 +123,17 @@ def rank(candidates: Iterable[Candidate], limits: Sequence[float | None]) -> lis
 def problem_with(entry: str, max_characters: int) -> str | None:
     r"""Say why a string cannot be an entry, or None if it can.
 
+    Symbols and lone marks count as punctuation.
+
     >>> problem_with("St. John", 256), problem_with("?!", 256), problem_with("a\tb", 256)
     (None, 'punctuation_only', 'control_character')
     """
     if len(entry) > max_characters:
         return "too_long"
     categories = {unicodedata.category(char) for char in entry}
-    if {"Cc", "Cs"} & categories:
+    if not categories.isdisjoint({"Cc", "Cs", "Zl", "Zp"}):  # control characters, line ends
         return "control_character"
-    if all(category[0] in "PSZC" for category in categories):
+    if all(category[0] in "PSZCM" for category in categories):
         return "punctuation_only"
     return None
 
@@ -159,9 +179,11 @@ def _table(rows: Sequence[tuple[str, str, float]]) -> pa.Table:
 def union_entries(tables: Sequence[pa.Table]) -> pa.Table:
     """Unite the entries of several languages, in the order of one; the first source wins."""
     best: dict[str, tuple[int, float]] = {}
-    for row in (row for table in tables for row in table.to_pylist()):
-        key = (SOURCES.index(row["source"]), -row["score"])
-        best[row["entry"]] = min(best.get(row["entry"], key), key)
+    for table in tables:
+        columns = (table.column(name).to_pylist() for name in SCHEMA.names)
+        for entry, source, score in zip(*columns, strict=True):
+            key = (SOURCES.index(source), -score)
+            best[entry] = min(best.get(entry, key), key)
     ordered = sorted(best.items(), key=lambda item: (*item[1], item[0]))
     return _table([(entry, SOURCES[source], -score) for entry, (source, score) in ordered])
 

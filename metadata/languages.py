@@ -1,8 +1,9 @@
 """The languages: 330 Wikipedias, and where each label of language identification goes.
 
-`languages.tsv` has a row per Wikipedia: its code, the metadata language it is merged into (empty:
-it is one itself), whether it is written without spaces between words, and the ISO 639-3 code of
-its Open Multilingual WordNet. `lid176_labels.tsv` has a row per label of fastText's lid.176.
+`languages.tsv` has a row per Wikipedia: its code, its English name, the metadata language it is
+merged into (empty: it is one itself), whether it is written without spaces between words, and the
+ISO 639-3 code of its Open Multilingual WordNet. `lid176_labels.tsv` has a row per label of
+fastText's lid.176.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ from importlib.resources import files
 
 __all__ = [
     "OTHER",
+    "WIKIPEDIA_CODES",
+    "english_name",
     "is_spaceless",
     "metadata_language",
     "metadata_languages",
     "omw_code",
     "unreached_languages",
-    "wikipedia_codes",
     "wikis_of",
 ]
 
@@ -25,6 +27,7 @@ OTHER = "other"
 
 @dataclass(frozen=True, slots=True)
 class _Language:
+    name: str
     parent: str
     spaceless: bool
     omw: str
@@ -38,8 +41,8 @@ def _rows(name: str) -> list[list[str]]:
 @cache
 def _languages() -> dict[str, _Language]:
     return {
-        code: _Language(parent or code, spaceless == "yes", omw)
-        for code, parent, spaceless, omw in _rows("languages.tsv")
+        code: _Language(name, parent or code, spaceless == "yes", omw)
+        for code, name, parent, spaceless, omw in _rows("languages.tsv")
     }
 
 
@@ -48,9 +51,17 @@ def _labels() -> dict[str, str]:
     return {label: language for label, language in _rows("lid176_labels.tsv")}
 
 
-def wikipedia_codes() -> tuple[str, ...]:
-    """Return the codes of all Wikipedias, as in database names (``zh_yue``)."""
-    return tuple(_languages())
+# All Wikipedias, as in database names (``zh_yue``).
+WIKIPEDIA_CODES: tuple[str, ...] = tuple(_languages())
+
+
+def english_name(lang: str) -> str:
+    """Return what a language is called in English.
+
+    >>> english_name("be_tarask"), english_name("other")
+    ('Belarusian (Taraškievica)', 'Other languages')
+    """
+    return "Other languages" if lang == OTHER else _languages()[lang].name
 
 
 def metadata_languages() -> tuple[str, ...]:

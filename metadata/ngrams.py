@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NgramCounts", "pointwise_mutual_information"]
+__all__ = ["Bigram", "NgramCounts", "count_ngrams", "pmi"]
 
 Bigram = tuple[str, str]
 
@@ -31,16 +31,31 @@ class NgramCounts:
             self.unigrams.update(run)
             self.bigrams.update(pairwise(run))
 
-    def update(self, other: "NgramCounts") -> None:
+    def __iadd__(self, other: "NgramCounts") -> "NgramCounts":
         """Add the counts of another part of the corpus."""
         self.unigrams.update(other.unigrams)
         self.bigrams.update(other.bigrams)
+        return self
+
+    @property
+    def num_tokens(self) -> int:
+        """Words in all."""
+        return self.unigrams.total()
 
 
-def pointwise_mutual_information(
-    bigrams: Sequence[Bigram], counts: NgramCounts
-) -> NDArray[np.float64]:
-    """Return log2 of p(xy) / (p(x) p(y)), all from the counts of the whole corpus.
+def count_ngrams(runs: Iterable[Sequence[str]]) -> NgramCounts:
+    """Return the counts of runs of words.
+
+    >>> count_ngrams([["a", "b"], ["a"]]).bigrams
+    Counter({('a', 'b'): 1})
+    """
+    counts = NgramCounts()
+    counts.add(runs)
+    return counts
+
+
+def pmi(bigrams: Sequence[Bigram], counts: NgramCounts) -> NDArray[np.float64]:
+    """Return pointwise mutual information: log2 of p(xy) / (p(x) p(y)).
 
     Args:
         bigrams: shape (num_bigrams,); each occurs in the counts.
@@ -51,12 +66,11 @@ def pointwise_mutual_information(
 
     Source: Church and Hanks 1990, "Word association norms, mutual information, and lexicography".
 
-    >>> counts = NgramCounts()
-    >>> counts.add([["red", "dog"], ["red", "dog"], ["a", "b"], ["c", "d"]])
-    >>> pointwise_mutual_information([("red", "dog")], counts).tolist()
+    >>> counts = count_ngrams([["red", "dog"], ["red", "dog"], ["a", "b"], ["c", "d"]])
+    >>> pmi([("red", "dog")], counts).tolist()
     [3.0]
     """
-    num_unigrams = counts.unigrams.total()
+    num_unigrams = counts.num_tokens
     num_bigrams = counts.bigrams.total()
     both = np.array([counts.bigrams[b] for b in bigrams], dtype=np.float64)
     first = np.array([counts.unigrams[x] for x, _ in bigrams], dtype=np.float64)

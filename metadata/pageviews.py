@@ -13,7 +13,11 @@ from metadata.errors import InputError
 __all__ = ["count_views"]
 
 
-def count_views(paths: Iterable[str], wikis: Collection[str]) -> dict[str, Counter[str]]:
+def count_views(
+    paths: Iterable[str],
+    wikis: Collection[str],
+    bad_lines: Counter[str] | None = None,
+) -> dict[str, Counter[str]]:
     """Sum the views of titles over page-view files.
 
     Args:
@@ -21,6 +25,7 @@ def count_views(paths: Iterable[str], wikis: Collection[str]) -> dict[str, Count
             ``en.m`` are the encyclopedia and its mobile site; ``en.b``, ``en.d`` and so on are
             other projects and left out.
         wikis: codes of the Wikipedias wanted, as in database names (``zh_yue``).
+        bad_lines: if given, the number of lines that are none is added to it, by file.
 
     Returns:
         Per wiki, views by title, with spaces; lines that are none are skipped.
@@ -36,21 +41,33 @@ def count_views(paths: Iterable[str], wikis: Collection[str]) -> dict[str, Count
     for path in paths:
         try:
             with fsspec.open(path, "rb", compression="infer") as file:
-                _add_file(file, wiki_of)
+                num_bad = _add_file(file, wiki_of)
         except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise InputError(
                 f"{path}: cannot be read as page views ({error}). Download it again."
             ) from error
+        if num_bad and bad_lines is not None:
+            bad_lines[path] += num_bad
     return views
 
 
-def _add_file(lines: Iterable[bytes], wiki_of: dict[bytes, Counter[str]]) -> None:
+def _add_file(lines: Iterable[bytes], wiki_of: dict[bytes, Counter[str]]) -> int:
+    """Add the lines of a file to the wikis they speak of; return how many are no such lines."""
+    num_bad = 0
     for line in lines:
         fields = line.split(b" ")
+        # Most lines are of other wikis, so they are told apart before they are looked into.
         views = wiki_of.get(fields[0])
-        if views is None or len(fields) < 3 or not fields[2].isdigit():
-            continue
-        views[_title(fields[1])] += int(fields[2])
+        if len(fields) != 4 or (views is not None and not _is_count(fields[2])):
+            num_bad += 1
+        elif views is not None:
+            views[_title(fields[1])] += int(fields[2])
+    return num_bad
+
+
+def _is_count(field: bytes) -> bool:
+    # int() is slow on long numbers and refuses very long ones; no title has 10**12 views an hour.
+    return field.isdigit() and len(field) <= 12
 
 
 def _title(raw: bytes) -> str:

@@ -1,48 +1,55 @@
-"""Wikitext in, plain text out, in one pass over the markup and a few over what is left.
+"""Wikitext in, plain text out: hidden elements, then brackets, then what is left of the markup.
 
 Words and pairs of words need far less than a parser gives. What is inside templates, tables,
 references, formulas and comments is left out; links give their labels. Every step is linear in
-the length of the text, whatever its brackets do.
+the length of the text, whatever its brackets do: the patterns take what they match for good
+(``*+``), and what nests is followed by one scan with a stack.
 """
 
 import html
 import re
 from collections import Counter
+from functools import cache
 
-__all__ = ["strip_wikitext"]
+__all__ = ["DEFAULT_MEDIA_PREFIXES", "strip_wikitext"]
 
 # Elements whose content is no running text.
 _DROPPED = (
     "ref|math|gallery|syntaxhighlight|source|timeline|score|chem|ce|hiero|imagemap|templatedata|"
-    "graph|mapframe|maplink|style|includeonly|section"
+    "graph|mapframe|maplink|style|includeonly"
 )
-# Inside these, brackets mean nothing.
-_RAW = frozenset({"comment", "math", "chem", "ce", "syntaxhighlight", "source", "timeline", "score",
-                  "graph", "templatedata", "mapframe", "maplink", "style"})  # fmt: skip
-
-_MARKUP = re.compile(
-    rf"(?P<open_comment><!--)|(?P<close_comment>-->)"
-    rf"|<(?P<open_tag>{_DROPPED})\b[^<>]*?(?P<empty>/?)>"
-    rf"|</(?P<close_tag>{_DROPPED})\s*>"
-    r"|(?P<open_table>^[ \t:]*\{\|)|(?P<close_table>^[ \t]*\|\}(?!\}))"
-    r"|(?P<open_template>\{\{)|(?P<close_template>\}\})"
-    r"|(?P<open_link>\[\[)|(?P<close_link>\]\])",
-    re.MULTILINE | re.IGNORECASE,
-)
+# Each pattern starts with a literal character, which lets `re` jump from one to the next.
+_HIDDEN = re.compile(rf"<!--|<(?P<tag>{_DROPPED}|nowiki)\b[^<>]*+>", re.IGNORECASE)
+_SIMPLE_TEMPLATE = re.compile(r"\{\{[^{}]*+\}\}")
+_SIMPLE_LINK = re.compile(r"\[\[(?:[^\[\]{}|:\n]*+\|)?([^\[\]{}|:\n]++)\]\]")
+_BRACKET = re.compile(r"\{\{|\}\}|\[\[|\]\]|\{\||\|\}(?!\})")
+_KINDS = {"{{": "template", "}}": "template", "[[": "link", "]]": "link", "{|": "table",
+          "|}": "table"}  # fmt: skip
 # Deeper links are no links; the bound keeps hostile nesting from copying text over and over.
 _MAX_DEPTH = 40
+_MAX_INDENT = 20
 
-_INTERLANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z-]+)?$|simple$")
 _CLEANUPS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"<br\b[^<>]*>", re.IGNORECASE), "\n"),
-    (re.compile(r"</?[a-zA-Z][^<>]*>"), ""),
-    (re.compile(r"\[(?:https?:|ftp:|mailto:|//)[^\s\[\]]*[ \t]*([^\[\]\n]*)\]"), r"\1"),
-    (re.compile(r"\b(?:https?|ftp)://[^\s<>\[\]|{}]+"), ""),
-    (re.compile(r"'{2,5}"), ""),
-    (re.compile(r"^[*#:;]+[ \t]*|^=+[ \t]*|=+[ \t]*$|^-{4,}", re.MULTILINE), ""),
-    (re.compile(r"__[A-Z]+__"), ""),
+    (re.compile(r"<[bB][rR]\b[^<>]*+>"), "\n"),
+    (re.compile(r"</?[a-zA-Z][^<>]*+>"), ""),
+    (re.compile(r"\[(?:https?:|ftp:|mailto:|//)[^\s\[\]]*+[ \t]*+([^\[\]\n]*+)\]"), r"\1"),
+    (re.compile(r"https?://[^\s<>\[\]|{}]++"), ""),
+    (re.compile(r"ftp://[^\s<>\[\]|{}]++"), ""),
+    (re.compile(r"''++"), ""),
+    (re.compile(r"\n(?:[*#:;]++[ \t]*+|=++[ \t]*+|-{4,})"), "\n"),
+    # The look-behind after the first sign: of a row of them, only the first starts a match.
+    (re.compile(r"=(?<!==)=*+[ \t]*+(?=\n)"), ""),
+    (re.compile(r"__[A-Z]++__"), ""),
+    # A number this long is no character, and `html.unescape` fails on it.
+    (re.compile(r"&#[xX]?[0-9a-fA-F]{8,};?"), ""),
 )
 
+_INTERLANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z-]+)?$|simple$")
+# Chinese and others write one word per script: -{zh-hans:计算机; zh-hant:電腦}-
+_VARIANTS = re.compile(r"-\{([^{}]*+)\}-")
+_PROTECTED = str.maketrans({char: f"&#{ord(char)};" for char in "<>[]{}|'=*#:;_&"})
+
+# The dump names these namespaces in the wiki's own language; English names work in every wiki.
 DEFAULT_MEDIA_PREFIXES = frozenset({"file", "image", "category", "media"})
 
 _Frame = tuple[str, list[str]]
@@ -58,37 +65,77 @@ def strip_wikitext(text: str, media_prefixes: frozenset[str] = DEFAULT_MEDIA_PRE
     >>> strip_wikitext("A '''red''' [[dog|Dog]]{{cite|x}}<ref>y</ref> of [[Berlin]].")
     'A red Dog of Berlin.'
     """
-    plain = _drop_markup(text, media_prefixes)
+    plain = _drop_hidden(text)
+    plain = _VARIANTS.sub(_first_variant, plain)
+    plain = _SIMPLE_TEMPLATE.sub("", plain)
+    plain = _SIMPLE_LINK.sub(r"\1", plain)
+    plain = f"\n{_drop_brackets(plain, media_prefixes)}\n"
     for pattern, replacement in _CLEANUPS:
         plain = pattern.sub(replacement, plain)
-    return html.unescape(plain)
+    return html.unescape(plain[1:-1])
 
 
-def _drop_markup(text: str, media_prefixes: frozenset[str]) -> str:
+def _drop_hidden(text: str) -> str:
+    """Leave out comments and elements without running text; protect what nowiki protects."""
+    pieces: list[str] = []
+    unclosed: set[str] = set()  # looked for once, so that a thousand of them cost no more
+    position = 0
+    while found := _HIDDEN.search(text, position):
+        pieces.append(text[position : found.start()])
+        position = found.end()
+        tag = (found["tag"] or "!--").lower()
+        if text[position - 2] == "/" or tag in unclosed:
+            continue
+        end = _closing(tag).search(text, position)
+        if end is None:
+            unclosed.add(tag)
+            continue
+        if tag == "nowiki":
+            pieces.append(text[position : end.start()].translate(_PROTECTED))
+        position = end.end()
+    return "".join([*pieces, text[position:]])
+
+
+@cache
+def _closing(tag: str) -> re.Pattern[str]:
+    return re.compile("-->" if tag == "!--" else rf"</{tag}\s*+>", re.IGNORECASE)
+
+
+def _first_variant(match: re.Match[str]) -> str:
+    """Return the first of the words that a reader would see, as their script has it."""
+    content = match[1].rpartition("|")[2]
+    return content.partition(";")[0].rpartition(":")[2].rpartition("=>")[2].strip()
+
+
+def _drop_brackets(text: str, media_prefixes: frozenset[str]) -> str:
+    """Leave out templates and tables, and give links their labels, however they nest."""
     stack: list[_Frame] = [("page", [])]
     num_open: Counter[str] = Counter()
     position = 0
-    for match in _MARKUP.finditer(text):
-        stack[-1][1].append(text[position : match.start()])
+    for match in _BRACKET.finditer(text):
+        bracket, start = match.group(), match.start()
+        kind = _KINDS[bracket]
+        if kind == "table" and not _starts_line(text, start):
+            continue
+        stack[-1][1].append(text[position:start])
         position = match.end()
-        event = match.lastgroup or ""
-        event = "open_tag" if event == "empty" else event
-        action, _, kind = event.partition("_")
-        kind = match[event].lower() if kind == "tag" else kind
-        if stack[-1][0] in _RAW and (action == "open" or kind != stack[-1][0]):
-            stack[-1][1].append(match.group())
-        elif action == "open" and match["empty"] != "/":
-            if kind == "link" and len(stack) > _MAX_DEPTH:
-                continue
-            stack.append((kind, []))
-            num_open[kind] += 1
-        elif action == "close" and num_open[kind]:
+        if bracket[0] in "{[":
+            if kind != "link" or len(stack) <= _MAX_DEPTH:
+                stack.append((kind, []))
+                num_open[kind] += 1
+        elif num_open[kind]:
             content = _pop(stack, num_open, kind)
             if kind == "link":
                 stack[-1][1].append(_link_text(content, media_prefixes))
     stack[-1][1].append(text[position:])
     # What was never closed was no markup: its text stays.
     return "".join(piece for _, pieces in stack for piece in pieces)
+
+
+def _starts_line(text: str, position: int) -> bool:
+    before = text[max(0, position - _MAX_INDENT) : position]
+    line = before[before.rfind("\n") + 1 :]
+    return not line.strip(" \t:") and (len(line) < len(before) or len(before) == position)
 
 
 def _pop(stack: list[_Frame], num_open: Counter[str], kind: str) -> str:

@@ -5,6 +5,7 @@ import io
 import re
 import string
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import IO, Any
 from metadata.errors import InputError
 from metadata.languages import omw_code
 
-__all__ = ["english_names", "omw_lemmas"]
+__all__ = ["english_lemmas", "omw_lemmas"]
 
 # The lexicographer files of WordNet 3.0 (lexnames(5WN)), in the order of their numbers. Debian's
 # wordnet-base leaves the file out that says so, and nltk's reader cannot start without it.
@@ -28,10 +29,17 @@ _LEXNAMES = (
 ).split()
 _PARTS_OF_SPEECH = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
 
-_TAB_LINE = re.compile(r"\S+\t(?:\w+:)?lemma\t(?P<lemma>[^\t]+)")
+# Other relations than lemma (definitions, examples) are valid lines and no lemmas.
+_TAB_LINE = re.compile(
+    r"\d{8}-[a-z]\t(?:(?:\w+:)?lemma\t\s*(?P<lemma>[^\t\n]*[^\s])|(?!(?:\w+:)?lemma\t)[^\t]+\t)"
+)
+# The Chinese WordNet parts a lemma's particle from it with a sign that no text has.
+_MARKS = {"cmn": "+"}
+# Older releases name the file of Persian by the code of all Persian languages.
+_OLD_CODES = {"pes": ("fas",)}
 
 
-def english_names(wordnet_dir: str | None) -> list[str]:
+def english_lemmas(wordnet_dir: str | None) -> list[str]:
     """Return the distinct names of WordNet's synsets, sorted.
 
     A synset's name is its first lemma, lower-cased, up to its first point, with `_` as a space.
@@ -47,9 +55,11 @@ def english_names(wordnet_dir: str | None) -> list[str]:
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1: 86,654 with the 100 numbers.
     """
     reader, opened = _reader(wordnet_dir)
-    names = {s.name().split(".")[0].lower().replace("_", " ") for s in reader.all_synsets()}
-    for file in opened:
-        file.close()
+    try:
+        names = {s.name().split(".")[0].lower().replace("_", " ") for s in reader.all_synsets()}
+    finally:
+        for file in opened:
+            file.close()
     numbers = {str(n) for n in range(100)}
     return sorted(n for n in names - numbers if not all(c in string.punctuation for c in n))
 
@@ -130,38 +140,59 @@ def _unpack(archive: Path) -> None:
         opened.extractall(archive.parent)
 
 
-def omw_lemmas(lang: str, wordnet_dir: str | None) -> list[str] | None:
+def omw_lemmas(
+    lang: str, wordnet_dir: str | None, bad_lines: Counter[str] | None = None
+) -> list[str] | None:
     """Return the distinct lemmas of a language in Open Multilingual WordNet, sorted.
 
     Args:
         lang: metadata language.
         wordnet_dir: folder with ``wn-data-<iso3>.tab`` files, ``.gz`` or not, in it or in folders
-            named ``<iso3>``; None for nltk's ``omw-1.4``.
+            of it (``dan/``, ``mcr/`` for Catalan); None for nltk's ``omw-1.4``.
+        bad_lines: if given, the number of lines that are no tab lines is added to it, by file.
 
     Returns:
-        None if the language has no WordNet, or the folder no file of it.
+        None if the language has no WordNet, or the folder no file of it; never an empty list for
+        that reason. Chinese lemmas lose the ``+`` with which their WordNet marks a particle.
 
     Raises:
         InputError: the file cannot be read.
     """
     code = omw_code(lang)
-    folder = Path(wordnet_dir) if wordnet_dir is not None else _nltk_folder("omw-1.4")
-    if code is None or folder is None:
+    if code is None:
         return None
-    name = f"wn-data-{code}.tab"
-    candidates = [folder / name, folder / f"{name}.gz", folder / code / name]
-    path = next((p for p in candidates if p.is_file()), None)
-    return sorted(set(_tab_lemmas(path))) if path is not None else None
+    folder = Path(wordnet_dir) if wordnet_dir is not None else _nltk_folder("omw-1.4")
+    if folder is None:
+        return None
+    path = _tab_file(folder, code)
+    if path is None:
+        return None
+    bad = Counter[str]() if bad_lines is None else bad_lines
+    return sorted(set(_tab_lemmas(path, _MARKS.get(code, ""), bad)))
 
 
-def _tab_lemmas(path: Path) -> Iterator[str]:
+def _tab_file(folder: Path, code: str) -> Path | None:
+    for name in (code, *_OLD_CODES.get(code, ())):
+        for pattern in ("", "*/"):
+            for suffix in ("", ".gz"):
+                found = sorted(folder.glob(f"{pattern}wn-data-{name}.tab{suffix}"))
+                if found:
+                    return found[0]
+    return None
+
+
+def _tab_lemmas(path: Path, mark: str, bad_lines: Counter[str]) -> Iterator[str]:
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8") as file:
             for line in file:
+                if line.startswith("#") or not line.strip():
+                    continue
                 match = _TAB_LINE.match(line)
-                lemma = match["lemma"].strip().replace("_", " ") if match else ""
-                if lemma:
-                    yield lemma
+                if match is None:
+                    bad_lines[str(path)] += 1
+                elif match["lemma"] is not None:
+                    lemma = match["lemma"].replace("_", " ").strip()
+                    yield lemma.replace(mark, "") if mark else lemma
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as a WordNet tab file ({error})") from error

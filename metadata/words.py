@@ -1,6 +1,6 @@
 """Running text in, words out, in runs that punctuation and line ends interrupt."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -9,7 +9,7 @@ import regex
 from metadata.errors import MissingExtraError
 from metadata.languages import is_spaceless
 
-__all__ = ["segmenter_name", "split_runs"]
+__all__ = ["join_words", "segmenter_name", "split_runs"]
 
 # Letters, marks and digits; an apostrophe or hyphen between two of them belongs to the word.
 _WORD = r"[\p{L}\p{M}\p{N}]+(?:['’\-\u2010\u2011\u200c\u200d][\p{L}\p{M}\p{N}]+)*"
@@ -17,8 +17,11 @@ _RUN = regex.compile(rf"{_WORD}(?:[ \t\u00a0]+{_WORD})*")
 _WORDS = regex.compile(_WORD)
 _LETTER = regex.compile(r"[\p{L}\p{N}]")
 
-# Tibetan and Dzongkha mark the ends of syllables, not of words: the syllables are the words here.
+# Tibetan and Dzongkha mark the ends of syllables, not of words: the syllables are the words here,
+# and neighbours are parted by the mark (tsheg), which stands in the text between them.
 _SYLLABLE_LANGUAGES = frozenset({"bo", "dz"})
+_TSHEG = "\u0f0b"
+_SYLLABLE_RUN = regex.compile(rf"{_WORD}(?:[{_TSHEG}\u0f0c \t\u00a0]+{_WORD})*")
 _ICU_LOCALES = {"wuu": "zh", "gan": "zh", "mnw": "my", "shn": "my"}
 
 
@@ -48,15 +51,27 @@ def split_runs(text: str, lang: str) -> Iterator[list[str]]:
     """
     if segmenter_name(lang) == "icu4py":
         for line in text.splitlines():
-            yield from _segmented_runs(line, _ICU_LOCALES.get(lang, lang))
+            yield from _segmented_runs(line, lang)
     else:
-        for run in _RUN.finditer(text):
+        pattern = _SYLLABLE_RUN if lang in _SYLLABLE_LANGUAGES else _RUN
+        for run in pattern.finditer(text):
             yield _WORDS.findall(run.group())
 
 
-def _segmented_runs(line: str, locale: str) -> Iterator[list[str]]:
+def join_words(words: Iterable[str], lang: str) -> str:
+    """Return neighbouring words as a text of the language has them.
+
+    >>> join_words(["red", "dog"], "en"), join_words(["红", "狗"], "zh")
+    ('red dog', '红狗')
+    """
+    if lang in _SYLLABLE_LANGUAGES:
+        return _TSHEG.join(words)
+    return ("" if is_spaceless(lang) else " ").join(words)
+
+
+def _segmented_runs(line: str, lang: str) -> Iterator[list[str]]:
     run: list[str] = []
-    for segment in _word_breaker()(line, locale):
+    for segment in _word_breaker(lang)(line, _ICU_LOCALES.get(lang, lang)):
         if _LETTER.search(segment):
             run.append(segment)
         elif run and segment.strip():
@@ -67,11 +82,9 @@ def _segmented_runs(line: str, locale: str) -> Iterator[list[str]]:
 
 
 @cache
-def _word_breaker() -> Any:
+def _word_breaker(lang: str) -> Any:
     try:
         from icu4py.breakers import WordBreaker
     except ImportError as error:
-        raise MissingExtraError(
-            "Word segmentation of languages without spaces", "segment"
-        ) from error
+        raise MissingExtraError(f"Splitting {lang} into words", "segment") from error
     return WordBreaker

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from metadata.languages import metadata_language
 from numpy.typing import NDArray
 
 from curation.lid import FastTextIdentifier, LanguageIdentifier, Languages
 from curation.matching import AhoCorasickMatcher, Matcher, match_by_language
 from curation.normalize import Normalization
+from metadata.languages import metadata_language
 from pipelines import artifacts, storage
 from pipelines.metadata_store import MetadataStore, combined_hash
 from pipelines.readers import read_part

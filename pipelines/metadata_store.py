@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 import pyarrow as pa
-from metadata.entries import metadata_hash
 
+from metadata.entries import metadata_hash
 from metadata.errors import ArtifactError, UsageError
 from pipelines import artifacts, storage
 
