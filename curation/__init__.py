@@ -1,1 +1,64 @@
-"""TODO."""
+"""The core of curation: texts and entries in; languages, matches, counts, probabilities out.
+
+    texts -> lid -> normalize -> matching -> sampling -> datacard
+
+Everything here takes and returns Arrow or numpy arrays: no paths, no clock, no environment and no
+state between calls. Names are loaded when they are first used, so that counting needs no matcher
+and matching no LID.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curation.lid import FastTextIdentifier, default_lid_model
+    from curation.matching import AhoCorasickMatcher, Matcher, match_by_language
+    from curation.normalize import normalize_entry, normalize_text
+    from curation.sampling import (
+        count_entries,
+        hash_draws,
+        pair_probability,
+        sampling_probability,
+        slots,
+        tail_share,
+        threshold_for_tail_share,
+    )
+
+_MODULES = {
+    "lid": ("FastTextIdentifier", "default_lid_model"),
+    "matching": ("AhoCorasickMatcher", "Matcher", "match_by_language"),
+    "normalize": ("normalize_entry", "normalize_text"),
+    "sampling": (
+        "count_entries",
+        "hash_draws",
+        "pair_probability",
+        "sampling_probability",
+        "slots",
+        "tail_share",
+        "threshold_for_tail_share",
+    ),
+}
+
+__all__ = [
+    "AhoCorasickMatcher",
+    "FastTextIdentifier",
+    "Matcher",
+    "count_entries",
+    "default_lid_model",
+    "hash_draws",
+    "match_by_language",
+    "normalize_entry",
+    "normalize_text",
+    "pair_probability",
+    "sampling_probability",
+    "slots",
+    "tail_share",
+    "threshold_for_tail_share",
+]
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"curation.{module}"), name)
+    raise AttributeError(f"module 'curation' has no attribute {name!r}")

@@ -25,8 +25,8 @@ def commands(folder: Path) -> list[str]:
     return [
         f"build-metadata --lang all --sources unigram,bigram,title {THRESHOLDS}",
         f"match {here}/web/*.parquet",
-        "balance --t 500",
-        "train --model toy --steps 160 --batch-size 128 --learning-rate 0.002",
+        "balance --t 100",
+        "train --model toy --steps 200 --batch-size 128 --learning-rate 0.002",
         f"eval {here}/eval/zeroshot.parquet --classes {here}/eval/classes.txt --group-by split",
         f"eval {here}/eval/retrieval.parquet --group-by lang",
     ]

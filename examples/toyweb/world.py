@@ -1,11 +1,8 @@
-"""The world behind the toy web: what there is, how often, and the draw of one block of rows.
+"""The world of the toy web: concepts with Zipf frequencies, and what they are called.
 
-In: a seed and a block number. Out: for each row the concept shown, the concept told (another one
-where the text is wrong), language, template and kind of noise. The world itself does not depend
-on the seed, so two seeds are two samples of one population.
+A concept is a colour and a shape; a scene adds a texture, a number and a place. Six languages name
+them, two of them written without spaces.
 """
-
-from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,187 +10,194 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK_ROWS = 10_000  # the unit of randomness: a row is a function of (seed, its block, its place)
+LANGUAGES = ("en", "de", "es", "ru", "ja", "zh")
+LANGUAGE_SHARES = (0.50, 0.15, 0.12, 0.10, 0.08, 0.05)
 
-COLOURS = ("red", "blue", "green", "yellow", "black", "white", "orange", "purple", "pink", "brown")
-SHAPES = (
-    *("circle", "square", "star", "heart", "triangle", "arrow"),
-    *("ring", "cross", "drop", "diamond", "hexagon", "crescent"),
-)
-TEXTURES = ("plain", "striped", "dotted", "checked")
-POSITIONS = ("centre", "left", "right", "top", "bottom", "spread")  # spread: several shapes
-BACKGROUNDS = ("white", "grey", "black")
-SCENES = ("sunset", "mountain", "night", "house", "tree", "boat")
-LANGUAGES = ("en", "es", "de", "ru", "zh", "ja", "hi")
+COLOURS = ("red", "blue", "green", "yellow", "black", "orange", "purple", "pink")
+SHAPES = ("circle", "square", "triangle", "star", "cross", "ring", "heart", "arrow", "crescent",
+          "diamond")  # fmt: skip
+TEXTURES = ("plain", "striped", "dotted")
+PLACES = ("centre", "top left", "top right", "bottom left", "bottom right")
+NUMBERS = (1, 2, 3)
 
-NUM_SHAPE_KINDS = len(COLOURS) * len(SHAPES)
-NUM_KINDS = NUM_SHAPE_KINDS + len(SCENES)
-PHRASES_PER_KIND = len(TEXTURES) * 4
-NUM_PHRASES = NUM_SHAPE_KINDS * PHRASES_PER_KIND + len(SCENES)
-SCENE_CONTEXT = len(POSITIONS) * len(BACKGROUNDS)
-NUM_CONTEXTS = SCENE_CONTEXT + 1
-NUM_TEMPLATES = 7  # in every language
-NUM_HEAD_KINDS = 30
+TEXTURE_SHARES = (0.70, 0.15, 0.15)
+PLACE_SHARES = (0.60, 0.10, 0.10, 0.10, 0.10)
+NUMBER_SHARES = (0.76, 0.12, 0.12)
+ZIPF_EXPONENT = 1.1
 
-TEXTURE_SHARES = (0.70, 0.14, 0.10, 0.06)
-COUNT_SHARES = (0.72, 0.14, 0.08, 0.06)
-POSITION_SHARES = (0.40, 0.18, 0.16, 0.14, 0.12)
-BACKGROUND_SHARES = (0.60, 0.25, 0.15)
-NOISE_SHARES = {
-    "clean": 0.60,
-    "decorated": 0.09,
-    "file name": 0.06,
-    "boilerplate": 0.06,
-    "wrong": 0.05,
-    "empty": 0.04,
-    "shouted": 0.03,
-    "doubled": 0.03,
-    "letters": 0.03,
-    "decomposed": 0.01,
+NUM_CONCEPTS = len(COLOURS) * len(SHAPES)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is on an image."""
+
+    colour: int
+    shape: int
+    texture: int = 0
+    number: int = 1
+    place: int = 0
+
+    @property
+    def concept(self) -> int:
+        """Number of the concept, colour × shape."""
+        return self.colour * len(SHAPES) + self.shape
+
+
+@cache
+def concept_shares() -> NDArray[np.float64]:
+    """Zipf shares of the concepts; which concept is frequent is the same in every world."""
+    ranks = np.random.default_rng(1).permutation(NUM_CONCEPTS) + 1
+    shares = ranks**-ZIPF_EXPONENT
+    return np.asarray(shares / shares.sum(), dtype=np.float64)
+
+
+def is_head(concept: int) -> bool:
+    """Tell whether a concept is one of the frequent half."""
+    return bool(concept_shares()[concept] >= np.median(concept_shares()))
+
+
+# Nouns: singular, plural, and gender where adjectives follow it.
+NOUNS = {
+    "en": ["circle circles", "square squares", "triangle triangles", "star stars",
+           "cross crosses", "ring rings", "heart hearts", "arrow arrows",
+           "crescent crescents", "diamond diamonds"],
+    "de": ["Kreis Kreise m", "Quadrat Quadrate n", "Dreieck Dreiecke n", "Stern Sterne m",
+           "Kreuz Kreuze n", "Ring Ringe m", "Herz Herzen n", "Pfeil Pfeile m",
+           "Halbmond Halbmonde m", "Raute Rauten f"],
+    "es": ["círculo círculos m", "cuadrado cuadrados m", "triángulo triángulos m",
+           "estrella estrellas f", "cruz cruces f", "anillo anillos m", "corazón corazones m",
+           "flecha flechas f", "luna lunas f", "rombo rombos m"],
+    "ru": ["круг кругов m", "квадрат квадратов m", "треугольник треугольников m",
+           "звезда звёзд f", "крест крестов m", "кольцо колец n", "сердце сердец n",
+           "стрелка стрелок f", "полумесяц полумесяцев m", "ромб ромбов m"],
+    "ja": ["円", "四角形", "三角形", "星", "十字", "輪", "ハート", "矢印", "三日月", "菱形"],
+    "zh": ["圆形", "正方形", "三角形", "星星", "十字", "圆环", "爱心", "箭头", "月牙", "菱形"],
+}  # fmt: skip
+ADJECTIVES = {
+    "en": ["red", "blue", "green", "yellow", "black", "orange", "purple", "pink"],
+    "de": ["rot", "blau", "grün", "gelb", "schwarz", "orangefarben", "violett", "pinkfarben"],
+    "es": ["rojo", "azul", "verde", "amarillo", "negro", "naranja", "morado", "rosa"],
+    "ru": ["красн", "син", "зелён", "жёлт", "чёрн", "оранжев", "фиолетов", "розов"],
+    "ja": ["赤い", "青い", "緑の", "黄色い", "黒い", "オレンジの", "紫の", "ピンクの"],
+    "zh": ["红色", "蓝色", "绿色", "黄色", "黑色", "橙色", "紫色", "粉色"],
 }
-NOISES = tuple(NOISE_SHARES)
-
-_ZIPF_EXPONENT = 1.1
-_LANGUAGE_EXPONENT = 1.2  # English 44 %
-_SCENE_RANKS = (4, 14, 30, 50, 80, 110)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Concepts:
-    """What the images of some rows show; each array has shape (num_rows,).
-
-    kind: colour * 12 + shape, or 120 + scene; count: shapes in the image less one. A scene has
-    texture, count, position and background 0.
-    """
-
-    kind: NDArray[np.int64]
-    texture: NDArray[np.int64]
-    count: NDArray[np.int64]
-    position: NDArray[np.int64]
-    background: NDArray[np.int64]
-
-    def phrases(self) -> NDArray[np.int64]:
-        """Row of the tables of noun phrases, in [0, NUM_PHRASES)."""
-        scene = self.kind - NUM_SHAPE_KINDS
-        shape = self.kind * PHRASES_PER_KIND + self.texture * 4 + self.count
-        return np.where(scene >= 0, NUM_SHAPE_KINDS * PHRASES_PER_KIND + scene, shape)
-
-    def contexts(self) -> NDArray[np.int64]:
-        """Row of the tables of position and background, in [0, NUM_CONTEXTS)."""
-        context = self.position * len(BACKGROUNDS) + self.background
-        return np.where(self.kind >= NUM_SHAPE_KINDS, SCENE_CONTEXT, context)
-
-    def __getitem__(self, rows: slice | NDArray[np.bool_]) -> Concepts:
-        return Concepts(**{name: getattr(self, name)[rows] for name in self.__slots__})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
-    """The draws of BLOCK_ROWS rows; each array has shape (BLOCK_ROWS,)."""
-
-    start: int
-    shown: Concepts
-    told: Concepts
-    lang: NDArray[np.int64]
-    template: NDArray[np.int64]
-    noise: NDArray[np.int64]
-    detail: NDArray[np.float64]  # uniform on [0, 1): which file name, which decoration
-    detail2: NDArray[np.float64]
+TEXTURE_WORDS = {
+    "en": ["", "striped ", "dotted "],
+    "de": ["", "gestreift", "gepunktet"],
+    "es": ["", " a rayas", " de lunares"],
+    "ru": ["", " в полоску", " в горошек"],
+    "ja": ["", "縞模様の", "水玉模様の"],
+    "zh": ["", "条纹", "圆点"],
+}
+PLACE_WORDS = {
+    "en": ["in the middle", "in the upper left corner", "in the upper right corner",
+           "in the lower left corner", "in the lower right corner"],
+    "de": ["in der Mitte", "oben links in der Ecke", "oben rechts in der Ecke",
+           "unten links in der Ecke", "unten rechts in der Ecke"],
+    "es": ["en el centro", "arriba a la izquierda", "arriba a la derecha",
+           "abajo a la izquierda", "abajo a la derecha"],
+    "ru": ["в центре", "слева вверху", "справа вверху", "слева внизу", "справа внизу"],
+    "ja": ["中央に", "左上に", "右上に", "左下に", "右下に"],
+    "zh": ["在中间", "在左上角", "在右上角", "在左下角", "在右下角"],
+}  # fmt: skip
+TEMPLATES = {
+    "en": ["a picture of {np} {place}", "{np} {place} on a white background",
+           "drawing of {np} for children", "this is {np}, painted by hand",
+           "{np} - free clip art image"],
+    "de": ["ein Bild, auf dem {np} {place} zu sehen ist", "{np} {place} auf weißem Hintergrund",
+           "Zeichnung für Kinder: {np}", "das ist {np}, von Hand gemalt",
+           "{np} als kostenloses Bild"],
+    "es": ["una imagen con {np} {place}", "{np} {place} sobre un fondo blanco",
+           "dibujo de {np} para los niños", "esto es {np} pintado a mano",
+           "{np}, una imagen gratis para descargar"],
+    "ru": ["на картинке {np} {place}", "{np} {place} на белом фоне",
+           "рисунок для детей: {np}", "это {np}, нарисовано от руки",
+           "{np}, бесплатная картинка"],
+    "ja": ["{place}{np}がある絵です", "白い背景の{place}{np}があります", "子供のための{np}の絵",
+           "これは手で描いた{np}です", "{np}の無料イラスト素材"],
+    "zh": ["一张{np}{place}的图片", "白色背景上{place}的{np}", "给孩子们画的{np}",
+           "这是手绘的{np}", "{np}的免费图片素材"],
+}  # fmt: skip
+_GERMAN_ENDINGS = {"m": "er", "f": "e", "n": "es"}
+_GERMAN_ARTICLES = {"m": "ein", "f": "eine", "n": "ein"}
+_RUSSIAN_ENDINGS = {"m": "ый", "f": "ая", "n": "ое"}
+_RUSSIAN_SOFT_ENDINGS = {"m": "ий", "f": "яя", "n": "ее"}
+_COUNT_WORDS = {"ja": ("", "", "2つの", "3つの"), "zh": ("一个", "一个", "两个", "三个")}
 
 
-def uniforms(seed: int, block: int, stream: int, num: int) -> NDArray[np.float64]:
-    """Draw uniform numbers on [0, 1) as a function of the arguments; shape (num, BLOCK_ROWS).
-
-    Philox's raw output is specified; numpy's Generator may change its methods.
-    """
-    bits = np.random.Philox(key=[seed, block], counter=[0, 0, 0, stream])
-    raw = bits.random_raw(num * BLOCK_ROWS)
-    return ((raw >> np.uint64(11)) * 2.0**-53).reshape(num, BLOCK_ROWS)
+def noun_phrase(scene: Scene, lang: str) -> str:
+    """Name what is on an image, with its article or number."""
+    return _PHRASES[lang](scene)
 
 
-def zipf_shares(num: int, exponent: float = _ZIPF_EXPONENT) -> NDArray[np.float64]:
-    """Share of each rank under Zipf's law; shape (num,), sums to 1."""
-    weights = np.arange(1, num + 1) ** -exponent
-    return weights / weights.sum()
+def _english(scene: Scene) -> str:
+    one, many = NOUNS["en"][scene.shape].split()
+    colour = ADJECTIVES["en"][scene.colour]
+    described = f"{TEXTURE_WORDS['en'][scene.texture]}{colour}"
+    if scene.number == 1:
+        return f"{'an' if described[0] in 'aeio' else 'a'} {described} {one}"
+    return f"{scene.number} {described} {many}"
+
+
+def _german(scene: Scene) -> str:
+    one, many, gender = NOUNS["de"][scene.shape].split()
+    plural = scene.number > 1
+    ending = "e" if plural else _GERMAN_ENDINGS[gender]
+    words = [ADJECTIVES["de"][scene.colour] + ending, many if plural else one]
+    if scene.texture:
+        words.insert(0, TEXTURE_WORDS["de"][scene.texture] + ending)
+    return " ".join([str(scene.number) if plural else _GERMAN_ARTICLES[gender], *words])
+
+
+def _spanish(scene: Scene) -> str:
+    one, many, gender = NOUNS["es"][scene.shape].split()
+    colour = ADJECTIVES["es"][scene.colour]
+    if gender == "f" and colour.endswith("o"):
+        colour = f"{colour[:-1]}a"
+    texture = TEXTURE_WORDS["es"][scene.texture]
+    if scene.number == 1:
+        return f"{'una' if gender == 'f' else 'un'} {one} {colour}{texture}"
+    plural = colour + ("es" if colour[-1] == "l" else "s")
+    return f"{scene.number} {many} {plural}{texture}"
+
+
+def _russian(scene: Scene) -> str:
+    one, many, gender = NOUNS["ru"][scene.shape].split()
+    stem = ADJECTIVES["ru"][scene.colour]
+    soft = stem == "син"
+    texture = TEXTURE_WORDS["ru"][scene.texture]
+    if scene.number == 1:
+        ending = (_RUSSIAN_SOFT_ENDINGS if soft else _RUSSIAN_ENDINGS)[gender]
+        return f"{stem}{ending} {one}{texture}"
+    return f"несколько {stem}{'их' if soft else 'ых'} {many}{texture}"
+
+
+def _japanese(scene: Scene) -> str:
+    words = (_COUNT_WORDS["ja"][scene.number], TEXTURE_WORDS["ja"][scene.texture],
+             ADJECTIVES["ja"][scene.colour], NOUNS["ja"][scene.shape])  # fmt: skip
+    return "".join(words)
+
+
+def _chinese(scene: Scene) -> str:
+    words = (_COUNT_WORDS["zh"][scene.number], TEXTURE_WORDS["zh"][scene.texture],
+             ADJECTIVES["zh"][scene.colour], NOUNS["zh"][scene.shape])  # fmt: skip
+    return "".join(words)
+
+
+_PHRASES = {"en": _english, "de": _german, "es": _spanish, "ru": _russian, "ja": _japanese,
+            "zh": _chinese}  # fmt: skip
 
 
 @cache
-def kinds_by_rank() -> NDArray[np.int64]:
-    """Return the kinds, the most frequent first; shape (NUM_KINDS,).
-
-    Ranked by Zipf(colour) * Zipf(shape) and some fixed luck, so that words have heads and tails
-    as well as pairs of words, and a common colour has its rare shapes.
-    """
-    shares = np.outer(zipf_shares(len(COLOURS)), zipf_shares(len(SHAPES))).ravel()
-    luck = np.exp(0.6 * (uniforms(0, 0, 9, 1)[0, :NUM_SHAPE_KINDS] - 0.5))
-    order = np.argsort(-shares * luck, kind="stable").tolist()
-    for scene, rank in enumerate(_SCENE_RANKS):
-        order.insert(rank, NUM_SHAPE_KINDS + scene)
-    return np.array(order)
+def caption(scene: Scene, lang: str, template: int) -> str:
+    """Write a caption without noise."""
+    pattern = TEMPLATES[lang][template]
+    text = pattern.format(np=noun_phrase(scene, lang), place=PLACE_WORDS[lang][scene.place])
+    return text
 
 
-@cache
-def head_kinds() -> frozenset[int]:
-    """Kinds of the head: the NUM_HEAD_KINDS most frequent."""
-    return frozenset(kinds_by_rank()[:NUM_HEAD_KINDS].tolist())
-
-
-def pick(uniform: NDArray[np.float64], shares: tuple[float, ...] | NDArray[np.float64]) -> NDArray:
-    """Turn uniform numbers into choices with the given shares; int64, same shape."""
-    edges = np.cumsum(shares)[:-1]
-    return np.searchsorted(edges, uniform, side="right")
-
-
-def make_concepts(
-    kind: NDArray[np.int64],
-    texture: NDArray[np.int64],
-    count: NDArray[np.int64],
-    position: NDArray[np.int64],
-    background: NDArray[np.int64],
-) -> Concepts:
-    """Concepts that can be drawn: no white on white, and no position for several shapes."""
-    scene = kind >= NUM_SHAPE_KINDS
-    colour = kind // len(SHAPES)
-    white = (colour == COLOURS.index("white")) & (background == BACKGROUNDS.index("white"))
-    black = (colour == COLOURS.index("black")) & (background == BACKGROUNDS.index("black"))
-    background = np.where(white | black, BACKGROUNDS.index("grey"), background)
-    position = np.where(count > 0, POSITIONS.index("spread"), position)
-    return Concepts(
-        kind=kind,
-        texture=np.where(scene, 0, texture),
-        count=np.where(scene, 0, count),
-        position=np.where(scene, 0, position),
-        background=np.where(scene, 0, background),
-    )
-
-
-def _draw_concepts(u: NDArray[np.float64]) -> Concepts:
-    return make_concepts(
-        kinds_by_rank()[pick(u[0], zipf_shares(NUM_KINDS))],
-        pick(u[1], TEXTURE_SHARES),
-        pick(u[2], COUNT_SHARES),
-        pick(u[3], POSITION_SHARES),
-        pick(u[4], BACKGROUND_SHARES),
-    )
-
-
-def draw_block(seed: int, block: int) -> Block:
-    """Draw the rows [block * BLOCK_ROWS, (block + 1) * BLOCK_ROWS) of the web of a seed."""
-    u = uniforms(seed, block, 0, 15)
-    shown, other = _draw_concepts(u[0:5]), _draw_concepts(u[5:10])
-    noise = pick(u[10], tuple(NOISE_SHARES.values()))
-    wrong = noise == NOISES.index("wrong")
-    told = {
-        name: np.where(wrong, getattr(other, name), getattr(shown, name))
-        for name in Concepts.__slots__
-    }
-    return Block(
-        start=block * BLOCK_ROWS,
-        shown=shown,
-        told=Concepts(**told),
-        lang=pick(u[11], zipf_shares(len(LANGUAGES), _LANGUAGE_EXPONENT)),
-        template=(u[12] * NUM_TEMPLATES).astype(np.int64),
-        noise=noise,
-        detail=u[13],
-        detail2=u[14],
-    )
+def class_name(concept: int) -> str:
+    """Name a concept in English, as a class of zero-shot classification."""
+    colour, shape = divmod(concept, len(SHAPES))
+    return f"{COLOURS[colour]} {SHAPES[shape]}"
