@@ -143,7 +143,8 @@ def _zero_shot(
         )
     prompts = _lines(templates) if templates else TEMPLATES
     logits_NC = zero_shot_logits(model, tokenizer, embed_images(model, images), names, prompts)
-    target = np.array([names.index(label) for label in labels])
+    position = {name: i for i, name in enumerate(names)}
+    target = np.array([position[label] for label in labels])
     best = logits_NC.argsort(dim=1, descending=True)[:, :5].numpy()
     top1, top5 = best[:, 0] == target, (best == target[:, None]).any(axis=1)
     result: dict[str, Any] = {
@@ -168,7 +169,7 @@ def _retrieval(
 
     number: dict[bytes, int] = {}
     owner = [number.setdefault(sha256(i.tobytes()).digest(), len(number)) for i in images]
-    first = [owner.index(n) for n in range(len(number))]
+    first = np.unique(owner, return_index=True)[1]
     image_NE = embed_images(model, images[first])
     text_ME = embed_texts(model, tokenizer, texts)
     result: dict[str, Any] = {

@@ -117,7 +117,8 @@ def _explain(
         of_entry = sampling_probability(counts[ids], t)
         for match, p in zip(matches, of_entry.tolist(), strict=True):
             match["probability"] = p
-        probability = float(pair_probability(pa.array([list(range(len(ids)))]), of_entry)[0])
+        own = pa.array([list(range(len(ids)))], pa.list_(pa.uint32()))
+        probability = float(pair_probability(own, of_entry)[0])
     return {
         "normalized": normalize_text(text, normalization),
         "matches": matches,

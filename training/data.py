@@ -79,12 +79,13 @@ def raw_samples(
         shards: paths of tars.
         on_error: told of a corrupt shard; returns whether to go on with the next.
     """
-    import webdataset
+    from webdataset.tariterators import group_by_keys, tar_file_expander
 
-    dataset = webdataset.WebDataset(
-        list(shards), shardshuffle=False, handler=on_error, empty_check=False
-    )
-    yield from dataset
+    for shard in shards:
+        # Opened here, not by webdataset, which leaves closing to the garbage collector.
+        with Path(shard).open("rb") as file:
+            source = [{"url": shard, "stream": file}]
+            yield from group_by_keys(tar_file_expander(source, handler=on_error), handler=on_error)
 
 
 def captions(shards: Sequence[str]) -> Iterator[str]:

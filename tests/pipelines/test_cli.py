@@ -1,0 +1,88 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import app
+from tests.conftest import ROOT
+from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
+
+COMMANDS = sorted(
+    command.name or command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+)
+CURATE = Path(sys.executable).with_name("curate")
+
+
+def curate(*arguments, **options):
+    return subprocess.run(
+        [CURATE, *map(str, arguments)], capture_output=True, text=True, check=False, **options
+    )
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workspace")
+    write_metadata(folder / "metadata", {"en": WORDS})
+    write_pairs(folder / "in.parquet", texts(50))
+    return folder
+
+
+def test_every_command_has_help_an_example_and_its_place_in_the_readme():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for command in COMMANDS:
+        found = curate(command, "--help")
+        assert found.returncode == 0 and "Example: curate" in found.stdout, command
+        assert f"curate {command}" in readme, command
+
+
+def test_a_stage_prints_a_table_or_one_json_object_and_nothing_else(workspace):
+    run = ("-w", workspace)
+    found = curate("match", workspace / "in.parquet", "--lang", "en", *run)
+    assert found.returncode == 0, found.stderr
+    assert re.search(r"read 50 = matched \d+ \+ dropped \d+", found.stdout)
+    assert re.search(r"\d+\.\d s, [\d,]+ records/s", found.stdout)
+    found = curate("match", workspace / "in.parquet", "--lang", "en", "--json", *run)
+    assert json.loads(found.stdout)["read"] == 50
+    found = curate("balance", "--t", "5", "--quiet", *run)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+    found = curate("explain", "a red dog", "--lang", "en", *run)
+    assert "kept with probability" in found.stdout and "metaclip:" in found.stdout
+
+
+def test_the_workspace_may_come_from_the_environment(workspace):
+    environment = {"CURATE_WORKSPACE": str(workspace), "PATH": "/usr/bin"}
+    found = curate("explain", "dog", "--lang", "en", "--json", env=environment)
+    assert json.loads(found.stdout)["lang"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["balance", "--t", "0"], 2, "Error: t is 0"),
+        (["balance"], 2, "Error: give either --t or --target-pairs"),
+        (["balance", "--t", "x"], 2, "Invalid value for '--t'"),
+        (["match"], 2, "Missing argument"),
+        (["match", "none.parquet", "--lang", "en"], 1, "Error: none.parquet: no such file"),
+        (["match", "none.parquet", "--normalization", "loud"], 2, "unknown normalization 'loud'"),
+        (["train", "--steps", "0"], 2, "steps is 0"),
+        (["train", "--model", "vit-x"], 2, "unknown model 'vit-x'"),
+        (["train", "--name", "../x"], 2, "--name is '../x'"),
+        (["eval", "none.parquet"], 1, "the run is not finished"),
+        (["match", "x.parquet", "-w", "nope://a"], 2, "nope://"),
+    ],
+)
+def test_errors_are_a_line_on_stderr_and_an_exit_code(workspace, arguments, code, message):
+    place = [] if "-w" in arguments else ["-w", str(workspace)]
+    found = curate(*arguments, *place)
+    assert found.returncode == code, found.stderr
+    assert message in found.stderr and found.stdout == ""
+    assert "Traceback" not in found.stderr
+
+
+def test_debug_shows_the_traceback(workspace):
+    found = curate("match", "none.parquet", "--lang", "en", "--debug", "-w", workspace)
+    assert found.returncode == 1 and "Traceback" in found.stderr
