@@ -5,6 +5,7 @@ Every step is a command that you could type; each prints its own summary.
 
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -32,9 +33,18 @@ def commands(folder: Path) -> list[str]:
     ]
 
 
+def _make_room(folder: Path) -> None:
+    """Remove an earlier demo; refuse to remove anything else."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / "web" / "part-00000.parquet").is_file():
+            sys.exit(f"{folder} exists and is no earlier demo; name another folder: DEMO=…")
+        shutil.rmtree(folder)
+
+
 def main(folder: Path) -> None:
     """Generate the toy web and run the commands on it."""
     start = time.perf_counter()
+    _make_room(folder)
     print(f"Generating a toy web in {folder}/ …", flush=True)
     write_toy_web(folder, ToyWeb(rows=20_000, files=2))
     curate = Path(sys.executable).with_name("curate")

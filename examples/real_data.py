@@ -12,7 +12,6 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -100,16 +99,24 @@ def emoji(data: Path, out: Path, steps: int) -> dict[str, Any]:
         workspace=out,
     )
     found = curate(f"eval {out}/held_out.parquet", workspace=out)["results"]["held_out"]
-    wanted = ("distinct_images", "chance_R@1", "image_to_text", "text_to_image")
-    return {"trained_on": num_train, "held_out": num_held, **{k: found[k] for k in wanted}}
+    recalls = {
+        way: {at: round(recall, 4) for at, recall in found[way].items()}
+        for way in ("image_to_text", "text_to_image")
+    }
+    return {
+        "trained_on": num_train,
+        "held_out": num_held,
+        **{k: found[k] for k in ("distinct_images", "chance_R@1")},
+        **recalls,
+    }
 
 
-def report(title: str, figures: dict[str, Any], lines: Sequence[str] = ()) -> None:
+def report(title: str, figures: dict[str, Any]) -> None:
     """Print figures, one a line."""
     print(f"\n{title}")
     for key, value in figures.items():
-        print(f"  {key}: {json.dumps(value)}")
-    print(*lines, sep="\n", flush=True)
+        shown = f"{value:.4f}" if isinstance(value, float) else json.dumps(value)
+        print(f"  {key}: {shown}")
 
 
 def main(

@@ -1,0 +1,52 @@
+"""What the documents say is what the code does."""
+
+import re
+
+from curation.normalize import normalize_entry, normalize_text
+from tests.conftest import ROOT
+from tests.curation.test_normalize import CASES
+
+PRIVATE = re.compile(r"/work/|/root/|/tmp/|\.library|CONTRACT\.md|STYLE\.md|REFERENCE\.md")
+
+
+def code(text):
+    shown = "".join(
+        c if c.isprintable() and not 0x300 <= ord(c) < 0x370 else f"\\u{ord(c):04x}" for c in text
+    )
+    return f"`{shown}`".replace("|", "\\|")
+
+
+def test_the_architecture_shows_every_case_of_normalization():
+    lines = (ROOT / "ARCHITECTURE.md").read_text("utf-8").splitlines()
+    for name, entry, text, standard, metaclip in CASES:
+        yes = {True: "yes", False: "no"}
+        row = f"| {name} | {code(entry)} | {code(text)} | {yes[standard]} | {yes[metaclip]} |"
+        assert row in lines, row
+
+
+def test_the_readme_names_every_folder_and_its_links_lead_somewhere():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for folder in ("metadata", "curation", "training", "pipelines", "examples", "tests"):
+        assert f"{folder}/" in readme
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
+        assert (ROOT / target).exists(), target
+
+
+def test_the_library_example_of_the_readme_runs():
+    readme = (ROOT / "README.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    runnable = [b for b in blocks if "training.load" not in b]
+    assert runnable
+    for block in runnable:
+        exec(compile(block, "README.md", "exec"), {})
+    assert normalize_entry("dog") in normalize_text("(dog)")
+
+
+def test_the_project_speaks_of_itself_alone():
+    for path in ROOT.rglob("*"):
+        parts = path.relative_to(ROOT).parts
+        if parts[0].startswith(".") and parts[0] != ".ci" or parts[0] in ("demo", "data", "build"):
+            continue
+        if path.suffix in (".py", ".md", ".toml", ".txt", ".json") and path.name != "test_docs.py":
+            found = PRIVATE.search(path.read_text("utf-8"))
+            assert found is None, f"{path}: {found}"
