@@ -108,7 +108,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     >>> print(_table(["entry", "pairs"], [["a|b", 1200]]))
     | entry | pairs |
     |---|---:|
-    | a\\|b | 1,200 |
+    | a\|b | 1,200 |
     """
     lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
     lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows]
