@@ -42,9 +42,28 @@ _HYPHENS = "\u2010\u2011\ufe63"
 _FULLWIDTH = "\uff01-\uffee\u3000"
 
 
+def _code_points(inside: str) -> frozenset[int]:
+    """Return the code points of the inside of a ``[...]``, with ranges."""
+    found: set[int] = set()
+    for match in re.finditer("(.)(?:-(.))?", inside, re.DOTALL):
+        found.update(range(ord(match[1]), ord(match[2] or match[1]) + 1))
+    return frozenset(found)
+
+
+# Every code point that folding may change.
+FOLDED = _code_points(f"{_IGNORABLE}{_APOSTROPHES}{_HYPHENS}{_FULLWIDTH}")
+
+
 def _fold(match: re.Match[str]) -> str:
-    """Fold one special character: full and half width forms, apostrophes, hyphens, ignorables."""
-    char = match.group()
+    return fold_character(match.group())
+
+
+def fold_character(char: str) -> str:
+    """Fold one of FOLDED: full and half width forms, apostrophes, hyphens, ignorables.
+
+    >>> fold_character("Ａ"), fold_character("’"), fold_character("\u00ad")
+    ('A', "'", '')
+    """
     if char in _APOSTROPHES:
         return "'"
     if char in _HYPHENS:
@@ -75,6 +94,15 @@ def _patterns() -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
     )
 
 
+def compose(text: str) -> str:
+    """Return a text folded and in NFC: what `tokens` splits.
+
+    >>> compose("ｶﾞ Ｔ‐shirt")
+    'ガ T-shirt'
+    """
+    return unicodedata.normalize("NFC", _patterns()[0].sub(_fold, text))
+
+
 def tokens(text: str) -> list[str]:
     """Split a text or an entry into the tokens of the `standard` normalization.
 
@@ -83,10 +111,8 @@ def tokens(text: str) -> list[str]:
     >>> tokens("東京のｶﾒﾗ")
     ['東', '京', 'の', 'カ', 'メ', 'ラ']
     """
-    special, token, ascii_token = _patterns()
-    if text.isascii():
-        return ascii_token.findall(text)
-    return token.findall(unicodedata.normalize("NFC", special.sub(_fold, text)))
+    _, token, ascii_token = _patterns()
+    return ascii_token.findall(text) if text.isascii() else token.findall(compose(text))
 
 
 def _standard(text: str) -> str:

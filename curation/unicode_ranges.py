@@ -1,11 +1,13 @@
 """The character classes that the `standard` normalization is defined by.
 
 They are our own table and not the interpreter's `unicodedata`, so that the same pairs match under
-every Python. `unicode_ranges.tsv` holds Unicode 17 ranges of four classes:
+every Python. `unicode_ranges.tsv` holds Unicode 17 ranges of these classes:
 
 - ``word``       letters, marks, numbers, connector punctuation;
 - ``mark``       combining marks;
 - ``digit``      decimal digits;
+- ``nfc``        characters that NFC may change (NFC_Quick_Check No or Maybe);
+- ``cccN``       characters of canonical combining class N, which NFC may reorder;
 - ``spaceless``  letters of scripts that do not put spaces between words: Han, kana, Bopomofo, Yi,
   Tangut, Nüshu, Khitan, and the South East Asian scripts of UAX #14's class SA. Hangul and
   Tibetan are not here: spaces and tshegs delimit their words and syllables.
@@ -15,13 +17,14 @@ import re
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["character_class"]
+__all__ = ["character_class", "character_ranges"]
 
 Range = tuple[int, int]
 
 
 @cache
-def _ranges() -> dict[str, list[Range]]:
+def character_ranges() -> dict[str, list[Range]]:
+    """Return the first and the last code point of each run of each class."""
     table: dict[str, list[Range]] = {}
     lines = files("curation").joinpath("unicode_ranges.tsv").read_text("ascii").splitlines()
     for line in lines[1:]:
@@ -57,7 +60,7 @@ def character_class(name: str, *, without: str | None = None) -> str:
         name: one of ``word``, ``mark``, ``digit``, ``spaceless``.
         without: a class whose characters are taken out.
     """
-    ranges = _ranges()[name]
+    ranges = character_ranges()[name]
     if without is not None:
-        ranges = _subtract(ranges, _ranges()[without])
+        ranges = _subtract(ranges, character_ranges()[without])
     return "".join(f"{re.escape(chr(a))}-{re.escape(chr(b))}" for a, b in ranges)

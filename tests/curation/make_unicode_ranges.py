@@ -17,6 +17,10 @@ SPACELESS_SCRIPTS = (
 # Letters that Unicode calls Common although only these scripts use them: 〆 ー ｰ.
 SPACELESS_COMMON = (0x3006, 0x30FC, 0xFF70)
 
+# UAX #44, table 15; no other value is used, and a test compares them with Python's own.
+COMBINING_CLASSES = (1, *range(6, 37), 84, 91, 103, 107, 118, 122, 129, 130, 132, 202, 214, 216,
+                     218, 220, 222, 224, 226, 228, 230, 232, 233, 234, 240)  # fmt: skip
+
 CLASSES = {
     "mark": r"\p{M}",
     "digit": r"\p{Nd}",
@@ -24,6 +28,8 @@ CLASSES = {
     + "".join(rf"\p{{Script={s}}}" for s in SPACELESS_SCRIPTS)
     + r"&&[\p{L}\p{Nl}]]",
     "word": r"[\p{L}\p{N}\p{Pc}\p{M}]",
+    "nfc": r"\P{NFC_Quick_Check=Yes}",
+    **{f"ccc{n}": rf"\p{{Canonical_Combining_Class={n}}}" for n in COMBINING_CLASSES},
 }
 
 

@@ -1,0 +1,256 @@
+"""The fast engine: entries → an index → the entries that occur in the texts of an Arrow array.
+
+`build_index` gives the index of one language and normalization as a few arrays, `pack_index` as
+bytes, and `unpack_index` reads them back without copying, so that a memory-mapped file is an
+index. `IndexMatcher` matches with it, and finds exactly what `AhoCorasickMatcher` finds.
+"""
+
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from numpy.typing import NDArray
+
+from curation.character_table import character_table
+from curation.index_kernels import (
+    match_metaclip,
+    match_standard,
+    split_metaclip_entries,
+    split_standard_entries,
+)
+from curation.kernels import needs_composition
+from curation.normalize import Normalization, check_normalization, compose, normalize_entry
+from curation.prefix_table import Needles, PrefixTable, build_table
+from metadata.errors import ArtifactError
+
+__all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]
+
+MAGIC = b"CURATEIX"
+VERSION = 1
+_ALIGNMENT = 64
+_NO_TABLE = PrefixTable(np.zeros(16, np.uint64), np.zeros(1, np.uint32))
+
+
+class MatchIndex(NamedTuple):
+    """What the fast engine looks entries up in.
+
+    Attributes:
+        normalization: of the entries.
+        num_entries: of the language.
+        units: needles that stand between delimiters: tokens (`standard`), or space-delimited
+            pieces (`metaclip`).
+        characters: `metaclip` needles that may stand inside a word, by characters.
+    """
+
+    normalization: Normalization
+    num_entries: int
+    units: PrefixTable
+    characters: PrefixTable
+
+
+def _buffers(texts: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the bytes and the offsets of a string array without nulls; nulls become empty."""
+    if texts.null_count:
+        texts = pc.fill_null(texts, "")
+    wide = pa.types.is_large_string(texts.type)
+    _, offsets, data = texts.buffers()
+    kind = np.int64 if wide else np.int32
+    if offsets is None or not len(texts):
+        return np.zeros(1, np.uint8), np.zeros(len(texts) + 1, np.int64)
+    at = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    return raw, at.astype(np.int64, copy=False)
+
+
+def _composed(texts: pa.StringArray) -> pa.StringArray:
+    """Replace the texts that NFC may change by their folded and composed form."""
+    data, offsets = _buffers(texts)
+    if not len(texts) or data[offsets[0] : offsets[-1]].max(initial=0) < 0x80:
+        return texts
+    mask = np.zeros(len(texts), dtype=bool)
+    if not needs_composition(data, offsets, *character_table(), mask):
+        return texts
+    changed = pa.array(mask)
+    replaced = [compose(text) for text in texts.filter(changed).to_pylist()]
+    return pc.replace_with_mask(texts, changed, pa.array(replaced, texts.type))
+
+
+def build_index(entries: Sequence[str] | pa.Array, normalization: Normalization) -> MatchIndex:
+    """Build the index of a language's entries.
+
+    Args:
+        entries: shape (num_entries,); the position is the entry_id.
+        normalization: of entries and texts.
+
+    Returns:
+        The index; entries that normalize to nothing are not in it.
+    """
+    strings = entries if isinstance(entries, pa.Array) else pa.array(entries, pa.large_string())
+    strings = strings.cast(pa.large_string())
+    if normalization == "standard":
+        table = character_table()
+        data, offsets = _buffers(_composed(strings))
+        needles = Needles(*split_standard_entries(data, offsets, table.classes, table.folded))
+        return MatchIndex(normalization, len(strings), build_table(needles), _NO_TABLE)
+    spaced = pa.array(
+        [normalize_entry(e, normalization) for e in strings.to_pylist()], pa.large_string()
+    )
+    between, inside = split_metaclip_entries(*_buffers(spaced))
+    tables = (build_table(Needles(*between)), build_table(Needles(*inside)))
+    return MatchIndex(normalization, len(strings), *tables)
+
+
+def pack_index(index: MatchIndex, metadata_hash: str) -> bytes:
+    """Return an index as the bytes of a file: magic, header, arrays at multiples of 64 bytes."""
+    arrays = [*index.units, *index.characters]
+    header: dict[str, Any] = {
+        "version": VERSION,
+        "normalization": index.normalization,
+        "num_entries": index.num_entries,
+        "metadata_hash": metadata_hash,
+        "lengths": [len(a) for a in arrays],
+        "checksums": [xxhash.xxh3_64_hexdigest(np.ascontiguousarray(a)) for a in arrays],
+    }
+    text = json.dumps(header, sort_keys=True).encode()
+    text += b" " * (-(len(MAGIC) + 16 + len(text)) % _ALIGNMENT)
+    pieces = [MAGIC, len(text).to_bytes(8, "little"), xxhash.xxh3_64_digest(text), text]
+    for array in arrays:
+        raw = array.tobytes()
+        pieces += [raw, b"\0" * (-len(raw) % _ALIGNMENT)]
+    return b"".join(pieces)
+
+
+def unpack_index(buffer: Any, name: str, metadata_hash: str | None = None) -> "IndexMatcher":
+    """Return the matcher of a packed index; its arrays are views of the buffer.
+
+    The header is checked at once, the arrays when they are first used.
+
+    Args:
+        buffer: bytes, or a memory map.
+        name: of the file, for messages.
+        metadata_hash: of the entries that it has to be of; None for any.
+
+    Raises:
+        ArtifactError: it is cut off, damaged, no index, of another version or other entries.
+    """
+    header, at = _header(buffer, name)
+    if metadata_hash is not None and header["metadata_hash"] != metadata_hash:
+        raise _unusable(
+            name, f"it is of entries with sha256 {header['metadata_hash'][:12]}…, "
+            f"expected {metadata_hash[:12]}…"
+        )  # fmt: skip
+    arrays: list[NDArray[Any]] = []
+    for length, kind in zip(header["lengths"], (np.uint64, np.uint32) * 2, strict=True):
+        size = length * np.dtype(kind).itemsize
+        if at + size > len(buffer):
+            raise _unusable(name, f"it is cut off at {len(buffer)} bytes")
+        arrays.append(np.frombuffer(buffer, kind, length, at))
+        at += size + -size % _ALIGNMENT
+    index = MatchIndex(
+        check_normalization(header["normalization"]), header["num_entries"],
+        PrefixTable(arrays[0], arrays[1]), PrefixTable(arrays[2], arrays[3]),
+    )  # fmt: skip
+    return IndexMatcher(index, name, tuple(header["checksums"]))
+
+
+def _header(buffer: Any, name: str) -> tuple[dict[str, Any], int]:
+    start = len(MAGIC) + 16
+    if len(buffer) < start or bytes(buffer[: len(MAGIC)]) != MAGIC:
+        raise _unusable(name, "it is no index")
+    stop = start + int.from_bytes(buffer[len(MAGIC) : len(MAGIC) + 8], "little")
+    text = bytes(buffer[start:stop])
+    if stop > len(buffer) or xxhash.xxh3_64_digest(text) != bytes(buffer[start - 8 : start]):
+        raise _unusable(name, "its header is cut off or damaged")
+    header: dict[str, Any] = json.loads(text)
+    if header["version"] != VERSION:
+        raise _unusable(name, f"it is of version {header['version']}, expected {VERSION}")
+    return header, stop
+
+
+def _unusable(name: str, why: str) -> ArtifactError:
+    return ArtifactError(
+        f"{name}: not a usable index: {why}. Build it anew with: curate build-metadata --reindex"
+    )
+
+
+class IndexMatcher:
+    """The fast engine.
+
+    Args:
+        index: of one language and normalization.
+        name: of its file, for messages.
+        checksums: xxh3_64 of its arrays, compared before they are used; empty for one in memory.
+
+    >>> matcher = IndexMatcher(build_index(["dog", "red dog", "do"], "standard"))
+    >>> matcher.match(pa.array(["a red dog", "dogma"])).to_pylist()
+    [[0, 1], []]
+    """
+
+    def __init__(
+        self, index: MatchIndex, name: str = "index", checksums: tuple[str, ...] = ()
+    ) -> None:
+        self._index = index
+        self._name = name
+        self._checksums = checksums
+
+    @property
+    def normalization(self) -> Normalization:
+        """How entries and texts are normalized."""
+        return self._index.normalization
+
+    @cached_property
+    def _checked(self) -> MatchIndex:
+        """The index, its arrays compared with their checksums: compiled code trusts them."""
+        arrays = (*self._index.units, *self._index.characters)
+        for array, expected in zip(arrays, self._checksums, strict=bool(self._checksums)):
+            if xxhash.xxh3_64_hexdigest(array) != expected:
+                raise _unusable(self._name, "it is damaged (a checksum differs)")
+        return self._index
+
+    def match(
+        self, texts: pa.StringArray, rows: NDArray[np.int64] | None = None, *, threads: int = 1
+    ) -> pa.ListArray:
+        """Return the ids of the entries that occur in each text.
+
+        Args:
+            texts: string or large_string; a null matches nothing.
+            rows: positions of the texts to match; None for all.
+            threads: to share them out to; the GIL is released.
+
+        Returns:
+            list<uint32>, shape (num_rows,), no nulls; each list ascending and unique.
+
+        Raises:
+            ArtifactError: the index is damaged.
+        """
+        index = self._checked
+        if index.normalization == "standard":
+            texts = _composed(texts)
+        data, offsets = _buffers(texts)
+        chosen = np.arange(len(texts)) if rows is None else np.asarray(rows, np.int64)
+        pieces = np.array_split(chosen, max(1, min(threads, len(chosen))))
+        if len(pieces) == 1:
+            found = [self._match_rows(index, data, offsets, pieces[0])]
+        else:
+            with ThreadPoolExecutor(len(pieces)) as pool:
+                work = [pool.submit(self._match_rows, index, data, offsets, p) for p in pieces]
+                found = [w.result() for w in work]
+        return pa.concat_arrays(found)
+
+    def _match_rows(
+        self, index: MatchIndex, data: Any, offsets: Any, rows: NDArray[np.int64]
+    ) -> pa.ListArray:
+        if index.normalization == "standard":
+            table = character_table()
+            values, ends = match_standard(
+                data, offsets, rows, table.classes, table.folded, *index.units
+            )
+        else:
+            values, ends = match_metaclip(data, offsets, rows, *index.units, *index.characters)
+        return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
