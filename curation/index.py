@@ -6,6 +6,7 @@ index. `IndexMatcher` matches with it, and finds exactly what `AhoCorasickMatche
 """
 
 import json
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -18,15 +19,11 @@ import xxhash
 from numpy.typing import NDArray
 
 from curation.character_table import character_table
-from curation.index_kernels import (
-    match_metaclip,
-    match_standard,
-    split_metaclip_entries,
-    split_standard_entries,
-)
+from curation.entry_kernels import split_metaclip_entries, split_standard_entries
+from curation.index_kernels import match_metaclip, match_standard
 from curation.kernels import needs_composition
 from curation.normalize import Normalization, check_normalization, compose, normalize_entry
-from curation.prefix_table import Needles, PrefixTable, build_table
+from curation.prefix_table import Needles, PrefixTable, build_table, empty_table
 from metadata.errors import ArtifactError
 
 __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]
@@ -34,7 +31,7 @@ __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_in
 MAGIC = b"CURATEIX"
 VERSION = 1
 _ALIGNMENT = 64
-_NO_TABLE = PrefixTable(np.zeros(16, np.uint64), np.zeros(1, np.uint32))
+_KINDS = (np.uint64, np.uint64, np.uint64, np.uint32) * 2  # of the arrays of the two tables
 
 
 class MatchIndex(NamedTuple):
@@ -97,7 +94,7 @@ def build_index(entries: Sequence[str] | pa.Array, normalization: Normalization)
         table = character_table()
         data, offsets = _buffers(_composed(strings))
         needles = Needles(*split_standard_entries(data, offsets, table.classes, table.folded))
-        return MatchIndex(normalization, len(strings), build_table(needles), _NO_TABLE)
+        return MatchIndex(normalization, len(strings), build_table(needles), empty_table())
     spaced = pa.array(
         [normalize_entry(e, normalization) for e in strings.to_pylist()], pa.large_string()
     )
@@ -108,14 +105,14 @@ def build_index(entries: Sequence[str] | pa.Array, normalization: Normalization)
 
 def pack_index(index: MatchIndex, metadata_hash: str) -> bytes:
     """Return an index as the bytes of a file: magic, header, arrays at multiples of 64 bytes."""
-    arrays = [*index.units, *index.characters]
+    arrays: list[NDArray[Any]] = [*index.units, *index.characters]
     header: dict[str, Any] = {
         "version": VERSION,
         "normalization": index.normalization,
         "num_entries": index.num_entries,
         "metadata_hash": metadata_hash,
-        "lengths": [len(a) for a in arrays],
-        "checksums": [xxhash.xxh3_64_hexdigest(np.ascontiguousarray(a)) for a in arrays],
+        "shapes": [list(a.shape) for a in arrays],
+        "checksums": [xxhash.xxh3_64_hexdigest(a.data) for a in arrays],
     }
     text = json.dumps(header, sort_keys=True).encode()
     text += b" " * (-(len(MAGIC) + 16 + len(text)) % _ALIGNMENT)
@@ -146,15 +143,16 @@ def unpack_index(buffer: Any, name: str, metadata_hash: str | None = None) -> "I
             f"expected {metadata_hash[:12]}…"
         )  # fmt: skip
     arrays: list[NDArray[Any]] = []
-    for length, kind in zip(header["lengths"], (np.uint64, np.uint32) * 2, strict=True):
+    for shape, kind in zip(header["shapes"], _KINDS, strict=True):
+        length = math.prod(shape)
         size = length * np.dtype(kind).itemsize
         if at + size > len(buffer):
             raise _unusable(name, f"it is cut off at {len(buffer)} bytes")
-        arrays.append(np.frombuffer(buffer, kind, length, at))
+        arrays.append(np.frombuffer(buffer, kind, length, at).reshape(shape))
         at += size + -size % _ALIGNMENT
     index = MatchIndex(
         check_normalization(header["normalization"]), header["num_entries"],
-        PrefixTable(arrays[0], arrays[1]), PrefixTable(arrays[2], arrays[3]),
+        PrefixTable(*arrays[:4]), PrefixTable(*arrays[4:]),
     )  # fmt: skip
     return IndexMatcher(index, name, tuple(header["checksums"]))
 
@@ -207,9 +205,9 @@ class IndexMatcher:
     @cached_property
     def _checked(self) -> MatchIndex:
         """The index, its arrays compared with their checksums: compiled code trusts them."""
-        arrays = (*self._index.units, *self._index.characters)
+        arrays: list[NDArray[Any]] = [*self._index.units, *self._index.characters]
         for array, expected in zip(arrays, self._checksums, strict=bool(self._checksums)):
-            if xxhash.xxh3_64_hexdigest(array) != expected:
+            if xxhash.xxh3_64_hexdigest(array.data) != expected:
                 raise _unusable(self._name, "it is damaged (a checksum differs)")
         return self._index
 

@@ -1,4 +1,4 @@
-"""Compiled code over the buffers of Arrow string arrays: texts in, units and their hashes out.
+"""Compiled code over the buffers of Arrow string arrays: texts in, units and their keys out.
 
 A *unit* is what entries are compared by: a token of `standard`, a space-delimited piece or a
 character of `metaclip`. Both kinds of text are first written to a scratch buffer in their
@@ -14,14 +14,17 @@ import numba
 import numpy as np
 
 from curation.character_table import COMBINING, DIGIT, FOLD, MARK, NFC, SPACELESS, VISIBLE, WORD
+from curation.unit_keys import compiled
 
-__all__ = ["compiled", "needs_composition", "split_characters", "split_tokens", "space_text"]
+__all__ = [
+    "needs_composition",
+    "space_text",
+    "split_characters",
+    "split_pieces",
+    "split_tokens",
+]
 
-# Arguments are arrays of known types, so one machine code is made for each function and kept.
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
-_SEED = np.uint64(0x9E3779B97F4A7C15)
-_PRIME = np.uint64(0xFF51AFD7ED558CCD)
 _SPACE = np.uint8(32)
 _NO_TOKEN, _WORD_TOKEN, _LETTER_TOKEN = 0, 1, 2
 _APOSTROPHE, _HYPHEN, _POINT, _COMMA = 0x27, 0x2D, 0x2E, 0x2C
@@ -73,19 +76,6 @@ def _encode(code: int, out: Any, at: int) -> int:
     out[at + 2] = 0x80 | code >> 6 & 0x3F
     out[at + 3] = 0x80 | code & 0x3F
     return at + 4
-
-
-@numba.njit(inline="always")
-def _hash_byte(state: np.uint64, byte: np.uint8) -> np.uint64:
-    return (state ^ np.uint64(byte)) * _PRIME
-
-
-@numba.njit(inline="always")
-def mix(state: np.uint64) -> np.uint64:
-    """Spread the bits of a hash: its upper ones choose the slot, its lower ones are compared."""
-    state ^= state >> np.uint64(32)
-    state *= _SEED
-    return state ^ state >> np.uint64(29)
 
 
 @compiled
@@ -142,7 +132,6 @@ def split_tokens(
     write: int,
     starts: Any,
     ends: Any,
-    hashes: Any,
 ) -> int:
     """Split a text into the tokens of `standard`.
 
@@ -153,18 +142,16 @@ def split_tokens(
         classes: as in `CharacterTable`.
         folded: as in `CharacterTable`.
         out: scratch for the normalized text: tokens with single spaces between them; uint8, at
-            least write + 2 · (stop − start) + 4 long.
+            least write + 2 · (stop − start) + SLACK long.
         write: where in `out` to begin.
-        starts: first byte of each token in `out`; at least stop − start + 1 long, as the next two.
-        ends: byte after each token in `out`.
-        hashes: hash of each token; uint64.
+        starts: first byte of each token in `out`; at least stop − start + 1 long.
+        ends: byte after each token in `out`; as long.
 
     Returns:
         The number of tokens.
     """  # fmt: skip
     num = 0
     kind = _NO_TOKEN  # of the token being written
-    state = _SEED
     last = 0  # the last code point written to it
     joiner = 0  # a code point that belongs to the token only if a word character follows
     at = start
@@ -172,6 +159,13 @@ def split_tokens(
         if data[at] < 0x80:
             code, length = np.int32(data[at]), 1
             bits = classes[code]
+            # Most of most texts: one more letter of an ASCII word.
+            if kind == _WORD_TOKEN and bits & WORD and joiner == 0:
+                out[write] = code
+                write += 1
+                last = code
+                at += 1
+                continue
         else:
             code, length = _decode(data, at, stop)
             bits = classes[code]
@@ -187,13 +181,9 @@ def split_tokens(
             if joiner == _POINT or joiner == _COMMA:
                 inside = bits & DIGIT
             if inside:
-                first = write
                 write = _encode(joiner, out, write)
-                for i in range(first, write):
-                    state = _hash_byte(state, out[i])
             else:
                 ends[num] = write
-                hashes[num] = mix(state)
                 num += 1
                 out[write] = _SPACE
                 write += 1
@@ -203,13 +193,12 @@ def split_tokens(
                     out[write] = joiner
                     write += 1
                     ends[num] = write
-                    hashes[num] = mix(_hash_byte(_SEED, np.uint8(joiner)))
                     num += 1
                     out[write] = _SPACE
                     write += 1
             joiner = 0
         if kind == _WORD_TOKEN and not bits & WORD:
-            number = bits_of_digit(classes, last) and (code == _POINT or code == _COMMA)
+            number = classes[last] & DIGIT and (code == _POINT or code == _COMMA)
             if number or code == _APOSTROPHE or code == _HYPHEN or code == 0x200C or code == 0x200D:
                 joiner = code
                 continue
@@ -220,7 +209,6 @@ def split_tokens(
         if not goes_on:
             if kind != _NO_TOKEN:
                 ends[num] = write
-                hashes[num] = mix(state)
                 num += 1
                 out[write] = _SPACE
                 write += 1
@@ -228,28 +216,17 @@ def split_tokens(
             if not bits & (WORD | SPACELESS | VISIBLE):
                 continue
             starts[num] = write
-            state = _SEED
             kind = _WORD_TOKEN if bits & WORD else _LETTER_TOKEN
-        if code < 0x80:
-            out[write] = code
-            write += 1
-            state = _hash_byte(state, np.uint8(code))
-        else:
-            first = write
-            write = _encode(code, out, write)
-            for i in range(first, write):
-                state = _hash_byte(state, out[i])
+        write = _encode(code, out, write)
         last = code
         if not bits & (WORD | SPACELESS):  # a sign is a token by itself
             ends[num] = write
-            hashes[num] = mix(state)
             num += 1
             out[write] = _SPACE
             write += 1
             kind = _NO_TOKEN
     if kind != _NO_TOKEN:
         ends[num] = write
-        hashes[num] = mix(state)
         num += 1
         out[write] = _SPACE
         write += 1
@@ -258,15 +235,8 @@ def split_tokens(
         out[write] = joiner
         write += 1
         ends[num] = write
-        hashes[num] = mix(_hash_byte(_SEED, np.uint8(joiner)))
         num += 1
     return num
-
-
-@numba.njit(inline="always")
-def bits_of_digit(classes: Any, code: int) -> bool:
-    """Tell whether a code point is a digit."""
-    return classes[code] & DIGIT != 0
 
 
 @compiled
@@ -302,40 +272,30 @@ def space_text(data: Any, start: int, stop: int, out: Any) -> int:
 
 
 @compiled
-def split_pieces(text: Any, start: int, length: int, starts: Any, ends: Any, hashes: Any) -> int:
+def split_pieces(text: Any, start: int, length: int, starts: Any, ends: Any) -> int:
     """Split a text that begins and ends with a space at every space; pieces may be empty."""
     num = 0
     begin = start + 1
-    state = _SEED
     for at in range(start + 1, start + length):
         if text[at] == _SPACE:
             starts[num] = begin
             ends[num] = at
-            hashes[num] = mix(state)
             num += 1
             begin = at + 1
-            state = _SEED
-        else:
-            state = _hash_byte(state, text[at])
     return num
 
 
 @compiled
-def split_characters(
-    text: Any, start: int, length: int, starts: Any, ends: Any, hashes: Any
-) -> int:
+def split_characters(text: Any, start: int, length: int, starts: Any, ends: Any) -> int:
     """Split a text into its characters."""
     num = 0
     at = start
     stop = start + length
     while at < stop:
         starts[num] = at
-        state = _hash_byte(_SEED, text[at])
         at += 1
         while at < stop and text[at] & 0xC0 == 0x80:
-            state = _hash_byte(state, text[at])
             at += 1
         ends[num] = at
-        hashes[num] = mix(state)
         num += 1
     return num

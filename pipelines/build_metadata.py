@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curation.normalize import Normalization
 from metadata.build import BuiltMetadata, LanguageSources, build_language
 from metadata.entries import Thresholds, metadata_hash, union_entries
 from metadata.errors import InputError, UsageError
@@ -22,16 +23,17 @@ from metadata.languages import (
 from metadata.pageviews import count_views
 from pipelines import artifacts, storage
 from pipelines.executor import run_parts
-from pipelines.metadata_store import MANIFEST
+from pipelines.metadata_store import MANIFEST, MetadataStore, index_path, write_indices
 from pipelines.progress import progress
 from pipelines.workspace import refuse_foreign
 
-__all__ = ["build_languages"]
+__all__ = ["build_languages", "reindex"]
 
 KINDS = ("wordnet", "unigram", "bigram", "title")
 _DUMP_NAME = re.compile(r"(?P<wiki>[a-z_]+)wiki[-.].*\.xml(?:\.bz2)?$")
 _PAGEVIEWS_NAME = re.compile(r"pageviews-\d{8}-\d{6}(?:\.gz)?$")
 OTHER = "other"
+NORMALIZATIONS: tuple[Normalization, ...] = ("standard", "metaclip")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,8 +233,11 @@ def _is_done(output: str, task: LanguageTask) -> bool:
     path = _path(output, task.lang)
     if not storage.exists(path):
         return False
-    artifacts.require_same(path, artifacts.read_stamp(path)["made_from"], task.stamp)
-    return True
+    stamp = artifacts.read_stamp(path)
+    artifacts.require_same(path, stamp["made_from"], task.stamp)
+    # The entries come last, so their file says that the indices are there too; unless somebody
+    # took one away.
+    return all(storage.exists(index_path(output, task.lang, n)) for n in NORMALIZATIONS)
 
 
 def _views(tasks: list[LanguageTask], found: _Found) -> dict[str, Counter[str]]:
@@ -261,6 +266,7 @@ def _build(output: _Output, job: tuple[LanguageTask, dict[str, Counter[str]]]) -
 def _write(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:
     sha256 = metadata_hash(built.table.column("entry").to_pylist())
     stamp = {"made_from": made_from, "sha256": sha256, "report": built.report}
+    write_indices(folder, lang, built.table.column("entry"), sha256)
     artifacts.write_table(_path(folder, lang), built.table, stamp, sha256)
 
 
@@ -277,6 +283,21 @@ def _write_other(output: str, langs: list[str], *, overwrite: bool) -> None:
             return
     table = union_entries([artifacts.read_table(_path(output, lang)) for lang in members])
     _write(output, OTHER, BuiltMetadata(table, {"union_of": members}), made_from)
+
+
+def reindex(folder: str) -> dict[str, Any]:
+    """Write the indices of all languages of a metadata folder anew, from their entries.
+
+    Returns:
+        The manifest, and where it is.
+
+    Raises:
+        ArtifactError: the folder holds no metadata, or damaged entries.
+    """
+    store = MetadataStore.open(folder)
+    for lang, sha256 in store.hashes.items():
+        write_indices(folder, lang, store.table(lang).column("entry"), sha256)
+    return {**storage.read_json(storage.join(folder, MANIFEST)), "output": folder}
 
 
 def _write_manifest(output: str) -> dict[str, Any]:

@@ -79,7 +79,9 @@ def _finish(
 
 @app.command()
 def build_metadata(
-    lang: Annotated[str, typer.Option(help="Codes, comma-separated; all: every source at hand.")],
+    lang: Annotated[
+        str, typer.Option(help="Codes, comma-separated; all: every source at hand.")
+    ] = "all",
     sources: Annotated[
         str, typer.Option(help="Of wordnet, unigram, bigram, title.")
     ] = "wordnet,unigram,bigram,title",
@@ -98,6 +100,9 @@ def build_metadata(
     title_min_views: Annotated[int | None, typer.Option(help="Views; en: 70.")] = None,
     title_top_share: Annotated[float | None, typer.Option(help="0 to 1; not en: 0.76.")] = None,
     title_max: Annotated[int | None, typer.Option(help="Entries; 61,235.")] = None,
+    reindex: Annotated[
+        bool, typer.Option("--reindex", help="Only write the indices anew, from the entries.")
+    ] = False,
     workspace: Root = "data",
     output: Output = None,
     workers: Workers = NUM_CORES,
@@ -112,6 +117,7 @@ def build_metadata(
     Example: curate build-metadata --lang en --wordnet-dir /usr/share/wordnet
     """
     from pipelines.build_metadata import build_languages
+    from pipelines.build_metadata import reindex as write_indices
     from pipelines.report import metadata_table
 
     place = Workspace(workspace)
@@ -128,18 +134,22 @@ def build_metadata(
         "title_max": title_max,
     }
     _finish(
-        lambda: build_languages(
-            lang,
-            kinds=sources,
-            dumps=dumps or f"{place.sources}/dumps",
-            pageviews=pageviews or f"{place.sources}/pageviews",
-            wordnet_dir=wordnet_dir,
-            output=output or place.metadata,
-            overrides={k: v for k, v in overrides.items() if v is not None},
-            workers=workers,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            quiet=quiet,
+        lambda: (
+            write_indices(output or place.metadata)
+            if reindex
+            else build_languages(
+                lang,
+                kinds=sources,
+                dumps=dumps or f"{place.sources}/dumps",
+                pageviews=pageviews or f"{place.sources}/pageviews",
+                wordnet_dir=wordnet_dir,
+                output=output or place.metadata,
+                overrides={k: v for k, v in overrides.items() if v is not None},
+                workers=workers,
+                overwrite=overwrite,
+                dry_run=dry_run,
+                quiet=quiet,
+            )
         ),
         metadata_table,
         as_json=as_json,
@@ -159,6 +169,9 @@ def match(
     uid_column: Annotated[str | None, typer.Option(help="Name of the id column.")] = None,
     lang_column: Annotated[str | None, typer.Option(help="Name of the language column.")] = None,
     max_bad: Annotated[float, typer.Option(help="Share of bad records that is allowed.")] = 0.01,
+    engine: Annotated[
+        str, typer.Option(help="index, or pyahocorasick: the reference; the result is the same.")
+    ] = "index",
     metadata: MetadataFolder = None,
     workspace: Root = "data",
     output: Output = None,
@@ -190,6 +203,7 @@ def match(
                 lid_model=lid_model,
                 columns=columns,
                 max_bad=max_bad,
+                engine=engine,
             ),
             workers=workers,
             overwrite=overwrite,

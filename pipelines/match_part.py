@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curation.lid import FastTextIdentifier, LanguageIdentifier, Languages
-from curation.matching import AhoCorasickMatcher, Matcher, match_by_language
+from curation.matching import Matcher, match_by_language
 from curation.normalize import Normalization
 from metadata.languages import metadata_language
 from pipelines import artifacts, storage
@@ -62,6 +62,7 @@ class MatchJob:
     lang: str | None
     lid_model: str
     columns: ColumnNames
+    engine: str
 
 
 @dataclass(slots=True)
@@ -150,8 +151,9 @@ class Worker:
         if lang not in self.job.hashes:
             return None
         if lang not in self._matchers:
-            entries = self._store.entries(lang)
-            self._matchers[lang] = AhoCorasickMatcher(entries, self.job.normalization)
+            self._matchers[lang] = self._store.matcher(
+                lang, self.job.normalization, self.job.engine
+            )
         return self._matchers[lang]
 
     def languages(self, records: Records) -> Languages:

@@ -4,18 +4,42 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from curation.matching import AhoCorasickMatcher, Matcher
+from curation.normalize import Normalization
 from metadata.entries import metadata_hash
 from metadata.errors import ArtifactError, UsageError
 from pipelines import artifacts, storage
 
-__all__ = ["MetadataStore", "combined_hash"]
+__all__ = ["ENGINES", "MetadataStore", "combined_hash", "index_path", "write_indices"]
 
 MANIFEST = "manifest.json"
+ENGINES = ("index", "pyahocorasick")
 
 
 def combined_hash(hashes: dict[str, str]) -> str:
     """Return one hash for the metadata of several languages."""
     return artifacts.digest(hashes)
+
+
+def index_path(folder: str, lang: str, normalization: Normalization) -> str:
+    """Return the path of a language's index.
+
+    >>> index_path("metadata", "en", "standard"), index_path("metadata", "en", "metaclip")
+    ('metadata/en.index', 'metadata/en.metaclip.index')
+    """
+    middle = "" if normalization == "standard" else f".{normalization}"
+    return storage.join(folder, f"{lang}{middle}.index")
+
+
+def write_indices(folder: str, lang: str, entries: pa.ChunkedArray, sha256: str) -> None:
+    """Write the indices of a language, one for each normalization."""
+    from curation.index import build_index, pack_index
+
+    both: tuple[Normalization, ...] = ("standard", "metaclip")
+    for normalization in both:
+        packed = pack_index(build_index(entries.combine_chunks(), normalization), sha256)
+        with storage.publish(index_path(folder, lang, normalization)) as file:
+            file.write(packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +98,23 @@ class MetadataStore:
             ArtifactError: the file is not the one the manifest names.
         """
         table = artifacts.read_table(self.path(lang))
-        found = metadata_hash(table.column("entry").to_pylist())
+        self._check(lang, metadata_hash(table.column("entry").to_pylist()))
+        return table
+
+    def _check(self, lang: str, found: str) -> None:
         if found != self.hashes[lang]:
             raise ArtifactError(
                 f"{self.path(lang)}: its entries have sha256 {found[:12]}…, the manifest says "
                 f"{self.hashes[lang][:12]}…. Run `curate build-metadata --lang {lang} --overwrite`."
             )
-        return table
 
     def num_entries(self, lang: str) -> int:
-        """Return how many entries a language has, from the footer of its file."""
+        """Return how many entries a language has, from the footer of its file.
+
+        Raises:
+            ArtifactError: the file is not the one the manifest names.
+        """
+        self._check(lang, artifacts.read_stamp(self.path(lang))["sha256"])
         with artifacts.open_parquet(self.path(lang)) as file:
             return int(file.metadata.num_rows)
 
@@ -91,3 +122,26 @@ class MetadataStore:
         """Read a language's entries in order."""
         entries: list[str] = self.table(lang).column("entry").to_pylist()
         return entries
+
+    def matcher(self, lang: str, normalization: Normalization, engine: str) -> Matcher:
+        """Open the matcher of a language.
+
+        Args:
+            lang: one that there is metadata for.
+            normalization: of entries and texts.
+            engine: ``index``, the memory-mapped index; ``pyahocorasick``, the reference.
+
+        Raises:
+            ArtifactError: the index is missing, damaged, or of other entries.
+        """
+        if engine == "pyahocorasick":
+            return AhoCorasickMatcher(self.entries(lang), normalization)
+        from curation.index import unpack_index
+
+        path = index_path(self.folder, lang, normalization)
+        if not storage.exists(path):
+            raise ArtifactError(
+                f"{path}: there is no such index. Build it from the entries with: "
+                "curate build-metadata --reindex"
+            )
+        return unpack_index(storage.map_file(path), path, self.hashes[lang])

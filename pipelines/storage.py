@@ -5,6 +5,7 @@ store shows an object only once its upload has completed, which is the same guar
 """
 
 import json
+import mmap
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ __all__ = [
     "file_sha256",
     "join",
     "list_files",
+    "map_file",
     "open_read",
     "publish",
     "read_json",
@@ -75,6 +77,23 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     return opened
+
+
+def map_file(path: str) -> Any:
+    """Return a file's bytes: a local file mapped into memory and shared, a remote one read.
+
+    Raises:
+        ArtifactError: there is no such file.
+    """
+    if not exists(path):
+        raise ArtifactError(f"{path}: there is no such file")
+    if not is_local(path):
+        with open_read(path) as file:
+            return file.read()
+    with Path(path.removeprefix("file://").removeprefix("local://")).open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 def list_files(folder: str, suffix: str) -> list[str]:

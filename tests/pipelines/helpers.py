@@ -14,6 +14,7 @@ from PIL import Image
 from metadata.entries import assemble_entries, metadata_hash
 from pipelines import artifacts, storage
 from pipelines.match import MatchOptions, match_inputs
+from pipelines.metadata_store import write_indices
 
 WORDS = ["red", "blue", "dog", "cat", "tree", "house", "St. John", "red dog"]
 
@@ -26,6 +27,7 @@ def write_metadata(folder: Path, entries: Mapping[str, Sequence[str]]) -> Path:
         sha256 = metadata_hash(table.column("entry").to_pylist())
         stamp = {"made_from": {"lang": lang}, "sha256": sha256, "report": {}}
         artifacts.write_table(str(folder / f"{lang}.parquet"), table, stamp, sha256)
+        write_indices(str(folder), lang, table.column("entry"), sha256)
         languages[lang] = {"sha256": sha256, "entries": table.num_rows}
     storage.write_json(
         str(folder / "manifest.json"),

@@ -1,0 +1,204 @@
+"""The search in a `PrefixTable`: the units of a block of texts in, the entries among them out."""
+
+from typing import Any
+
+import numpy as np
+
+from curation.prefix_table import (
+    ENTRY_SHIFT,
+    GOES_ON,
+    IS_RECORD,
+    LENGTH_SHIFT,
+    PRINT_MASK,
+    PRINT_SHIFT,
+    VALUE,
+    filter_place,
+    head_hash,
+    log2,
+    next_hash,
+    slot,
+)
+from curation.unit_keys import LONG, compiled, same_bytes
+
+__all__ = ["find_needles"]
+
+
+@compiled
+def find_needles(
+    heads: Any,
+    tails: Any,
+    filter_: Any,
+    records: Any,
+    text: Any,
+    starts: Any,
+    ends: Any,
+    keys: Any,
+    lengths: Any,
+    limits: Any,
+    num_units: int,
+    runs: Any,
+    states: Any,
+    slots: Any,
+    owners: Any,
+    found: Any,
+    num_found: int,
+) -> int:
+    """Append every needle that occurs in a block of texts: its entry ids, and where it begins.
+
+    The block goes through in waves, one per length of runs. Slots are loaded for a whole wave
+    before they are looked at, so that their cache misses overlap.
+
+    Args:
+        heads: as in `PrefixTable`; so are tails, filter_ and records.
+        tails: see there.
+        filter_: see there.
+        records: see there.
+        text: the normalized texts of the block, and SLACK; uint8.
+        starts: first byte of each unit in the text.
+        ends: byte after each unit.
+        keys: as `key_units` gives them, as are lengths.
+        lengths: see there.
+        limits: the unit after the last one of the text that a unit belongs to.
+        num_units: units of the block.
+        runs: scratch: first and last unit of each run; int32, shape (2, at least num_units).
+        states: scratch: hash of each run; uint64, shape (at least num_units,).
+        slots: scratch: slot of each run; uint64, shape (at least num_units,).
+        owners: first unit of each entry found; int32.
+        found: entry ids; uint32, as long as owners.
+        num_found: how many they hold.
+
+    Returns:
+        How many there are now; if that is more than there is room for, only the first ones have
+        been written, and the caller makes room and begins again.
+    """  # fmt: skip
+    num_heads, num_tails = np.uint64(len(heads)), np.uint64(len(tails))
+    filter_bits = log2(len(filter_))
+    firsts, lasts = runs[0], runs[1]
+    room = len(found)
+    for unit in range(num_units):
+        state = head_hash(keys[unit, 0], keys[unit, 1], lengths[unit])
+        states[unit] = state
+        slots[unit] = heads[slot(state, num_heads), 2]
+    num_runs = 0
+    for unit in range(num_units):
+        meaning = slots[unit]
+        low, high, code = keys[unit, 0], keys[unit, 1], np.uint64(lengths[unit])
+        state = states[unit]
+        at = slot(state, num_heads)
+        while meaning != 0 and (
+            heads[at, 0] != low or heads[at, 1] != high or meaning >> LENGTH_SHIFT != code
+        ):
+            at = at + 1 if at + 1 < len(heads) else 0
+            meaning = heads[at, 2]
+        if meaning & IS_RECORD or code == LONG:
+            meaning, num_found = _search_records(
+                heads, at, low, records, text, starts[unit], ends[unit], unit,
+                owners, found, num_found,
+            )  # fmt: skip
+        # No branch on what is found: as good as random, it would be foretold wrongly.
+        place = min(num_found, room - 1)
+        found[place] = np.uint32(meaning & VALUE)
+        owners[place] = unit
+        num_found += np.int64(meaning >> ENTRY_SHIFT & np.uint64(1))
+        firsts[num_runs] = unit
+        lasts[num_runs] = unit + 1
+        states[num_runs] = state
+        num_runs += (meaning & GOES_ON != 0) & (unit + 1 < limits[unit])
+    while num_runs:
+        num_kept = 0
+        for run in range(num_runs):
+            last = lasts[run]
+            state = next_hash(states[run], keys[last, 0], keys[last, 1], lengths[last])
+            word, bit = filter_place(state, filter_bits)
+            firsts[num_kept] = firsts[run]
+            lasts[num_kept] = last
+            states[num_kept] = state
+            num_kept += filter_[word] & bit != 0
+        for run in range(num_kept):
+            slots[run] = tails[slot(states[run], num_tails)]
+        num_runs = 0
+        for run in range(num_kept):
+            tail = slots[run]
+            first, last, state = firsts[run], lasts[run], states[run]
+            at = slot(state, num_tails)
+            print_ = state & PRINT_MASK
+            goes_on = False
+            while tail != 0:
+                if tail >> PRINT_SHIFT == print_:
+                    goes_on |= tail & GOES_ON != 0
+                    if tail & VALUE:
+                        num_found = _compare(
+                            records, np.int64(tail & VALUE), text, starts[first], ends[last],
+                            first, owners, found, num_found,
+                        )  # fmt: skip
+                at = at + 1 if at + 1 < len(tails) else 0
+                tail = tails[at]
+            if goes_on and last + 1 < limits[first]:
+                firsts[num_runs] = first
+                lasts[num_runs] = last + 1
+                states[num_runs] = state
+                num_runs += 1
+    return num_found
+
+
+@compiled
+def _search_records(
+    heads: Any,
+    at: int,
+    low: np.uint64,
+    records: Any,
+    text: Any,
+    start: int,
+    stop: int,
+    unit: int,
+    owners: Any,
+    found: Any,
+    num_found: int,
+) -> tuple[np.uint64, int]:
+    """Look at the heads of a unit whose entries stand in records: long ones, and shared ones.
+
+    Returns:
+        GOES_ON or 0, and the number of entry ids found.
+    """  # fmt: skip
+    goes_on = np.uint64(0)
+    is_long = heads[at, 2] >> LENGTH_SHIFT == LONG
+    while heads[at, 2] != 0:
+        meaning = heads[at, 2]
+        is_same = not is_long or (meaning >> LENGTH_SHIFT == LONG and heads[at, 0] == low)
+        if is_same:
+            goes_on |= meaning & GOES_ON
+        if is_same and meaning & IS_RECORD:
+            num_found = _compare(
+                records, np.int64(meaning & VALUE), text, start, stop, unit,
+                owners, found, num_found,
+            )  # fmt: skip
+        if not is_long:
+            break
+        at = at + 1 if at + 1 < len(heads) else 0
+    return goes_on, num_found
+
+
+@compiled
+def _compare(
+    records: Any,
+    record: int,
+    text: Any,
+    start: int,
+    stop: int,
+    first: int,
+    owners: Any,
+    found: Any,
+    num_found: int,
+) -> int:
+    """Append the entry ids of a record if its bytes stand in the text; return their number."""
+    num_ids = np.int64(records[record])
+    length = np.int64(records[record + 1 + num_ids])
+    if length == stop - start and same_bytes(
+        records, 4 * (record + 2 + num_ids), text, start, length
+    ):
+        for i in range(num_ids):
+            if num_found < len(found):
+                found[num_found] = records[record + 1 + i]
+                owners[num_found] = first
+            num_found += 1
+    return num_found

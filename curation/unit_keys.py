@@ -1,0 +1,103 @@
+"""Units in, their keys out: what is compared before bytes are."""
+
+from typing import Any
+
+import numba
+import numpy as np
+
+__all__ = ["LONG", "SLACK", "compiled", "key_units", "load_word", "low_bytes", "mix", "same_bytes"]
+
+# Arguments are arrays of known types, so one machine code is made for each function and kept.
+compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+LONG = 17  # length given for units of more than 16 bytes
+SLACK = 32  # bytes behind the last one that matters, so that whole words can be read
+
+_SEED = np.uint64(0x9E3779B97F4A7C15)
+_PRIME = np.uint64(0xFF51AFD7ED558CCD)
+
+
+@numba.njit(inline="always")
+def mix(state: np.uint64) -> np.uint64:
+    """Spread the bits of a hash: its upper ones choose the slot, its lower ones are compared."""
+    state ^= state >> np.uint64(32)
+    state *= _SEED
+    return state ^ state >> np.uint64(29)
+
+
+@numba.extending.intrinsic
+def load_word(_typing_context: Any, array: Any, _at: Any) -> Any:
+    """Return the eight bytes that begin at a byte of an array, wherever it lies.
+
+    The caller sees to it that they are inside: arrays that are read like this end with SLACK.
+    """
+    from llvmlite import ir
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        found = context.make_array(signature.args[0])(context, builder, arguments[0])
+        first = builder.bitcast(found.data, ir.IntType(8).as_pointer())
+        place = builder.bitcast(builder.gep(first, [arguments[1]]), ir.IntType(64).as_pointer())
+        loaded = builder.load(place)
+        loaded.align = 1
+        return loaded
+
+    return numba.types.uint64(array, numba.types.int64), generate
+
+
+@numba.njit(inline="always")
+def low_bytes(word: np.uint64, num: int) -> np.uint64:
+    """Return the first bytes of a word, the others 0; 0 < num <= 8."""
+    return word << np.uint64(64 - 8 * num) >> np.uint64(64 - 8 * num)
+
+
+@compiled
+def key_units(text: Any, starts: Any, ends: Any, num: int, keys: Any, lengths: Any) -> None:
+    """Compute what tells units apart.
+
+    Args:
+        text: with SLACK behind the last unit; uint8.
+        starts: first byte of each unit.
+        ends: byte after each unit.
+        num: units.
+        keys: written: a unit's bytes where there are at most sixteen, else a hash of them and 0;
+            uint64, shape (at least num, 2).
+        lengths: written: bytes of each unit, LONG for more than sixteen; uint8.
+    """
+    for unit in range(num):
+        start = np.int64(starts[unit])
+        length = np.int64(ends[unit]) - start
+        if length == 0:
+            keys[unit, 0] = 0
+            keys[unit, 1] = 0
+            lengths[unit] = 0
+        elif length <= 8:
+            keys[unit, 0] = low_bytes(load_word(text, start), length)
+            keys[unit, 1] = 0
+            lengths[unit] = length
+        elif length <= 16:
+            keys[unit, 0] = load_word(text, start)
+            keys[unit, 1] = low_bytes(load_word(text, start + 8), length - 8)
+            lengths[unit] = length
+        else:
+            state = _SEED
+            for at in range(start, start + length - 8, 8):
+                state = mix(state ^ load_word(text, at)) * _PRIME
+            state = mix(state ^ load_word(text, start + length - 8)) * _PRIME
+            keys[unit, 0] = mix(state ^ np.uint64(length))
+            keys[unit, 1] = 0
+            lengths[unit] = LONG
+
+
+@compiled
+def same_bytes(first: Any, at: int, second: Any, start: int, length: int) -> bool:
+    """Compare bytes of two arrays that both end with SLACK."""
+    while length > 8:
+        if load_word(first, at) != load_word(second, start):
+            return False
+        at += 8
+        start += 8
+        length -= 8
+    if length == 0:
+        return True
+    difference = load_word(first, at) ^ load_word(second, start)
+    return low_bytes(difference, length) == 0
