@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from curation.arrow_buffers import string_buffers
 from curation.character_table import character_table
 from curation.entry_kernels import split_metaclip_entries, split_standard_entries
 from curation.index_kernels import match_metaclip, match_standard
@@ -51,23 +52,9 @@ class MatchIndex(NamedTuple):
     characters: PrefixTable
 
 
-def _buffers(texts: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the bytes and the offsets of a string array without nulls; nulls become empty."""
-    if texts.null_count:
-        texts = pc.fill_null(texts, "")
-    wide = pa.types.is_large_string(texts.type)
-    _, offsets, data = texts.buffers()
-    kind = np.int64 if wide else np.int32
-    if offsets is None or not len(texts):
-        return np.zeros(1, np.uint8), np.zeros(len(texts) + 1, np.int64)
-    at = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
-    raw = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
-    return raw, at.astype(np.int64, copy=False)
-
-
 def _composed(texts: pa.StringArray) -> pa.StringArray:
     """Replace the texts that NFC may change by their folded and composed form."""
-    data, offsets = _buffers(texts)
+    data, offsets = string_buffers(texts)
     if not len(texts) or data[offsets[0] : offsets[-1]].max(initial=0) < 0x80:
         return texts
     mask = np.zeros(len(texts), dtype=bool)
@@ -92,13 +79,13 @@ def build_index(entries: Sequence[str] | pa.Array, normalization: Normalization)
     strings = strings.cast(pa.large_string())
     if normalization == "standard":
         table = character_table()
-        data, offsets = _buffers(_composed(strings))
+        data, offsets = string_buffers(_composed(strings))
         needles = Needles(*split_standard_entries(data, offsets, table.classes, table.folded))
         return MatchIndex(normalization, len(strings), build_table(needles), empty_table())
     spaced = pa.array(
         [normalize_entry(e, normalization) for e in strings.to_pylist()], pa.large_string()
     )
-    between, inside = split_metaclip_entries(*_buffers(spaced))
+    between, inside = split_metaclip_entries(*string_buffers(spaced))
     tables = (build_table(Needles(*between)), build_table(Needles(*inside)))
     return MatchIndex(normalization, len(strings), *tables)
 
@@ -230,7 +217,7 @@ class IndexMatcher:
         index = self._checked
         if index.normalization == "standard":
             texts = _composed(texts)
-        data, offsets = _buffers(texts)
+        data, offsets = string_buffers(texts)
         chosen = np.arange(len(texts)) if rows is None else np.asarray(rows, np.int64)
         pieces = np.array_split(chosen, max(1, min(threads, len(chosen))))
         if len(pieces) == 1:

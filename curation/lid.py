@@ -9,25 +9,39 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curation.arrow_buffers import string_buffers
+from curation.fasttext_kernels import predict
+from curation.fasttext_model import read_fasttext_model
 from metadata.errors import InputError
 from metadata.languages import metadata_language
 
-__all__ = ["FastTextIdentifier", "Languages", "LanguageIdentifier", "default_lid_model"]
+__all__ = [
+    "CompiledIdentifier",
+    "FastTextIdentifier",
+    "Languages",
+    "LanguageIdentifier",
+    "default_lid_model",
+]
 
 # fastText reads one line at a time and splits words at these characters anyway.
 _LINE_BREAKS = re.compile(r"[\n\r\x00\x0b\x0c]")
 
 
 class Languages(NamedTuple):
-    """The metadata language of each text, and fastText's probability of the label behind it."""
+    """What identification gives.
 
-    lang: list[str]
+    Attributes:
+        lang: metadata language of each text; dictionary<int32, string>, shape (num_texts,).
+        score: fastText's probability of the label behind it; shape (num_texts,).
+    """
+
+    lang: pa.DictionaryArray
     score: NDArray[np.float32]
 
 
@@ -85,7 +99,8 @@ class FastTextIdentifier:
         """
         lines = [_LINE_BREAKS.sub(" ", text) for text in texts.to_pylist()]
         labels, scores = self._predict(lines)
-        return Languages([_metadata_language(label) for label in labels], scores)
+        langs = pa.array([_metadata_language(label) for label in labels], pa.string())
+        return Languages(langs.dictionary_encode(), scores)
 
     def _predict(self, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         labels, scores = [], np.zeros(len(lines), dtype=np.float32)
@@ -94,6 +109,35 @@ class FastTextIdentifier:
             labels.append(best[0] if best else "")
             scores[i] = probability[0] if best else 0.0
         return labels, scores
+
+
+class CompiledIdentifier:
+    """The same labels as `FastTextIdentifier`, computed on the buffers of the array.
+
+    Args:
+        buffer: bytes, or a memory map, of a ``.bin`` or ``.ftz`` file.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: it is not such a model.
+    """
+
+    def __init__(self, buffer: Any, name: str) -> None:
+        self._model = read_fasttext_model(buffer, name)
+        langs = [_metadata_language(label) for label in (*self._model.labels, "")]
+        names = sorted(set(langs))
+        # The last place is that of texts without a label, whose number is −1.
+        self._code_of_label = np.array([names.index(lang) for lang in langs], dtype=np.int32)
+        self._names = pa.array(names, pa.string())
+
+    def identify(self, texts: pa.StringArray) -> Languages:
+        """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
+        data, offsets = string_buffers(texts)
+        labels = np.empty(len(texts), dtype=np.int32)
+        scores = np.empty(len(texts), dtype=np.float32)
+        predict(data, offsets, *self._model[1:], labels, scores)
+        codes = pa.array(self._code_of_label[labels])
+        return Languages(pa.DictionaryArray.from_arrays(codes, self._names), scores)
 
 
 @cache

@@ -105,21 +105,23 @@ class LanguageMatches(NamedTuple):
 
 def match_by_language(
     texts: pa.StringArray,
-    langs: Sequence[str],
+    langs: pa.DictionaryArray,
     matcher_of: Callable[[str], Matcher | None],
 ) -> LanguageMatches:
     """Match each text against the entries of its language.
 
     Args:
         texts: shape (num_texts,); no nulls.
-        langs: metadata language of each text.
+        langs: metadata language of each text; dictionary<int32, string>.
         matcher_of: the matcher of a language, or None if it has no metadata.
     """
-    codes, names = _factorize(langs)
+    codes, names = langs.indices.to_numpy(), langs.dictionary.to_pylist()
     has_metadata = np.zeros(len(langs), dtype=bool)
     pieces, rows = [], []
     for code, name in enumerate(names):
         of_language = np.flatnonzero(codes == code)
+        if not len(of_language):
+            continue
         matcher = matcher_of(name)
         has_metadata[of_language] = matcher is not None
         pieces.append(
@@ -132,8 +134,3 @@ def match_by_language(
         return LanguageMatches(pa.array([], ENTRY_IDS), has_metadata)
     back = np.argsort(np.concatenate(rows), kind="stable")
     return LanguageMatches(pa.concat_arrays(pieces).take(pa.array(back)), has_metadata)
-
-
-def _factorize(langs: Sequence[str]) -> tuple[NDArray[np.int32], list[str]]:
-    encoded = pa.array(langs, pa.string()).dictionary_encode()
-    return encoded.indices.to_numpy(), encoded.dictionary.to_pylist()

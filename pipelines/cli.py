@@ -172,6 +172,9 @@ def match(
     engine: Annotated[
         str, typer.Option(help="index, or pyahocorasick: the reference; the result is the same.")
     ] = "index",
+    lid_engine: Annotated[
+        str, typer.Option(help="compiled, or fasttext: the library; the labels are the same.")
+    ] = "compiled",
     metadata: MetadataFolder = None,
     workspace: Root = "data",
     output: Output = None,
@@ -204,6 +207,7 @@ def match(
                 columns=columns,
                 max_bad=max_bad,
                 engine=engine,
+                lid_engine=lid_engine,
             ),
             workers=workers,
             overwrite=overwrite,

@@ -53,7 +53,7 @@ def explain_text(
     score: float | None = None
     if lang is None:
         found = FastTextIdentifier(lid_model or default_lid_model()).identify(pa.array([text]))
-        lang, score = found.lang[0], round(float(found.score[0]), 6)
+        lang, score = found.lang[0].as_py(), round(float(found.score[0]), 6)
     else:
         store.only(lang)
     explained: dict[str, Any] = {"text": text, "lang": lang, "lang_score": score}

@@ -18,7 +18,7 @@ from metadata.errors import ArtifactError, BadShareError, UsageError
 from pipelines import artifacts, storage
 from pipelines.counting import count_parts
 from pipelines.executor import run_parts
-from pipelines.match_part import MatchJob, PartSummary, Worker, match_part
+from pipelines.match_part import LID_ENGINES, MatchJob, PartSummary, Worker, match_part
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
 from pipelines.progress import progress
 from pipelines.readers import plan_parts
@@ -43,6 +43,7 @@ class MatchOptions:
         columns: names of the input's columns.
         max_bad: share of bad records, 0 to 1, above which the run fails.
         engine: one of ENGINES; it changes how long matching takes and nothing else.
+        lid_engine: one of LID_ENGINES; likewise, but for the last digits of scores.
     """
 
     normalization: str = "standard"
@@ -51,6 +52,7 @@ class MatchOptions:
     columns: ColumnNames = field(default_factory=ColumnNames)
     max_bad: float = 0.01
     engine: str = "index"
+    lid_engine: str = "compiled"
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -63,6 +65,10 @@ class MatchOptions:
             raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
         if self.engine not in ENGINES:
             raise UsageError(f"--engine is {self.engine!r}; expected one of {', '.join(ENGINES)}")
+        if self.lid_engine not in LID_ENGINES:
+            raise UsageError(
+                f"--lid-engine is {self.lid_engine!r}; expected one of {', '.join(LID_ENGINES)}"
+            )
 
 
 @dataclass(slots=True)
@@ -181,6 +187,7 @@ def match_inputs(
         lid_model=options.lid_model or default_lid_model(),
         columns=options.columns,
         engine=options.engine,
+        lid_engine=options.lid_engine,
     )
     _run(job, plan, todo, options.max_bad, workers, quiet)
     return _finish(plan, store, options.max_bad, quiet)

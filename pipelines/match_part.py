@@ -10,7 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.lid import FastTextIdentifier, LanguageIdentifier, Languages
+from curation.lid import (
+    CompiledIdentifier,
+    FastTextIdentifier,
+    LanguageIdentifier,
+    Languages,
+)
 from curation.matching import Matcher, match_by_language
 from curation.normalize import Normalization
 from metadata.languages import metadata_language
@@ -21,7 +26,9 @@ from pipelines.records import ColumnNames, Records, Reject, image_ids, pair_ids,
 from pipelines.rows import Part, Unreadable
 from pipelines.workspace import part_name
 
-__all__ = ["MatchJob", "PartSummary", "Worker", "match_part"]
+__all__ = ["LID_ENGINES", "MatchJob", "PartSummary", "Worker", "match_part", "open_identifier"]
+
+LID_ENGINES = ("compiled", "fasttext")
 
 BAD_REASONS = frozenset(
     {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "unreadable_file", "unreadable_rows",
@@ -63,6 +70,7 @@ class MatchJob:
     lid_model: str
     columns: ColumnNames
     engine: str
+    lid_engine: str
 
 
 @dataclass(slots=True)
@@ -161,11 +169,12 @@ class Worker:
         num = len(records.texts)
         unscored = np.full(num, np.nan, dtype=np.float32)
         if self.job.lang is not None:
-            return Languages([self.job.lang] * num, unscored)
+            return Languages(_encoded([self.job.lang] * num), unscored)
         if records.langs is not None:
-            return Languages([self._known_language(x) for x in records.langs.to_pylist()], unscored)
+            langs = [self._known_language(label) for label in records.langs.to_pylist()]
+            return Languages(_encoded(langs), unscored)
         if self._identifier is None:
-            self._identifier = FastTextIdentifier(self.job.lid_model)
+            self._identifier = open_identifier(self.job.lid_model, self.job.lid_engine)
         return self._identifier.identify(records.texts)
 
     def _known_language(self, label: str | None) -> str:
@@ -175,6 +184,21 @@ class Worker:
             if candidate in self.job.hashes:
                 return candidate
         return metadata_language(code)
+
+
+def _encoded(langs: list[str]) -> pa.DictionaryArray:
+    return pa.array(langs, pa.string()).dictionary_encode()
+
+
+def open_identifier(model: str, engine: str) -> LanguageIdentifier:
+    """Open a LID model with one of LID_ENGINES.
+
+    Raises:
+        InputError: it is not a fastText classifier.
+    """
+    if engine == "fasttext":
+        return FastTextIdentifier(model)
+    return CompiledIdentifier(storage.map_file(model), model)
 
 
 def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
@@ -246,17 +270,17 @@ def _match_records(
     langs = worker.languages(records)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
-    what = np.where(
-        has_entries, "matched", np.where(matches.has_metadata, "no_match", "no_metadata")
-    )
-    for (lang, kind), num in Counter(zip(langs.lang, what.tolist(), strict=True)).items():
-        summary.add(lang, kind, num)
+    what = np.where(has_entries, 0, np.where(matches.has_metadata, 1, 2))
+    kinds = ("matched", "no_match", "no_metadata")
+    counts = np.bincount(3 * langs.lang.indices.to_numpy() + what, minlength=0)
+    for code, num in enumerate(counts.tolist()):
+        summary.add(langs.lang.dictionary[code // 3].as_py(), kinds[code % 3], num)
     mask = pa.array(has_entries)
     kept = _select(records, has_entries)
     columns = {
         "pair_id": pair_ids(kept, path),
         "image_id": image_ids(kept),
-        "lang": pa.array(langs.lang, pa.string()).filter(mask).dictionary_encode(),
+        "lang": langs.lang.filter(mask).dictionary_decode().dictionary_encode(),
         "lang_score": pa.array(langs.score, pa.float32(), from_pandas=True).filter(mask),
         "entry_ids": matches.entry_ids.filter(mask),
     }

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curation.arrow_buffers import string_buffers
 from curation.character_table import character_table
-from curation.index import IndexMatcher, _buffers, build_index, pack_index, unpack_index
+from curation.index import IndexMatcher, build_index, pack_index, unpack_index
 from curation.matching import AhoCorasickMatcher
 from curation.normalize import compose, tokens
 from metadata.errors import ArtifactError
@@ -84,10 +85,10 @@ def test_invalid_utf8_is_read_without_harm():
     rng = random.Random(1)
     raw = [bytes(rng.choices(range(256), k=rng.randint(0, 9))) for _ in range(2000)]
     binary = pa.array(raw, pa.binary())
-    texts = pa.StringArray.from_buffers(len(raw), binary.buffers()[1], binary.buffers()[2])
+    texts = pa.StringArray.fromstring_buffers(len(raw), binary.buffers()[1], binary.buffers()[2])
     for normalization in NORMALIZATIONS:
         index = build_index(["a", "b"], normalization)
-        data, offsets = _buffers(texts)
+        data, offsets = string_buffers(texts)
         found = IndexMatcher(index)._match_rows(index, data, offsets, np.arange(len(raw)))
         assert len(found) == len(raw)
 

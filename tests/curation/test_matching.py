@@ -67,11 +67,15 @@ def test_a_text_of_ten_megabytes_is_matched() -> None:
 def test_each_text_is_matched_against_its_own_language() -> None:
     matchers = {"en": AhoCorasickMatcher(["dog"]), "de": AhoCorasickMatcher(["Hund", "dog"])}
     texts = pa.array(["a dog", "ein Hund", "un dog", "the dog"])
-    found = match_by_language(texts, ["en", "de", "fr", "de"], matchers.get)
+    found = match_by_language(
+        texts, pa.array(["en", "de", "fr", "de"]).dictionary_encode(), matchers.get
+    )
     assert found.entry_ids.to_pylist() == [[0], [0], [], [1]]
     assert found.has_metadata.tolist() == [True, True, False, True]
 
 
 def test_no_texts_give_no_lists() -> None:
-    found = match_by_language(pa.array([], pa.string()), [], {}.get)
+    found = match_by_language(
+        pa.array([], pa.string()), pa.array([], pa.string()).dictionary_encode(), {}.get
+    )
     assert found.entry_ids.to_pylist() == [] and found.entry_ids.type == pa.list_(pa.uint32())

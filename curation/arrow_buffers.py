@@ -1,0 +1,22 @@
+"""The buffers behind Arrow string arrays, for compiled code."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+__all__ = ["string_buffers"]
+
+
+def string_buffers(texts: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the bytes and the offsets of a string array without nulls; nulls become empty."""
+    if texts.null_count:
+        texts = pc.fill_null(texts, "")
+    wide = pa.types.is_large_string(texts.type)
+    _, offsets, data = texts.buffers()
+    kind = np.int64 if wide else np.int32
+    if offsets is None or not len(texts):
+        return np.zeros(1, np.uint8), np.zeros(len(texts) + 1, np.int64)
+    at = np.frombuffer(offsets, kind)[texts.offset : texts.offset + len(texts) + 1]
+    raw = np.frombuffer(data, np.uint8) if data is not None and data.size else np.zeros(1, np.uint8)
+    return raw, at.astype(np.int64, copy=False)

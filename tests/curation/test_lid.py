@@ -1,0 +1,122 @@
+"""The compiled LID gives the labels of the fastText library, and reads no damaged model."""
+
+import gzip
+import random
+import struct
+from pathlib import Path
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curation.lid import CompiledIdentifier, FastTextIdentifier, default_lid_model
+from metadata.errors import InputError
+
+MODEL = Path(default_lid_model())
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    return CompiledIdentifier(MODEL.read_bytes(), str(MODEL))
+
+
+def same(texts, compiled, library):
+    strings = pa.array(texts, pa.string())
+    found, expected = compiled.identify(strings), library.identify(strings)
+    assert found.lang.to_pylist() == expected.lang.to_pylist()
+    np.testing.assert_allclose(found.score, expected.score, atol=2e-6)
+
+
+def test_labels_of_112_languages_are_those_of_the_library(real_data, compiled):
+    with gzip.open(real_data / "lid/tatoeba_112langs_x40.tsv.gz", "rt", encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file]
+    assert len({lang for lang, _ in rows}) == 112
+    same([text for _, text in rows], compiled, FastTextIdentifier(str(MODEL)))
+
+
+def test_labels_of_web_texts_are_those_of_the_library(real_data, compiled):
+    table = pq.read_table(real_data / "laion/laion400m_10k.parquet", columns=["TEXT"])
+    texts = [text for text in table.column("TEXT").to_pylist() if text]
+    same(texts, compiled, FastTextIdentifier(str(MODEL)))
+
+
+HOSTILE = [
+    "", " ", "\n", "a", "\x00", "a\x00b", "line\nbreak\r\nand\x0btabs\t", "</s>", "a </s> b",
+    "__label__en", "__label__xx hello", "x" * 100_000, "a " * 50_000, "é" * 1000, "漢字" * 500,
+    "\U0001f600", "‮right to left",
+]  # fmt: skip
+
+
+def test_hostile_texts_get_the_label_of_the_library(compiled):
+    same(HOSTILE, compiled, FastTextIdentifier(str(MODEL)))
+
+
+def write_model(path, *, loss, word_ngrams, max_ngram, labels=5, seed=0):
+    """Write a dense model with random weights, as the library lays it out."""
+    rng = np.random.default_rng(seed)
+    words = ["</s>", "red", "dog", "der", "hund", "le", "chien"]
+    dim, bucket = 8, 500 if max_ngram or word_ngrams > 1 else 0
+    head = struct.pack("<ii", 793712314, 12)
+    head += struct.pack(
+        "<12id", dim, 5, 5, 1, 5, word_ngrams, loss, 3, bucket, 2, max_ngram, 9, 1e-4
+    )
+    head += struct.pack("<iiiqq", len(words) + labels, len(words), labels, 100, -1)
+    for i, word in enumerate(words):
+        head += word.encode() + b"\0" + struct.pack("<qb", 50 - i, 0)
+    for i in range(labels):
+        head += f"__label__{'en de fr es zh'.split()[i]}".encode() + b"\0"
+        head += struct.pack("<qb", 90 - 7 * i, 1)
+    rows = rng.normal(size=(len(words) + bucket, dim)).astype("<f4")
+    outputs = rng.normal(size=(labels, dim)).astype("<f4")
+    body = b"\0" + struct.pack("<qq", *rows.shape) + rows.tobytes()
+    body += b"\0" + struct.pack("<qq", *outputs.shape) + outputs.tobytes()
+    path.write_bytes(head + body)
+
+
+@pytest.mark.parametrize("loss", [1, 3, 4], ids=["hierarchical softmax", "softmax", "one vs all"])
+@pytest.mark.parametrize(("word_ngrams", "max_ngram"), [(1, 0), (1, 4), (3, 0), (2, 3)])
+def test_models_of_every_kind_are_evaluated_as_by_the_library(
+    tmp_path, loss, word_ngrams, max_ngram
+):
+    path = tmp_path / "model.bin"
+    write_model(path, loss=loss, word_ngrams=word_ngrams, max_ngram=max_ngram)
+    texts = ["red dog", "der hund und le chien", "unknown words only", "red", "漢字 hund", *HOSTILE]
+    compiled = CompiledIdentifier(path.read_bytes(), "model.bin")
+    same(texts, compiled, FastTextIdentifier(str(path)))
+    assert fasttext.load_model(str(path)).predict("red dog")[0]
+
+
+@pytest.mark.parametrize("engine", ["compiled", "library"])
+def test_what_is_no_model_is_refused(tmp_path, engine):
+    path = tmp_path / "model.ftz"
+    path.write_bytes(b"no model at all, just text")
+    with pytest.raises(InputError, match="not a fastText language identification model"):
+        if engine == "compiled":
+            CompiledIdentifier(path.read_bytes(), str(path))
+        else:
+            FastTextIdentifier(str(path))
+
+
+def test_truncated_and_flipped_models_never_crash(tmp_path):
+    write_model(tmp_path / "small.bin", loss=1, word_ngrams=2, max_ngram=3)
+    rng = random.Random(0)
+    texts = pa.array(["red dog", "der hund", "words unknown to it"])
+    refused = 0
+    for original in ((tmp_path / "small.bin").read_bytes(), MODEL.read_bytes()):
+        for _ in range(600 if len(original) < 100_000 else 60):
+            damaged = bytearray(original)
+            if rng.random() < 0.3:
+                del damaged[rng.randrange(len(damaged)) :]
+            else:
+                for _ in range(rng.randint(1, 4)):
+                    at = rng.randrange(min(len(damaged), rng.choice([80, 400, len(damaged)])))
+                    damaged[at] ^= 1 << rng.randrange(8)
+            try:
+                found = CompiledIdentifier(bytes(damaged), "damaged").identify(texts)
+            except InputError as error:
+                refused += "damaged: not a fastText" in str(error)
+            else:
+                assert len(found.lang) == 3
+    assert refused > 200
