@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
+from curation.arrow_buffers import string_buffers
 from metadata.errors import ThresholdError
 
 __all__ = [
@@ -133,9 +134,15 @@ def hash_draws(pair_ids: pa.StringArray, seed: int) -> NDArray[np.float64]:
     >>> hash_draws(pa.array(["a"]), seed=0)[0] == hash_draws(pa.array(["b", "a"]), seed=0)[1]
     np.True_
     """
-    digest = xxhash.xxh3_64_intdigest
-    raw = pair_ids.cast(pa.binary()).to_pylist()
-    hashes = np.fromiter((digest(i, seed) for i in raw), np.uint64, count=len(raw))
+    from curation.hash_kernels import MAX_LENGTH, MIN_LENGTH, hash_strings
+
+    data, offsets = string_buffers(pair_ids)
+    hashes = np.empty(len(pair_ids), dtype=np.uint64)
+    if hash_strings(data, offsets, np.uint64(seed), hashes):
+        lengths = np.diff(offsets)
+        others = np.flatnonzero((lengths < MIN_LENGTH) | (lengths > MAX_LENGTH))
+        raw = pair_ids.take(pa.array(others)).cast(pa.binary()).to_pylist()
+        hashes[others] = [xxhash.xxh3_64_intdigest(i, seed) for i in raw]
     return np.asarray((hashes >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -162,3 +163,21 @@ def test_a_tail_share_outside_0_to_1_is_refused(p: float) -> None:
 
 def test_slots_count_each_entry_up_to_t() -> None:
     assert slots(np.array([3, 20, 25]), 20) == 43
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8"), max_size=130), max_size=8),
+    st.integers(0, 2**64 - 1),
+)
+def test_draws_of_ids_of_any_length_are_those_of_the_library(ids, seed):
+    ids = [*ids, "a" * 24]
+    expected = [(xxhash.xxh3_64_intdigest(i.encode(), seed) >> 11) * 2.0**-53 for i in ids]
+    assert hash_draws(pa.array(ids, pa.string()), seed).tolist() == expected
+
+
+@pytest.mark.parametrize("length", range(140))
+def test_draws_agree_with_the_library_at_every_length(length):
+    ids = ["".join(chr(33 + (7 * i + j) % 90) for j in range(length)) for i in range(3)]
+    for seed in (0, 1, 2**64 - 1):
+        expected = [(xxhash.xxh3_64_intdigest(i.encode(), seed) >> 11) * 2.0**-53 for i in ids]
+        assert hash_draws(pa.array(ids), seed).tolist() == expected
