@@ -17,7 +17,7 @@ _BLOCK_BYTES = 1 << 14
 @compiled
 def _sort_unique(found: Any, first: int, stop: int) -> int:
     """Sort a part of an array and drop what repeats; return the part's new end."""
-    if stop - first > 32:
+    if stop - first > 100:
         found[first:stop] = np.sort(found[first:stop])
     else:
         for i in range(first + 1, stop):
@@ -144,6 +144,7 @@ def match_standard(
     runs = np.empty((2, space), dtype=np.int32)
     states = np.empty(space, dtype=np.uint64)
     slots = np.empty(space, dtype=np.uint64)
+    touched = np.empty(space, dtype=np.uint32)
     owners = np.empty(space, dtype=np.int32)
     found = np.empty(space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
@@ -167,7 +168,7 @@ def match_standard(
         key_units(out, starts, ends, num, keys, lengths)
         num_found = find_needles(
             heads, tails, filter_, records, out, starts, ends, keys, lengths, limits, num,
-            runs, states, slots, owners, found, 0,
+            runs, states, slots, touched, owners, found, 0,
         )  # fmt: skip
         if num_found > len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
@@ -207,6 +208,7 @@ def match_metaclip(
     runs = np.empty((2, space), dtype=np.int32)
     states = np.empty(space, dtype=np.uint64)
     slots = np.empty(space, dtype=np.uint64)
+    touched = np.empty(space, dtype=np.uint32)
     owners = np.empty(space, dtype=np.int32)
     found = np.empty(space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
@@ -230,7 +232,7 @@ def match_metaclip(
         key_units(out, starts, ends, num, keys, lengths)
         num_found = find_needles(
             heads, tails, filter_, records, out, starts, ends, keys, lengths, limits, num,
-            runs, states, slots, owners, found, 0,
+            runs, states, slots, touched, owners, found, 0,
         )  # fmt: skip
         if num_found > len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
@@ -252,7 +254,7 @@ def match_metaclip(
             num_found = find_needles(
                 char_heads, char_tails, char_filter, char_records,
                 out, starts, ends, keys, lengths, limits, num,
-                runs, states, slots, owners, found, num_found,
+                runs, states, slots, touched, owners, found, num_found,
             )  # fmt: skip
             if num_found > len(found):
                 found = np.empty(2 * num_found, dtype=np.uint32)

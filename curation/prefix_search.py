@@ -39,6 +39,7 @@ def find_needles(
     runs: Any,
     states: Any,
     slots: Any,
+    touched: Any,
     owners: Any,
     found: Any,
     num_found: int,
@@ -63,6 +64,7 @@ def find_needles(
         runs: scratch: first and last unit of each run; int32, shape (2, at least num_units).
         states: scratch: hash of each run; uint64, shape (at least num_units,).
         slots: scratch: slot of each run; uint64, shape (at least num_units,).
+        touched: scratch that is written and never read; uint32, shape (at least num_units,).
         owners: first unit of each entry found; int32.
         found: entry ids; uint32, as long as owners.
         num_found: how many they hold.
@@ -116,6 +118,8 @@ def find_needles(
             num_kept += filter_[word] & bit != 0
         for run in range(num_kept):
             slots[run] = tails[slot(states[run], num_tails)]
+        for run in range(num_kept):  # likewise: only to have the records in the cache
+            touched[run] = records[slots[run] & VALUE]
         num_runs = 0
         for run in range(num_kept):
             tail = slots[run]
