@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help install demo test test-slow lint fix unicode clean
+.PHONY: help install demo test test-slow bench lint fix unicode clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: $(VENV)/.test-extras ## Run the test suite: under five minutes, no network
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
 	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
+	$(BIN)/python examples/bench.py
 
 lint: $(VENV)/.test-extras ## Check style, formatting and types
 	$(BIN)/ruff check .

@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curation.lid import FastTextIdentifier, default_lid_model
+    from curation.index import IndexMatcher, build_index
+    from curation.lid import CompiledIdentifier, FastTextIdentifier, default_lid_model
     from curation.matching import AhoCorasickMatcher, Matcher, match_by_language
     from curation.normalize import normalize_entry, normalize_text
     from curation.sampling import (
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "lid": ("FastTextIdentifier", "default_lid_model"),
+    "index": ("IndexMatcher", "build_index"),
+    "lid": ("CompiledIdentifier", "FastTextIdentifier", "default_lid_model"),
     "matching": ("AhoCorasickMatcher", "Matcher", "match_by_language"),
     "normalize": ("normalize_entry", "normalize_text"),
     "sampling": (
@@ -41,8 +43,11 @@ _MODULES = {
 
 __all__ = [
     "AhoCorasickMatcher",
+    "CompiledIdentifier",
     "FastTextIdentifier",
+    "IndexMatcher",
     "Matcher",
+    "build_index",
     "count_entries",
     "default_lid_model",
     "hash_draws",

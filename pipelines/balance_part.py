@@ -148,12 +148,18 @@ def _stamp(job: BalanceJob, index: int) -> dict[str, Any]:
 def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> KeptSummary:
     summary = KeptSummary()
     with artifacts.open_parquet(source) as file:
-        schema = file.schema_arrow.append(pa.field("probability", pa.float32()))
+        schema = _with_probability(file.schema_arrow)
         with artifacts.parquet_writer(target, schema) as writer:
             for batch in _kept_batches(worker, file, summary):
                 writer.write(batch)
             writer.close(_stamp(worker.job, index), combined_hash(worker.job.metadata))
     return summary
+
+
+def _with_probability(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with our column at its end; one of that name in the input gives way."""
+    others = [field for field in schema if field.name != "probability"]
+    return pa.schema([*others, pa.field("probability", pa.float32())])
 
 
 def _kept_batches(
@@ -165,8 +171,10 @@ def _kept_batches(
         rows = max(1, min(BATCH_ROWS, (32 << 20) // max(1, meta.total_byte_size // meta.num_rows)))
         for batch in file.iter_batches(rows, row_groups=[group]):
             probability, keep = _decide_and_count(worker, batch, summary)
-            column = pa.array(probability.astype(np.float32))
-            yield batch.append_column("probability", column).filter(pa.array(keep))
+            schema = _with_probability(batch.schema)
+            columns = [batch.column(name) for name in schema.names[:-1]]
+            columns.append(pa.array(probability.astype(np.float32)))
+            yield pa.RecordBatch.from_arrays(columns, schema=schema).filter(pa.array(keep))
 
 
 def _decide_and_count(

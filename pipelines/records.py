@@ -17,7 +17,7 @@ from metadata.errors import InputError
 from pipelines.read_text import invalid_utf8
 from pipelines.rows import Rows
 
-__all__ = ["ColumnNames", "Records", "Reject", "image_ids", "pair_ids", "to_records"]
+__all__ = ["ColumnNames", "Records", "Reject", "image_ids", "pair_ids", "short_hash", "to_records"]
 
 _CANDIDATES = {
     "url": ("url", "URL", "image_url"),
@@ -180,7 +180,8 @@ def _records(
     )
 
 
-def _short_hash(text: str) -> str:
+def short_hash(text: str) -> str:
+    """Return the first 24 hexadecimal digits of the sha224 of a string."""
     return sha224(text.encode()).hexdigest()[:_ID_HEX_DIGITS]
 
 
@@ -199,7 +200,7 @@ def pair_ids(records: Records, path: str) -> pa.StringArray:
     texts = records.texts.to_pylist()
     return pa.array(
         (
-            uid or _short_hash(f"{url}\t{text}" if url else f"{path}\t{row}")
+            uid or short_hash(f"{url}\t{text}" if url else f"{path}\t{row}")
             for uid, url, text, row in zip(uids, urls, texts, records.rows.tolist(), strict=True)
         ),
         pa.string(),
@@ -209,4 +210,4 @@ def pair_ids(records: Records, path: str) -> pa.StringArray:
 def image_ids(records: Records) -> pa.StringArray:
     """Return the first 24 hexadecimal digits of the sha224 of each URL; null without one."""
     urls = _strings(records.urls, len(records.texts))
-    return pa.array((_short_hash(url) if url else None for url in urls), pa.string())
+    return pa.array((short_hash(url) if url else None for url in urls), pa.string())

@@ -7,6 +7,7 @@ Next to each shard stands `NNNNN.json` with its sha256, written last: a shard wi
 
 import io
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -24,12 +25,13 @@ from pipelines.executor import run_parts
 from pipelines.match import MatchedPlan
 from pipelines.progress import progress
 from pipelines.read_tar import IMAGE_SUFFIXES
-from pipelines.records import ColumnNames, find_column, text_column
+from pipelines.records import ColumnNames, find_column, short_hash, text_column
 from pipelines.sample_images import image_bytes
 from pipelines.workspace import part_name
 
 __all__ = ["has_images", "write_shards"]
 
+_SAFE_KEY = re.compile(r"[0-9A-Za-z_-]{1,200}")
 _MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"RIFF": "webp"}
 
 
@@ -190,12 +192,27 @@ class _SampleColumns:
             "probability": probability,
         }
         image = image_bytes(batch, row)
+        pair_id = batch.column("pair_id")[row].as_py()
+        key = sample_key(pair_id)
+        if key != pair_id:
+            about["pair_id"] = pair_id
         return {
-            "__key__": batch.column("pair_id")[row].as_py(),
+            "__key__": key,
             **({suffix: image} if image and (suffix := _suffix(image)) else {}),
             "txt": batch.column(self.text)[row].as_py().encode(),
             "json": json.dumps(about, ensure_ascii=False).encode(),
         }
+
+
+def sample_key(pair_id: str) -> str:
+    """Return a pair's key in a tar: its id, or a hash of one that would not come back whole.
+
+    WebDataset ends a key at the first point and takes a slash for a folder.
+
+    >>> sample_key("0a1b"), sample_key("img.001")
+    ('0a1b', '046e775769004ba9f8026c54')
+    """
+    return pair_id if _SAFE_KEY.fullmatch(pair_id) else short_hash(pair_id)
 
 
 def _suffix(image: bytes) -> str:

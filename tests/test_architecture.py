@@ -17,7 +17,7 @@ ALLOWED = {
 IMPURE = {"os", "logging", "time", "datetime", "random", "fsspec", "requests"}
 EXPORTED = {
     "metadata": 13,
-    "curation": 14,
+    "curation": 17,
     "training": 2,
     "pipelines": 0,
 }

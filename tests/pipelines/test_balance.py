@@ -210,3 +210,29 @@ def test_shards_hold_the_kept_pairs_with_their_images(tmp_path):
         about = json.loads(sample["json"])
         assert set(about) == {"url", "lang", "entry_ids", "probability"}
         assert (about["url"], about["entry_ids"]) == (row["url"], row["entry_ids"])
+
+
+def test_ids_that_a_tar_cannot_hold_as_keys_come_back_from_the_json(tmp_path):
+    metadata = write_metadata(tmp_path / "m", {"en": WORDS})
+    ids = ["img.001", "img.002", "a/b", "plain"]
+    a = write_pairs(tmp_path / "a.parquet", ["a dog"] * 4, uid=ids, image=[png((1, 2, 3))] * 4)
+    match([a], metadata, tmp_path / "matched")
+    balance(tmp_path / "matched", tmp_path / "b", t=100)
+    samples = {}
+    with tarfile.open(tmp_path / "b/shards/00000.tar") as tar:
+        for member in tar:
+            key, _, suffix = member.name.partition(".")
+            samples.setdefault(key, {})[suffix] = tar.extractfile(member).read()
+    assert len(samples) == 4 and all({"png", "txt", "json"} == set(s) for s in samples.values())
+    found = {json.loads(s["json"]).get("pair_id", key) for key, s in samples.items()}
+    assert found == set(ids) and not any("/" in key for key in samples)
+
+
+def test_a_column_of_the_input_that_is_named_like_ours_gives_way(tmp_path):
+    metadata = write_metadata(tmp_path / "m", {"en": WORDS})
+    a = write_pairs(tmp_path / "a.parquet", ["a dog"] * 3, probability=["x"] * 3, image_id=[1] * 3)
+    match([a], metadata, tmp_path / "matched")
+    balance(tmp_path / "matched", tmp_path / "b", t=100)
+    table = read_pairs(tmp_path / "b")
+    assert table.column_names.count("probability") == table.column_names.count("image_id") == 1
+    assert table.column("probability").to_pylist() == [1.0] * 3
