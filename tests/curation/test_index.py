@@ -85,7 +85,7 @@ def test_invalid_utf8_is_read_without_harm():
     rng = random.Random(1)
     raw = [bytes(rng.choices(range(256), k=rng.randint(0, 9))) for _ in range(2000)]
     binary = pa.array(raw, pa.binary())
-    texts = pa.StringArray.fromstring_buffers(len(raw), binary.buffers()[1], binary.buffers()[2])
+    texts = pa.StringArray.from_buffers(len(raw), binary.buffers()[1], binary.buffers()[2])
     for normalization in NORMALIZATIONS:
         index = build_index(["a", "b"], normalization)
         data, offsets = string_buffers(texts)
