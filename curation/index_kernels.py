@@ -109,6 +109,27 @@ def _gather(
 
 
 @compiled
+def _integers(space: int) -> tuple[Any, ...]:
+    """Return scratch for five numbers of each unit."""
+    return (
+        np.empty(space, dtype=np.int32), np.empty(space, dtype=np.int32),
+        np.empty(space, dtype=np.int32), np.empty(space, dtype=np.int32),
+        np.empty(space, dtype=np.int32),
+    )  # fmt: skip
+
+
+@compiled
+def _words(space: int) -> tuple[Any, ...]:
+    """Return scratch for the keys, lengths, runs, states, slots, records and entries of units."""
+    return (
+        np.empty((space, 2), dtype=np.uint64), np.empty(space, dtype=np.uint8),
+        np.empty((2, space), dtype=np.int32), np.empty(space, dtype=np.uint64),
+        np.empty(space, dtype=np.uint64), np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32),
+    )  # fmt: skip
+
+
+@compiled
 def match_standard(
     data: Any,
     offsets: Any,
@@ -135,18 +156,8 @@ def match_standard(
     """  # fmt: skip
     space = _largest_block(offsets, rows) + SLACK
     out = np.empty(2 * space + SLACK, dtype=np.uint8)
-    starts = np.empty(space, dtype=np.int32)
-    ends = np.empty(space, dtype=np.int32)
-    keys = np.empty((space, 2), dtype=np.uint64)
-    lengths = np.empty(space, dtype=np.uint8)
-    limits = np.empty(space, dtype=np.int32)
-    row_of_unit = np.empty(space, dtype=np.int32)
-    runs = np.empty((2, space), dtype=np.int32)
-    states = np.empty(space, dtype=np.uint64)
-    slots = np.empty(space, dtype=np.uint64)
-    touched = np.empty(space, dtype=np.uint32)
-    owners = np.empty(space, dtype=np.int32)
-    found = np.empty(space, dtype=np.uint32)
+    starts, ends, limits, row_of_unit, owners = _integers(space)
+    keys, lengths, runs, states, slots, touched, found = _words(space)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int32)
     num_values = begin = 0
@@ -199,18 +210,8 @@ def match_metaclip(
     """Return what `match_standard` returns, for the two tables of `metaclip`."""  # fmt: skip
     space = 3 * _largest_block(offsets, rows) + SLACK
     out = np.empty(space + SLACK, dtype=np.uint8)
-    starts = np.empty(space, dtype=np.int32)
-    ends = np.empty(space, dtype=np.int32)
-    keys = np.empty((space, 2), dtype=np.uint64)
-    lengths = np.empty(space, dtype=np.uint8)
-    limits = np.empty(space, dtype=np.int32)
-    row_of_unit = np.empty(space, dtype=np.int32)
-    runs = np.empty((2, space), dtype=np.int32)
-    states = np.empty(space, dtype=np.uint64)
-    slots = np.empty(space, dtype=np.uint64)
-    touched = np.empty(space, dtype=np.uint32)
-    owners = np.empty(space, dtype=np.int32)
-    found = np.empty(space, dtype=np.uint32)
+    starts, ends, limits, row_of_unit, owners = _integers(space)
+    keys, lengths, runs, states, slots, touched, found = _words(space)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int32)
     length_of = np.empty(space, dtype=np.int32)
