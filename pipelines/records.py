@@ -120,6 +120,7 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
     Raises:
         InputError: the input lacks the columns; no row of it could ever be used.
     """
+    rows = Rows(rows.first_row, _without_views(rows.batch))
     batch = rows.batch
     roles = {"text": text_column(batch.schema, names, path)}
     for role in ("url", "uid", "lang"):
@@ -137,12 +138,20 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
     return _records(rows, roles, columns, keep), rejects
 
 
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with plain strings and bytes instead of views, which few kernels know."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    for i, field in enumerate(batch.schema):
+        if field.type in plain:
+            column = pc.cast(batch.column(i), plain[field.type])
+            batch = batch.set_column(i, field.name, column)
+    return batch
+
+
 def _decoded(column: pa.Array) -> pa.Array:
     """Return a column as strings or bytes: dictionaries decoded, numbers (ids) spelled out."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    if pa.types.is_string_view(column.type):
-        column = pc.cast(column, pa.large_string())
     return column if _is_stringlike(column.type) else pc.cast(column, pa.string())
 
 

@@ -116,7 +116,11 @@ def _write_shard(worker: BalanceWorker, task: ShardTask) -> int:
         with webdataset.TarWriter(
             hashing, user="curate", group="curate", mtime=0, encoder=False
         ) as writer:
+            seen: set[str] = set()
             for sample in _samples(worker, task):
+                if sample["__key__"] in seen:  # the input's ids repeat: a reader would lose these
+                    sample["__key__"] = short_hash(f"{sample['__key__']}\t{num_pairs}")
+                seen.add(sample["__key__"])
                 writer.write(sample)
                 num_pairs += 1
                 num_images += any(s in sample for s in IMAGE_SUFFIXES)

@@ -236,3 +236,14 @@ def test_a_column_of_the_input_that_is_named_like_ours_gives_way(tmp_path):
     table = read_pairs(tmp_path / "b")
     assert table.column_names.count("probability") == table.column_names.count("image_id") == 1
     assert table.column("probability").to_pylist() == [1.0] * 3
+
+
+def test_ids_that_repeat_lose_no_sample(tmp_path):
+    metadata = write_metadata(tmp_path / "m", {"en": WORDS})
+    a = write_pairs(
+        tmp_path / "a.parquet", ["a dog"] * 4, uid=["x"] * 4, image=[png((9, 9, 9))] * 4
+    )
+    match([a], metadata, tmp_path / "matched")
+    balance(tmp_path / "matched", tmp_path / "b", t=100)
+    with tarfile.open(tmp_path / "b/shards/00000.tar") as tar:
+        assert len({member.name for member in tar}) == 12

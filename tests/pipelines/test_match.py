@@ -219,3 +219,15 @@ def test_a_large_file_is_cut_at_row_groups_into_parts_of_known_rows(tmp_path):
     rows = [r for p in parts for r in read_part(p)]
     assert [r.first_row for r in rows] == [0, 30, 60]
     assert sum(r.batch.num_rows for r in rows) == 90
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.large_string(), pa.string_view(), pa.binary(), pa.dictionary(pa.int8(), pa.string())],
+)
+def test_texts_of_every_string_type_match(tmp_path, english, kind):
+    texts = pa.array(["a dog", None, "x"]).cast(pa.string())
+    texts = texts.dictionary_encode() if pa.types.is_dictionary(kind) else texts.cast(kind)
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    summary = match([tmp_path / "a.parquet"], english, tmp_path / "o", max_bad=1)
+    assert (summary["matched"], summary["dropped"]) == (1, {"no_match": 1, "null_text": 1})
