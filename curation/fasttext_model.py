@@ -6,13 +6,14 @@ Source: Joulin et al. 2016, arXiv:1607.01759 (classifier), arXiv:1612.03651 (qua
 format is that of version 12 of the fastText library.
 """
 
-import math
 import struct
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curation.unit_keys import SLACK
+from curation.vocabulary import build_vocabulary
 from metadata.errors import InputError
 
 __all__ = ["HIERARCHICAL_SOFTMAX", "ONE_VS_ALL", "SOFTMAX", "FastTextModel", "read_fasttext_model"]
@@ -37,13 +38,14 @@ class FastTextModel(NamedTuple):
         word_ngrams: words of the longest word n-grams; 1 for words alone.
         bucket: number of hash buckets of n-grams.
         num_words: words of the vocabulary; labels come after them in `strings`.
-        strings: words and labels, one after the other; uint8.
+        strings: words and labels, one after the other, and SLACK; uint8.
         string_offsets: int64, shape (num_words + num_labels + 1,).
-        vocabulary: open-addressing table of places in `strings` by hash, −1 where empty; int32.
-        row_of_bucket: row of each n-gram's bucket behind the words', −1 where pruned; int32, shape
-            (bucket,); shape (0,) if nothing is pruned, where it is the bucket itself.
-        is_there: a bit for each bucket that has a row; uint64; of one word if nothing is pruned.
-        rows: of the input matrix; float32, shape (num_rows, dim).
+        vocabulary: of the strings, as `build_vocabulary` makes it.
+        is_there: a bit for each bucket whose n-grams were not pruned; uint32, shape
+            (bucket / 32 + 1,); shape (0,) if nothing was pruned.
+        num_before: bits that are set before each word of is_there; uint32, same shape.
+        rows: of the input matrix; float32, shape (num_rows, dim): of words, then of n-grams in
+            the order of their buckets.
         outputs: float32, shape (num_labels, dim).
         tree: children of each node, −1 at leaves; int32, shape (2 · num_labels − 1, 2).
     """
@@ -57,9 +59,9 @@ class FastTextModel(NamedTuple):
     num_words: int
     strings: NDArray[np.uint8]
     string_offsets: NDArray[np.int64]
-    vocabulary: NDArray[np.int32]
-    row_of_bucket: NDArray[np.int32]
-    is_there: NDArray[np.uint64]
+    vocabulary: NDArray[np.uint64]
+    is_there: NDArray[np.uint32]
+    num_before: NDArray[np.uint32]
     rows: NDArray[np.float32]
     outputs: NDArray[np.float32]
     tree: NDArray[np.int32]
@@ -135,15 +137,21 @@ def _read(reader: _Reader) -> FastTextModel:
     _expect(num_strings == num_words + num_labels, "its vocabulary does not add up")
     _expect(bucket > 0 or (maxn == 0 and word_ngrams == 1), "it has n-grams and no buckets")
     strings, counts = _strings(reader, num_strings, num_words)
-    row_of_bucket, is_there, num_bucket_rows = _buckets(reader, bucket, num_pruned)
+    is_there, row_of_ngram = _buckets(reader, bucket, num_pruned)
     is_quantised = reader.values("?")[0]
     rows = _matrix(reader, dim, quantised=is_quantised)
     is_quantised = reader.values("?")[0] and is_quantised
     outputs = _matrix(reader, dim, quantised=is_quantised)
-    _expect(len(rows) >= num_words + num_bucket_rows, "its input matrix has too few rows")
+    if row_of_ngram is None:
+        _expect(len(rows) >= num_words + bucket, "its input matrix has too few rows")
+    else:
+        num_rows = num_words + int(row_of_ngram.max(initial=-1)) + 1
+        _expect(len(rows) >= num_rows, "its input matrix has too few rows")
+        rows = np.concatenate([rows[:num_words], rows[num_words:][row_of_ngram]])
     _expect(len(outputs) == num_labels, "its output matrix has a row for something else")
     offsets = np.zeros(num_strings + 1, dtype=np.int64)
     np.cumsum([len(s) for s in strings], out=offsets[1:])
+    joined = np.frombuffer(b"".join([*strings, bytes(SLACK)]), np.uint8)
     return FastTextModel(
         labels=tuple(s.decode().removeprefix("__label__") for s in strings[num_words:]),
         loss=loss,
@@ -152,12 +160,12 @@ def _read(reader: _Reader) -> FastTextModel:
         word_ngrams=word_ngrams,
         bucket=bucket,
         num_words=num_words,
-        strings=np.frombuffer(b"".join(strings), np.uint8),
+        strings=joined,
         string_offsets=offsets,
-        vocabulary=_vocabulary(strings),
-        row_of_bucket=row_of_bucket,
+        vocabulary=build_vocabulary(joined, offsets),
         is_there=is_there,
-        rows=rows,
+        num_before=_num_before(is_there),
+        rows=np.ascontiguousarray(rows),
         outputs=outputs,
         tree=_huffman_tree(counts[num_words:]),
     )
@@ -174,23 +182,29 @@ def _strings(reader: _Reader, num: int, num_words: int) -> tuple[list[bytes], li
     return strings, counts
 
 
-def _buckets(reader: _Reader, bucket: int, num_pruned: int) -> tuple[Any, Any, int]:
-    """Return the row of each bucket, a bit for each, and how many rows they need.
+def _buckets(
+    reader: _Reader, bucket: int, num_pruned: int
+) -> tuple[NDArray[np.uint32], NDArray[np.int32] | None]:
+    """Return `is_there`, and the row of each of its n-grams; None where nothing was pruned.
 
     The number is −1 where nothing was pruned, and 0 where all n-grams were.
     """
     _expect(-1 <= num_pruned <= bucket, f"{num_pruned} of its n-grams are kept")
     if num_pruned < 0:
-        return np.zeros(0, np.int32), np.full(1, 2**64 - 1, np.uint64), bucket
+        return np.zeros(0, np.uint32), None
     pairs = reader.array(np.int32, 2 * num_pruned).reshape(-1, 2)
     _expect(not len(pairs) or 0 <= pairs.min(), "one of its n-grams is negative")
     _expect(not len(pairs) or pairs[:, 0].max() < bucket, "one of its n-grams is in no bucket")
-    row_of_bucket = np.full(bucket, -1, dtype=np.int32)
-    row_of_bucket[pairs[:, 0]] = pairs[:, 1]
-    is_there = np.zeros(bucket // 64 + 1, dtype=np.uint64)
-    bits = np.uint64(1) << (pairs[:, 0].astype(np.uint64) & np.uint64(63))
-    np.bitwise_or.at(is_there, pairs[:, 0] >> 6, bits)
-    return row_of_bucket, is_there, int(pairs[:, 1].max()) + 1 if len(pairs) else 0
+    # Of a bucket that is named twice the library takes the last row.
+    places, last = np.unique(pairs[::-1, 0], return_index=True)
+    is_there = np.zeros(bucket // 32 + 1, dtype=np.uint32)
+    np.bitwise_or.at(is_there, places >> 5, np.uint32(1) << (places & 31).astype(np.uint32))
+    return is_there, pairs[::-1, 1][last]
+
+
+def _num_before(is_there: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    bits = np.unpackbits(is_there.view(np.uint8)).reshape(-1, 32).sum(axis=1, dtype=np.uint32)
+    return np.asarray(np.cumsum(bits, dtype=np.uint32) - bits, dtype=np.uint32)
 
 
 def _matrix(reader: _Reader, dim: int, *, quantised: bool) -> NDArray[np.float32]:
@@ -226,30 +240,6 @@ def _quantised(
         table = centroids[first : first + size * _NUM_CENTROIDS].reshape(_NUM_CENTROIDS, size)
         values[:, i * part : i * part + size] = table[by_part[:, i]]
     return values
-
-
-def fnv_hash(word: bytes) -> int:
-    """Return fastText's hash: FNV-1a on signed bytes.
-
-    >>> fnv_hash(b"a")
-    3826002220
-    """
-    state = 2166136261
-    for byte in word:
-        signed = byte if byte < 128 else byte | 0xFFFFFF00
-        state = (state ^ signed) * 16777619 & 0xFFFFFFFF
-    return state
-
-
-def _vocabulary(strings: list[bytes]) -> NDArray[np.int32]:
-    size = 1 << max(4, math.ceil(math.log2(len(strings) + 1)) + 1)
-    table = np.full(size, -1, dtype=np.int32)
-    for i, word in enumerate(strings):
-        at = fnv_hash(word) & (size - 1)
-        while table[at] >= 0:
-            at = (at + 1) & (size - 1)
-        table[at] = i
-    return table
 
 
 def _huffman_tree(counts: list[int]) -> NDArray[np.int32]:

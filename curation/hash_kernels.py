@@ -9,7 +9,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from curation.unit_keys import compiled, load_word
+from curation.intrinsics import load_word
+from curation.unit_keys import compiled
 
 __all__ = ["MAX_LENGTH", "MIN_LENGTH", "hash_strings"]
 

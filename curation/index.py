@@ -30,7 +30,7 @@ from metadata.errors import ArtifactError
 __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]
 
 MAGIC = b"CURATEIX"
-VERSION = 1
+VERSION = 2
 _ALIGNMENT = 64
 _KINDS = (np.uint64, np.uint64, np.uint64, np.uint32) * 2  # of the arrays of the two tables
 

@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from curation.intrinsics import LANES, count_smaller
 from curation.kernels import space_text, split_characters, split_pieces, split_tokens
 from curation.prefix_search import find_needles
+from curation.prefix_table import NO_RECORD
 from curation.unit_keys import SLACK, compiled, key_units
 
 __all__ = ["match_metaclip", "match_standard"]
@@ -14,25 +16,42 @@ __all__ = ["match_metaclip", "match_standard"]
 _BLOCK_BYTES = 1 << 14
 
 
+_NO_ENTRY = np.uint32(0xFFFFFFFF)
+
+
 @compiled
-def _sort_unique(found: Any, first: int, stop: int) -> int:
-    """Sort a part of an array and drop what repeats; return the part's new end."""
-    if stop - first > 100:
-        found[first:stop] = np.sort(found[first:stop])
-    else:
-        for i in range(first + 1, stop):
-            value = found[i]
-            j = i - 1
-            while j >= first and found[j] > value:
-                found[j + 1] = found[j]
-                j -= 1
-            found[j + 1] = value
-    write = first
-    for i in range(first, stop):
-        if i == first or found[i] != found[write - 1]:
-            found[write] = found[i]
-            write += 1
-    return write
+def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any, num: int) -> int:
+    """Append a part of an array to values, ascending and unique; return their number.
+
+    A number's place is how many are smaller. Sixteen are compared with one at a time, without a
+    branch; of equal ones, which have one place, all but one leave a gap.
+
+    Args:
+        found: with SLACK behind the part.
+        first: of the part.
+        stop: of the part.
+        scratch: uint32, shape (2, stop − first + SLACK).
+        values: uint32, with room for the part.
+        num: how many values there are.
+    """
+    size = stop - first
+    smaller, placed = scratch[0], scratch[1]
+    if size > 4 * LANES:
+        placed[:size] = np.sort(found[first:stop])
+        for i in range(size):
+            values[num] = placed[i]
+            num += np.int64(i + 1 == size or placed[i] != placed[i + 1])
+        return num
+    for block in range(0, size, LANES):
+        count_smaller(found, first, stop, first + block, smaller, block)
+    for i in range(size):
+        placed[i] = _NO_ENTRY
+    for i in range(size):
+        placed[smaller[i]] = found[first + i]
+    for i in range(size):
+        values[num] = placed[i]
+        num += np.int64(placed[i] != _NO_ENTRY)
+    return num
 
 
 @compiled
@@ -63,7 +82,6 @@ def _gather(
     owners: Any,
     found: Any,
     num_found: int,
-    row_of_unit: Any,
     num_rows: int,
     values: Any,
     num_values: int,
@@ -73,36 +91,35 @@ def _gather(
     """Append a block's entry ids to the lists of their texts: ascending and unique.
 
     Args:
-        owners: first unit of each entry found.
+        owners: the text of each entry found, counted from the block's first.
         found: entry ids.
         num_found: how many there are.
-        row_of_unit: which text of the block each unit belongs to.
         num_rows: texts of the block.
         values: of all lists so far; a longer copy is made where it is full.
         num_values: how many there are.
         list_ends: where the list of each text ends, after a 0.
         begin: texts before the block.
     """  # fmt: skip
-    if num_values + num_found > len(values):
-        longer = np.empty(2 * (num_values + num_found), dtype=np.uint32)
+    if num_values + num_found >= len(values):
+        longer = np.empty(2 * (num_values + num_found) + 1, dtype=np.uint32)
         longer[:num_values] = values[:num_values]
         values = longer
     at = np.zeros(num_rows + 1, dtype=np.int64)
     for i in range(num_found):
-        at[row_of_unit[owners[i]] + 1] += 1
+        at[owners[i] + 1] += 1
+    largest = np.int64(0)
     for row in range(num_rows):
+        largest = max(largest, at[row + 1])
         at[row + 1] += at[row]
-    placed = np.empty(num_found, dtype=np.uint32)
+    placed = np.empty(num_found + SLACK, dtype=np.uint32)
+    scratch = np.empty((2, largest + SLACK), dtype=np.uint32)
     for i in range(num_found):
-        row = row_of_unit[owners[i]]
+        row = owners[i]
         placed[at[row]] = found[i]
         at[row] += 1
     first = 0
     for row in range(num_rows):
-        stop = _sort_unique(placed, first, at[row])
-        for i in range(first, stop):
-            values[num_values] = placed[i]
-            num_values += 1
+        num_values = _append_sorted(placed, first, at[row], scratch, values, num_values)
         list_ends[begin + row + 1] = num_values
         first = at[row]
     return values, num_values
@@ -178,7 +195,8 @@ def match_standard(
                 write = ends[num - 1] + 1
         key_units(out, starts, ends, num, keys, lengths)
         num_found = find_needles(
-            heads, tails, filter_, records, out, starts, ends, keys, lengths, limits, num,
+            heads, tails, filter_, records,
+            out, starts, ends, keys, lengths, limits, row_of_unit, num,
             runs, states, slots, touched, owners, found, 0,
         )  # fmt: skip
         if num_found > len(found):
@@ -186,8 +204,7 @@ def match_standard(
             owners = np.empty(2 * num_found, dtype=np.int32)
             continue
         values, num_values = _gather(
-            owners, found, num_found, row_of_unit, stop - begin,
-            values, num_values, list_ends, begin,
+            owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
         )  # fmt: skip
         begin = stop
     return values[:num_values].copy(), list_ends
@@ -216,7 +233,7 @@ def match_metaclip(
     list_ends = np.zeros(len(rows) + 1, dtype=np.int32)
     length_of = np.empty(space, dtype=np.int32)
     num_values = begin = 0
-    has_characters = len(char_records) > 1 + SLACK // 4
+    has_characters = len(char_records) > len(NO_RECORD) + SLACK // 4
     while begin < len(rows):
         stop, _ = _next_block(offsets, rows, begin)
         num = write = 0
@@ -232,7 +249,8 @@ def match_metaclip(
             length_of[i - begin] = length
         key_units(out, starts, ends, num, keys, lengths)
         num_found = find_needles(
-            heads, tails, filter_, records, out, starts, ends, keys, lengths, limits, num,
+            heads, tails, filter_, records,
+            out, starts, ends, keys, lengths, limits, row_of_unit, num,
             runs, states, slots, touched, owners, found, 0,
         )  # fmt: skip
         if num_found > len(found):
@@ -240,9 +258,6 @@ def match_metaclip(
             owners = np.empty(2 * num_found, dtype=np.int32)
             continue
         if has_characters:
-            for i in range(num_found):  # the units become others, the texts stay
-                owners[i] = row_of_unit[owners[i]]
-            num_before = num_found
             num = write = 0
             for i in range(stop - begin):
                 more = split_characters(out, write, length_of[i], starts[num:], ends[num:])
@@ -254,20 +269,15 @@ def match_metaclip(
             key_units(out, starts, ends, num, keys, lengths)
             num_found = find_needles(
                 char_heads, char_tails, char_filter, char_records,
-                out, starts, ends, keys, lengths, limits, num,
+                out, starts, ends, keys, lengths, limits, row_of_unit, num,
                 runs, states, slots, touched, owners, found, num_found,
             )  # fmt: skip
             if num_found > len(found):
                 found = np.empty(2 * num_found, dtype=np.uint32)
                 owners = np.empty(2 * num_found, dtype=np.int32)
                 continue
-            for i in range(num_before, num_found):
-                owners[i] = row_of_unit[owners[i]]
-            for i in range(stop - begin):
-                row_of_unit[i] = i
         values, num_values = _gather(
-            owners, found, num_found, row_of_unit, stop - begin,
-            values, num_values, list_ends, begin,
+            owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
         )  # fmt: skip
         begin = stop
     return values[:num_values].copy(), list_ends

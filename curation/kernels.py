@@ -14,6 +14,7 @@ import numba
 import numpy as np
 
 from curation.character_table import COMBINING, DIGIT, FOLD, MARK, NFC, SPACELESS, VISIBLE, WORD
+from curation.intrinsics import load_word, store_word, trailing_zeros
 from curation.unit_keys import compiled
 
 __all__ = [
@@ -28,6 +29,11 @@ __all__ = [
 _SPACE = np.uint8(32)
 _NO_TOKEN, _WORD_TOKEN, _LETTER_TOKEN = 0, 1, 2
 _APOSTROPHE, _HYPHEN, _POINT, _COMMA = 0x27, 0x2D, 0x2E, 0x2C
+_ONES = 0x0101010101010101
+_LOW_BITS, _HIGH_BITS = np.uint64(0x7F * _ONES), np.uint64(0x80 * _ONES)
+_CASE_BITS, _UNDERSCORES = np.uint64(0x20 * _ONES), np.uint64(ord("_") * _ONES)
+_FROM_A, _AFTER_Z = np.uint64((0x80 - ord("a")) * _ONES), np.uint64((0x7F - ord("z")) * _ONES)
+_FROM_0, _AFTER_9 = np.uint64((0x80 - ord("0")) * _ONES), np.uint64((0x7F - ord("9")) * _ONES)
 _COENG, _VIRAMA = 0x17D2, 0x1039  # they stack the next consonant under the last one
 
 
@@ -76,6 +82,22 @@ def _encode(code: int, out: Any, at: int) -> int:
     out[at + 2] = 0x80 | code >> 6 & 0x3F
     out[at + 3] = 0x80 | code & 0x3F
     return at + 4
+
+
+@numba.njit(inline="always")
+def _leading_letters(word: np.uint64) -> int:
+    """Return how many of a word's first bytes are ASCII letters, digits or underscores.
+
+    Eight bytes at once: the highest bit of a byte says what is true of it. Adding 0x80 - c sets it
+    where the byte is at least c, and no carry leaves a byte whose own highest bit was cleared.
+    """
+    low = word & _LOW_BITS
+    letters = (low | _CASE_BITS) & _LOW_BITS
+    is_letter = (letters + _FROM_A) & ~(letters + _AFTER_Z)
+    is_digit = (low + _FROM_0) & ~(low + _AFTER_9)
+    is_underscore = ~((low ^ _UNDERSCORES) + _LOW_BITS)
+    is_word = (is_letter | is_digit | is_underscore) & ~word & _HIGH_BITS
+    return trailing_zeros(is_word ^ _HIGH_BITS) >> 3
 
 
 @compiled
@@ -159,12 +181,26 @@ def split_tokens(
         if data[at] < 0x80:
             code, length = np.int32(data[at]), 1
             bits = classes[code]
-            # Most of most texts: one more letter of an ASCII word.
-            if kind == _WORD_TOKEN and bits & WORD and joiner == 0:
-                out[write] = code
-                write += 1
-                last = code
-                at += 1
+            # Most of most texts: an ASCII word, or more of it.
+            if bits & WORD and joiner == 0 and kind != _LETTER_TOKEN and at + 8 <= len(data):
+                if kind == _NO_TOKEN:
+                    starts[num] = write
+                    kind = _WORD_TOKEN
+                num_letters = 8
+                while num_letters == 8 and at < stop and at + 8 <= len(data):
+                    word = load_word(data, at)
+                    num_letters = min(_leading_letters(word), stop - at)
+                    store_word(out, write, word)
+                    at += num_letters
+                    write += num_letters
+                last = np.int32(data[at - 1])
+                if at < stop and data[at] == _SPACE:
+                    at += 1
+                    ends[num] = write
+                    num += 1
+                    out[write] = _SPACE
+                    write += 1
+                    kind = _NO_TOKEN
                 continue
         else:
             code, length = _decode(data, at, stop)

@@ -9,6 +9,7 @@ from curation.prefix_table import (
     GOES_ON,
     IS_RECORD,
     LENGTH_SHIFT,
+    MORE,
     PRINT_MASK,
     PRINT_SHIFT,
     VALUE,
@@ -18,7 +19,7 @@ from curation.prefix_table import (
     next_hash,
     slot,
 )
-from curation.unit_keys import LONG, compiled, same_bytes
+from curation.unit_keys import LONG, compiled, same_bytes, same_short_bytes
 
 __all__ = ["find_needles"]
 
@@ -35,6 +36,7 @@ def find_needles(
     keys: Any,
     lengths: Any,
     limits: Any,
+    rows: Any,
     num_units: int,
     runs: Any,
     states: Any,
@@ -44,7 +46,7 @@ def find_needles(
     found: Any,
     num_found: int,
 ) -> int:
-    """Append every needle that occurs in a block of texts: its entry ids, and where it begins.
+    """Append every needle that occurs in a block of texts: its entry ids, and in which text.
 
     The block goes through in waves, one per length of runs. Slots are loaded for a whole wave
     before they are looked at, so that their cache misses overlap.
@@ -60,12 +62,13 @@ def find_needles(
         keys: as `key_units` gives them, as are lengths.
         lengths: see there.
         limits: the unit after the last one of the text that a unit belongs to.
+        rows: the text that each unit belongs to.
         num_units: units of the block.
         runs: scratch: first and last unit of each run; int32, shape (2, at least num_units).
         states: scratch: hash of each run; uint64, shape (at least num_units,).
         slots: scratch: slot of each run; uint64, shape (at least num_units,).
         touched: scratch that is written and never read; uint32, shape (at least num_units,).
-        owners: first unit of each entry found; int32.
+        owners: the text of each entry found; int32.
         found: entry ids; uint32, as long as owners.
         num_found: how many they hold.
 
@@ -94,13 +97,13 @@ def find_needles(
             meaning = heads[at, 2]
         if meaning & IS_RECORD or code == LONG:
             meaning, num_found = _search_records(
-                heads, at, low, records, text, starts[unit], ends[unit], unit,
+                heads, at, low, records, text, starts[unit], ends[unit], rows[unit],
                 owners, found, num_found,
             )  # fmt: skip
         # No branch on what is found: as good as random, it would be foretold wrongly.
         place = min(num_found, room - 1)
         found[place] = np.uint32(meaning & VALUE)
-        owners[place] = unit
+        owners[place] = rows[unit]
         num_found += np.int64(meaning >> ENTRY_SHIFT & np.uint64(1))
         firsts[num_runs] = unit
         lasts[num_runs] = unit + 1
@@ -124,24 +127,33 @@ def find_needles(
         for run in range(num_kept):
             tail = slots[run]
             first, last, state = firsts[run], lasts[run], states[run]
-            at = slot(state, num_tails)
             print_ = state & PRINT_MASK
-            goes_on = False
-            while tail != 0:
-                if tail >> PRINT_SHIFT == print_:
-                    goes_on |= tail & GOES_ON != 0
-                    if tail & VALUE:
-                        num_found = _compare(
-                            records, np.int64(tail & VALUE), text, starts[first], ends[last],
-                            first, owners, found, num_found,
-                        )  # fmt: skip
-                at = at + 1 if at + 1 < len(tails) else 0
-                tail = tails[at]
-            if goes_on and last + 1 < limits[first]:
-                firsts[num_runs] = first
-                lasts[num_runs] = last + 1
-                states[num_runs] = state
-                num_runs += 1
+            if tail != 0 and tail >> PRINT_SHIFT != print_:
+                at = slot(state, num_tails)
+                while tail != 0 and tail >> PRINT_SHIFT != print_:
+                    at = at + 1 if at + 1 < len(tails) else 0
+                    tail = tails[at]
+            record = np.int64(tail & VALUE)
+            start, stop = np.int64(starts[first]), np.int64(ends[last])
+            goes_on = tail & GOES_ON != 0
+            if tail & MORE or stop - start > 16 or records[record] != 1:
+                goes_on, num_found = _search_tails(
+                    tails, state, records, text, start, stop, rows[first],
+                    owners, found, num_found,
+                )  # fmt: skip
+            else:
+                length = stop - start
+                is_same = records[record + 2] == length and same_short_bytes(
+                    records, 4 * (record + 3), text, start, length
+                )
+                place = min(num_found, room - 1)
+                found[place] = records[record + 1]
+                owners[place] = rows[first]
+                num_found += np.int64(is_same)
+            firsts[num_runs] = first
+            lasts[num_runs] = last + 1
+            states[num_runs] = state
+            num_runs += goes_on & (last + 1 < limits[first])
     return num_found
 
 
@@ -154,7 +166,7 @@ def _search_records(
     text: Any,
     start: int,
     stop: int,
-    unit: int,
+    row: int,
     owners: Any,
     found: Any,
     num_found: int,
@@ -173,12 +185,45 @@ def _search_records(
             goes_on |= meaning & GOES_ON
         if is_same and meaning & IS_RECORD:
             num_found = _compare(
-                records, np.int64(meaning & VALUE), text, start, stop, unit,
+                records, np.int64(meaning & VALUE), text, start, stop, row,
                 owners, found, num_found,
             )  # fmt: skip
         if not is_long:
             break
         at = at + 1 if at + 1 < len(heads) else 0
+    return goes_on, num_found
+
+
+@compiled
+def _search_tails(
+    tails: Any,
+    state: np.uint64,
+    records: Any,
+    text: Any,
+    start: int,
+    stop: int,
+    row: int,
+    owners: Any,
+    found: Any,
+    num_found: int,
+) -> tuple[bool, int]:
+    """Look at all tails of a run: where they are several, long, or of several entries.
+
+    Returns:
+        Whether longer needles begin so, and the number of entry ids found.
+    """  # fmt: skip
+    goes_on = False
+    at = slot(state, np.uint64(len(tails)))
+    while tails[at] != 0:
+        if tails[at] >> PRINT_SHIFT == state & PRINT_MASK:
+            goes_on |= tails[at] & GOES_ON != 0
+            num_found = _compare(
+                records, np.int64(tails[at] & VALUE), text, start, stop, row,
+                owners, found, num_found,
+            )  # fmt: skip
+            if tails[at] & MORE == 0:
+                break
+        at = at + 1 if at + 1 < len(tails) else 0
     return goes_on, num_found
 
 
@@ -189,7 +234,7 @@ def _compare(
     text: Any,
     start: int,
     stop: int,
-    first: int,
+    row: int,
     owners: Any,
     found: Any,
     num_found: int,
@@ -203,6 +248,6 @@ def _compare(
         for i in range(num_ids):
             if num_found < len(found):
                 found[num_found] = records[record + 1 + i]
-                owners[num_found] = first
+                owners[num_found] = row
             num_found += 1
     return num_found

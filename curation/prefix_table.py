@@ -6,9 +6,9 @@ tables are looked into, one independent probe per unit, which the memory system 
 - ``heads``, for runs of one unit. A slot is the unit's key and what is known of it; a unit of at
   most sixteen bytes *is* its key, and the entry's id stands in the slot, so that nothing else is
   read.
-- ``tails``, for longer runs: 31 bits of a hash, one that says that longer needles begin so, and
-  the place of a record. It is looked into only where the run before goes on, and where a bit of
-  ``filter`` says that there may be something.
+- ``tails``, for longer runs: 30 bits of a hash, one that says that longer needles begin so, one
+  that says that a later slot holds another such run, and the place of a record. It is looked into
+  only where the run before goes on, and where a bit of ``filter`` says that there may be something.
 
 A record holds the needle's bytes, which are compared with the text's: hashes are never trusted.
 Different needles of one hash just take two slots.
@@ -39,9 +39,13 @@ TAKEN = np.uint64(1 << 35)
 ENTRY_SHIFT = np.uint64(33)
 LENGTH_SHIFT = np.uint64(40)
 
-# Bits of a tail: a record in the lower 32, then GOES_ON, then the print.
-PRINT_SHIFT = np.uint64(33)
-PRINT_MASK = np.uint64(0x7FFFFFFF)
+# Bits of a tail: a record in the lower 32, then GOES_ON, then MORE, then the print.
+MORE = np.uint64(1 << 33)  # another slot of the same print comes after this one
+PRINT_SHIFT = np.uint64(34)
+PRINT_MASK = np.uint64(0x3FFFFFFF)
+
+# Record 0 matches nothing: one entry id, and a length that no run has.
+NO_RECORD = np.array([1, 0, 0xFFFFFFFF], np.uint32)
 
 
 class Needles(NamedTuple):
@@ -72,7 +76,7 @@ class PrefixTable(NamedTuple):
         tails: uint64, shape (num_slots,), about half of them taken.
         filter: uint64, shape (2^n,): a bit for each tail.
         records: uint32; a record is the number of entry ids, these, the length in bytes, and the
-            bytes in whole words. Word 0 is unused, so that no record is at 0.
+            bytes in whole words. The one at 0 matches nothing.
     """
 
     heads: NDArray[np.uint64]
@@ -160,7 +164,8 @@ def _write_records(
             num_ids[same_as[needle]] += 1
     records = np.zeros(num_words, dtype=np.uint32)
     place = np.zeros(len(same_as), dtype=np.int64)
-    at = 1
+    at = len(NO_RECORD)
+    records[:at] = NO_RECORD
     for needle in range(len(same_as)):
         if num_ids[needle] == 0:
             continue
@@ -233,9 +238,10 @@ def _add_tail(tails: Any, state: np.uint64, record: int) -> int:
     at = slot(state, np.uint64(len(tails)))
     print_ = state & PRINT_MASK
     while tails[at] != 0:
-        if record == 0 and tails[at] >> PRINT_SHIFT == print_:
-            tails[at] |= GOES_ON
-            return 0
+        if tails[at] >> PRINT_SHIFT == print_:
+            tails[at] |= MORE if record else GOES_ON
+            if record == 0:
+                return 0
         at = at + 1 if at + 1 < len(tails) else 0
     tails[at] = print_ << PRINT_SHIFT | (np.uint64(record) if record else GOES_ON)
     return 1
@@ -277,6 +283,13 @@ def _fill_filter(filter_: Any, prefixes: Any, unit_offsets: Any, same_as: Any) -
                 filter_[word] |= bit
 
 
+def _aligned_zeros(num_rows: int, num_columns: int) -> NDArray[np.uint64]:
+    """Return words that begin at a multiple of 64 bytes, so that no slot lies in two lines."""
+    words = np.zeros(num_rows * num_columns + 8, dtype=np.uint64)
+    first = -(words.ctypes.data // 8) % 8
+    return words[first : first + num_rows * num_columns].reshape(num_rows, num_columns)
+
+
 def build_table(needles: Needles) -> PrefixTable:
     """Build the table of some needles.
 
@@ -292,7 +305,7 @@ def build_table(needles: Needles) -> PrefixTable:
     full[has_units] = prefixes[needles.unit_offsets[1:][has_units] - 1]
     bits = max(_MIN_BITS, int(2 * num).bit_length())
     same_as = _group(needles.data, needles.offsets, full, needles.unit_offsets, bits)
-    num_words = 1 + SLACK + int((np.diff(needles.offsets) + 3).sum()) // 4 + 4 * num
+    num_words = len(NO_RECORD) + SLACK + int((np.diff(needles.offsets) + 3).sum()) // 4 + 4 * num
     if num_words >= 2**32:
         raise ValueError(f"{num} entries take {4 * num_words} bytes; expected less than 16 GiB")
     records, place = _write_records(
@@ -303,7 +316,7 @@ def build_table(needles: Needles) -> PrefixTable:
     upper = max(1, np.count_nonzero(same_as == np.arange(num))) + _SPARE_SLOTS
     heads = np.zeros((upper, 4), dtype=np.uint64)
     taken = _fill_heads(heads, keys, lengths, *shared, place, records)
-    heads = np.zeros((int(_SLOTS_PER_TAKEN * taken) + _SPARE_SLOTS, 4), dtype=np.uint64)
+    heads = _aligned_zeros(int(_SLOTS_PER_TAKEN * taken) + _SPARE_SLOTS, 4)
     _fill_heads(heads, keys, lengths, *shared, place, records)
     upper = max(0, num_units - int(has_units.sum())) + _SPARE_SLOTS
     tails = np.zeros(upper, dtype=np.uint64)

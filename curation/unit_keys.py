@@ -5,7 +5,11 @@ from typing import Any
 import numba
 import numpy as np
 
-__all__ = ["LONG", "SLACK", "compiled", "key_units", "load_word", "low_bytes", "mix", "same_bytes"]
+from curation.intrinsics import load_word
+
+__all__ = [
+    "LONG", "SLACK", "compiled", "key_units", "low_bytes", "mix", "same_bytes", "same_short_bytes"
+]  # fmt: skip
 
 # Arguments are arrays of known types, so one machine code is made for each function and kept.
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -16,6 +20,10 @@ SLACK = 32  # bytes behind the last one that matters, so that whole words can be
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _PRIME = np.uint64(0xFF51AFD7ED558CCD)
 
+# The bits of the first n bytes of two words, for n up to sixteen.
+_FIRST = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(17)], np.uint64)
+_SECOND = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(17)], np.uint64)
+
 
 @numba.njit(inline="always")
 def mix(state: np.uint64) -> np.uint64:
@@ -23,25 +31,6 @@ def mix(state: np.uint64) -> np.uint64:
     state ^= state >> np.uint64(32)
     state *= _SEED
     return state ^ state >> np.uint64(29)
-
-
-@numba.extending.intrinsic
-def load_word(_typing_context: Any, array: Any, _at: Any) -> Any:
-    """Return the eight bytes that begin at a byte of an array, wherever it lies.
-
-    The caller sees to it that they are inside: arrays that are read like this end with SLACK.
-    """
-    from llvmlite import ir
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        found = context.make_array(signature.args[0])(context, builder, arguments[0])
-        first = builder.bitcast(found.data, ir.IntType(8).as_pointer())
-        place = builder.bitcast(builder.gep(first, [arguments[1]]), ir.IntType(64).as_pointer())
-        loaded = builder.load(place)
-        loaded.align = 1
-        return loaded
-
-    return numba.types.uint64(array, numba.types.int64), generate
 
 
 @numba.njit(inline="always")
@@ -101,3 +90,11 @@ def same_bytes(first: Any, at: int, second: Any, start: int, length: int) -> boo
         return True
     difference = load_word(first, at) ^ load_word(second, start)
     return low_bytes(difference, length) == 0
+
+
+@numba.njit(inline="always")
+def same_short_bytes(first: Any, at: int, second: Any, start: int, length: int) -> bool:
+    """Compare at most sixteen bytes of two arrays that both end with SLACK, without a branch."""
+    low = (load_word(first, at) ^ load_word(second, start)) & _FIRST[length]
+    high = (load_word(first, at + 8) ^ load_word(second, start + 8)) & _SECOND[length]
+    return low | high == 0
