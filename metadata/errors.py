@@ -4,7 +4,10 @@ CurateError
 ├── UsageError            an option or argument that cannot be meant; exit code 2
 │   └── ThresholdError    a threshold t, tail share p or number of pairs out of range
 ├── InputError            a file of the user's that cannot be read as what it should be
-│   └── BadShareError     more bad records than ``--max-bad`` allows
+│   ├── BadShareError     more bad records than ``--max-bad`` allows
+│   └── FetchError        a download that did not come whole
+│       └── NotFoundError the server says that there is no such file
+├── DiskSpaceError        the disk is full, or would be
 ├── ArtifactError         one of our own files: missing, made with something else, in the way
 └── MissingExtraError     a feature whose optional packages are not installed
 
@@ -15,8 +18,11 @@ __all__ = [
     "ArtifactError",
     "BadShareError",
     "CurateError",
+    "DiskSpaceError",
+    "FetchError",
     "InputError",
     "MissingExtraError",
+    "NotFoundError",
     "ThresholdError",
     "UsageError",
 ]
@@ -44,6 +50,18 @@ class InputError(CurateError):
 
 class BadShareError(InputError):
     """More bad records than the run allows."""
+
+
+class FetchError(InputError):
+    """A download that did not come whole."""
+
+
+class NotFoundError(FetchError):
+    """The server says that there is no such file."""
+
+
+class DiskSpaceError(CurateError):
+    """The disk is full, or would be."""
 
 
 class ArtifactError(CurateError):
