@@ -1,16 +1,31 @@
-"""How often articles are looked at: hourly page-view files of the Wikimedia dumps."""
+"""How often articles are looked at: page-view files of the Wikimedia dumps.
+
+There are two formats, told apart line by line. Hourly files: ``project title count bytes``, where
+``en`` and ``en.m`` are the encyclopedia and its mobile site, and ``en.b``, ``en.d`` and so on are
+other projects. Daily files: ``project title page_id device count hours``, where ``en.wikipedia`` is
+the encyclopedia on every device.
+
+`count_views` holds what it counts; `metadata.stored_views` does the same on disk, for days of all
+wikis.
+"""
 
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from heapq import nsmallest
+from typing import IO
 from urllib.parse import unquote_to_bytes
 
 import fsspec
 
+from metadata.dump_names import project_name
 from metadata.errors import InputError
 
-__all__ = ["count_views"]
+__all__ = ["count_views", "most_viewed", "open_views", "projects_of", "title_of"]
+
+DEVICES = frozenset({b"desktop", b"mobile-web", b"mobile-app"})
 
 
 def count_views(
@@ -18,12 +33,10 @@ def count_views(
     wikis: Collection[str],
     bad_lines: Counter[str] | None = None,
 ) -> dict[str, Counter[str]]:
-    """Sum the views of titles over page-view files.
+    """Sum the views of titles over page-view files, in memory.
 
     Args:
-        paths: files with lines ``project title count bytes``, gzip or not. The projects ``en`` and
-            ``en.m`` are the encyclopedia and its mobile site; ``en.b``, ``en.d`` and so on are
-            other projects and left out.
+        paths: hourly or daily files, gzip, bzip2 or plain.
         wikis: codes of the Wikipedias wanted, as in database names (``zh_yue``).
         bad_lines: if given, the number of lines that are none is added to it, by file.
 
@@ -34,43 +47,89 @@ def count_views(
         InputError: a file is missing or cut off.
     """
     views: dict[str, Counter[str]] = {wiki: Counter() for wiki in wikis}
-    wiki_of = {}
-    for wiki in wikis:
-        project = wiki.replace("_", "-").encode()
-        wiki_of[project] = wiki_of[project + b".m"] = views[wiki]
+    projects = projects_of(wikis)
     for path in paths:
-        try:
-            with fsspec.open(path, "rb", compression="infer") as file:
-                num_bad = _add_file(file, wiki_of)
-        except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(
-                f"{path}: cannot be read as page views ({error}). Download it again."
-            ) from error
+        num_bad = 0
+        with open_views(path) as lines:
+            for wiki, title, num in _parsed(lines, projects):
+                if wiki:
+                    views[wiki][title_of(title)] += num
+                else:
+                    num_bad += 1
         if num_bad and bad_lines is not None:
             bad_lines[path] += num_bad
     return views
 
 
-def _add_file(lines: Iterable[bytes], wiki_of: dict[bytes, Counter[str]]) -> int:
-    """Add the lines of a file to the wikis they speak of; return how many are no such lines."""
-    num_bad = 0
+def most_viewed(views: Iterable[tuple[str, int]], num: int) -> list[str]:
+    """Return the titles with the most views, the most viewed first; ties by code point.
+
+    >>> most_viewed([("a", 1), ("b", 2), ("a", 1), ("c", 1)], 2)
+    ['a', 'b']
+    """
+    summed: Counter[str] = Counter()
+    for title, count in views:
+        summed[title] += count
+    return [t for t, _ in nsmallest(num, summed.items(), key=lambda item: (-item[1], item[0]))]
+
+
+def projects_of(wikis: Collection[str]) -> dict[bytes, tuple[str, bool]]:
+    """Return the wiki of each project, and whether lines that name it so are of daily files.
+
+    >>> projects_of(["zh_yue"])[b"zh-yue.m"]
+    ('zh_yue', False)
+    """
+    projects = {}
+    for wiki in wikis:
+        name = project_name(wiki).encode()
+        projects[name] = projects[name + b".m"] = (wiki, False)
+        projects[name + b".wikipedia"] = (wiki, True)
+    return projects
+
+
+@contextmanager
+def open_views(path: str) -> Iterator[IO[bytes]]:
+    """Open a page-view file, whatever it is compressed with.
+
+    Raises:
+        InputError: it is missing, or turns out to be cut off while it is read.
+    """
+    try:
+        with fsspec.open(path, "rb", compression="infer") as file:
+            yield file
+    except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path}: cannot be read as page views ({error}). Download it again."
+        ) from error
+
+
+def _parsed(
+    lines: Iterable[bytes], projects: dict[bytes, tuple[str, bool]]
+) -> Iterator[tuple[str, bytes, int]]:
+    """Yield wiki, title and views; a wiki of "" for a line that is none. Others are passed over."""
     for line in lines:
         fields = line.split(b" ")
         # Most lines are of other wikis, so they are told apart before they are looked into.
-        views = wiki_of.get(fields[0])
-        if len(fields) != 4 or (views is not None and not _is_count(fields[2])):
-            num_bad += 1
-        elif views is not None:
-            views[_title(fields[1])] += int(fields[2])
-    return num_bad
+        found = projects.get(fields[0])
+        if found is None:
+            if len(fields) not in (4, 6):
+                yield "", b"", 0
+            continue
+        wiki, daily = found
+        count = fields[4 if daily else 2] if len(fields) == (6 if daily else 4) else b""
+        # int() is slow on long numbers and refuses very long ones; no title has 10**12 views.
+        if not count.isdigit() or len(count) > 12 or (daily and fields[3] not in DEVICES):
+            yield "", b"", 0
+        else:
+            yield wiki, fields[1], int(count)
 
 
-def _is_count(field: bytes) -> bool:
-    # int() is slow on long numbers and refuses very long ones; no title has 10**12 views an hour.
-    return field.isdigit() and len(field) <= 12
+def title_of(raw: bytes) -> str:
+    """Return a title as the wiki writes it.
 
-
-def _title(raw: bytes) -> str:
+    >>> title_of(b"Caf%C3%A9_noir")
+    'Café noir'
+    """
     if b"%" in raw:
         raw = unquote_to_bytes(raw)
     return raw.decode("utf-8", "replace").replace("_", " ")

@@ -1,10 +1,15 @@
+import bz2
 import gzip
 from collections import Counter
 
+import pyarrow.parquet as pq
 import pytest
 
+from metadata import stored_views
 from metadata.errors import InputError
-from metadata.pageviews import count_views
+from metadata.languages import WIKIPEDIA_CODES
+from metadata.pageviews import count_views, most_viewed
+from metadata.stored_views import StoredViews, filter_views
 
 LINES = (
     b"en Red_dog 5 0\n"
@@ -58,3 +63,105 @@ def test_a_corrupt_file_is_named(tmp_path):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="nothing.gz"):
         count_views([str(tmp_path / "nothing.gz")], ["en"])
+
+
+DAILY = (
+    b"de.wikipedia Hund 5 desktop 9 A4B5\n"
+    b"en.wikibooks Red_dog 7 desktop 100 A100\n"
+    b"en.wikipedia Red_dog 15 desktop 5 A2B3\n"
+    b"en.wikipedia Red_dog 15 mobile-web 2 A2\n"
+    b"en.wikipedia Red_dog null mobile-app 1 A1\n"
+    b"en.wikipedia Star_Wars:_A 16 desktop 3 C3\n"
+    b"en.wikipedia Caf%C3%A9 17 desktop 1 C1\n"
+    b"en.wikipedia Caf\xc3\xa9 17 desktop 1 C1\n"
+    b"en.wiktionary Red_dog 8 desktop 100 A100\n"
+    b"zh-yue.wikipedia \xe7\x8b\x97 1 desktop 4 X4\n"
+    b"en.wikipedia no_number 1 desktop x A1\n"
+    b"en.wikipedia no_device 1 fridge 1 A1\n"
+    b"en.wikipedia no_id desktop 1 A1\n"
+    b"commons.wikimedia File:A.jpg 1 desktop 1 A1\n"
+)
+
+
+def write_daily(path, lines=DAILY):
+    path.write_bytes(bz2.compress(lines))
+    return str(path)
+
+
+def test_daily_files_have_a_line_for_every_device(tmp_path):
+    path = write_daily(tmp_path / "pageviews-20260101-user.bz2")
+    bad = Counter()
+    assert count_views([path], ["en", "zh_yue"], bad) == {
+        "en": Counter({"Red dog": 8, "Star Wars: A": 3, "Café": 2}),
+        "zh_yue": Counter({"狗": 4}),
+    }
+    assert bad == {path: 3}
+
+
+def test_hourly_and_daily_files_add_up(tmp_path):
+    hourly = write(tmp_path / "pageviews-20260101-000000.gz")
+    daily = write_daily(tmp_path / "pageviews-20260102-user.bz2")
+    assert count_views([hourly, daily], ["de"]) == {"de": Counter(Hund=18)}
+
+
+def summed(stored):
+    views = Counter()
+    for title, num in stored.items():
+        views[title] += num
+    return views
+
+
+@pytest.mark.parametrize("block", [7, 100, 1 << 20])
+def test_what_is_stored_is_what_is_counted(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(stored_views, "_BLOCK_BYTES", block)
+    paths = [
+        write(tmp_path / "pageviews-20260101-000000.gz"),
+        write_daily(tmp_path / "pageviews-20260102-user.bz2"),
+    ]
+    stored, bad = [], Counter()
+    for number, path in enumerate(paths):
+        stored.append(str(tmp_path / f"{number}.parquet"))
+        with open(stored[-1], "wb") as sink:
+            bad[path] = filter_views(path, WIKIPEDIA_CODES, sink)
+    expected_bad = Counter()
+    counted = count_views(paths, WIKIPEDIA_CODES, expected_bad)
+    assert bad == expected_bad
+    for wiki in ("en", "de", "zh_yue", "fr"):
+        assert summed(StoredViews(tuple(stored), (wiki,))) == counted[wiki], wiki
+    both = summed(StoredViews(tuple(stored), ("de", "zh_yue")))
+    assert both == counted["de"] + counted["zh_yue"]
+
+
+def test_only_parts_that_may_hold_a_wiki_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(stored_views, "_BLOCK_BYTES", 100)
+    path = tmp_path / "views.parquet"
+    with path.open("wb") as sink:
+        filter_views(write_daily(tmp_path / "v.bz2"), WIKIPEDIA_CODES, sink)
+    groups = pq.ParquetFile(path).num_row_groups
+    read = []
+
+    class Counting(pq.ParquetFile):
+        def read_row_group(self, index, *rest, **options):
+            read.append(index)
+            return super().read_row_group(index, *rest, **options)
+
+    monkeypatch.setattr(pq, "ParquetFile", Counting)
+    assert summed(StoredViews((str(path),), ("de",))) == Counter(Hund=9)
+    assert read == [0] and groups > 1
+
+
+def test_a_day_that_is_cut_off_is_named_and_so_is_a_stored_file_that_is_damaged(tmp_path):
+    path = tmp_path / "pageviews-20260101-user.bz2"
+    path.write_bytes(bz2.compress(DAILY * 900)[:-9])
+    with (tmp_path / "out").open("wb") as sink, pytest.raises(InputError, match="user.bz2: cannot"):
+        filter_views(str(path), ["en"], sink)
+    damaged = tmp_path / "views.parquet"
+    damaged.write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="views.parquet: not readable as counted.*made again"):
+        list(StoredViews((str(damaged),), ("en",)).items())
+
+
+def test_the_most_viewed_come_first_and_ties_by_code_point():
+    views = [("b", 2), ("a", 1), ("c", 5), ("a", 1), ("é", 2)]
+    assert most_viewed(views, 3) == ["c", "a", "b"]
+    assert most_viewed(views, 99) == ["c", "a", "b", "é"]
