@@ -65,6 +65,7 @@ class MirrorServer:
     seen: list[Seen] = field(default_factory=list)
     busiest: int = 0
     tags: bool = True
+    extracts: bool = True
     url: str = ""
 
     def __enter__(self):
@@ -213,11 +214,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def _api(self, path):
-        lang = path.split("/")[2]
+        lang = path.split("/")[1]
         asked = parse_qs(urlsplit(self.path).query)["titles"][0].replace("_", " ")
         title = self.mirror.redirects.get((lang, asked), asked)
         text = self.mirror.articles.get((lang, title))
         page = {"ns": 0, "title": title}
-        page |= {"missing": ""} if text is None else {"pageid": len(title), "extract": text}
+        page |= {"missing": ""} if text is None else {"pageid": len(title)}
+        if text is not None and self.mirror.extracts:
+            page["extract"] = text
         number = "-1" if text is None else str(len(title))
         return json.dumps({"batchcomplete": "", "query": {"pages": {number: page}}}).encode()
