@@ -8,7 +8,6 @@ index. `IndexMatcher` matches with it, and finds exactly what `AhoCorasickMatche
 import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from curation.entry_kernels import split_metaclip_entries, split_standard_entrie
 from curation.index_kernels import match_metaclip, match_standard
 from curation.kernels import needs_composition
 from curation.normalize import Normalization, check_normalization, compose, normalize_entry
+from curation.parallel import in_threads
 from curation.prefix_table import Needles, PrefixTable, build_table, empty_table
 from metadata.errors import ArtifactError
 
@@ -110,7 +110,9 @@ def pack_index(index: MatchIndex, metadata_hash: str) -> bytes:
     return b"".join(pieces)
 
 
-def unpack_index(buffer: Any, name: str, metadata_hash: str | None = None) -> "IndexMatcher":
+def unpack_index(
+    buffer: Any, name: str, metadata_hash: str | None = None, *, threads: int = 1
+) -> "IndexMatcher":
     """Return the matcher of a packed index; its arrays are views of the buffer.
 
     The header is checked at once, the arrays when they are first used.
@@ -119,6 +121,7 @@ def unpack_index(buffer: Any, name: str, metadata_hash: str | None = None) -> "I
         buffer: bytes, or a memory map.
         name: of the file, for messages.
         metadata_hash: of the entries that it has to be of; None for any.
+        threads: that it matches in.
 
     Raises:
         ArtifactError: it is cut off, damaged, no index, of another version or other entries.
@@ -141,7 +144,7 @@ def unpack_index(buffer: Any, name: str, metadata_hash: str | None = None) -> "I
         check_normalization(header["normalization"]), header["num_entries"],
         PrefixTable(*arrays[:4]), PrefixTable(*arrays[4:]),
     )  # fmt: skip
-    return IndexMatcher(index, name, tuple(header["checksums"]))
+    return IndexMatcher(index, name, tuple(header["checksums"]), threads=threads)
 
 
 def _header(buffer: Any, name: str) -> tuple[dict[str, Any], int]:
@@ -171,6 +174,7 @@ class IndexMatcher:
         index: of one language and normalization.
         name: of its file, for messages.
         checksums: xxh3_64 of its arrays, compared before they are used; empty for one in memory.
+        threads: that texts are shared out to; the interpreter's lock is released.
 
     >>> matcher = IndexMatcher(build_index(["dog", "red dog", "do"], "standard"))
     >>> matcher.match(pa.array(["a red dog", "dogma"])).to_pylist()
@@ -178,9 +182,15 @@ class IndexMatcher:
     """
 
     def __init__(
-        self, index: MatchIndex, name: str = "index", checksums: tuple[str, ...] = ()
+        self,
+        index: MatchIndex,
+        name: str = "index",
+        checksums: tuple[str, ...] = (),
+        *,
+        threads: int = 1,
     ) -> None:
         self._index = index
+        self._threads = threads
         self._name = name
         self._checksums = checksums
 
@@ -198,15 +208,12 @@ class IndexMatcher:
                 raise _unusable(self._name, "it is damaged (a checksum differs)")
         return self._index
 
-    def match(
-        self, texts: pa.StringArray, rows: NDArray[np.int64] | None = None, *, threads: int = 1
-    ) -> pa.ListArray:
+    def match(self, texts: pa.StringArray, rows: NDArray[np.int64] | None = None) -> pa.ListArray:
         """Return the ids of the entries that occur in each text.
 
         Args:
             texts: string or large_string; a null matches nothing.
             rows: positions of the texts to match; None for all.
-            threads: to share them out to; the GIL is released.
 
         Returns:
             list<uint32>, shape (num_rows,), no nulls; each list ascending and unique.
@@ -219,13 +226,8 @@ class IndexMatcher:
             texts = _composed(texts)
         data, offsets = string_buffers(texts)
         chosen = np.arange(len(texts)) if rows is None else np.asarray(rows, np.int64)
-        pieces = np.array_split(chosen, max(1, min(threads, len(chosen))))
-        if len(pieces) == 1:
-            found = [self._match_rows(index, data, offsets, pieces[0])]
-        else:
-            with ThreadPoolExecutor(len(pieces)) as pool:
-                work = [pool.submit(self._match_rows, index, data, offsets, p) for p in pieces]
-                found = [w.result() for w in work]
+        pieces = np.array_split(chosen, max(1, min(self._threads, len(chosen))))
+        found = in_threads(lambda piece: self._match_rows(index, data, offsets, piece), pieces)
         return pa.concat_arrays(found)
 
     def _match_rows(

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from curation.arrow_buffers import string_buffers
 from curation.fasttext_kernels import predict
 from curation.fasttext_model import read_fasttext_model
+from curation.parallel import in_threads
 from metadata.errors import InputError
 from metadata.languages import metadata_language
 
@@ -117,12 +119,14 @@ class CompiledIdentifier:
     Args:
         buffer: bytes, or a memory map, of a ``.bin`` or ``.ftz`` file.
         name: of the file, for messages.
+        threads: that texts are shared out to; the interpreter's lock is released.
 
     Raises:
         InputError: it is not such a model.
     """
 
-    def __init__(self, buffer: Any, name: str) -> None:
+    def __init__(self, buffer: Any, name: str, *, threads: int = 1) -> None:
+        self._threads = threads
         self._model = read_fasttext_model(buffer, name)
         langs = [_metadata_language(label) for label in (*self._model.labels, "")]
         names = sorted(set(langs))
@@ -135,7 +139,14 @@ class CompiledIdentifier:
         data, offsets = string_buffers(texts)
         labels = np.empty(len(texts), dtype=np.int32)
         scores = np.empty(len(texts), dtype=np.float32)
-        predict(data, offsets, *self._model[1:], labels, scores)
+        model = self._model[1:]  # all but the labels' names
+
+        def predict_piece(first: int, stop: int) -> None:
+            rows = slice(first, stop)
+            predict(data, offsets[first : stop + 1], *model, labels[rows], scores[rows])
+
+        bounds = np.linspace(0, len(texts), max(1, self._threads) + 1).astype(int).tolist()
+        in_threads(lambda piece: predict_piece(*piece), list(pairwise(bounds)))
         codes = pa.array(self._code_of_label[labels])
         return Languages(pa.DictionaryArray.from_arrays(codes, self._names), scores)
 

@@ -12,7 +12,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from curation.arrow_buffers import string_buffers
-from metadata.errors import ThresholdError
+from metadata.errors import ArtifactError, ThresholdError
 
 __all__ = [
     "count_entries",
@@ -88,19 +88,25 @@ def slots(entry_count: NDArray[np.int64], t: int) -> int:
 
 
 def pair_probability(
-    entry_ids: pa.ListArray, entry_probability: NDArray[np.float64]
+    entry_ids: pa.ListArray,
+    entry_probability: NDArray[np.float64],
+    rows: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float64]:
     """Probability that each pair is kept: 1 − Π(1 − prob_i) over the entries it matches.
 
-    The factors are multiplied in the order of the list, one position of all lists at a time, so
-    that the result has the same bits wherever and in whatever batches it is computed.
+    The factors are multiplied in the order of the list, so that the result has the same bits
+    wherever and in whatever batches it is computed.
 
     Args:
         entry_ids: list<uint32>, shape (num_pairs,); a pair without entries has probability 0.
         entry_probability: shape (num_entries,).
+        rows: positions of the pairs asked for; None for all.
 
     Returns:
-        Shape (num_pairs,), in [0, 1].
+        Shape (num_rows,), in [0, 1].
+
+    Raises:
+        ArtifactError: an entry id is beyond the entries.
 
     Source: Xu et al. 2023, arXiv:2309.16671, Algorithm 1.
 
@@ -108,16 +114,22 @@ def pair_probability(
     >>> pair_probability(ids, np.array([0.5, 0.5])).tolist()
     [0.5, 0.75, 0.0]
     """
-    offsets = entry_ids.offsets.to_numpy()
-    lengths = np.diff(offsets)
-    rest = 1.0 - entry_probability[entry_ids.values.to_numpy(zero_copy_only=False)]
-    missed = np.ones(len(lengths))
-    rows = np.flatnonzero(lengths)
-    position = 0
-    while len(rows):
-        missed[rows] *= rest[offsets[rows] + position]
-        position += 1
-        rows = rows[lengths[rows] > position]
+    from curation.sampling_kernels import multiply_misses
+
+    chosen = np.arange(len(entry_ids)) if rows is None else rows
+    missed = np.empty(len(chosen))
+    is_known = multiply_misses(
+        entry_ids.offsets.to_numpy().astype(np.int64),
+        entry_ids.values.to_numpy(zero_copy_only=False).astype(np.uint32, copy=False),
+        np.ascontiguousarray(chosen, dtype=np.int64),
+        np.ascontiguousarray(entry_probability, dtype=np.float64),
+        missed,
+    )
+    if not is_known:
+        raise ArtifactError(
+            f"entry ids of matches go beyond the {len(entry_probability)} entries of their "
+            "language. Run `curate match` again with --overwrite."
+        )
     return 1.0 - missed
 
 

@@ -149,7 +149,7 @@ def balance_pairs(
         matched: folder that `match` wrote.
         output: the folder `balanced/`.
         options: what decides the result.
-        workers: processes.
+        workers: threads; processes that write shards.
         overwrite: replace what the folder holds.
         dry_run: choose t only; nothing is written.
         quiet: no progress.
@@ -187,7 +187,9 @@ def balance_pairs(
         write_pairs=parameters["format"] == "parquet",
     )
     tasks = list(range(len(plan.parts)))
-    results = run_parts(balance_part, tasks, workers=workers, setup=BalanceWorker, arguments=(job,))
+    results = run_parts(
+        balance_part, tasks, workers=workers, setup=BalanceWorker, arguments=(job,), threads=True
+    )
     shown = progress(results, total=len(tasks), label="balance", unit="part", quiet=quiet)
     kept = dict(shown)
     if parameters["format"] == "shards":

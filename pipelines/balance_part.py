@@ -1,5 +1,6 @@
 """Decide over the pairs of one part: what a worker of `curate balance` does."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -15,6 +15,7 @@ from curation.sampling import hash_draws, pair_probability
 from pipelines import artifacts, storage
 from pipelines.counting import split_by_language
 from pipelines.metadata_store import combined_hash
+from pipelines.overlap import ahead
 from pipelines.records import ColumnNames
 from pipelines.workspace import part_name
 
@@ -73,24 +74,29 @@ class BalanceWorker:
     def __init__(self, job: BalanceJob) -> None:
         self.job = job
         self._probability: dict[str, NDArray[np.float64]] = {}
+        self._lock = threading.Lock()
         self._last_part: tuple[str, NDArray[np.int64], NDArray[np.float64]] = (
             "", np.zeros(0, np.int64), np.zeros(0),
         )  # fmt: skip
 
     def entry_probability(self, lang: str) -> NDArray[np.float64]:
         """Return the probability of each entry of a language; shape (num_entries,)."""
-        if lang not in self._probability:
-            path = storage.join(self.job.output, "probabilities", f"{lang}.parquet")
-            column = artifacts.read_table(path, ["probability"]).column("probability")
-            self._probability[lang] = column.to_numpy()
-        return self._probability[lang]
+        with self._lock:
+            if lang not in self._probability:
+                self._probability[lang] = self._read_probability(lang)
+            return self._probability[lang]
+
+    def _read_probability(self, lang: str) -> NDArray[np.float64]:
+        path = storage.join(self.job.output, "probabilities", f"{lang}.parquet")
+        column = artifacts.read_table(path, ["probability"]).column("probability")
+        return np.asarray(column.to_numpy(), dtype=np.float64)
 
     def pair_probability(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the probability of each pair of a batch; shape (num_pairs,)."""
         probability = np.zeros(batch.num_rows)
         for lang, rows in split_by_language(batch):
-            entry_ids = pc.take(batch.column("entry_ids"), pa.array(rows))
-            probability[rows] = pair_probability(entry_ids, self.entry_probability(lang))
+            known = self.entry_probability(lang)
+            probability[rows] = pair_probability(batch.column("entry_ids"), known, rows)
         return probability
 
     def kept_rows(self, path: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -150,7 +156,7 @@ def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> 
     with artifacts.open_parquet(source) as file:
         schema = _with_probability(file.schema_arrow)
         with artifacts.parquet_writer(target, schema) as writer:
-            for batch in _kept_batches(worker, file, summary):
+            for batch in ahead(_kept_batches(worker, file, summary)):
                 writer.write(batch)
             writer.close(_stamp(worker.job, index), combined_hash(worker.job.metadata))
     return summary

@@ -1,4 +1,7 @@
-"""Run a function over many parts, in this process or in several, and yield results as they come.
+"""Run a function over many parts, in threads or processes, and yield results as they come.
+
+Threads are for work that compiled code does, which lets go of the interpreter: they start at once
+and share the models and indices. Processes are for work that Python itself does.
 
 Results never depend on the number of workers: a part's output is a function of the part, and
 whoever gathers results only adds them up.
@@ -8,8 +11,15 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -49,15 +59,17 @@ def run_parts(
     workers: int,
     setup: Callable[..., State],
     arguments: tuple[Any, ...],
+    threads: bool = False,
 ) -> Iterator[Result]:
     """Yield ``function(setup(*arguments), task)`` of every task, in any order.
 
     Args:
         function: importable by name.
         tasks: small and picklable.
-        workers: processes; 1 runs everything in this one.
-        setup: makes what all calls of a worker share; called once in each.
+        workers: processes or threads; 1 runs everything in this one.
+        setup: makes what all calls of a worker share; called once in each process.
         arguments: of `setup`.
+        threads: share the work out to threads, which share what `setup` made.
 
     Raises:
         CurateError: a worker process died; or whatever `function` raises.
@@ -67,6 +79,14 @@ def run_parts(
             state = setup(*arguments)
             yield from (function(state, task) for task in tasks)
         return
+    if threads:
+        state = setup(*arguments)
+        with ThreadPoolExecutor(min(workers, len(tasks))) as executor:
+            try:
+                yield from _bounded(executor, partial(function, state), tasks, workers)
+            finally:
+                executor.shutdown(wait=True, cancel_futures=True)
+        return
     pool = ProcessPoolExecutor(
         min(workers, len(tasks)),
         multiprocessing.get_context("spawn"),
@@ -74,7 +94,7 @@ def run_parts(
         (setup, arguments),
     )
     try:
-        yield from _bounded(pool, function, tasks, workers)
+        yield from _bounded(pool, partial(_call, function), tasks, workers)
     except BrokenProcessPool as error:
         raise CurateError(
             "a worker process died, most often because memory ran out. What is done is kept: "
@@ -85,14 +105,14 @@ def run_parts(
 
 
 def _bounded(
-    pool: ProcessPoolExecutor, function: Any, tasks: Sequence[Any], workers: int
+    pool: Executor, function: Callable[[Any], Any], tasks: Sequence[Any], workers: int
 ) -> Iterator[Any]:
     """Keep two tasks per worker in flight, so that a million tasks are not a million futures."""
     waiting = iter(tasks)
-    pending = {pool.submit(_call, function, task) for task in islice(waiting, 2 * workers)}
+    pending = {pool.submit(function, task) for task in islice(waiting, 2 * workers)}
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)
         for task in islice(waiting, len(done)):
-            pending.add(pool.submit(_call, function, task))
+            pending.add(pool.submit(function, task))
         for future in done:
             yield future.result()

@@ -149,7 +149,7 @@ def match_inputs(
         metadata: folder that `build-metadata` wrote.
         output: the folder `matched/`.
         options: what decides the result.
-        workers: processes.
+        workers: threads, or processes where Python does the work.
         overwrite: begin anew, throwing away what the folder holds.
         dry_run: plan only; nothing is written.
         quiet: no progress.
@@ -188,6 +188,7 @@ def match_inputs(
         columns=options.columns,
         engine=options.engine,
         lid_engine=options.lid_engine,
+        threads=max(1, workers // max(1, len(todo))),
     )
     _run(job, plan, todo, options.max_bad, workers, quiet)
     return _finish(plan, store, options.max_bad, quiet)
@@ -255,7 +256,12 @@ def _run(
     """Match the parts that are left; stop early once the bad ones are too many for sure."""
     sizes = [part.num_rows for part in plan.parts]
     total = None if None in sizes else sum(n or 0 for n in sizes)
-    results = run_parts(match_part, todo, workers=workers, setup=Worker, arguments=(job,))
+    # Compiled engines on Parquet hardly need the interpreter; everything else lives in it.
+    is_compiled = (job.engine, job.lid_engine) == (ENGINES[0], LID_ENGINES[0])
+    threads = is_compiled and all(part.kind == "parquet" for _, part in todo)
+    results = run_parts(
+        match_part, todo, workers=workers, setup=Worker, arguments=(job,), threads=threads
+    )
     bad = 0
     for summary in progress(results, total=len(todo), label="match", unit="part", quiet=quiet):
         bad += summary.bad

@@ -1,5 +1,6 @@
 """Match one part of the input: what a worker of `curate match` does."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from curation.normalize import Normalization
 from metadata.languages import metadata_language
 from pipelines import artifacts, storage
 from pipelines.metadata_store import MetadataStore, combined_hash
+from pipelines.overlap import ahead
 from pipelines.readers import read_part
 from pipelines.records import ColumnNames, Records, Reject, image_ids, pair_ids, to_records
 from pipelines.rows import Part, Unreadable
@@ -71,6 +73,7 @@ class MatchJob:
     columns: ColumnNames
     engine: str
     lid_engine: str
+    threads: int
 
 
 @dataclass(slots=True)
@@ -153,16 +156,18 @@ class Worker:
         self._store = MetadataStore(job.metadata, job.hashes)
         self._matchers: dict[str, Matcher] = {}
         self._identifier: LanguageIdentifier | None = None
+        self._lock = threading.Lock()
 
     def matcher_of(self, lang: str) -> Matcher | None:
         """Return the matcher of a language, or None if there is no metadata for it."""
         if lang not in self.job.hashes:
             return None
-        if lang not in self._matchers:
-            self._matchers[lang] = self._store.matcher(
-                lang, self.job.normalization, self.job.engine
-            )
-        return self._matchers[lang]
+        with self._lock:
+            if lang not in self._matchers:
+                self._matchers[lang] = self._store.matcher(
+                    lang, self.job.normalization, self.job.engine, self.job.threads
+                )
+            return self._matchers[lang]
 
     def languages(self, records: Records) -> Languages:
         """Return the language of each record: as told, as the input says, or identified."""
@@ -173,8 +178,11 @@ class Worker:
         if records.langs is not None:
             langs = [self._known_language(label) for label in records.langs.to_pylist()]
             return Languages(_encoded(langs), unscored)
-        if self._identifier is None:
-            self._identifier = open_identifier(self.job.lid_model, self.job.lid_engine)
+        with self._lock:
+            if self._identifier is None:
+                self._identifier = open_identifier(
+                    self.job.lid_model, self.job.lid_engine, self.job.threads
+                )
         return self._identifier.identify(records.texts)
 
     def _known_language(self, label: str | None) -> str:
@@ -190,15 +198,15 @@ def _encoded(langs: list[str]) -> pa.DictionaryArray:
     return pa.array(langs, pa.string()).dictionary_encode()
 
 
-def open_identifier(model: str, engine: str) -> LanguageIdentifier:
-    """Open a LID model with one of LID_ENGINES.
+def open_identifier(model: str, engine: str, threads: int = 1) -> LanguageIdentifier:
+    """Open a LID model with one of LID_ENGINES; the compiled one works in several threads.
 
     Raises:
         InputError: it is not a fastText classifier.
     """
     if engine == "fasttext":
         return FastTextIdentifier(model)
-    return CompiledIdentifier(storage.map_file(model), model)
+    return CompiledIdentifier(storage.map_file(model), model, threads=threads)
 
 
 def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
@@ -211,7 +219,7 @@ def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
     job = worker.job
     summary = PartSummary()
     rejects: list[Reject] = []
-    batches = _matched_batches(worker, part, summary, rejects)
+    batches = ahead(_matched_batches(worker, part, summary, rejects))
     first = next(batches, None)
     schema = first.schema if first is not None else pa.schema(_MATCHED_FIELDS)
     path = storage.join(job.output, "pairs", part_name(index, "parquet"))
@@ -247,7 +255,7 @@ def _matched_batches(
     worker: Worker, part: Part, summary: PartSummary, rejects: list[Reject]
 ) -> Iterator[pa.RecordBatch]:
     """Yield the pairs of a part batch by batch; fill the summary and the rejects on the way."""
-    for rows in read_part(part):
+    for rows in ahead(read_part(part)):
         if isinstance(rows, Unreadable):
             summary.add(NO_LANGUAGE, rows.reason, rows.num_rows)
             summary.lost_files |= rows.is_file
@@ -266,7 +274,7 @@ def _match_records(
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(records.texts)), 0)
     blank = blank.to_numpy(zero_copy_only=False)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
-    records = _select(records, ~blank)
+    records = _select(records, ~blank) if blank.any() else records
     langs = worker.languages(records)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0

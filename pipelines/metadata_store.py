@@ -123,13 +123,16 @@ class MetadataStore:
         entries: list[str] = self.table(lang).column("entry").to_pylist()
         return entries
 
-    def matcher(self, lang: str, normalization: Normalization, engine: str) -> Matcher:
+    def matcher(
+        self, lang: str, normalization: Normalization, engine: str, threads: int = 1
+    ) -> Matcher:
         """Open the matcher of a language.
 
         Args:
             lang: one that there is metadata for.
             normalization: of entries and texts.
             engine: ``index``, the memory-mapped index; ``pyahocorasick``, the reference.
+            threads: that the index matches in.
 
         Raises:
             ArtifactError: the index is missing, damaged, or of other entries.
@@ -144,4 +147,4 @@ class MetadataStore:
                 f"{path}: there is no such index. Build it from the entries with: "
                 "curate build-metadata --reindex"
             )
-        return unpack_index(storage.map_file(path), path, self.hashes[lang])
+        return unpack_index(storage.map_file(path), path, self.hashes[lang], threads=threads)

@@ -61,7 +61,7 @@ def plan_parts(path: str, sha256: str, rows_per_part: int = ROWS_PER_PART) -> li
     if kind != "parquet":
         return [Part(path=path, sha256=sha256, kind=kind)]
     try:
-        with pq.ParquetFile(storage.open_read(path)) as file:
+        with pq.ParquetFile(storage.open_arrow(path)) as file:
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     except (pa.ArrowException, OSError):
         return [Part(path=path, sha256=sha256, kind=kind)]
@@ -101,7 +101,7 @@ def read_part(part: Part) -> Iterator[Rows | Unreadable]:
 
 def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
     try:
-        file = pq.ParquetFile(storage.open_read(part.path))
+        file = pq.ParquetFile(storage.open_arrow(part.path))
     except (pa.ArrowException, OSError) as error:
         yield Unreadable(None, 1, "unreadable_file", str(error), is_file=True)
         return

@@ -4,20 +4,19 @@ A row with a value that cannot be used (null or non-string text, invalid UTF-8) 
 `Reject`; everything else goes on with its columns untouched.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha224
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curation.ids import short_hashes
 from metadata.errors import InputError
 from pipelines.read_text import invalid_utf8
 from pipelines.rows import Rows
 
-__all__ = ["ColumnNames", "Records", "Reject", "image_ids", "pair_ids", "short_hash", "to_records"]
+__all__ = ["ColumnNames", "Records", "Reject", "image_ids", "pair_ids", "to_records"]
 
 _CANDIDATES = {
     "url": ("url", "URL", "image_url"),
@@ -25,7 +24,6 @@ _CANDIDATES = {
     "uid": ("uid", "key", "uuid", "id"),
     "lang": ("lang",),
 }
-_ID_HEX_DIGITS = 24
 _SHOWN_CHARACTERS = 200
 
 
@@ -189,34 +187,37 @@ def _records(
     )
 
 
-def short_hash(text: str) -> str:
-    """Return the first 24 hexadecimal digits of the sha224 of a string."""
-    return sha224(text.encode()).hexdigest()[:_ID_HEX_DIGITS]
-
-
-def _strings(column: pa.StringArray | None, num_rows: int) -> Iterable[str | None]:
-    return [None] * num_rows if column is None else column.to_pylist()
-
-
 def pair_ids(records: Records, path: str) -> pa.StringArray:
     r"""Return the id of each pair: the input's uid, else a hash that the contract fixes.
 
     The hash is the first 24 hexadecimal digits of the sha224 of ``url \t text``; where there is
     no URL, of ``file \t row``, so that equal texts stay different pairs.
     """
-    num = len(records.texts)
-    uids, urls = _strings(records.uids, num), _strings(records.urls, num)
-    texts = records.texts.to_pylist()
-    return pa.array(
-        (
-            uid or short_hash(f"{url}\t{text}" if url else f"{path}\t{row}")
-            for uid, url, text, row in zip(uids, urls, texts, records.rows.tolist(), strict=True)
-        ),
-        pa.string(),
-    )
+    uids, urls = _filled(records.uids), _filled(records.urls)
+    if uids is not None and not uids.null_count:
+        return uids
+    if urls is not None and not urls.null_count:
+        ids = short_hashes(urls, records.texts)
+    else:
+        place = pa.array([path] * len(records.rows)), pa.array(records.rows).cast(pa.string())
+        ids = short_hashes(*place)
+        if urls is not None:
+            ids = pc.if_else(pc.is_valid(urls), short_hashes(urls, records.texts), ids)
+    return ids if uids is None else pc.coalesce(uids, ids)
 
 
 def image_ids(records: Records) -> pa.StringArray:
     """Return the first 24 hexadecimal digits of the sha224 of each URL; null without one."""
-    urls = _strings(records.urls, len(records.texts))
-    return pa.array((short_hash(url) if url else None for url in urls), pa.string())
+    urls = _filled(records.urls)
+    if urls is None:
+        return pa.nulls(len(records.rows), pa.string())
+    ids = short_hashes(urls)
+    return pc.if_else(pc.is_valid(urls), ids, None) if urls.null_count else ids
+
+
+def _filled(column: pa.StringArray | None) -> pa.StringArray | None:
+    """Return a column with nulls for its empty strings."""
+    if column is None:
+        return None
+    is_empty = pc.equal(pc.binary_length(column), 0)
+    return pc.if_else(is_empty, None, column) if pc.any(is_empty).as_py() else column

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from curation.ids import short_hash
 from pipelines import artifacts, storage
 from pipelines.balance_part import BalanceJob, BalanceWorker
 from pipelines.executor import run_parts
 from pipelines.match import MatchedPlan
 from pipelines.progress import progress
 from pipelines.read_tar import IMAGE_SUFFIXES
-from pipelines.records import ColumnNames, find_column, short_hash, text_column
+from pipelines.records import ColumnNames, find_column, text_column
 from pipelines.sample_images import image_bytes
 from pipelines.workspace import part_name
 

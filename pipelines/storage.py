@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import fsspec
+import pyarrow as pa
 
 from metadata.errors import ArtifactError, InputError, UsageError
+from pipelines.paths import join
 
 __all__ = [
     "exists",
@@ -24,6 +26,7 @@ __all__ = [
     "join",
     "list_files",
     "map_file",
+    "open_arrow",
     "open_read",
     "publish",
     "read_json",
@@ -46,11 +49,6 @@ def _filesystem(path: str) -> tuple[Any, str]:
 def is_local(path: str) -> bool:
     """Tell whether a path names a local file."""
     return "://" not in path or path.startswith(("file://", "local://"))
-
-
-def join(base: str, *parts: str) -> str:
-    """Join a path or URL and relative parts."""
-    return "/".join([base.rstrip("/") or "/", *parts])
 
 
 def exists(path: str) -> bool:
@@ -79,6 +77,24 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
     return opened
 
 
+def open_arrow(path: str) -> Any:
+    """Open a file for Arrow: a local one read by Arrow itself, without the interpreter's lock.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    if not is_local(path):
+        return open_read(path)
+    try:
+        return pa.OSFile(_local(path))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
+
+
+def _local(path: str) -> str:
+    return path.removeprefix("file://").removeprefix("local://")
+
+
 def map_file(path: str) -> Any:
     """Return a file's bytes: a local file mapped into memory and shared, a remote one read.
 
@@ -90,7 +106,7 @@ def map_file(path: str) -> Any:
     if not is_local(path):
         with open_read(path) as file:
             return file.read()
-    with Path(path.removeprefix("file://").removeprefix("local://")).open("rb") as file:
+    with Path(_local(path)).open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return b""
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -151,7 +167,7 @@ def publish(path: str) -> Iterator[IO[bytes]]:
         with filesystem.transaction, filesystem.open(inside, "wb") as remote:
             yield remote
         return
-    target = Path(path.removeprefix("file://").removeprefix("local://"))
+    target = Path(_local(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{target.name}")
     try:

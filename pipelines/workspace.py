@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from metadata.errors import ArtifactError
-from pipelines import storage
+from pipelines.paths import join
 
 __all__ = ["Workspace", "part_name", "refuse_foreign"]
 
@@ -20,7 +20,7 @@ class Workspace:
 
     def folder(self, name: str) -> str:
         """Return the path of a folder of the workspace."""
-        return storage.join(self.root, name)
+        return join(self.root, name)
 
     @property
     def sources(self) -> str:
@@ -44,7 +44,7 @@ class Workspace:
 
     def run(self, name: str) -> str:
         """Return the folder that `train` writes a run to."""
-        return storage.join(self.root, "runs", name)
+        return join(self.root, "runs", name)
 
 
 def part_name(index: int, suffix: str) -> str:
@@ -66,7 +66,9 @@ def refuse_foreign(folder: str, marker: str) -> None:
     Raises:
         ArtifactError: it holds something else.
     """
-    if storage.exists(storage.join(folder, marker)):
+    from pipelines import storage
+
+    if storage.exists(join(folder, marker)):
         return
     found = [f for f in storage.list_files(folder, "") if "/.tmp-" not in f]
     if found:

@@ -28,10 +28,10 @@ STRINGS = st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(
 )
 
 
-def both(entries, texts, normalization, **options):
+def both(entries, texts, normalization):
     strings = pa.array(texts, pa.string())
     expected = AhoCorasickMatcher(entries, normalization).match(strings)
-    found = IndexMatcher(build_index(entries, normalization)).match(strings, **options)
+    found = IndexMatcher(build_index(entries, normalization)).match(strings)
     return expected.to_pylist(), found.to_pylist()
 
 
@@ -55,8 +55,9 @@ def test_threads_change_nothing(threads):
     rng = random.Random(0)
     words = ["".join(rng.choices("abcdef", k=rng.randint(1, 4))) for _ in range(500)]
     texts = pa.array([" ".join(rng.choices(words, k=9)) for _ in range(1000)])
-    matcher = IndexMatcher(build_index(words[:200], "standard"))
-    assert matcher.match(texts, threads=threads).equals(matcher.match(texts))
+    index = build_index(words[:200], "standard")
+    found = IndexMatcher(index, threads=threads).match(texts)
+    assert found.equals(IndexMatcher(index).match(texts))
 
 
 @pytest.mark.parametrize("normalization", NORMALIZATIONS)

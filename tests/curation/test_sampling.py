@@ -18,7 +18,7 @@ from curation.sampling import (
     tail_share,
     threshold_for_tail_share,
 )
-from metadata.errors import ThresholdError
+from metadata.errors import ArtifactError, ThresholdError
 from tests import reference
 
 LISTS = st.lists(st.lists(st.integers(0, 9), unique=True).map(sorted), max_size=20)
@@ -181,3 +181,18 @@ def test_draws_agree_with_the_library_at_every_length(length):
     for seed in (0, 1, 2**64 - 1):
         expected = [(xxhash.xxh3_64_intdigest(i.encode(), seed) >> 11) * 2.0**-53 for i in ids]
         assert hash_draws(pa.array(ids), seed).tolist() == expected
+
+
+def test_an_entry_id_beyond_the_entries_is_refused() -> None:
+    with pytest.raises(ArtifactError, match="beyond the 3 entries"):
+        pair_probability(entry_lists([[0], [2, 3]]), np.ones(3))
+
+
+def test_chosen_rows_get_the_probability_that_they_have_among_all() -> None:
+    lists = entry_lists([[0], [0, 1], [], [2]])
+    prob = np.array([0.5, 0.25, 0.125])
+    rows = np.array([3, 1])
+    assert (
+        pair_probability(lists, prob, rows).tolist() == pair_probability(lists, prob)[rows].tolist()
+    )
+    assert pair_probability(lists.slice(1, 2), prob).tolist() == [1 - 0.5 * 0.75, 0.0]

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metadata.errors import ArtifactError, UsageError
+from pipelines.balance import BalanceOptions, balance_pairs
 from pipelines.match import MatchedPlan
 from pipelines.readers import plan_parts, read_part
 from tests.pipelines.helpers import (
@@ -123,6 +124,26 @@ def test_workers_and_order_of_files_change_no_pair(tmp_path, english):
     assert contents(tmp_path / "one" / "counts") == contents(tmp_path / "two" / "counts")
     by_id = [read_pairs(tmp_path / d).sort_by("pair_id").to_pylist() for d in ("one", "back")]
     assert by_id[0] == by_id[1]
+
+
+@pytest.mark.parametrize("num_files", [1, 3])
+def test_output_is_byte_identical_for_1_2_and_8_threads(tmp_path, num_files):
+    metadata = write_metadata(tmp_path / "metadata", {"en": WORDS, "de": ["rot", "Hund"]})
+    values = [t for i in range(700) for t in (*texts(3, i), "der Hund ist rot und alt")]
+    per_file = len(values) // num_files
+    files = [
+        write_pairs(tmp_path / f"{i}.parquet", values[i * per_file : (i + 1) * per_file], first=i)
+        for i in range(num_files)
+    ]
+    for workers in (1, 2, 8):
+        output = tmp_path / f"by_{workers}"
+        match(files, metadata, output, lang=None, workers=workers)
+        balance_pairs(
+            matched=str(output), output=str(output / "balanced"), quiet=True, workers=workers,
+            options=BalanceOptions(t=5),
+        )  # fmt: skip
+    one = contents(tmp_path / "by_1")
+    assert one and one == contents(tmp_path / "by_2") == contents(tmp_path / "by_8")
 
 
 def test_new_files_are_added_and_old_ones_not_matched_again(tmp_path, english):
