@@ -1,36 +1,87 @@
 """The languages: 330 Wikipedias, and where each label of language identification goes.
 
-`languages.tsv` has a row per Wikipedia: its code, its English name, the metadata language it is
-merged into (empty: it is one itself), whether it is written without spaces between words, and the
-ISO 639-3 code of its Open Multilingual WordNet. `lid176_labels.tsv` has a row per label of
-fastText's lid.176.
+Four tables stand beside this file; the first three are what is decided, the last what follows.
+
+- `languages.tsv`, a row per Wikipedia: code, English and own name, scripts (ISO 15924, the most
+  used first), whether words are written without spaces between them, what splits its text into
+  words (`unicode`: Unicode's word rules; `icu`: ICU's dictionaries; `tsheg`: Tibetan syllables),
+  the metadata language it is merged into (empty: it is one itself), and the codes of its Open
+  Multilingual WordNets.
+- `lid176_labels.tsv`, a row per label of fastText's lid.176.
+- `iso639_codes.tsv`, a row per code that leads to a Wikipedia, and why. Labels with a script
+  (`eng_Latn`) are read by it.
+- `script_labels.tsv`, a row per label of NLLB-200, OpenLID and GlotLID: where it goes.
+
+Merged is what no label of any model can tell from its parent and ISO 639-3 has no code for
+(`simple`, `be_tarask`, `map_bms`, `roa_tara`), and Chinese in Chinese characters that the paper
+merges (`zh_classical`, `zh_yue`). All others are languages of their own, `zh_min_nan` too, which is
+in Latin letters.
+
+A label goes to the Wikipedia of its code, else to that of its macrolanguage, and only if this
+Wikipedia is written in the label's script, for its entries match no other; else to `other`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Literal, cast, get_args
 
 __all__ = [
+    "LABEL_SETS",
     "OTHER",
     "WIKIPEDIA_CODES",
+    "LabelSet",
+    "Segmenter",
     "english_name",
     "is_spaceless",
+    "labels_of",
     "metadata_language",
     "metadata_languages",
     "omw_code",
+    "omw_codes",
+    "own_name",
+    "scripts_of",
+    "segmenter_of",
     "unreached_languages",
     "wikis_of",
 ]
 
 OTHER = "other"
 
+Segmenter = Literal["unicode", "icu", "tsheg"]
+
+# fastText's lid.176; NLLB-200's languages; OpenLID v1 and v2; GlotLID v3.
+LabelSet = Literal["lid176", "nllb", "openlid", "openlid2", "glotlid"]
+LABEL_SETS: tuple[LabelSet, ...] = get_args(LabelSet)
+
+# Scripts that are parts or styles of another: a text in one is a text in the other.
+_SAME_SCRIPT = {
+    "Hans": "Hani",
+    "Hant": "Hani",
+    "Hira": "Jpan",
+    "Kana": "Jpan",
+    "Hrkt": "Jpan",
+    "Hang": "Kore",
+    "Aran": "Arab",
+    "Latf": "Latn",
+    "Latg": "Latn",
+    "Cyrs": "Cyrl",
+    "Syre": "Syrc",
+    "Syrj": "Syrc",
+    "Syrn": "Syrc",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class _Language:
     name: str
-    parent: str
+    own_name: str
+    scripts: tuple[str, ...]
     spaceless: bool
-    omw: str
+    segmenter: Segmenter
+    parent: str
+    omw: tuple[str, ...]
 
 
 def _rows(name: str) -> list[list[str]]:
@@ -41,14 +92,27 @@ def _rows(name: str) -> list[list[str]]:
 @cache
 def _languages() -> dict[str, _Language]:
     return {
-        code: _Language(name, parent or code, spaceless == "yes", omw)
-        for code, name, parent, spaceless, omw in _rows("languages.tsv")
+        code: _Language(
+            name,
+            own,
+            tuple(scripts.split()),
+            spaceless == "yes",
+            cast(Segmenter, segmenter),
+            parent or code,
+            tuple(omw.split()),
+        )
+        for code, name, own, scripts, spaceless, segmenter, parent, omw in _rows("languages.tsv")
     }
 
 
 @cache
-def _labels() -> dict[str, str]:
-    return {label: language for label, language in _rows("lid176_labels.tsv")}
+def _lid176() -> dict[str, str]:
+    return {label: lang for label, lang in _rows("lid176_labels.tsv")}
+
+
+@cache
+def _iso639() -> dict[str, str]:
+    return {code: lang for code, lang, _ in _rows("iso639_codes.tsv")}
 
 
 # All Wikipedias, as in database names (``zh_yue``).
@@ -64,18 +128,101 @@ def english_name(lang: str) -> str:
     return "Other languages" if lang == OTHER else _languages()[lang].name
 
 
+def own_name(lang: str) -> str:
+    """Return what a language calls itself, in the script its Wikipedia uses most.
+
+    >>> own_name("de"), own_name("ka")
+    ('Deutsch', 'ქართული')
+    """
+    return "Other languages" if lang == OTHER else _languages()[lang].own_name
+
+
+def scripts_of(lang: str) -> tuple[str, ...]:
+    """Return the ISO 15924 codes of the scripts of a Wikipedia, the most used first.
+
+    >>> scripts_of("sr"), scripts_of("zh_min_nan")
+    (('Cyrl', 'Latn'), ('Latn',))
+    """
+    return _languages()[lang].scripts
+
+
+def segmenter_of(lang: str) -> Segmenter:
+    """Return what splits the text of a language into words.
+
+    >>> segmenter_of("en"), segmenter_of("ja"), segmenter_of("dz")
+    ('unicode', 'icu', 'tsheg')
+    """
+    return _languages()[lang].segmenter
+
+
 def metadata_languages() -> tuple[str, ...]:
     """Return the languages that have metadata of their own, sorted."""
     return tuple(code for code, row in sorted(_languages().items()) if row.parent == code)
 
 
 def metadata_language(label: str) -> str:
-    """Map a lid.176 label to a metadata language; one that has none goes to ``other``.
+    """Map a label of language identification to a metadata language; one of none to ``other``.
+
+    A label with a script is an ISO 639 code, as of NLLB, OpenLID and GlotLID. One without is what
+    lid.176 means by it, else the code of a Wikipedia, else an ISO 639 code: ``als`` is Alemannic,
+    ``als_Latn`` Albanian. Total: any string has an answer.
+
+    Args:
+        label: without ``__label__``; parts are joined by ``_`` or ``-``.
 
     >>> metadata_language("de"), metadata_language("yue"), metadata_language("lrc")
     ('de', 'zh', 'other')
+    >>> metadata_language("swh_Latn"), metadata_language("zho_Hant"), metadata_language("hin_Latn")
+    ('sw', 'zh', 'other')
     """
-    return _labels().get(label, OTHER)
+    parts = label.replace("-", "_").split("_")
+    script = parts[1] if len(parts) > 1 and _is_script(parts[1]) else None
+    if script is None:
+        return _without_script("_".join(parts), parts[0])
+    return _with_script(parts[0], script)
+
+
+def _is_script(part: str) -> bool:
+    return len(part) == 4 and part.isascii() and part.isalpha() and part.istitle()
+
+
+def _without_script(label: str, code: str) -> str:
+    languages = _languages()
+    for name in (label, code):
+        if name in _lid176():
+            return _lid176()[name]
+        if name in languages:
+            return languages[name].parent
+    return _iso639().get(code, OTHER)
+
+
+def _with_script(code: str, script: str) -> str:
+    common = _SAME_SCRIPT.get(script, script)
+    named = _iso639().get(f"{code}_{common}")
+    if named is not None:
+        return named
+    # Two letters are ISO 639-1, whose codes Wikipedias use.
+    lang = _iso639().get(code) or (_without_script(code, code) if len(code) == 2 else OTHER)
+    if lang == OTHER:
+        return OTHER
+    fits = common in {_SAME_SCRIPT.get(s, s) for s in _languages()[lang].scripts}
+    return lang if fits else OTHER
+
+
+@cache
+def labels_of(label_set: LabelSet) -> tuple[str, ...]:
+    """Return all labels of a family of models, without ``__label__``, sorted.
+
+    >>> [len(labels_of(name)) for name in LABEL_SETS]
+    [176, 202, 201, 200, 2114]
+
+    Sources: lid.176.ftz; NLLB Team 2022, arXiv:2207.04672; Burchell et al. 2023,
+    arXiv:2305.13820, and OpenLID v2; Kargaran et al. 2023, arXiv:2310.16248, and GlotLID v3.
+    """
+    if label_set == "lid176":
+        return tuple(sorted(_lid176()))
+    rows = _rows("script_labels.tsv")
+    return tuple(sorted(label for label, _, models in rows if label_set in models.split()))
 
 
 def wikis_of(lang: str) -> tuple[str, ...]:
@@ -87,9 +234,13 @@ def wikis_of(lang: str) -> tuple[str, ...]:
     return tuple(sorted(code for code, row in _languages().items() if row.parent == lang))
 
 
-def unreached_languages() -> tuple[str, ...]:
-    """Return the metadata languages that no lid.176 label goes to: together they are ``other``."""
-    reached = set(_labels().values())
+def unreached_languages(labels: Iterable[str] | None = None) -> tuple[str, ...]:
+    """Return the metadata languages that no label goes to: together they are ``other``.
+
+    Args:
+        labels: of the LID model, without ``__label__``; None for those of lid.176.
+    """
+    reached = {metadata_language(label) for label in (_lid176() if labels is None else labels)}
     return tuple(code for code in metadata_languages() if code not in reached)
 
 
@@ -98,10 +249,20 @@ def is_spaceless(lang: str) -> bool:
     return _languages()[lang].spaceless
 
 
+def omw_codes(lang: str) -> tuple[str, ...]:
+    """Return the ISO 639-3 codes under which Open Multilingual WordNet has a language.
+
+    >>> omw_codes("zh"), omw_codes("sw")
+    (('cmn', 'qcn'), ())
+    """
+    return _languages()[lang].omw
+
+
 def omw_code(lang: str) -> str | None:
-    """Return the ISO 639-3 code of a language's Open Multilingual WordNet, if it has one.
+    """Return the first of `omw_codes`, if there is any.
 
     >>> omw_code("sq"), omw_code("sw")
     ('als', None)
     """
-    return _languages()[lang].omw or None
+    codes = omw_codes(lang)
+    return codes[0] if codes else None
