@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 from metadata.errors import InputError
 from metadata.pageviews import DEVICES, open_views, projects_of, title_of
 
-__all__ = ["StoredViews", "filter_views"]
+__all__ = ["StoredViews", "filter_views", "num_bad_lines"]
 
 _SCHEMA = pa.schema([("wiki", pa.string()), ("title", pa.string()), ("views", pa.int64())])
+_BAD_LINES = "bad_lines"
 _BLOCK_BYTES = 16 << 20
 _COLUMNS = {
     False: ("project", "title", "count", "bytes"),
@@ -54,7 +55,14 @@ def filter_views(path: str, wikis: Collection[str], sink: IO[bytes]) -> int:
             num_bad += bad
             if table.num_rows:
                 writer.write_table(table)
+        writer.add_key_value_metadata({_BAD_LINES: str(num_bad)})
     return num_bad
+
+
+def num_bad_lines(path: str) -> int:
+    """Return how many lines were none in the file that a file of stored views was made of."""
+    with fsspec.open(path, "rb") as opened:
+        return int(pq.read_metadata(opened).metadata[_BAD_LINES.encode()])
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:

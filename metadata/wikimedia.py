@@ -6,10 +6,10 @@ each, their size and sha1; `other/pageview_complete/` and `other/pageviews/` hav
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import xxhash
 
@@ -19,17 +19,18 @@ from metadata.fetch import Fetcher
 from metadata.sources import RemoteFile, publish_json
 
 __all__ = [
+    "API_URL",
     "WIKIMEDIA",
     "Dump",
-    "PageviewKind",
     "find_dump",
     "pageview_files",
     "read_dump",
     "sample_days",
+    "written_down",
 ]
 
 WIKIMEDIA = "https://dumps.wikimedia.org"
-PageviewKind = Literal["daily", "hourly"]
+API_URL = "https://{project}.wikipedia.org/w/api.php"
 # Plain before multistream; parts, which can be counted side by side, before the whole of them.
 _JOBS = (
     "articlesdump",
@@ -49,16 +50,23 @@ class Dump:
     """The files that hold every article of a wiki once, as listed by a server.
 
     Attributes:
+        mirror: address of the server.
         wiki: code of the Wikipedia.
         date: day of the dump.
         job: of dumpstatus.json, that the files are of.
         files: in the order of their pages.
     """
 
+    mirror: str
     wiki: str
     date: str
     job: str
     files: tuple[RemoteFile, ...]
+
+    def at(self, mirror: str) -> "Dump":
+        """Return the same files on another server."""
+        files = tuple(replace(f, url=mirror + f.url.removeprefix(self.mirror)) for f in self.files)
+        return replace(self, mirror=mirror, files=files)
 
     def write(self, folder: Path) -> None:
         """Write down what was found, so that a run that goes on fetches the same files."""
@@ -93,6 +101,13 @@ def read_dump(folder: Path, wiki: str, day: str | None = None) -> Dump | None:
         ) from error
 
 
+def written_down(folder: Path, day: str | None = None) -> frozenset[str]:
+    """Return the wikis that something was written down of, of a day or of any."""
+    names = (path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*-{day or '*'}{_SUFFIX}"))
+    read = (dump_name(f"{name}.parquet") for name in names)
+    return frozenset(found.wiki for found in read if found is not None)
+
+
 def find_dump(fetcher: Fetcher, mirror: str, wiki: str, day: str = "latest") -> Dump:
     """Ask a server for the files of a wiki's dump.
 
@@ -106,9 +121,10 @@ def find_dump(fetcher: Fetcher, mirror: str, wiki: str, day: str = "latest") -> 
         NotFoundError: the server has no such wiki or day.
         FetchError: it has, but no dump that is complete; or it cannot be asked.
     """
-    base = f"{mirror.rstrip('/')}/{database_name(wiki)}"
+    mirror = mirror.rstrip("/")
+    base = f"{mirror}/{database_name(wiki)}"
     if day != "latest":
-        dump = _dump_of(fetcher, base, wiki, day)
+        dump = _dump_of(fetcher, mirror, wiki, day)
         if dump is None:
             raise FetchError(
                 f"{base}/{day}/: the dump of articles is not complete. Name another --dump-date, "
@@ -118,7 +134,7 @@ def find_dump(fetcher: Fetcher, mirror: str, wiki: str, day: str = "latest") -> 
     days = _days(fetcher, base)
     for candidate in days[:_DAYS_TO_TRY]:
         try:
-            dump = _dump_of(fetcher, base, wiki, candidate)
+            dump = _dump_of(fetcher, mirror, wiki, candidate)
         except NotFoundError:
             continue  # a folder that is being filled or emptied has no dumpstatus.json
         if dump is not None:
@@ -140,16 +156,17 @@ def _days(fetcher: Fetcher, base: str) -> list[str]:
     return sorted(days, reverse=True)
 
 
-def _dump_of(fetcher: Fetcher, base: str, wiki: str, day: str) -> Dump | None:
+def _dump_of(fetcher: Fetcher, mirror: str, wiki: str, day: str) -> Dump | None:
     """Return the dump of a day; None if it is not complete."""
-    url = f"{base}/{day}/dumpstatus.json"
+    folder = f"{mirror}/{database_name(wiki)}/{day}"
+    url = f"{folder}/dumpstatus.json"
     try:
         jobs = json.loads(fetcher.text(url))["jobs"]
         for job in _JOBS:
-            files = _files(jobs.get(job, {}), base, wiki, day)
+            files = _files(jobs.get(job, {}), folder, wiki, day)
             if files:
-                files = _with_sha1(fetcher, f"{base}/{day}", files)
-                return Dump(wiki=wiki, date=day, job=job, files=files)
+                files = _with_sha1(fetcher, folder, files)
+                return Dump(mirror=mirror, wiki=wiki, date=day, job=job, files=files)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise FetchError(
             f"{url}: not readable as the status of a dump ({type(error).__name__}: {error}). "
@@ -158,7 +175,7 @@ def _dump_of(fetcher: Fetcher, base: str, wiki: str, day: str) -> Dump | None:
     return None
 
 
-def _files(job: dict[str, Any], base: str, wiki: str, day: str) -> tuple[RemoteFile, ...]:
+def _files(job: dict[str, Any], folder: str, wiki: str, day: str) -> tuple[RemoteFile, ...]:
     if job.get("status") != "done":
         return ()
     found = {}
@@ -167,7 +184,7 @@ def _files(job: dict[str, Any], base: str, wiki: str, day: str) -> tuple[RemoteF
         if read is not None and (read.wiki, read.date) == (wiki, day):
             found[read.first_page or 0, name] = RemoteFile(
                 name=name,
-                url=f"{base}/{day}/{name}",
+                url=f"{folder}/{name}",
                 date=day,
                 size_bytes=int(values["size"]),
                 sha1=values.get("sha1"),
@@ -187,9 +204,7 @@ def _with_sha1(
     except NotFoundError:
         return files
     listed = {match["name"]: match["sha1"] for match in _LISTED.finditer(text)}
-    return tuple(
-        RemoteFile(**{**asdict(file), "sha1": file.sha1 or listed.get(file.name)}) for file in files
-    )
+    return tuple(replace(file, sha1=file.sha1 or listed.get(file.name)) for file in files)
 
 
 def sample_days(num_days: int, first: date, last: date, seed: int = 0) -> list[date]:
@@ -219,8 +234,8 @@ def sample_days(num_days: int, first: date, last: date, seed: int = 0) -> list[d
     return sorted(days[:num_days])
 
 
-def pageview_files(mirror: str, day: date, kind: PageviewKind = "daily") -> list[RemoteFile]:
-    """Return where the page views of a day are: one file, or one of each hour.
+def pageview_files(mirror: str, day: date, kind: str = "daily") -> list[RemoteFile]:
+    """Return where the page views of a day are: one file (``daily``), or one an hour (``hourly``).
 
     Daily files hold what people looked at; what calls itself or looks like a program is in others.
 

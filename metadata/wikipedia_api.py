@@ -23,10 +23,10 @@ from metadata.dump_names import project_name
 from metadata.errors import FetchError, InputError
 from metadata.fetch import Retries, user_agent
 from metadata.sources import Source, hash_file
+from metadata.wikimedia import API_URL
 
-__all__ = ["API_URL", "fetch_articles"]
+__all__ = ["fetch_articles"]
 
-API_URL = "https://{project}.wikipedia.org/w/api.php"
 _SCHEMA = pa.schema([("title", pa.string()), ("text", pa.string())])
 _MAIN_NAMESPACE = 0
 
@@ -38,12 +38,12 @@ class _Elsewhere(HTTPAdapter):
         super().__init__()
         self._base = urlsplit(api_url)
 
-    def send(self, request: requests.PreparedRequest, **options: Any) -> requests.Response:
-        query = urlsplit(request.url or "").query
-        base = self._base
-        request.url = str(urlunsplit((base.scheme, base.netloc, base.path, query, "")))
+    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> Any:
+        """Send it with another address and the same question."""
+        base, asked = self._base, urlsplit(request.url or "")
+        request.url = str(urlunsplit((base.scheme, base.netloc, base.path, asked.query, "")))
         options["proxies"] = requests.utils.get_environ_proxies(request.url)
-        return super().send(request, **options)
+        return super().send(request, *rest, **options)
 
 
 def fetch_articles(

@@ -1,66 +1,46 @@
 """`curate build-metadata`: sources → `metadata/<lang>.parquet` and `manifest.json`.
 
-The way through: find the sources of each language → build it (`metadata.build`) → one file a
-language, whose stamp names its sources and holds its report → the manifest, put together from the
-stamps. A killed run goes on with the languages that have no file yet.
+The way through: find the sources of each language, or where they can be fetched from
+(`plan_languages`) → fetch and count the page views (`pageview_sample`) → fetch and build language
+by language (`build_task`), the files of the next coming while one is built → one file a language,
+whose stamp names its sources and holds its report → the manifest, put together from the stamps. A
+killed run goes on with the languages that have no file yet, and one that fails does not keep the
+others back.
 """
 
 import re
+import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
-from curation.normalize import Normalization
-from metadata.build import BuiltMetadata, LanguageSources, build_language
-from metadata.entries import Thresholds, metadata_hash, union_entries
+from metadata.build import BuiltMetadata
+from metadata.entries import Thresholds, union_entries
 from metadata.errors import InputError, UsageError
-from metadata.languages import (
-    metadata_languages,
-    omw_code,
-    unreached_languages,
-    wikis_of,
-)
-from metadata.pageviews import count_views
+from metadata.languages import unreached_languages
 from pipelines import artifacts, storage
-from pipelines.executor import run_parts
-from pipelines.metadata_store import MANIFEST, MetadataStore, index_path, write_indices
-from pipelines.progress import progress
+from pipelines.build_task import BuildRun, build_all, language_path, looks_done, write_language
+from pipelines.fetch_sources import Sources
+from pipelines.find_sources import SourceOptions, own_dumps
+from pipelines.metadata_store import MANIFEST, MetadataStore, write_indices
+from pipelines.pageview_sample import PageviewSample, count_sample, find_sample
+from pipelines.plan_languages import (
+    LanguagePlan,
+    check_space,
+    choose_languages,
+    describe,
+    plan_languages,
+)
+from pipelines.prefetch import in_words
+from pipelines.progress import log
 from pipelines.workspace import refuse_foreign
 
 __all__ = ["build_languages", "reindex"]
 
 KINDS = ("wordnet", "unigram", "bigram", "title")
-_DUMP_NAME = re.compile(r"(?P<wiki>[a-z_]+)wiki[-.].*\.xml(?:\.bz2)?$")
-_PAGEVIEWS_NAME = re.compile(r"pageviews-\d{8}-\d{6}(?:\.gz)?$")
 OTHER = "other"
-NORMALIZATIONS: tuple[Normalization, ...] = ("standard", "metaclip")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LanguageTask:
-    """One language to build; picklable.
-
-    Attributes:
-        lang: metadata language.
-        sources: its files.
-        thresholds: what is kept.
-        stamp: what the file is made from.
-    """
-
-    lang: str
-    sources: LanguageSources
-    thresholds: Thresholds
-    stamp: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The source files at hand: dumps by wiki code, page-view files, WordNet folder."""
-
-    dumps: dict[str, list[str]]
-    pageviews: list[str]
-    wordnet_dir: str | None
-    tab_codes: frozenset[str]
 
 
 def build_languages(
@@ -72,21 +52,26 @@ def build_languages(
     wordnet_dir: str | None,
     output: str,
     overrides: dict[str, Any],
+    options: SourceOptions | None = None,
+    scratch: str | None = None,
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Build the metadata of languages from local sources; what is there already is kept.
+    """Build the metadata of languages; what is there already is kept.
 
     Args:
-        lang: codes, comma-separated, or ``all`` for every language that has a source.
+        lang: codes, comma-separated, or ``all``: every Wikipedia that can be had; but where
+            somebody put dumps of their own, and named no mirror, those.
         kinds: of wordnet, unigram, bigram, title, comma-separated.
-        dumps: folder of ``{wiki}wiki-*.xml.bz2``.
-        pageviews: folder of ``pageviews-*.gz``.
+        dumps: folder of ``{wiki}wiki-*.xml.bz2``, and where fetched ones go.
+        pageviews: folder of ``pageviews-*``, and where fetched ones go.
         wordnet_dir: English WordNet database and ``wn-data-*.tab`` files; None for nltk's data.
         output: the folder `metadata/`.
         overrides: thresholds that differ from the language's own.
+        options: where to fetch what is not at hand; None to fetch nothing.
+        scratch: folder of counted page views, for runs that go on; None for one that is removed.
         workers: processes.
         overwrite: replace the languages' files.
         dry_run: plan only; nothing is written.
@@ -97,30 +82,43 @@ def build_languages(
 
     Raises:
         UsageError: an unknown language, source or threshold.
-        InputError: a source of a named language is missing.
+        InputError: a named language could not be built, or with ``all`` none could; the others are.
         ArtifactError: a language's file was made from something else.
+        DiskSpaceError: a disk is full, or would be.
     """
     wanted = _kinds(kinds)
-    found = _find_sources(dumps, pageviews, wordnet_dir)
-    langs = _languages(lang, wanted, found)
-    refuse_foreign(output, MANIFEST) if not storage.list_files(output, ".parquet") else None
-    tasks = [_task(code, wanted, found, overrides, strict=lang != "all") for code in langs]
-    if dry_run:
-        return {task.lang: ", ".join(task.sources.dumps) or "no dump" for task in tasks}
-    storage.remove_leftovers(output)
-    todo = [t for t in tasks if overwrite or not _is_done(output, t)]
-    views = _views(todo, found)
-    jobs = (
-        [(task, views) for task in todo]
-        if len(todo) < 2
-        else [(task, {w: views[w] for w in wikis_of(task.lang) if w in views}) for task in todo]
-    )
-    results = run_parts(_build, jobs, workers=workers, setup=_Output, arguments=(output,))
-    for _ in progress(results, total=len(jobs), label="build", unit="language", quiet=quiet):
-        pass
-    if lang == "all":
-        _write_other(output, langs, overwrite=overwrite)
-    return {**_write_manifest(output), "output": output}
+    Thresholds.for_language("en", **overrides)  # whatever is wrong with them is so for every one
+    options = _options(lang, dumps, options or SourceOptions())
+    sources = Sources(dumps, options, write=not dry_run)
+    try:
+        langs = choose_languages(lang, wanted, sources, _tab_codes(wordnet_dir))
+        needs_views = "title" in wanted or options.corpus == "api"
+        sample = (
+            find_sample(pageviews, sources) if needs_views else PageviewSample(folder=pageviews)
+        )
+        plans = plan_languages(langs, wanted, sources, sample, strict=lang != "all")
+        if dry_run:
+            return describe(plans, [f for f in sample.files if not f.is_here])
+        refuse_foreign(output, MANIFEST) if not storage.list_files(output, ".parquet") else None
+        storage.remove_leftovers(output)
+        with _scratch(scratch) as folder:
+            todo = [plan for plan in plans if overwrite or not looks_done(plan, output)]
+            num_bytes = check_space(todo, sample, sources, (dumps, pageviews, folder), workers)
+            if num_bytes:
+                _announce(num_bytes, options, quiet=quiet)
+            sources.show(num_bytes, "fetch", quiet=quiet)
+            run = BuildRun(
+                sources=sources,
+                wordnet_dir=wordnet_dir,
+                overrides=overrides,
+                counted=count_sample(sample, sources, folder, workers=workers, quiet=quiet),
+                output=output,
+                overwrite=overwrite,
+            )
+            failed = build_all(plans, run, workers=workers, quiet=quiet)
+        return _finish(lang, plans, failed, output, overwrite=overwrite, quiet=quiet)
+    finally:
+        sources.close()
 
 
 def _kinds(kinds: str) -> tuple[str, ...]:
@@ -133,156 +131,57 @@ def _kinds(kinds: str) -> tuple[str, ...]:
     return tuple(k for k in KINDS if k in wanted)
 
 
-def _find_sources(dumps: str, pageviews: str, wordnet_dir: str | None) -> _Found:
-    by_wiki: dict[str, list[str]] = {}
-    for path in _files(dumps):
-        match = _DUMP_NAME.match(path.rsplit("/", 1)[-1])
-        if match:
-            by_wiki.setdefault(match["wiki"], []).append(path)
-    views = [p for p in _files(pageviews) if _PAGEVIEWS_NAME.match(p.rsplit("/", 1)[-1])]
-    tabs = storage.expand([wordnet_dir]) if wordnet_dir and storage.exists(wordnet_dir) else []
-    codes = (re.search(r"wn-data-(\w+)\.tab", path) for path in tabs)
-    return _Found(by_wiki, views, wordnet_dir, frozenset(c[1] for c in codes if c))
+def _options(lang: str, dumps: str, options: SourceOptions) -> SourceOptions:
+    """Fetch nothing for ``all`` where somebody put dumps of their own and named no mirror."""
+    if lang == "all" and options.corpus == "dumps" and not options.whole_mirror:
+        if own_dumps(dumps, options.day):
+            return replace(options, mirror=None)
+    return options
 
 
-def _files(folder_or_file: str) -> list[str]:
-    if not storage.exists(folder_or_file):
-        return []
-    listed = storage.list_files(folder_or_file, "")
-    return listed or [folder_or_file]
-
-
-def _languages(lang: str, wanted: tuple[str, ...], found: _Found) -> list[str]:
-    known = metadata_languages()
-    if lang == "all":
-        langs = [c for c in known if any(w in found.dumps for w in wikis_of(c))]
-        if "wordnet" in wanted:
-            langs += [c for c in known if omw_code(c) in found.tab_codes and c not in langs]
-        if not langs:
-            raise InputError(
-                "--lang all found no source of any language. Expected Wikipedia dumps named like "
-                "enwiki-20260101-pages-articles.xml.bz2 in --dumps."
-            )
-        return sorted(langs)
-    langs = [code.strip() for code in lang.split(",") if code.strip()]
-    unknown = [code for code in langs if code not in known]
-    if unknown or not langs:
-        raise UsageError(
-            f"unknown language {', '.join(unknown) or lang!r}; expected codes of Wikipedias that "
-            "are not merged into another, such as en, de, zh, or all"
+def _announce(num_bytes: int, options: SourceOptions, *, quiet: bool) -> None:
+    log(f"to fetch: {in_words(num_bytes)} from {options.mirror}", quiet=quiet)
+    if options.contact is None and "wikimedia.org" in (options.mirror or ""):
+        log(
+            "Wikimedia asks programs to say whose they are, and may block those that do not: give "
+            "--contact, or set CURATE_CONTACT.",
+            quiet=quiet,
         )
-    return sorted(set(langs))
 
 
-def _task(
-    lang: str,
-    wanted: tuple[str, ...],
-    found: _Found,
-    overrides: dict[str, Any],
-    *,
-    strict: bool,
-) -> LanguageTask:
-    dumps = [path for wiki in wikis_of(lang) for path in found.dumps.get(wiki, [])]
-    kinds = [k for k in wanted if k == "wordnet" or dumps]
-    if not found.pageviews and "title" in kinds:
-        if strict:
-            raise InputError(
-                "titles need page views, and there are no files named like "
-                "pageviews-20260101-000000.gz. Name their folder with --pageviews, or leave titles "
-                "out with --sources wordnet,unigram,bigram"
-            )
-        kinds.remove("title")
-    if strict and len(kinds) < len(wanted):
-        raise InputError(
-            f"there is no dump of {lang}; expected a file named like "
-            f"{lang}wiki-20260101-pages-articles.xml.bz2. Name its folder with --dumps, or use "
-            "--sources wordnet"
-        )
-    thresholds = Thresholds.for_language(lang, **overrides)
-    sources = LanguageSources(
-        dumps=tuple(dumps), wordnet_dir=found.wordnet_dir, kinds=frozenset(kinds)
+def _tab_codes(wordnet_dir: str | None) -> frozenset[str]:
+    """Return the ISO 639-3 codes of the WordNet files at hand."""
+    there = wordnet_dir is not None and storage.exists(wordnet_dir)
+    found = (
+        re.search(r"wn-data-(\w+)\.tab", path)
+        for path in (storage.expand([wordnet_dir]) if there and wordnet_dir else [])
     )
-    stamp = {
-        "lang": lang,
-        "kinds": kinds,
-        "thresholds": asdict(thresholds),
-        "dumps": [_identity(path) for path in dumps],
-        "pageviews": [_identity(p) for p in found.pageviews] if "title" in kinds else [],
-        "wordnet_dir": found.wordnet_dir if "wordnet" in kinds else None,
-    }
-    return LanguageTask(lang=lang, sources=sources, thresholds=thresholds, stamp=stamp)
+    return frozenset(match[1] for match in found if match)
 
 
-_identities: dict[str, dict[str, Any]] = {}
-
-
-def _identity(path: str) -> dict[str, Any]:
-    """Return a source file's name, size and hash; page views are shared, so hashed once."""
-    if path not in _identities:
-        size, _ = storage.size_and_time(path)
-        sha256 = storage.file_sha256(path)
-        _identities[path] = {"file": path, "size_bytes": size, "sha256": sha256}
-    return _identities[path]
-
-
-def _path(output: str, lang: str) -> str:
-    return storage.join(output, f"{lang}.parquet")
-
-
-def _is_done(output: str, task: LanguageTask) -> bool:
-    path = _path(output, task.lang)
-    if not storage.exists(path):
-        return False
-    stamp = artifacts.read_stamp(path)
-    artifacts.require_same(path, stamp["made_from"], task.stamp)
-    # The entries come last, so their file says that the indices are there too; unless somebody
-    # took one away.
-    return all(storage.exists(index_path(output, task.lang, n)) for n in NORMALIZATIONS)
-
-
-def _views(tasks: list[LanguageTask], found: _Found) -> dict[str, Counter[str]]:
-    """Count the page views of all wikis in one reading."""
-    wikis = [w for t in tasks if "title" in t.sources.kinds for w in wikis_of(t.lang)]
-    return count_views(found.pageviews, wikis) if wikis else {}
-
-
-class _Output:
-    """Where a worker writes."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-
-def _build(output: _Output, job: tuple[LanguageTask, dict[str, Counter[str]]]) -> str:
-    task, views = job
-    summed: Counter[str] = Counter()
-    for wiki in wikis_of(task.lang):
-        summed.update(views.get(wiki, Counter()))
-    built = build_language(task.lang, task.sources, task.thresholds, views=summed)
-    _write(output.folder, task.lang, built, task.stamp)
-    return task.lang
-
-
-def _write(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:
-    sha256 = metadata_hash(built.table.column("entry").to_pylist())
-    stamp = {"made_from": made_from, "sha256": sha256, "report": built.report}
-    write_indices(folder, lang, built.table.column("entry"), sha256)
-    artifacts.write_table(_path(folder, lang), built.table, stamp, sha256)
+@contextmanager
+def _scratch(folder: str | None) -> Iterator[str]:
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        yield temporary
 
 
 def _write_other(output: str, langs: list[str], *, overwrite: bool) -> None:
     """Write `other`: the union of the languages that no label of the LID model goes to."""
-    members = [lang for lang in langs if lang in unreached_languages()]
+    unreached = unreached_languages()
+    members = [c for c in langs if c in unreached and storage.exists(language_path(output, c))]
     if not members:
         return
-    hashes = {lang: artifacts.read_stamp(_path(output, lang))["sha256"] for lang in members}
+    hashes = {lang: artifacts.read_stamp(language_path(output, lang))["sha256"] for lang in members}
     made_from = {"lang": OTHER, "union_of": hashes}
-    path = _path(output, OTHER)
+    path = language_path(output, OTHER)
     if storage.exists(path) and not overwrite:
         if artifacts.read_stamp(path)["made_from"] == made_from:
             return
-    table = union_entries([artifacts.read_table(_path(output, lang)) for lang in members])
-    _write(output, OTHER, BuiltMetadata(table, {"union_of": members}), made_from)
+    table = union_entries([artifacts.read_table(language_path(output, lang)) for lang in members])
+    write_language(output, OTHER, BuiltMetadata(table, {"union_of": members}), made_from)
 
 
 def reindex(folder: str) -> dict[str, Any]:
@@ -300,8 +199,51 @@ def reindex(folder: str) -> dict[str, Any]:
     return {**storage.read_json(storage.join(folder, MANIFEST)), "output": folder}
 
 
-def _write_manifest(output: str) -> dict[str, Any]:
-    """Put the manifest together from the stamps of all languages in the folder."""
+def _finish(
+    lang: str,
+    plans: Sequence[LanguagePlan],
+    failed: dict[str, str],
+    output: str,
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Write `other` and the manifest; raise if the run as a whole failed.
+
+    With ``all``, some of 330 wikis are always out of order, and what there is can be used: they are
+    named in the manifest and tried again by the next run. A language that was asked for by name is
+    a failure.
+    """
+    absent = [plan.lang for plan in plans if plan.problem is None and not plan.kinds]
+    built = [plan.lang for plan in plans if plan.kinds and plan.lang not in failed]
+    if lang == "all" and built:
+        _write_other(output, built, overwrite=overwrite)
+    if built:
+        manifest = _write_manifest(output, failed, absent)
+    if failed and (lang != "all" or not built):
+        raise InputError(_in_lines(failed))
+    if not built:
+        raise InputError(f"the server has none of the {len(absent)} Wikipedias asked for")
+    for code, problem in failed.items():
+        log(f"failed: {code}: {problem}", quiet=quiet)
+    return {**manifest, "output": output}
+
+
+def _in_lines(failed: dict[str, str]) -> str:
+    if len(failed) == 1:
+        return next(iter(failed.values()))
+    lines = "".join(f"\n  {code}: {problem}" for code, problem in failed.items())
+    return f"{len(failed)} languages could not be built:{lines}"
+
+
+def _write_manifest(output: str, failed: dict[str, str], absent: list[str]) -> dict[str, Any]:
+    """Put the manifest together from the stamps of all languages in the folder.
+
+    Args:
+        output: the folder `metadata/`.
+        failed: languages that the last run could not build, and why.
+        absent: languages that it was to build and whose wikis the server does not have.
+    """
     languages = {}
     for path in storage.list_files(output, ".parquet"):
         stamp = artifacts.read_stamp(path)
@@ -313,6 +255,11 @@ def _write_manifest(output: str) -> dict[str, Any]:
             "made_from": stamp["made_from"],
             "report": stamp["report"],
         }
-    manifest = {"schema_version": artifacts.SCHEMA_VERSION, "languages": languages}
+    manifest = {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "languages": languages,
+        "failed": failed,
+        "absent": absent,
+    }
     storage.write_json(storage.join(output, MANIFEST), manifest)
     return manifest

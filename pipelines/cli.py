@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -80,13 +81,61 @@ def _finish(
 @app.command()
 def build_metadata(
     lang: Annotated[
-        str, typer.Option(help="Codes, comma-separated; all: every source at hand.")
+        str,
+        typer.Option(
+            help="Codes, comma-separated; all: every Wikipedia, but with dumps of your own in "
+            "--dumps and no --mirror, those."
+        ),
     ] = "all",
     sources: Annotated[
         str, typer.Option(help="Of wordnet, unigram, bigram, title.")
     ] = "wordnet,unigram,bigram,title",
     dumps: Annotated[str | None, typer.Option(help="Folder of Wikipedia dumps.")] = None,
     pageviews: Annotated[str | None, typer.Option(help="Folder of page-view files.")] = None,
+    mirror: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CURATE_MIRROR",
+            help="Fetch what is missing from here; https://dumps.wikimedia.org.",
+        ),
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", envvar="CURATE_OFFLINE", help="Fetch nothing.")
+    ] = False,
+    contact: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CURATE_CONTACT",
+            help="Your e-mail address or URL, which Wikimedia asks programs to send.",
+        ),
+    ] = None,
+    dump_date: Annotated[
+        str | None,
+        typer.Option(help="YYYYMMDD; latest: newest complete one, even if another is here."),
+    ] = None,
+    keep_sources: Annotated[
+        bool,
+        typer.Option(
+            "--keep-sources/--drop-sources", help="Keep fetched files, or remove once counted."
+        ),
+    ] = True,
+    corpus: Annotated[
+        str, typer.Option(help="dumps, or api: most viewed articles through the MediaWiki API.")
+    ] = "dumps",
+    max_articles: Annotated[int, typer.Option(help="Articles of a language, with api.")] = 1000,
+    api_url: Annotated[
+        str | None,
+        typer.Option(help="MediaWiki API; https://{project}.wikipedia.org/w/api.php."),
+    ] = None,
+    pageview_days: Annotated[int, typer.Option(help="Days of page views to draw.")] = 40,
+    pageview_from: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="Earliest day.")
+    ] = datetime(2018, 1, 1),
+    pageview_to: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%d"], help="Latest day.")
+    ] = datetime(2024, 12, 31),
+    pageview_seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
+    pageview_files: Annotated[str, typer.Option(help="daily or hourly.")] = "daily",
     wordnet_dir: Annotated[
         str | None, typer.Option(help="English WordNet database and wn-data-*.tab files.")
     ] = None,
@@ -114,10 +163,14 @@ def build_metadata(
 ) -> None:
     """Build the entries of each language from WordNet, a Wikipedia dump and page views.
 
-    Example: curate build-metadata --lang en --wordnet-dir /usr/share/wordnet
+    Dumps and page views that are not in the workspace are fetched from Wikimedia.
+
+    Example: curate build-metadata --lang en --contact me@example.org --dry-run
     """
+    from metadata.wikimedia import API_URL, WIKIMEDIA
     from pipelines.build_metadata import build_languages
     from pipelines.build_metadata import reindex as write_indices
+    from pipelines.find_sources import SourceOptions
     from pipelines.report import metadata_table
 
     place = Workspace(workspace)
@@ -145,6 +198,22 @@ def build_metadata(
                 wordnet_dir=wordnet_dir,
                 output=output or place.metadata,
                 overrides={k: v for k, v in overrides.items() if v is not None},
+                options=SourceOptions(
+                    mirror=None if offline else mirror or WIKIMEDIA,
+                    whole_mirror=mirror is not None,
+                    dump_date=dump_date,
+                    corpus=corpus,
+                    max_articles=max_articles,
+                    api_url=api_url or API_URL,
+                    contact=contact,
+                    keep=keep_sources,
+                    pageview_days=pageview_days,
+                    pageview_from=pageview_from.date(),
+                    pageview_to=pageview_to.date(),
+                    pageview_seed=pageview_seed,
+                    pageview_kind=pageview_files,
+                ),
+                scratch=f"{place.sources}/counted",
                 workers=workers,
                 overwrite=overwrite,
                 dry_run=dry_run,

@@ -140,6 +140,12 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def handle(self):
+        try:
+            super().handle()
+        except ConnectionError:
+            self.close_connection = True  # the client is gone, as it is tested to be
+
     def do_HEAD(self):
         self.do_GET()
 

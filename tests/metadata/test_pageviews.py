@@ -9,7 +9,7 @@ from metadata import stored_views
 from metadata.errors import InputError
 from metadata.languages import WIKIPEDIA_CODES
 from metadata.pageviews import count_views, most_viewed
-from metadata.stored_views import StoredViews, filter_views
+from metadata.stored_views import StoredViews, filter_views, num_bad_lines
 
 LINES = (
     b"en Red_dog 5 0\n"
@@ -123,6 +123,7 @@ def test_what_is_stored_is_what_is_counted(tmp_path, monkeypatch, block):
         stored.append(str(tmp_path / f"{number}.parquet"))
         with open(stored[-1], "wb") as sink:
             bad[path] = filter_views(path, WIKIPEDIA_CODES, sink)
+        assert num_bad_lines(stored[-1]) == bad[path]
     expected_bad = Counter()
     counted = count_views(paths, WIKIPEDIA_CODES, expected_bad)
     assert bad == expected_bad

@@ -160,6 +160,10 @@ def test_what_was_found_is_written_down(server, fetcher, tmp_path):
         find_dump(fetcher, server.url, "en", day).write(tmp_path)
     assert read_dump(tmp_path, "en") == find_dump(fetcher, server.url, "en", "20260201")
     assert read_dump(tmp_path, "en", "20260101").date == "20260101"
+    moved = read_dump(tmp_path, "en").at("http://other/dumps")
+    assert moved.files[0].url == (
+        "http://other/dumps/enwiki/20260201/enwiki-20260201-pages-articles1.xml-p1p100.bz2"
+    )
     (tmp_path / "enwiki-20260201.dump.json").write_text("{}")
     with pytest.raises(InputError, match="enwiki-20260201.dump.json: not readable.*Remove it"):
         read_dump(tmp_path, "en")

@@ -1,0 +1,212 @@
+"""One language from its plan to its file: fetch what is missing, build, write, drop.
+
+A language that cannot be built is a `Failed`, with the reason: the others go on.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from curation.normalize import Normalization
+from metadata.build import BuiltMetadata, LanguageSources, build_language
+from metadata.entries import Thresholds, metadata_hash
+from metadata.errors import ArtifactError, CurateError, DiskSpaceError
+from metadata.languages import wikis_of
+from metadata.stored_views import StoredViews
+from pipelines import artifacts, storage
+from pipelines.api_corpus import fetch_api_file
+from pipelines.disk_space import told_when_full
+from pipelines.executor import run_parts
+from pipelines.fetch_sources import Sources
+from pipelines.find_sources import SourceFile, identity
+from pipelines.metadata_store import index_path, write_indices
+from pipelines.pageview_sample import CountedViews
+from pipelines.plan_languages import LanguagePlan
+from pipelines.prefetch import Prefetched
+from pipelines.progress import progress
+
+__all__ = ["BuildRun", "build_all", "language_path", "looks_done", "write_language"]
+
+NORMALIZATIONS: tuple[Normalization, ...] = ("standard", "metaclip")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LanguageTask:
+    """One language to build, its files at hand; picklable.
+
+    Attributes:
+        lang: metadata language.
+        sources: its files.
+        thresholds: what is kept.
+        stamp: what the file is made from.
+        views: files of stored page views.
+        drop: files to remove once they are counted.
+    """
+
+    lang: str
+    sources: LanguageSources
+    thresholds: Thresholds
+    stamp: dict[str, Any]
+    views: tuple[str, ...] = ()
+    drop: tuple[SourceFile, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A language that could not be built, and why."""
+
+    lang: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRun:
+    """What all languages of a run share.
+
+    Attributes:
+        sources: where files come from.
+        wordnet_dir: folder of WordNet files; None for nltk's data.
+        overrides: thresholds that differ from the language's own.
+        counted: the page views.
+        output: the folder `metadata/`.
+        overwrite: whether to replace the languages' files.
+    """
+
+    sources: Sources
+    wordnet_dir: str | None
+    overrides: dict[str, Any]
+    counted: CountedViews
+    output: str
+    overwrite: bool
+
+
+def looks_done(plan: LanguagePlan, output: str) -> bool:
+    """Tell, before the page views are known, whether a language will need no files."""
+    return storage.exists(language_path(output, plan.lang)) and all(map(identity, plan.files))
+
+
+def build_all(
+    plans: Sequence[LanguagePlan], run: BuildRun, *, workers: int, quiet: bool
+) -> dict[str, str]:
+    """Build the languages that are not done; return what is wrong with those that failed."""
+    failed = {plan.lang: plan.problem for plan in plans if plan.problem is not None}
+    todo = [p for p in plans if p.problem is None and p.kinds and not _is_planned_done(p, run)]
+
+    def prepare(plan: LanguagePlan) -> LanguageTask | Failed:
+        try:
+            _fetch(plan, run)
+            return _task(plan, run)
+        except DiskSpaceError:
+            raise  # it would be full for the others as well
+        except CurateError as error:
+            return Failed(plan.lang, str(error))
+
+    jobs = Prefetched(todo, prepare, run.sources.fetcher)
+    arguments = (run.output, run.overwrite)
+    results = run_parts(_build, jobs, workers=workers, setup=_Output, arguments=arguments)
+    for result in progress(results, total=len(todo), label="build", unit="language", quiet=quiet):
+        if result is not None:
+            failed[result.lang] = result.problem
+    return dict(sorted(failed.items()))
+
+
+def _is_planned_done(plan: LanguagePlan, run: BuildRun) -> bool:
+    """Tell whether a language is built, of files that are here or were dropped."""
+    known = all(identity(file) is not None for file in plan.files)
+    return known and not run.overwrite and _is_done(run.output, _task(plan, run))
+
+
+def _fetch(plan: LanguagePlan, run: BuildRun) -> None:
+    if run.sources.options.corpus == "dumps":
+        for file in plan.files:
+            run.sources.fetch(file)
+        return
+    for file in plan.files:
+        fetch_api_file(plan.lang, file, run.counted.paths, run.sources)
+
+
+def _task(plan: LanguagePlan, run: BuildRun) -> LanguageTask:
+    thresholds = Thresholds.for_language(plan.lang, **run.overrides)
+    needs_articles = bool(set(plan.kinds) - {"wordnet"})
+    has_titles = "title" in plan.kinds
+    stamp = {
+        "lang": plan.lang,
+        "kinds": list(plan.kinds),
+        "thresholds": asdict(thresholds),
+        "dumps": [identity(file) for file in plan.files],
+        "pageviews": list(run.counted.made_from) if has_titles else [],
+        "wordnet_dir": run.wordnet_dir if "wordnet" in plan.kinds else None,
+    }
+    if has_titles and run.counted.sample is not None:
+        stamp["pageview_sample"] = run.counted.sample
+    if plan.absent and needs_articles:
+        stamp["absent_wikis"] = list(plan.absent)
+    return LanguageTask(
+        lang=plan.lang,
+        sources=LanguageSources(
+            dumps=tuple(file.path for file in plan.files),
+            wordnet_dir=run.wordnet_dir,
+            kinds=frozenset(plan.kinds),
+        ),
+        thresholds=thresholds,
+        stamp=stamp,
+        views=run.counted.paths if has_titles else (),
+        drop=() if run.sources.options.keep else plan.files,
+    )
+
+
+def language_path(output: str, lang: str) -> str:
+    """Return where a language's entries are."""
+    return storage.join(output, f"{lang}.parquet")
+
+
+def _is_done(output: str, task: LanguageTask) -> bool:
+    path = language_path(output, task.lang)
+    if not storage.exists(path):
+        return False
+    stamp = artifacts.read_stamp(path)
+    artifacts.require_same(path, stamp["made_from"], task.stamp)
+    # The entries come last, so their file says that the indices are there too; unless somebody
+    # took one away.
+    return all(storage.exists(index_path(output, task.lang, n)) for n in NORMALIZATIONS)
+
+
+class _Output:
+    """Where a worker writes."""
+
+    def __init__(self, folder: str, overwrite: bool) -> None:
+        self.folder = folder
+        self.overwrite = overwrite
+
+
+def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
+    """Build a language; return what is wrong with it, so that the others go on."""
+    if isinstance(job, Failed):
+        return job
+    try:
+        with told_when_full(output.folder):
+            if output.overwrite or not _is_done(output.folder, job):
+                _build_one(output.folder, job)
+    except (ArtifactError, DiskSpaceError):
+        raise
+    except CurateError as error:
+        return Failed(job.lang, str(error))
+    for file in job.drop:
+        file.drop()
+    return None
+
+
+def _build_one(folder: str, task: LanguageTask) -> None:
+    # Of views, which are many and on the disk, no more is asked than items().
+    views = cast("Counter[str]", StoredViews(task.views, wikis_of(task.lang)))
+    built = build_language(task.lang, task.sources, task.thresholds, views=views)
+    write_language(folder, task.lang, built, task.stamp)
+
+
+def write_language(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:
+    """Write the entries of a language and their indices, the entries last."""
+    sha256 = metadata_hash(built.table.column("entry").to_pylist())
+    stamp = {"made_from": made_from, "sha256": sha256, "report": built.report}
+    write_indices(folder, lang, built.table.column("entry"), sha256)
+    artifacts.write_table(language_path(folder, lang), built.table, stamp, sha256)

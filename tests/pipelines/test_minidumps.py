@@ -1,0 +1,101 @@
+"""`--lang all` over real articles of 122 Wikipedias: one command, from a server to the manifest."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from metadata.dump import read_pages
+from metadata.dump_names import dump_name
+from metadata.languages import WIKIPEDIA_CODES, metadata_languages, wikis_of
+from tests.metadata.mirror_server import MirrorServer
+from tests.pipelines.helpers import contents
+
+CURATE = Path(sys.executable).with_name("curate")
+DAY = "20240102"
+SOME = ("af", "de", "en", "ja", "simple", "th", "yi", "zh")
+
+
+@pytest.fixture(scope="module")
+def minidumps(real_data, tmp_path_factory):
+    """Return the dump of each wiki; the archive holds that of Commons too, which is none."""
+    folder = tmp_path_factory.mktemp("minidumps")
+    with tarfile.open(real_data / "wiki/dbpedia_minidumps_berlin.tar") as archive:
+        archive.extractall(folder, filter="data")
+    found = {dump_name(path.name).wiki: path for path in sorted(folder.glob("*.xml.bz2"))}
+    return {wiki: path for wiki, path in found.items() if wiki in WIKIPEDIA_CODES}
+
+
+def put_up(server, minidumps, wikis):
+    """Put up dumps, and a day on which every article was looked at twice, once by telephone."""
+    lines = []
+    for wiki in wikis:
+        path = minidumps[wiki]
+        server.add_dump(f"{wiki}wiki", "20260101", {"pages-articles.xml.bz2": path.read_bytes()})
+        titles = [p.title.replace(" ", "_") for p in read_pages(str(path)) if p.namespace == 0]
+        for title in titles:
+            for device in ("desktop", "mobile-web"):
+                lines.append(f"{wiki.replace('_', '-')}.wikipedia {title} 1 {device} 1 A1")
+    server.add_day(DAY, lines)
+
+
+def build(folder, server, *arguments):
+    return subprocess.run(
+        [CURATE, "build-metadata", "--lang", "all", "--mirror", server.url, "--json",
+         "--sources", "unigram,bigram,title", "--pageview-days", "1", "--pageview-from",
+         "2024-01-02", "--pageview-to", "2024-01-02", "--title-top-share", "1", "-w", "data",
+         "--unigram-min-count", "2", "--unigram-top-share", "1", "--title-min-views", "1",
+         *arguments],
+        capture_output=True, text=True, check=False, timeout=300, cwd=folder,
+    )  # fmt: skip
+
+
+def check(folder, found, minidumps, wikis):
+    assert found.returncode == 0, found.stderr
+    manifest = json.loads(found.stdout)
+    assert manifest["failed"] == {}
+    built = {lang for lang in metadata_languages() if set(wikis_of(lang)) & set(wikis)}
+    assert set(manifest["languages"]) - {"other"} == built
+    assert not set(manifest["absent"]) & built
+    assert len(manifest["absent"]) + len(built) == len(metadata_languages())
+    for lang in built:
+        made = manifest["languages"][lang]["made_from"]
+        for dump in made["dumps"]:
+            body = minidumps[dump_name(Path(dump["file"]).name).wiki].read_bytes()
+            assert dump["sha256"] == hashlib.sha256(body).hexdigest()
+            assert dump["size_bytes"] == len(body) and dump["date"] == "20260101"
+            assert dump["url"].endswith("-20260101-pages-articles.xml.bz2")
+        assert [views["date"] for views in made["pageviews"]] == [DAY]
+    return manifest
+
+
+def test_some_languages_from_a_server_to_the_manifest(minidumps, tmp_path):
+    with MirrorServer() as server:
+        put_up(server, minidumps, SOME)
+        manifest = check(tmp_path, build(tmp_path, server), minidumps, SOME)
+    assert manifest["languages"]["ja"]["sources"]["unigram"] > 100
+    titles = pq.read_table(tmp_path / "data/metadata/de.parquet").to_pylist()
+    assert all(row["score"] == 2.0 for row in titles if row["source"] == "title")
+
+
+@pytest.mark.slow
+def test_all_languages_in_three_minutes_and_the_same_by_two_ways(minidumps, tmp_path):
+    wikis = tuple(minidumps)
+    assert len(wikis) == 122
+    with MirrorServer() as server:
+        put_up(server, minidumps, wikis)
+        folders = [tmp_path / "kept", tmp_path / "dropped"]
+        for folder, arguments in zip(folders, ([], ["--drop-sources", "--workers", "1"]),
+                                     strict=True):  # fmt: skip
+            folder.mkdir()
+            start = time.monotonic()
+            check(folder, build(folder, server, *arguments), minidumps, wikis)
+            assert time.monotonic() - start < 180
+    assert contents(folders[0] / "data/metadata") == contents(folders[1] / "data/metadata")
+    assert not list(folders[1].rglob("*.bz2")) and len(list(folders[0].rglob("*.bz2"))) == 123
