@@ -1,20 +1,16 @@
 """WordNet: the names of English synsets, and the lemmas of Open Multilingual WordNet."""
 
-import gzip
 import io
 import re
 import string
 import warnings
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 from metadata.errors import InputError
-from metadata.languages import omw_code
+from metadata.omw import existing_folder, nltk_folder, omw_languages, omw_lemmas
 
-__all__ = ["english_lemmas", "omw_lemmas"]
+__all__ = ["english_lemmas", "omw_lemmas", "wordnet_languages"]
 
 # The lexicographer files of WordNet 3.0 (lexnames(5WN)), in the order of their numbers. Debian's
 # wordnet-base leaves the file out that says so, and nltk's reader cannot start without it.
@@ -29,14 +25,10 @@ _LEXNAMES = (
 ).split()
 _PARTS_OF_SPEECH = {"noun": 1, "verb": 2, "adj": 3, "adv": 4}
 
-# Other relations than lemma (definitions, examples) are valid lines and no lemmas.
-_TAB_LINE = re.compile(
-    r"\d{8}-[a-z]\t(?:(?:\w+:)?lemma\t\s*(?P<lemma>[^\t\n]*[^\s])|(?!(?:\w+:)?lemma\t)[^\t]+\t)"
+_OFFSET = re.compile(rb"(?<= )\d{8}(?= )")
+_FILES = tuple(f"{kind}.{part}" for part in _PARTS_OF_SPEECH for kind in ("data", "index")) + tuple(
+    f"{part}.exc" for part in _PARTS_OF_SPEECH
 )
-# The Chinese WordNet parts a lemma's particle from it with a sign that no text has.
-_MARKS = {"cmn": "+"}
-# Older releases name the file of Persian by the code of all Persian languages.
-_OLD_CODES = {"pes": ("fas",)}
 
 
 def english_lemmas(wordnet_dir: str | None) -> list[str]:
@@ -47,16 +39,26 @@ def english_lemmas(wordnet_dir: str | None) -> list[str]:
 
     Args:
         wordnet_dir: folder of the database files (``data.noun``, …), such as Debian's
-            ``/usr/share/wordnet``; None for nltk's data path, where it is downloaded to if needed.
+            ``/usr/share/wordnet``, or one that has such a folder below it; of several, WordNet 3.0.
+            None for nltk's data path, where it is downloaded to if needed.
 
     Raises:
-        InputError: there is no WordNet there.
+        InputError: there is no WordNet there, or a broken one.
 
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1: 86,654 with the 100 numbers.
     """
-    reader, opened = _reader(wordnet_dir)
+    from nltk.corpus.reader.wordnet import WordNetError
+
+    folder = _database_folder(wordnet_dir)
+    opened: list[IO[str]] = []
     try:
+        reader = _folder_reader(folder, opened)
         names = {s.name().split(".")[0].lower().replace("_", " ") for s in reader.all_synsets()}
+    except (OSError, ValueError, LookupError, AssertionError, WordNetError) as error:
+        raise InputError(
+            f"{folder}: not readable as a WordNet database ({error}). Install it anew "
+            "(Debian: apt install --reinstall wordnet-base)."
+        ) from error
     finally:
         for file in opened:
             file.close()
@@ -64,28 +66,76 @@ def english_lemmas(wordnet_dir: str | None) -> list[str]:
     return sorted(n for n in names - numbers if not all(c in string.punctuation for c in n))
 
 
-def _reader(wordnet_dir: str | None) -> tuple[Any, list[IO[str]]]:
-    """Return nltk's reader and the files it opens, which it leaves to others to close."""
-    if wordnet_dir is not None and not Path(wordnet_dir, "data.noun").is_file():
-        raise InputError(
-            f"{wordnet_dir}: no WordNet database here (there is no data.noun). "
-            "Debian's package wordnet-base has one in /usr/share/wordnet."
-        )
-    folder = Path(wordnet_dir) if wordnet_dir is not None else _nltk_folder("wordnet")
+def wordnet_languages(wordnet_dir: str | None) -> frozenset[str]:
+    """Return the metadata languages that have a WordNet at hand, English among them.
+
+    Args:
+        wordnet_dir: as for `english_lemmas` and `omw_lemmas`. With None, call it before starting
+            workers: it downloads what is missing.
+
+    Raises:
+        InputError: there is no such folder, or nltk's data could not be had.
+    """
+    english = (
+        nltk_folder("wordnet") if wordnet_dir is None else _below(existing_folder(wordnet_dir))
+    )
+    return omw_languages(wordnet_dir) | (frozenset({"en"}) if english else frozenset())
+
+
+def _database_folder(wordnet_dir: str | None) -> Path:
+    if wordnet_dir is not None:
+        folder = _below(existing_folder(wordnet_dir))
+        problem = f"{wordnet_dir}: no WordNet database here (there is no data.noun)"
+    else:
+        folder = nltk_folder("wordnet")
+        problem = "the English WordNet is neither in nltk's data path nor could nltk download it"
     if folder is None:
         raise InputError(
-            "the English WordNet is neither in nltk's data path nor could nltk download it. Name "
-            "its folder with --wordnet-dir (Debian: apt install wordnet-base, /usr/share/wordnet), "
-            "run `python -m nltk.downloader wordnet`, or leave it out of --sources."
+            f"{problem}. Name its folder with --wordnet-dir (Debian: apt install wordnet-base, "
+            "/usr/share/wordnet), run `python -m nltk.downloader wordnet`, or leave wordnet out "
+            "of --sources."
         )
-    return _folder_reader(folder)
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{folder}: an incomplete WordNet database without {', '.join(missing)}. "
+            "Debian's package wordnet-base has a complete one in /usr/share/wordnet."
+        )
+    for part in _PARTS_OF_SPEECH:
+        if not _is_whole(folder, part):
+            raise InputError(
+                f"{folder / f'data.{part}'}: cut off: index.{part} has synsets beyond its end. "
+                "Install it anew (Debian: apt install --reinstall wordnet-base)."
+            )
+    return folder
 
 
-def _folder_reader(folder: Path) -> tuple[Any, list[IO[str]]]:
+def _below(folder: Path) -> Path | None:
+    """Return the WordNet database in a folder or below it: 3.0 if there is, else the nearest."""
+    found = sorted(
+        (path.parent for path in folder.rglob("data.noun") if path.is_file()),
+        key=lambda path: (not _is_version_3_0(path), len(path.parts), str(path)),
+    )
+    return found[0] if found else None
+
+
+def _is_version_3_0(folder: Path) -> bool:
+    """Tell it by the licence at the beginning of the file."""
+    with (folder / "data.noun").open("rb") as file:
+        return b"WordNet 3.0 Copyright" in file.read(2048)
+
+
+def _is_whole(folder: Path, part: str) -> bool:
+    """Tell whether the last synset of the index, told by its place in bytes, begins in the data."""
+    offsets = _OFFSET.findall((folder / f"index.{part}").read_bytes())
+    size_bytes = (folder / f"data.{part}").stat().st_size
+    return bool(offsets) and int(max(offsets)) < size_bytes
+
+
+def _folder_reader(folder: Path, opened: list[IO[str]]) -> Any:
+    """Return nltk's reader; the files it opens, which it leaves to others to close, are added."""
     import nltk
     from nltk.corpus.reader.wordnet import WordNetCorpusReader
-
-    opened: list[IO[str]] = []
 
     class FolderReader(WordNetCorpusReader):  # type: ignore[misc]
         """nltk's reader on a folder of the user's choice, which nltk itself refuses to open."""
@@ -110,89 +160,6 @@ def _folder_reader(folder: Path) -> tuple[Any, list[IO[str]]]:
         with warnings.catch_warnings():
             # It warns that this WordNet has no other languages; they are read from tab files.
             warnings.simplefilter("ignore")
-            return FolderReader(str(folder), None), opened
+            return FolderReader(str(folder), None)
     finally:
         nltk.data.path.remove(str(folder))
-
-
-def _nltk_folder(name: str) -> Path | None:
-    """Return the folder of a corpus in nltk's data path, downloading it if it is not there."""
-    import nltk
-
-    for attempt in ("find", "download"):
-        if attempt == "download":
-            with suppress(OSError, ValueError):
-                nltk.download(name, quiet=True)
-        for folder in nltk.data.path:
-            corpus = Path(folder, "corpora", name)
-            archive = corpus.with_suffix(".zip")
-            if not corpus.is_dir() and archive.is_file():
-                _unpack(archive)
-            if corpus.is_dir():
-                return corpus
-    return None
-
-
-def _unpack(archive: Path) -> None:
-    import zipfile
-
-    with suppress(PermissionError), zipfile.ZipFile(archive) as opened:
-        opened.extractall(archive.parent)
-
-
-def omw_lemmas(
-    lang: str, wordnet_dir: str | None, bad_lines: Counter[str] | None = None
-) -> list[str] | None:
-    """Return the distinct lemmas of a language in Open Multilingual WordNet, sorted.
-
-    Args:
-        lang: metadata language.
-        wordnet_dir: folder with ``wn-data-<iso3>.tab`` files, ``.gz`` or not, in it or in folders
-            of it (``dan/``, ``mcr/`` for Catalan); None for nltk's ``omw-1.4``.
-        bad_lines: if given, the number of lines that are no tab lines is added to it, by file.
-
-    Returns:
-        None if the language has no WordNet, or the folder no file of it; never an empty list for
-        that reason. Chinese lemmas lose the ``+`` with which their WordNet marks a particle.
-
-    Raises:
-        InputError: the file cannot be read.
-    """
-    code = omw_code(lang)
-    if code is None:
-        return None
-    folder = Path(wordnet_dir) if wordnet_dir is not None else _nltk_folder("omw-1.4")
-    if folder is None:
-        return None
-    path = _tab_file(folder, code)
-    if path is None:
-        return None
-    bad = Counter[str]() if bad_lines is None else bad_lines
-    return sorted(set(_tab_lemmas(path, _MARKS.get(code, ""), bad)))
-
-
-def _tab_file(folder: Path, code: str) -> Path | None:
-    for name in (code, *_OLD_CODES.get(code, ())):
-        for pattern in ("", "*/"):
-            for suffix in ("", ".gz"):
-                found = sorted(folder.glob(f"{pattern}wn-data-{name}.tab{suffix}"))
-                if found:
-                    return found[0]
-    return None
-
-
-def _tab_lemmas(path: Path, mark: str, bad_lines: Counter[str]) -> Iterator[str]:
-    try:
-        opener = gzip.open if path.suffix == ".gz" else open
-        with opener(path, "rt", encoding="utf-8") as file:
-            for line in file:
-                if line.startswith("#") or not line.strip():
-                    continue
-                match = _TAB_LINE.match(line)
-                if match is None:
-                    bad_lines[str(path)] += 1
-                elif match["lemma"] is not None:
-                    lemma = match["lemma"].replace("_", " ").strip()
-                    yield lemma.replace(mark, "") if mark else lemma
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not readable as a WordNet tab file ({error})") from error

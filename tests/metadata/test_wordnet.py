@@ -1,17 +1,38 @@
 import gzip
+import shutil
+import zipfile
 from collections import Counter
 
 import nltk
 import pytest
 
-from metadata import wordnet
 from metadata.errors import InputError
-from metadata.wordnet import english_lemmas, omw_lemmas
+from metadata.languages import metadata_languages, omw_codes
+from metadata.wordnet import english_lemmas, omw_lemmas, wordnet_languages
+
+DANISH = "# DanNet\tdan\turl\tlicence\n02084071-n\tlemma\thund\n"
 
 
 @pytest.fixture(scope="module")
 def english(wordnet_dir):
     return english_lemmas(str(wordnet_dir))
+
+
+@pytest.fixture
+def no_network(monkeypatch, tmp_path):
+    """nltk with an empty data path, from which nothing can be downloaded."""
+    monkeypatch.setattr(nltk.data, "path", [str(tmp_path / "nltk_data")])
+    monkeypatch.setattr(nltk, "download", lambda *_, **__: False)
+    return tmp_path / "nltk_data"
+
+
+def write(path, text=DANISH):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+# English.
 
 
 def test_wordnet_3_gives_the_published_number_of_names(english):
@@ -24,24 +45,76 @@ def test_names_are_lower_case_words_with_spaces(english):
     assert not [name for name in english if "_" in name or name != name.lower()]
 
 
-def test_a_folder_leaves_nothing_behind_in_nltks_data_path(wordnet_dir):
-    before = list(nltk.data.path)
-    _, files = wordnet._reader(str(wordnet_dir))
-    for file in files:
-        file.close()
-    assert nltk.data.path == before
+def test_a_database_below_the_folder_is_found_beside_tab_files(wordnet_dir, english, tmp_path):
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en/3.0").symlink_to(wordnet_dir)
+    shutil.copytree(wordnet_dir, tmp_path / "corpora/wordnet", symlinks=False)
+    write(tmp_path / "corpora/omw-1.4/dan/wn-data-dan.tab")
+    path = list(nltk.data.path)
+    assert english_lemmas(str(tmp_path)) == english
+    assert nltk.data.path == path  # nothing is left behind there
+    assert omw_lemmas("da", str(tmp_path)) == ["hund"]
+    assert wordnet_languages(str(tmp_path)) == {"en", "da"}
 
 
-def test_a_folder_without_wordnet_is_an_error_that_names_a_package(tmp_path):
-    with pytest.raises(InputError, match="wordnet-base"):
+def test_of_several_versions_3_0_is_taken(wordnet_dir, english, tmp_path):
+    shutil.copytree(wordnet_dir, tmp_path / "deep/down/wordnet")
+    shutil.copytree(wordnet_dir, tmp_path / "wordnet31")
+    for name in ("data.noun", "data.verb"):
+        path = tmp_path / "wordnet31" / name
+        data = path.read_bytes().replace(b"WordNet 3.0 ", b"WordNet 3.1 ")
+        path.write_bytes(data.replace(b" breathe ", b" breeeth "))
+    assert english_lemmas(str(tmp_path)) == english
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("index.adv", None, "incomplete WordNet database without index.adv"),
+        ("data.noun", b"", r"data\.noun: cut off"),
+        ("data.verb", b"<html>Not found</html>\n", r"data\.verb: cut off"),
+        ("data.adv", 300_000, r"data\.adv: cut off"),
+        ("index.adv", b"", r"data\.adv: cut off"),
+        ("index.noun", 500_000, "not readable as a WordNet database"),
+        ("lexnames", b"no lexnames at all\n", "not readable as a WordNet database"),
+    ],
+)
+def test_a_broken_database_is_an_error_that_says_where(
+    wordnet_dir, tmp_path, name, content, message
+):
+    shutil.copytree(wordnet_dir, tmp_path / "wordnet")
+    path = tmp_path / "wordnet" / name
+    if content is None:
+        path.unlink()
+    else:
+        whole = path.read_bytes() if path.exists() else b""
+        path.write_bytes(whole[:content] if isinstance(content, int) else content)
+    with pytest.raises(InputError, match=message):
         english_lemmas(str(tmp_path))
 
 
-def test_without_wordnet_and_network_the_error_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(nltk.data, "path", [])
-    monkeypatch.setattr(nltk, "download", lambda *_, **__: False)
-    with pytest.raises(InputError, match="--wordnet-dir"):
-        english_lemmas(None)
+def test_a_folder_without_wordnet_is_an_error_that_names_a_package(tmp_path):
+    with pytest.raises(InputError, match="no WordNet database here.*wordnet-base"):
+        english_lemmas(str(tmp_path))
+    assert wordnet_languages(str(tmp_path)) == set()
+
+
+@pytest.mark.parametrize("read", [english_lemmas, wordnet_languages, lambda d: omw_lemmas("da", d)])
+def test_a_folder_that_does_not_exist_is_an_error(tmp_path, read):
+    with pytest.raises(InputError, match="nowhere: there is no such folder"):
+        read(str(tmp_path / "nowhere"))
+    file = write(tmp_path / "wn-data-dan.tab")
+    with pytest.raises(InputError, match="there is no such folder"):
+        read(str(file))
+
+
+@pytest.mark.parametrize("read", [english_lemmas, wordnet_languages, lambda d: omw_lemmas("da", d)])
+def test_without_wordnet_and_network_the_error_says_what_to_do(no_network, read):
+    with pytest.raises(InputError, match="nltk.*--wordnet-dir"):
+        read(None)
+
+
+# Open Multilingual WordNet.
 
 
 @pytest.mark.parametrize(
@@ -54,38 +127,170 @@ def test_real_tab_files_are_read_in_full(real_data, lang, num):
     assert not bad
 
 
+def test_real_tab_files_have_the_lemmas_that_nltk_reads(real_data):
+    """nltk's rule: the last part of the kind is `lemma`, the last column the word."""
+    for lang in ("bg", "da", "he", "is", "sk"):
+        expected = set()
+        path = real_data / f"wordnet/wn-data-{omw_codes(lang)[0]}.tab.gz"
+        for line in gzip.open(path, "rt", encoding="utf-8"):
+            columns = line.strip().split("\t")
+            if not line.startswith("#") and columns[1].split(":")[-1] == "lemma":
+                expected.add(columns[-1].replace("_", " ").strip())
+        assert set(omw_lemmas(lang, str(real_data / "wordnet"))) == expected
+
+
 def test_chinese_lemmas_have_no_particle_marks(real_data):
-    assert not [w for w in omw_lemmas("zh", str(real_data / "wordnet")) if "+" in w]
+    lemmas = omw_lemmas("zh", str(real_data / "wordnet"))
+    assert not [w for w in lemmas if "+" in w]
+    assert "H形状的" in lemmas
 
 
-def test_a_language_without_wordnet_gives_none(tmp_path):
+def test_languages_at_hand_are_told_by_their_files(real_data):
+    assert wordnet_languages(str(real_data / "wordnet")) == {"bg", "da", "he", "is", "sk", "zh"}
+
+
+def test_every_wordnet_is_read_for_its_language_and_no_other(tmp_path):
+    codes = [(lang, code) for lang in metadata_languages() for code in omw_codes(lang)]
+    assert len(codes) == 33
+    for lang, code in codes:
+        write(tmp_path / f"{code}/wn-data-{code}.tab", f"00001740-n\t{code}:lemma\t{lang}_{code}\n")
+    write(tmp_path / "eng/wn-data-eng.tab", "00001740-n\teng:lemma\tentity\n")
+    write(tmp_path / "gsw/wn-data-gsw.tab", "00001740-n\tgsw:lemma\tHund\n")
+    for lang in metadata_languages():
+        expected = [f"{lang} {code}" for code in omw_codes(lang)]
+        assert omw_lemmas(lang, str(tmp_path)) == (sorted(expected) or None)
+    assert len(wordnet_languages(str(tmp_path))) == 31
+
+
+def test_a_language_without_wordnet_gives_none(tmp_path, no_network):
+    assert omw_lemmas("sw", None) is None
     assert omw_lemmas("sw", str(tmp_path)) is None
     assert omw_lemmas("bg", str(tmp_path)) is None
 
 
 @pytest.mark.parametrize(
     "name",
-    ["dan/wn-data-dan.tab", "nordic/wn-data-dan.tab.gz", "wn-data-dan.tab", "wn-data-dan.tab.gz"],
+    [
+        "dan/wn-data-dan.tab",
+        "nordic/wn-data-dan.tab.gz",
+        "wn-data-dan.tab",
+        "wn-data-dan.tab.gz",
+        "corpora/omw-1.4/dan/wn-data-dan.tab",
+    ],
 )
 def test_tab_files_are_found_in_each_layout(tmp_path, name):
-    path = tmp_path / name
-    path.parent.mkdir(exist_ok=True)
-    text = (
-        "# DanNet\tdan\turl\tlicence\n"
-        "00001740-n\tdan:lemma\tvarm_hund\n"
-        "00001740-n\tlemma\then\n"
-        "00001740-n\tdan:def\t0\tet dyr\n"
-        "no tab line at all\n"
-        "00001740-n\tlemma\t\n"
-    )
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith("gz") else text.encode())
+    write(tmp_path / name)
+    assert omw_lemmas("da", str(tmp_path)) == ["hund"]
+
+
+def test_several_files_of_a_language_are_read_together(tmp_path):
+    write(tmp_path / "ita/wn-data-ita.tab", "02084071-n\tita:lemma\tcane\n")
+    write(tmp_path / "iwn/wn-data-ita.tab", "02084071-n\tlemma\tcagna\n02084071-n\tlemma\tcane\n")
+    assert omw_lemmas("it", str(tmp_path)) == ["cagna", "cane"]
+
+
+def test_a_file_and_its_packed_copy_are_read_once(tmp_path):
+    write(tmp_path / "wn-data-dan.tab")
+    write(tmp_path / "wn-data-dan.tab.gz", DANISH + "no tab line\n")
     bad = Counter()
-    assert omw_lemmas("da", str(tmp_path), bad) == ["hen", "varm hund"]
-    assert bad == {str(path): 2}
+    assert omw_lemmas("da", str(tmp_path), bad) == ["hund"]
+    assert not bad
 
 
-def test_a_truncated_tab_file_is_an_error_that_names_it(tmp_path):
-    path = tmp_path / "wn-data-dan.tab.gz"
-    path.write_bytes(gzip.compress(b"00001740-n\tlemma\thund\n" * 99)[:-12])
-    with pytest.raises(InputError, match="wn-data-dan.tab.gz"):
+@pytest.mark.parametrize(
+    "name",
+    ["wn-data-dan.tab.bak", "wn-data-dan.tab.gz.part", "wn-data-dan.table", "wn-wikt-dan.tab"],
+)
+def test_files_of_other_names_are_left_alone(tmp_path, name):
+    write(tmp_path / name)
+    assert omw_lemmas("da", str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "lemmas", "num_bad"),
+    [
+        ("00001740-n\tdan:lemma\tvarm_hund", ["varm hund"], 0),
+        ("00001740-n\tlemma\ten varm_hund ", ["en varm hund"], 0),
+        ("00001740-n\tlemma\then\t0.5", ["hen"], 0),
+        ("00001740-a\tlemma\tC++", ["C++"], 0),
+        ("00001740-n\tlemma\thund\r", ["hund"], 0),
+        ("00001740-n\tdan:def\t0\tet dyr", [], 0),
+        ("00001740-n\tarb:lemma:root\tكلب", [], 0),
+        ("# 00001740-n\tlemma\then", [], 0),
+        ("   ", [], 0),
+        ("no tab line at all", [], 1),
+        ("00001740-n lemma hen", [], 1),
+        ("1740-n\tlemma\then", [], 1),
+        ("00001740-n\tlemma", [], 1),
+        ("00001740-n\tlemma\t", [], 1),
+        ("00001740-n\tlemma\t _ ", [], 1),
+    ],
+)
+def test_lines_are_lemmas_other_facts_or_counted_as_bad(tmp_path, line, lemmas, num_bad):
+    path = write(tmp_path / "wn-data-dan.tab", f"\ufeff{DANISH}{line}\n{DANISH}")
+    bad = Counter()
+    assert omw_lemmas("da", str(tmp_path), bad) == sorted({"hund", *lemmas})
+    assert bad == ({str(path): num_bad} if num_bad else {})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# only a comment\n",
+        "<html><body>404 Not Found</body></html>\n",
+        "entity,n,hund\nentity,n,hen\n",
+        "00001740-n\tdan:def\t0\tet dyr\n",
+    ],
+)
+def test_a_file_without_lemmas_is_an_error_that_names_it(tmp_path, text):
+    write(tmp_path / "wn-data-dan.tab", text)
+    with pytest.raises(InputError, match=r"wn-data-dan\.tab: no lemma in it.*Expected lines"):
         omw_lemmas("da", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("wn-data-dan.tab.gz", gzip.compress(DANISH.encode() * 99)[:-12]),
+        ("wn-data-dan.tab.gz", DANISH.encode()),
+        ("wn-data-dan.tab", DANISH.encode() + b"00001740-n\tlemma\t\xe6ble\n"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name}: not readable as a WordNet tab file"):
+        omw_lemmas("da", str(tmp_path))
+
+
+# nltk's data.
+
+
+def test_nltks_corpus_is_read_from_its_data_path(no_network):
+    write(no_network / "corpora/omw-1.4/dan/wn-data-dan.tab")
+    assert omw_lemmas("da", None) == ["hund"]
+    assert omw_lemmas("fa", None) is None
+    assert wordnet_languages(None) == {"da"}
+
+
+def test_nltks_archive_is_unpacked(no_network):
+    write(no_network / "corpora/README", "")
+    with zipfile.ZipFile(no_network / "corpora/omw-1.4.zip", "w") as archive:
+        archive.writestr("omw-1.4/dan/wn-data-dan.tab", DANISH)
+    assert omw_lemmas("da", None) == ["hund"]
+
+
+def test_a_broken_archive_is_an_error_that_names_it(no_network):
+    write(no_network / "corpora/omw-1.4.zip", "no archive")
+    with pytest.raises(InputError, match=r"omw-1\.4\.zip: broken archive"):
+        omw_lemmas("da", None)
+
+
+def test_what_is_missing_is_downloaded(no_network, monkeypatch):
+    def download(name, quiet):
+        assert quiet
+        write(no_network / f"corpora/{name}/dan/wn-data-dan.tab")
+        return True
+
+    monkeypatch.setattr(nltk, "download", download)
+    assert omw_lemmas("da", None) == ["hund"]
