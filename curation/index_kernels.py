@@ -13,9 +13,10 @@ from curation.unit_keys import SLACK, compiled, key_units
 __all__ = ["match_metaclip", "match_standard"]
 
 # A block's texts, units and runs stay in the second-level cache of one core.
-_BLOCK_BYTES = 1 << 14
+_BLOCK_BYTES = 1 << 12
 
 
+_MANY = 16 * LANES  # numbers from which on sorting is quicker than comparing all with all
 _NO_ENTRY = np.uint32(0xFFFFFFFF)
 
 
@@ -36,7 +37,7 @@ def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any,
     """
     size = stop - first
     smaller, placed = scratch[0], scratch[1]
-    if size > 4 * LANES:
+    if size > _MANY:
         placed[:size] = np.sort(found[first:stop])
         for i in range(size):
             values[num] = placed[i]
@@ -78,6 +79,37 @@ def _largest_block(offsets: Any, rows: Any) -> int:
 
 
 @compiled
+def _count_runs(owners: Any, num_found: int, at: Any) -> None:
+    """Count what each text owns, in the place after its own.
+
+    Most neighbours have one owner. Its count stays in a register: to add to memory that was just
+    written takes longer than all the rest.
+    """
+    owner, num = 0, 0
+    for i in range(num_found):
+        if owners[i] != owner:
+            at[owner + 1] += num
+            owner, num = owners[i], 0
+        num += 1
+    at[owner + 1] += num
+
+
+@compiled
+def _place(owners: Any, found: Any, num_found: int, at: Any, placed: Any) -> None:
+    """Put what each text owns where `at` says, which is moved on to the end of it."""
+    owner = 0
+    write = at[0]
+    for i in range(num_found):
+        if owners[i] != owner:
+            at[owner] = write
+            owner = owners[i]
+            write = at[owner]
+        placed[write] = found[i]
+        write += 1
+    at[owner] = write
+
+
+@compiled
 def _gather(
     owners: Any,
     found: Any,
@@ -105,18 +137,14 @@ def _gather(
         longer[:num_values] = values[:num_values]
         values = longer
     at = np.zeros(num_rows + 1, dtype=np.int64)
-    for i in range(num_found):
-        at[owners[i] + 1] += 1
+    _count_runs(owners, num_found, at)
     largest = np.int64(0)
     for row in range(num_rows):
         largest = max(largest, at[row + 1])
         at[row + 1] += at[row]
     placed = np.empty(num_found + SLACK, dtype=np.uint32)
     scratch = np.empty((2, largest + SLACK), dtype=np.uint32)
-    for i in range(num_found):
-        row = owners[i]
-        placed[at[row]] = found[i]
-        at[row] += 1
+    _place(owners, found, num_found, at, placed)
     first = 0
     for row in range(num_rows):
         num_values = _append_sorted(placed, first, at[row], scratch, values, num_values)
@@ -129,9 +157,9 @@ def _gather(
 def _integers(space: int) -> tuple[Any, ...]:
     """Return scratch for five numbers of each unit."""
     return (
-        np.empty(space, dtype=np.int32), np.empty(space, dtype=np.int32),
-        np.empty(space, dtype=np.int32), np.empty(space, dtype=np.int32),
-        np.empty(space, dtype=np.int32),
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32),
     )  # fmt: skip
 
 
@@ -140,7 +168,7 @@ def _words(space: int) -> tuple[Any, ...]:
     """Return scratch for the keys, lengths, runs, states, slots, records and entries of units."""
     return (
         np.empty((space, 2), dtype=np.uint64), np.empty(space, dtype=np.uint8),
-        np.empty((2, space), dtype=np.int32), np.empty(space, dtype=np.uint64),
+        np.empty((2, space), dtype=np.uint32), np.empty(space, dtype=np.uint64),
         np.empty(space, dtype=np.uint64), np.empty(space, dtype=np.uint32),
         np.empty(space, dtype=np.uint32),
     )  # fmt: skip
@@ -201,7 +229,7 @@ def match_standard(
         )  # fmt: skip
         if num_found > len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
-            owners = np.empty(2 * num_found, dtype=np.int32)
+            owners = np.empty(2 * num_found, dtype=np.uint32)
             continue
         values, num_values = _gather(
             owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
@@ -231,7 +259,7 @@ def match_metaclip(
     keys, lengths, runs, states, slots, touched, found = _words(space)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int32)
-    length_of = np.empty(space, dtype=np.int32)
+    length_of = np.empty(space, dtype=np.uint32)
     num_values = begin = 0
     has_characters = len(char_records) > len(NO_RECORD) + SLACK // 4
     while begin < len(rows):
@@ -255,7 +283,7 @@ def match_metaclip(
         )  # fmt: skip
         if num_found > len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
-            owners = np.empty(2 * num_found, dtype=np.int32)
+            owners = np.empty(2 * num_found, dtype=np.uint32)
             continue
         if has_characters:
             num = write = 0
@@ -274,7 +302,7 @@ def match_metaclip(
             )  # fmt: skip
             if num_found > len(found):
                 found = np.empty(2 * num_found, dtype=np.uint32)
-                owners = np.empty(2 * num_found, dtype=np.int32)
+                owners = np.empty(2 * num_found, dtype=np.uint32)
                 continue
         values, num_values = _gather(
             owners, found, num_found, stop - begin, values, num_values, list_ends, begin,

@@ -12,6 +12,7 @@ __all__ = [
     "LANES",
     "count_ones",
     "count_smaller",
+    "find_among_eight",
     "load_word",
     "store_word",
     "sum_rows",
@@ -191,3 +192,42 @@ def count_smaller(
 
     int64 = numba.types.int64
     return numba.types.void(numbers, int64, int64, int64, out, int64), generate
+
+
+@numba.extending.intrinsic
+def find_among_eight(_typing_context: Any, words: Any, _at: Any, _shift: Any, _wanted: Any) -> Any:
+    """Return which of eight words is `wanted` once shifted to the right; 8 if none is.
+
+    Args:
+        words: uint64.
+        at: the first of the eight; they are in one line of the cache if it is a multiple of 8.
+        shift: in bits.
+        wanted: uint64.
+    """
+    from llvmlite import ir
+
+    word = ir.IntType(64)
+    eight = ir.VectorType(word, 8)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array, at, shift, wanted = arguments
+        place = builder.mul(at, ir.Constant(word, 8))
+        loaded = builder.load(
+            _place(context, builder, signature.args[0], array, place, eight), align=8
+        )
+
+        def everywhere(value: Any) -> Any:
+            nothing = ir.Constant(eight, ir.Undefined)
+            first = builder.insert_element(nothing, value, ir.Constant(ir.IntType(32), 0))
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), 8), [0] * 8)
+            return builder.shuffle_vector(first, nothing, mask)
+
+        same = builder.icmp_unsigned(
+            "==", builder.lshr(loaded, everywhere(shift)), everywhere(wanted)
+        )
+        bits = builder.zext(builder.bitcast(same, ir.IntType(8)), word)
+        found = builder.or_(bits, ir.Constant(word, 1 << 8))
+        return builder.cttz(found, ir.Constant(ir.IntType(1), 1))
+
+    types = numba.types
+    return types.int64(words, types.int64, types.uint64, types.uint64), generate

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import numba
 import numpy as np
 
+from curation.intrinsics import find_among_eight
 from curation.prefix_table import (
     ENTRY_SHIFT,
     GOES_ON,
@@ -18,8 +20,9 @@ from curation.prefix_table import (
     log2,
     next_hash,
     slot,
+    tail_slot,
 )
-from curation.unit_keys import LONG, compiled, same_bytes, same_short_bytes
+from curation.unit_keys import LONG, SHORT, compiled, same_bytes, same_short_bytes
 
 __all__ = ["find_needles"]
 
@@ -64,11 +67,11 @@ def find_needles(
         limits: the unit after the last one of the text that a unit belongs to.
         rows: the text that each unit belongs to.
         num_units: units of the block.
-        runs: scratch: first and last unit of each run; int32, shape (2, at least num_units).
+        runs: scratch: first and last unit of each run; uint32, shape (2, at least num_units).
         states: scratch: hash of each run; uint64, shape (at least num_units,).
         slots: scratch: slot of each run; uint64, shape (at least num_units,).
         touched: scratch that is written and never read; uint32, shape (at least num_units,).
-        owners: the text of each entry found; int32.
+        owners: the text of each entry found; uint32.
         found: entry ids; uint32, as long as owners.
         num_found: how many they hold.
 
@@ -120,41 +123,50 @@ def find_needles(
             states[num_kept] = state
             num_kept += filter_[word] & bit != 0
         for run in range(num_kept):
-            slots[run] = tails[slot(states[run], num_tails)]
-        for run in range(num_kept):  # likewise: only to have the records in the cache
-            touched[run] = records[slots[run] & VALUE]
+            at = tail_slot(states[run], num_tails)
+            touched[run] = np.uint32(tails[at])
+            slots[run] = np.uint64(at)
+        for run in range(num_kept):
+            tail = _find_tail(tails, np.int64(slots[run]), states[run] & PRINT_MASK)
+            slots[run] = tail
+            record = np.int64(tail & VALUE)
+            touched[run] = records[record] ^ records[record + 8]  # it may lie in two lines
         num_runs = 0
         for run in range(num_kept):
             tail = slots[run]
             first, last, state = firsts[run], lasts[run], states[run]
-            print_ = state & PRINT_MASK
-            if tail != 0 and tail >> PRINT_SHIFT != print_:
-                at = slot(state, num_tails)
-                while tail != 0 and tail >> PRINT_SHIFT != print_:
-                    at = at + 1 if at + 1 < len(tails) else 0
-                    tail = tails[at]
             record = np.int64(tail & VALUE)
             start, stop = np.int64(starts[first]), np.int64(ends[last])
             goes_on = tail & GOES_ON != 0
-            if tail & MORE or stop - start > 16 or records[record] != 1:
+            if tail & MORE or stop - start > SHORT or records[record] != 1:
                 goes_on, num_found = _search_tails(
                     tails, state, records, text, start, stop, rows[first],
                     owners, found, num_found,
                 )  # fmt: skip
             else:
                 length = stop - start
-                is_same = records[record + 2] == length and same_short_bytes(
-                    records, 4 * (record + 3), text, start, length
+                is_same = np.int64(records[record + 2] == length) & np.int64(
+                    same_short_bytes(records, 4 * (record + 3), text, start, length)
                 )
                 place = min(num_found, room - 1)
                 found[place] = records[record + 1]
                 owners[place] = rows[first]
-                num_found += np.int64(is_same)
+                num_found += is_same
             firsts[num_runs] = first
             lasts[num_runs] = last + 1
             states[num_runs] = state
             num_runs += goes_on & (last + 1 < limits[first])
     return num_found
+
+
+@numba.njit(inline="always")
+def _find_tail(tails: Any, at: int, print_: np.uint64) -> np.uint64:
+    """Return the first tail of a print, 0 if there is none, from the first slot of a line on."""
+    found = find_among_eight(tails, at, PRINT_SHIFT, print_)
+    while found == 8 and tails[at + 7] != 0:
+        at = at + 8 if at + 8 < len(tails) else 0
+        found = find_among_eight(tails, at, PRINT_SHIFT, print_)
+    return tails[at + found] if found < 8 else np.uint64(0)
 
 
 @compiled
@@ -213,7 +225,7 @@ def _search_tails(
         Whether longer needles begin so, and the number of entry ids found.
     """  # fmt: skip
     goes_on = False
-    at = slot(state, np.uint64(len(tails)))
+    at = tail_slot(state, np.uint64(len(tails)))
     while tails[at] != 0:
         if tails[at] >> PRINT_SHIFT == state & PRINT_MASK:
             goes_on |= tails[at] & GOES_ON != 0

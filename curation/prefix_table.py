@@ -73,7 +73,8 @@ class PrefixTable(NamedTuple):
 
     Attributes:
         heads: uint64, shape (num_slots, 4): key, meaning, 0; about half of the slots are taken.
-        tails: uint64, shape (num_slots,), about half of them taken.
+        tails: uint64, shape (8 · num_lines,), about half of them taken; a search goes through a
+            line of the cache at once, and on to the next one only where that is full.
         filter: uint64, shape (2^n,): a bit for each tail.
         records: uint32; a record is the number of entry ids, these, the length in bytes, and the
             bytes in whole words. The one at 0 matches nothing.
@@ -101,6 +102,12 @@ def next_hash(state: np.uint64, low: np.uint64, high: np.uint64, length: int) ->
 def slot(state: np.uint64, num_slots: np.uint64) -> int:
     """Return the slot where a search begins: the upper half of the hash, scaled."""
     return np.int64((state >> np.uint64(32)) * num_slots >> np.uint64(32))
+
+
+@numba.njit(inline="always")
+def tail_slot(state: np.uint64, num_slots: np.uint64) -> int:
+    """Return the slot where a search among the tails begins: the first of a line of the cache."""
+    return slot(state, num_slots >> np.uint64(3)) << 3
 
 
 @compiled
@@ -235,7 +242,7 @@ def _fill_heads(
 @compiled
 def _add_tail(tails: Any, state: np.uint64, record: int) -> int:
     """Add a needle (record > 0) or a prefix to the tails; return 1 if it took a new slot."""
-    at = slot(state, np.uint64(len(tails)))
+    at = tail_slot(state, np.uint64(len(tails)))
     print_ = state & PRINT_MASK
     while tails[at] != 0:
         if tails[at] >> PRINT_SHIFT == print_:
@@ -319,9 +326,9 @@ def build_table(needles: Needles) -> PrefixTable:
     heads = _aligned_zeros(int(_SLOTS_PER_TAKEN * taken) + _SPARE_SLOTS, 4)
     _fill_heads(heads, keys, lengths, *shared, place, records)
     upper = max(0, num_units - int(has_units.sum())) + _SPARE_SLOTS
-    tails = np.zeros(upper, dtype=np.uint64)
+    tails = _aligned_zeros(upper // 8 + 1, 8).ravel()
     taken = _fill_tails(tails, prefixes, *shared, place)
-    tails = np.zeros(int(_SLOTS_PER_TAKEN * taken) + _SPARE_SLOTS, dtype=np.uint64)
+    tails = _aligned_zeros(int(_SLOTS_PER_TAKEN * taken + _SPARE_SLOTS) // 8 + 1, 8).ravel()
     _fill_tails(tails, prefixes, *shared, place)
     num_bits = _FILTER_BITS_PER_PREFIX * int(np.count_nonzero(tails))
     filter_ = np.zeros(1 << max(0, (num_bits // 64).bit_length()), dtype=np.uint64)

@@ -8,21 +8,35 @@ import numpy as np
 from curation.intrinsics import load_word
 
 __all__ = [
-    "LONG", "SLACK", "compiled", "key_units", "low_bytes", "mix", "same_bytes", "same_short_bytes"
-]  # fmt: skip
+    "LONG",
+    "SHORT",
+    "SLACK",
+    "compiled",
+    "key_units",
+    "low_bytes",
+    "mix",
+    "same_bytes",
+    "same_short_bytes",
+]
 
 # Arguments are arrays of known types, so one machine code is made for each function and kept.
 compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 LONG = 17  # length given for units of more than 16 bytes
-SLACK = 32  # bytes behind the last one that matters, so that whole words can be read
+SHORT = 32  # bytes that are compared without a branch
+SLACK = 48  # bytes behind the last one that matters, so that whole words can be read
 
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _PRIME = np.uint64(0xFF51AFD7ED558CCD)
 
-# The bits of the first n bytes of two words, for n up to sixteen.
-_FIRST = np.array([(1 << 8 * min(n, 8)) - 1 for n in range(17)], np.uint64)
-_SECOND = np.array([(1 << 8 * max(n - 8, 0)) - 1 for n in range(17)], np.uint64)
+# The bits of the first n bytes of some words, for n up to SHORT.
+_BITS_OF_WORDS = np.array(
+    [
+        [(1 << 8 * min(8, max(0, n - first))) - 1 for first in range(0, SHORT, 8)]
+        for n in range(SHORT + 1)
+    ],
+    np.uint64,
+)
 
 
 @numba.njit(inline="always")
@@ -94,7 +108,9 @@ def same_bytes(first: Any, at: int, second: Any, start: int, length: int) -> boo
 
 @numba.njit(inline="always")
 def same_short_bytes(first: Any, at: int, second: Any, start: int, length: int) -> bool:
-    """Compare at most sixteen bytes of two arrays that both end with SLACK, without a branch."""
-    low = (load_word(first, at) ^ load_word(second, start)) & _FIRST[length]
-    high = (load_word(first, at + 8) ^ load_word(second, start + 8)) & _SECOND[length]
-    return low | high == 0
+    """Compare at most SHORT bytes of two arrays that both end with SLACK, without a branch."""
+    different = np.uint64(0)
+    for word in range(SHORT // 8):
+        bits = load_word(first, at + 8 * word) ^ load_word(second, start + 8 * word)
+        different |= bits & _BITS_OF_WORDS[length, word]
+    return different == 0
