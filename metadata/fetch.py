@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -30,6 +32,7 @@ __all__ = ["CONNECTIONS_PER_HOST", "Fetcher", "Retries", "user_agent"]
 
 CONNECTIONS_PER_HOST = 2
 _CHUNK_BYTES = 1 << 16
+_GIVEN_UP_TO_BE_DOWN = 3
 _NOT_SATISFIABLE = 416
 _NO_ADDRESS = (
     requests.exceptions.InvalidSchema,
@@ -87,6 +90,7 @@ class Fetcher:
         on_bytes: Callable[[int], object] | None = None,
     ) -> None:
         self._stopped = threading.Event()
+        self._given_up: Counter[str] = Counter()
         self._retries = retries or Retries()
         self._wait = wait or self._stopped.wait
         self._on_bytes = on_bytes or (lambda _: None)
@@ -260,18 +264,28 @@ class Fetcher:
     def _insist(self, url: str, attempt: Callable[[], Result]) -> Result:
         """Try until it succeeds, or until it has failed too often without a new byte."""
         failures = most = 0
+        host = urlsplit(url).netloc
         while True:
             try:
-                return attempt()
+                result = attempt()
             except TryAgain as problem:
                 failures = 1 if problem.reached > most else failures + 1
                 most = max(most, problem.reached)
-                if failures >= self._retries.attempts:
+                if failures >= self._attempts(host):
+                    self._given_up[host] += 1
                     raise FetchError(
                         f"{url}: {problem}; given up after {failures} attempts. What has come is "
                         "kept: run the same command again later, or name another --mirror."
                     ) from problem
                 self._pause(url, problem, failures)
+            else:
+                self._given_up[host] = 0
+                return result
+
+    def _attempts(self, host: str) -> int:
+        """Return how often to try: a server that has been given up again and again is down."""
+        is_down = self._given_up[host] >= _GIVEN_UP_TO_BE_DOWN
+        return 1 if is_down else self._retries.attempts
 
     def _pause(self, url: str, problem: TryAgain, failures: int) -> None:
         limit = self._retries.longest_wait_s

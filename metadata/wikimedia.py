@@ -147,11 +147,17 @@ def find_dump(fetcher: Fetcher, mirror: str, wiki: str, day: str = "latest") -> 
 
 def _days(fetcher: Fetcher, base: str) -> list[str]:
     """Return the days that a wiki has dumps of, the newest first."""
-    days = set(_DAY.findall(fetcher.text(f"{base}/")))
+    try:
+        days = set(_DAY.findall(fetcher.text(f"{base}/")))
+    except NotFoundError:
+        days = set()
     if not days:
         # A mirror may not list folders. The feed of the newest dump says which day it is of.
         name = base.rsplit("/", 1)[-1]
-        feed = fetcher.text(f"{base}/latest/{name}-latest-pages-articles.xml.bz2-rss.xml")
+        try:
+            feed = fetcher.text(f"{base}/latest/{name}-latest-pages-articles.xml.bz2-rss.xml")
+        except NotFoundError as error:
+            raise NotFoundError(f"{base}/: there is no such wiki on the server (404)") from error
         days = set(re.findall(rf"/{name}/(\d{{8}})", feed))
     return sorted(days, reverse=True)
 

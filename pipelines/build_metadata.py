@@ -100,8 +100,9 @@ def build_languages(
         if dry_run:
             return describe(plans, [f for f in sample.files if not f.is_here])
         refuse_foreign(output, MANIFEST) if not storage.list_files(output, ".parquet") else None
-        storage.remove_leftovers(output)
         with _scratch(scratch) as folder:
+            for written in (output, folder, *((dumps, pageviews) if sources.fetcher else ())):
+                storage.remove_leftovers(written)
             todo = [plan for plan in plans if overwrite or not looks_done(plan, output)]
             num_bytes = check_space(todo, sample, sources, (dumps, pageviews, folder), workers)
             if num_bytes:

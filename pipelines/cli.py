@@ -94,10 +94,7 @@ def build_metadata(
     pageviews: Annotated[str | None, typer.Option(help="Folder of page-view files.")] = None,
     mirror: Annotated[
         str | None,
-        typer.Option(
-            envvar="CURATE_MIRROR",
-            help="Fetch what is missing from here; https://dumps.wikimedia.org.",
-        ),
+        typer.Option(help="Fetch what is missing from here; https://dumps.wikimedia.org."),
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", envvar="CURATE_OFFLINE", help="Fetch nothing.")

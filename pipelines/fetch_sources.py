@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from metadata.errors import InputError, NotFoundError
 from metadata.fetch import CONNECTIONS_PER_HOST, Fetcher
+from metadata.sources import read_source
 from metadata.wikimedia import find_dump, read_dump, written_down
 from pipelines import storage
 from pipelines.find_sources import SourceFile, SourceOptions, local, own_dumps, require_local
@@ -129,13 +130,14 @@ class Sources:
             InputError: it could not be had; or it is not here and nothing is to be fetched.
             DiskSpaceError: the disk is full.
         """
-        if file.is_here:
+        if file.is_here and not _is_changed(file):
             return
         if file.remote is None or self.fetcher is None:
             raise InputError(
                 f"{file.path}: not here, and nothing is fetched. Put it there, or name the server "
                 "that it can be fetched from with --mirror."
             )
+        storage.remove(file.path)
         self.fetcher.download(file.remote, local(file.path).parent)
 
     def in_threads(self, ask: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
@@ -149,3 +151,9 @@ class Sources:
                 self.fetcher.stop()
                 pool.shutdown(cancel_futures=True)
                 raise
+
+
+def _is_changed(file: SourceFile) -> bool:
+    """Tell whether a file that was fetched has another size than it had."""
+    source = read_source(local(file.path)) if storage.is_local(file.path) else None
+    return source is not None and storage.size_and_time(file.path)[0] != source.size_bytes

@@ -2,6 +2,7 @@
 
 It answers Range, If-Range and HEAD, lists folders, and plays the MediaWiki API. `faults` holds, by
 path, what goes wrong with the next requests, one after the other; after that all is well.
+`slow_s` makes every answer take a while, half of it sent at once.
 """
 
 import bz2
@@ -66,6 +67,7 @@ class MirrorServer:
     busiest: int = 0
     tags: bool = True
     extracts: bool = True
+    slow_s: float = 0.0
     url: str = ""
 
     def __enter__(self):
@@ -210,10 +212,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if fault.slow_s:
+        pause_s = fault.slow_s or (self.mirror.slow_s if status in (200, 206) else 0.0)
+        if pause_s:
             self.wfile.write(body[: len(body) // 2])
             self.wfile.flush()
-            time.sleep(fault.slow_s)
+            time.sleep(pause_s)
             body = body[len(body) // 2 :]
         self.wfile.write(body[: fault.close_after])
         if fault.close_after is not None or fault.length_off_by:

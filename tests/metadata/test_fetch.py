@@ -289,3 +289,14 @@ def test_a_stopped_fetcher_ends_and_keeps_what_came(server, tmp_path):
 def test_sizes_are_told_without_fetching(server, fetcher):
     assert fetcher.size(server.url + PATH) == len(BODY)
     assert [seen.method for seen in server.seen] == ["HEAD"]
+
+
+def test_a_server_that_is_down_is_not_asked_for_hours(server, fetcher, waits):
+    server.faults["/a"] = [Fault(status=503)] * 99
+    for _ in range(5):
+        with pytest.raises(FetchError, match="given up after"):
+            fetcher.text(server.url + "/a")
+    assert len(server.requests("/a")) == 3 * 4 + 2 and len(waits) == 3 * 3
+    fetcher.text(server.url + PATH)
+    with pytest.raises(FetchError, match="given up after 4 attempts"):
+        fetcher.text(server.url + "/a")

@@ -101,9 +101,10 @@ def test_checksums_that_the_status_leaves_out_are_in_their_own_file(server, fetc
     assert [file.sha1 for file in find_dump(fetcher, server.url, "en").files] == [None] * 3
 
 
-def test_a_mirror_that_lists_no_folders_has_a_feed(server, fetcher):
+@pytest.mark.parametrize("fault", [Fault(html=True), Fault(status=404)])
+def test_a_mirror_that_lists_no_folders_has_a_feed(server, fetcher, fault):
     server.add_dump("enwiki", "20260101", PLAIN)
-    server.faults["/enwiki/"] = [Fault(html=True)]
+    server.faults["/enwiki/"] = [fault]
     server.files["/enwiki/latest/enwiki-latest-pages-articles.xml.bz2-rss.xml"] = (
         b"<link>https://dumps.wikimedia.org/enwiki/20260101</link>"
     )

@@ -14,6 +14,7 @@ import pytest
 
 from metadata.errors import ArtifactError, DiskSpaceError, InputError, UsageError
 from metadata.fetch import Retries
+from metadata.languages import WIKIPEDIA_CODES
 from metadata.wikimedia import sample_days
 from pipelines import storage
 from pipelines.build_metadata import build_languages
@@ -96,7 +97,7 @@ def entries(folder, lang, source):
 
 
 def data_requests(server):
-    return [seen.path for seen in server.requests(".bz2")]
+    return [seen.path for seen in server.requests(".bz2") if seen.path.endswith(".bz2")]
 
 
 def test_everything_from_a_server_to_the_manifest(server, tmp_path):
@@ -208,6 +209,15 @@ def test_own_dumps_are_used_and_nothing_is_fetched_for_all(server, tmp_path):
     assert server.requests("dewiki") == []
 
 
+def test_a_fetched_file_that_was_cut_short_is_fetched_again(server, tmp_path):
+    build(server, tmp_path, "fr")
+    (path,) = (tmp_path / "dumps").glob("*.bz2")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:50])
+    build(server, tmp_path, "fr", overwrite=True)
+    assert path.read_bytes() == whole
+
+
 def test_what_is_missing_of_a_named_language_is_fetched(server, tmp_path):
     build(server, tmp_path, "fr", changed={"whole_mirror": False})
     assert entries(tmp_path, "fr", "title") == [("Chien", 8.0)]
@@ -245,6 +255,18 @@ def test_too_small_a_disk_is_said_before_anything_is_fetched(server, tmp_path, m
     with pytest.raises(DiskSpaceError, match=r"[\d.]+ k?B are needed and 500 B are free.*"):
         build(server, tmp_path)
     assert data_requests(server) == []
+
+
+def test_where_dropping_would_help_it_is_said(server, tmp_path, monkeypatch):
+    for i in range(30):  # many languages, of which two workers hold six at a time
+        put_up(server, WIKIPEDIA_CODES[i], [(f"Title {i}", f"Words {i}. " * 99)])
+    total = sum(len(server.files[p]) for p in server.files if p.endswith("p1.bz2"))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=total * 2 // 3))
+    with pytest.raises(DiskSpaceError, match="With --drop-sources, .*B are enough"):
+        build(server, tmp_path, kinds="unigram")
+    manifest = build(server, tmp_path, kinds="unigram", changed={"keep": False})
+    assert len(manifest["languages"]) > 25
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_says_so(server, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import subprocess
 import sys
 import tarfile
@@ -45,15 +46,23 @@ def put_up(server, minidumps, wikis):
     server.add_day(DAY, lines)
 
 
-def build(folder, server, *arguments):
-    return subprocess.run(
-        [CURATE, "build-metadata", "--lang", "all", "--mirror", server.url, "--json",
+def command(server, *arguments):
+    return [CURATE, "build-metadata", "--lang", "all", "--mirror", server.url, "--json",
          "--sources", "unigram,bigram,title", "--pageview-days", "1", "--pageview-from",
          "2024-01-02", "--pageview-to", "2024-01-02", "--title-top-share", "1", "-w", "data",
          "--unigram-min-count", "2", "--unigram-top-share", "1", "--title-min-views", "1",
-         *arguments],
-        capture_output=True, text=True, check=False, timeout=300, cwd=folder,
-    )  # fmt: skip
+            *arguments]  # fmt: skip
+
+
+def build(folder, server, *arguments):
+    return subprocess.run(
+        command(server, *arguments),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        cwd=folder,
+    )
 
 
 def check(folder, found, minidumps, wikis):
@@ -82,6 +91,31 @@ def test_some_languages_from_a_server_to_the_manifest(minidumps, tmp_path):
     assert manifest["languages"]["ja"]["sources"]["unigram"] > 100
     titles = pq.read_table(tmp_path / "data/metadata/de.parquet").to_pylist()
     assert all(row["score"] == 2.0 for row in titles if row["source"] == "title")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [[], ["--drop-sources"]])
+def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(minidumps, tmp_path, arguments):
+    folders, rng = [tmp_path / "once", tmp_path / "killed"], random.Random(4)
+    with MirrorServer() as server:
+        put_up(server, minidumps, SOME)
+        for folder in folders:
+            folder.mkdir()
+        check(folders[0], build(folders[0], server, *arguments), minidumps, SOME)
+        server.slow_s, kills = 0.01, 0
+        for _ in range(8):
+            process = subprocess.Popen(
+                [*command(server, *arguments), "--quiet"], cwd=folders[1], stdout=subprocess.DEVNULL
+            )
+            time.sleep(rng.uniform(0.5, 5.0))
+            process.kill()
+            kills += process.wait() == -9
+        assert kills > 3
+        server.slow_s = 0.0
+        check(folders[1], build(folders[1], server, *arguments), minidumps, SOME)
+    once, killed = (contents(folder / "data") for folder in folders)
+    assert once == {name: sha256 for name, sha256 in killed.items() if name in once}
+    assert not [name for name in killed if name.endswith(".part") or name not in once]
 
 
 @pytest.mark.slow
