@@ -8,7 +8,6 @@ killed run goes on with the languages that have no file yet, and one that fails 
 others back.
 """
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -32,6 +31,7 @@ from pipelines.plan_languages import (
     choose_languages,
     describe,
     plan_languages,
+    wordnets_at_hand,
 )
 from pipelines.prefetch import in_words
 from pipelines.progress import log
@@ -91,12 +91,13 @@ def build_languages(
     options = _options(lang, dumps, options or SourceOptions())
     sources = Sources(dumps, options, write=not dry_run)
     try:
-        langs = choose_languages(lang, wanted, sources, _tab_codes(wordnet_dir))
+        with_wordnet = wordnets_at_hand(lang, wanted, sources, wordnet_dir)
+        langs = choose_languages(lang, wanted, sources, with_wordnet)
         needs_views = "title" in wanted or options.corpus == "api"
         sample = (
             find_sample(pageviews, sources) if needs_views else PageviewSample(folder=pageviews)
         )
-        plans = plan_languages(langs, wanted, sources, sample, strict=lang != "all")
+        plans = plan_languages(langs, wanted, sources, sample, with_wordnet, strict=lang != "all")
         if dry_run:
             return describe(plans, [f for f in sample.files if not f.is_here])
         refuse_foreign(output, MANIFEST) if not storage.list_files(output, ".parquet") else None
@@ -148,16 +149,6 @@ def _announce(num_bytes: int, options: SourceOptions, *, quiet: bool) -> None:
             "--contact, or set CURATE_CONTACT.",
             quiet=quiet,
         )
-
-
-def _tab_codes(wordnet_dir: str | None) -> frozenset[str]:
-    """Return the ISO 639-3 codes of the WordNet files at hand."""
-    there = wordnet_dir is not None and storage.exists(wordnet_dir)
-    found = (
-        re.search(r"wn-data-(\w+)\.tab", path)
-        for path in (storage.expand([wordnet_dir]) if there and wordnet_dir else [])
-    )
-    return frozenset(match[1] for match in found if match)
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from metadata.errors import InputError, UsageError
-from metadata.languages import metadata_languages, omw_code, wikis_of
+from metadata.languages import metadata_languages, wikis_of
+from metadata.wordnet import wordnet_languages
 from pipelines.api_corpus import api_file
 from pipelines.disk_space import require_space
 from pipelines.fetch_sources import Sources, WikiSources
@@ -12,7 +13,14 @@ from pipelines.find_sources import SourceFile, total_size
 from pipelines.pageview_sample import PageviewSample, uncounted
 from pipelines.prefetch import AHEAD, in_words
 
-__all__ = ["LanguagePlan", "check_space", "choose_languages", "describe", "plan_languages"]
+__all__ = [
+    "LanguagePlan",
+    "check_space",
+    "choose_languages",
+    "describe",
+    "plan_languages",
+    "wordnets_at_hand",
+]
 
 # Counted page views are about half as large as daily files, which name other projects and hours.
 _COUNTED_SHARE = 0.5
@@ -39,7 +47,7 @@ class LanguagePlan:
 
 
 def choose_languages(
-    lang: str, kinds: Collection[str], sources: Sources, tab_codes: Collection[str]
+    lang: str, kinds: Collection[str], sources: Sources, with_wordnet: Collection[str]
 ) -> list[str]:
     """Return the languages that are asked for, sorted.
 
@@ -48,7 +56,7 @@ def choose_languages(
             a server, else of every dump at hand; and of every WordNet at hand.
         kinds: of wordnet, unigram, bigram, title.
         sources: what there is.
-        tab_codes: ISO 639-3 codes of the WordNet files at hand.
+        with_wordnet: the languages that have a WordNet at hand.
 
     Raises:
         UsageError: an unknown language.
@@ -57,18 +65,34 @@ def choose_languages(
     known = metadata_languages()
     if lang != "all":
         return _named(lang, known)
-    langs = set()
+    langs: set[str] = set()
     if set(kinds) - {"wordnet"}:
         everything = sources.fetcher is not None
         langs = {c for c in known if everything or sources.known_wikis & set(wikis_of(c))}
-    if "wordnet" in kinds:
-        langs |= {code for code in known if omw_code(code) in tab_codes}
+    langs |= set(with_wordnet)
     if not langs:
         raise InputError(
             "--lang all found no source of any language. Expected Wikipedia dumps named like "
             "enwiki-20260101-pages-articles.xml.bz2 in --dumps, or a server to fetch them from."
         )
     return sorted(langs)
+
+
+def wordnets_at_hand(
+    lang: str, kinds: Collection[str], sources: Sources, wordnet_dir: str | None
+) -> frozenset[str]:
+    """Return the languages that ``all`` can build of a WordNet alone.
+
+    nltk's data are fetched here if anything is, and not by every worker for itself.
+
+    Raises:
+        InputError: there is no such folder of WordNet files.
+    """
+    if lang != "all" or "wordnet" not in kinds:
+        return frozenset()
+    if wordnet_dir is None and sources.fetcher is None:
+        return frozenset()
+    return wordnet_languages(wordnet_dir)
 
 
 def _named(lang: str, known: Collection[str]) -> list[str]:
@@ -87,6 +111,7 @@ def plan_languages(
     kinds: Sequence[str],
     sources: Sources,
     sample: PageviewSample,
+    with_wordnet: Collection[str],
     *,
     strict: bool,
 ) -> list[LanguagePlan]:
@@ -97,6 +122,7 @@ def plan_languages(
         kinds: of wordnet, unigram, bigram, title.
         sources: what there is.
         sample: the page views.
+        with_wordnet: the languages that need no articles.
         strict: whether it is an error if a language lacks a source.
 
     Raises:
@@ -111,9 +137,11 @@ def plan_languages(
         found = sources.of_wikis(wikis)
     if strict and "title" in kinds and not sample.files:
         raise InputError(_no_views(sample))
-    plans = [
-        _plan(lang, kinds, found, has_views=bool(sample.files), strict=strict) for lang in langs
-    ]
+    plans = []
+    for lang in langs:
+        possible = [k for k in kinds if k != "title" or sample.files]
+        alone = ["wordnet"] if "wordnet" in kinds and (strict or lang in with_wordnet) else []
+        plans.append(_plan(lang, possible, alone, found, strict=strict))
     if strict and sources.fetcher is None:
         for plan in plans:
             _require_all(plan, kinds)
@@ -137,9 +165,9 @@ def _no_views(sample: PageviewSample) -> str:
 def _plan(
     lang: str,
     kinds: Sequence[str],
+    kinds_without_articles: Sequence[str],
     found: dict[str, WikiSources],
     *,
-    has_views: bool,
     strict: bool,
 ) -> LanguagePlan:
     wikis = [found[wiki] for wiki in wikis_of(lang) if wiki in found]
@@ -151,7 +179,7 @@ def _plan(
         problems += [wiki.problem for wiki in wikis if wiki.problem]
     return LanguagePlan(
         lang=lang,
-        kinds=tuple(k for k in kinds if k == "wordnet" or (files and (k != "title" or has_views))),
+        kinds=tuple(kinds if files else kinds_without_articles),
         files=files,
         absent=tuple(wiki.wiki for wiki in wikis if wiki.is_absent),
         problem=problems[0] if problems else None,

@@ -236,6 +236,17 @@ def test_offline_says_what_is_missing(server, tmp_path):
     assert server.seen != []
 
 
+def test_a_wordnet_at_hand_is_enough_for_all(server, tmp_path):
+    (tmp_path / "wordnet").mkdir()
+    (tmp_path / "wordnet/wn-data-slk.tab").write_text("# Slovak\n00000001-n\tlemma\tpes\n")
+    for folder, lang in ((tmp_path, "all"), (tmp_path / "only", "all")):
+        kinds = "wordnet" if folder.name == "only" else "wordnet,unigram"
+        manifest = build(server, folder, lang, kinds=kinds, wordnet_dir=str(tmp_path / "wordnet"))
+        assert manifest["languages"]["sk"]["sources"]["wordnet"] == 1
+        assert "sk" not in manifest["absent"] and manifest["failed"] == {}
+    assert set(manifest["languages"]) == {"sk"}
+
+
 def test_the_parts_of_a_merged_language_that_the_server_lacks_are_named(server, tmp_path):
     put_up(server, "zh_yue", [("狗", "狗係動物。" * 9)])
     manifest = build(server, tmp_path, "zh", kinds="unigram")
