@@ -30,6 +30,7 @@ test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models tra
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m examples.bench
 
 lint: $(VENV)/.test-extras ## Check style, formatting and types

@@ -34,15 +34,28 @@ def test_null_texts_are_rejected_with_their_row(tmp_path, english):
     assert [(r["row"], r["reason"]) for r in rejected(tmp_path / "o")] == [(5, "null_text")]
 
 
-def test_invalid_utf8_is_rejected_and_shown(tmp_path, english):
-    raw = pa.array([b"a dog", b"a \xff cat", b"a cat"])
+@pytest.mark.parametrize(
+    ("bytes_", "shown"),
+    [(b"\xff", "\\xff"), (b"\xed\xa0\x80", "\\xed\\xa0\\x80")],
+    ids=["no UTF-8", "a lone surrogate"],
+)
+def test_invalid_utf8_is_rejected_and_shown(tmp_path, english, bytes_, shown):
+    raw = pa.array([b"a dog", b"a " + bytes_ + b" cat", b"a cat"])
     text = pa.StringArray.from_buffers(3, raw.buffers()[1], raw.buffers()[2])
     pq.write_table(pa.table({"text": text}), tmp_path / "a.parquet")
     pq.write_table(pa.table({"text": raw}), tmp_path / "b.parquet")
     files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
     summary = match(files, english, tmp_path / "o", max_bad=0.5)
     assert (summary["matched"], summary["dropped"]) == (4, {"invalid_utf8": 2})
-    assert [(r["row"], r["text"]) for r in rejected(tmp_path / "o")] == [(1, "a \\xff cat")] * 2
+    assert [(r["row"], r["text"]) for r in rejected(tmp_path / "o")] == [(1, f"a {shown} cat")] * 2
+
+
+def test_a_lone_surrogate_in_json_is_rejected(tmp_path, english):
+    lines = ['{"text": "a dog"}', '{"text": "a \\ud800 cat"}', '{"text": "\\ud83d\\ude00 a cat"}']
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    summary = match([tmp_path / "a.jsonl"], english, tmp_path / "o", max_bad=0.5)
+    assert (summary["matched"], sum(summary["dropped"].values())) == (2, 1)
+    assert [r["row"] for r in rejected(tmp_path / "o")] == [1]
 
 
 def test_texts_of_wrong_type_and_broken_json_are_rejected(tmp_path, english):
