@@ -5,7 +5,6 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
@@ -125,12 +124,8 @@ def build_metadata(
         typer.Option(help="MediaWiki API; https://{project}.wikipedia.org/w/api.php."),
     ] = None,
     pageview_days: Annotated[int, typer.Option(help="Days of page views to draw.")] = 40,
-    pageview_from: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="Earliest day.")
-    ] = datetime(2018, 1, 1),
-    pageview_to: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="Latest day.")
-    ] = datetime(2024, 12, 31),
+    pageview_from: Annotated[str, typer.Option(help="YYYY-MM-DD; earliest day.")] = "2018-01-01",
+    pageview_to: Annotated[str, typer.Option(help="YYYY-MM-DD; latest day.")] = "2024-12-31",
     pageview_seed: Annotated[int, typer.Option(min=0, help="Seed of the draw.")] = 0,
     pageview_files: Annotated[str, typer.Option(help="daily or hourly.")] = "daily",
     wordnet_dir: Annotated[
@@ -167,7 +162,7 @@ def build_metadata(
     from metadata.wikimedia import API_URL, WIKIMEDIA
     from pipelines.build_metadata import build_languages
     from pipelines.build_metadata import reindex as write_indices
-    from pipelines.find_sources import SourceOptions
+    from pipelines.find_sources import SourceOptions, read_day
     from pipelines.report import metadata_table
 
     place = Workspace(workspace)
@@ -205,8 +200,8 @@ def build_metadata(
                     contact=contact,
                     keep=keep_sources,
                     pageview_days=pageview_days,
-                    pageview_from=pageview_from.date(),
-                    pageview_to=pageview_to.date(),
+                    pageview_from=read_day(pageview_from, "--pageview-from"),
+                    pageview_to=read_day(pageview_to, "--pageview-to"),
                     pageview_seed=pageview_seed,
                     pageview_kind=pageview_files,
                 ),

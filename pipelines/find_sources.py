@@ -26,6 +26,7 @@ __all__ = [
     "local",
     "own_dumps",
     "own_pageviews",
+    "read_day",
     "require_local",
     "total_size",
 ]
@@ -131,6 +132,21 @@ class SourceFile:
         """Remove the file and its note."""
         storage.remove(self.path)
         storage.remove(self.path + NOTE_SUFFIX)
+
+
+def read_day(text: str, option: str) -> date:
+    """Read a day as an option gives it.
+
+    Raises:
+        UsageError: it is none.
+
+    >>> read_day("2024-12-31", "--pageview-to")
+    datetime.date(2024, 12, 31)
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} is {text!r}; expected a day: YYYY-MM-DD") from error
 
 
 def local(path: str) -> Path:

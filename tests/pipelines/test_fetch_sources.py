@@ -393,6 +393,8 @@ def test_the_command_says_what_it_fetched_and_what_failed(server, tmp_path):
     assert "to fetch: " in found.stderr and "failed: it: " in found.stderr
     assert found.stdout.startswith("lang")
     assert {p.name for p in (tmp_path / "sources").iterdir()} == {"dumps", "pageviews", "counted"}
+    found = curate(tmp_path, server, "--pageview-to", "tomorrow")
+    assert found.returncode == 2 and "--pageview-to is 'tomorrow'" in found.stderr
     found = curate(tmp_path, server, "--lang", "it", "--sources", "unigram")
     assert found.returncode == 1 and found.stdout == ""
     assert "Error: " in found.stderr and "dumpstatus.json: not readable" in found.stderr
