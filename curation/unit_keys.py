@@ -113,4 +113,4 @@ def same_short_bytes(first: Any, at: int, second: Any, start: int, length: int) 
     for word in range(SHORT // 8):
         bits = load_word(first, at + 8 * word) ^ load_word(second, start + 8 * word)
         different |= bits & _BITS_OF_WORDS[length, word]
-    return different == 0
+    return bool(different == 0)
