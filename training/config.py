@@ -4,10 +4,19 @@ import json
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from metadata.errors import InputError, UsageError
 
-__all__ = ["ModelConfig", "TrainConfig", "load_model_config", "model_config_names"]
+__all__ = [
+    "ModelConfig",
+    "TrainConfig",
+    "load_model_config",
+    "model_config_names",
+    "model_variant_names",
+]
+
+_VARIANT = "variant-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,9 +35,13 @@ class ModelConfig:
         text_heads: its attention heads.
         context_length: tokens of a text at most, start and end included.
         vocab_size: tokens known.
-        quick_gelu: x·σ(1.702x) instead of GELU.
+        quick_gelu: x·σ(1.702x) instead of GELU; in both transformers.
+        vision_mlp_ratio: hidden width of an image block's MLP over vision_width; rounded down.
+        eos_id: the end token's id where published weights fix it; None: the tokenizer's.
+        logit_bias: learn a bias beside logit_scale, as SigLIP's loss needs.
 
-    Source: Radford et al. 2021, arXiv:2103.00020, section 2.4 and table 20.
+    Source: Radford et al. 2021, arXiv:2103.00020, section 2.4 and table 20; SigLIP's bias: Zhai
+    et al. 2023, arXiv:2303.15343, section 3.2.
     """
 
     embed_dim: int
@@ -43,6 +56,9 @@ class ModelConfig:
     context_length: int
     vocab_size: int
     quick_gelu: bool = True
+    vision_mlp_ratio: float = 4.0
+    eos_id: int | None = None
+    logit_bias: bool = False
 
     def __post_init__(self) -> None:
         """Check that the sizes fit.
@@ -51,8 +67,11 @@ class ModelConfig:
             UsageError: they do not.
         """
         for field in fields(self):
-            if getattr(self, field.name) < 1 and field.name != "quick_gelu":
-                raise UsageError(f"{field.name} is {getattr(self, field.name)}; expected >= 1")
+            value = getattr(self, field.name)
+            if field.name not in ("quick_gelu", "logit_bias", "eos_id") and value < 1:
+                raise UsageError(f"{field.name} is {value}; expected >= 1")
+        if self.eos_id is not None and not 0 <= self.eos_id < self.vocab_size:
+            raise UsageError(f"eos_id is {self.eos_id}; expected a token, 0 to vocab_size - 1")
         for whole, part in (
             ("image_size", "patch_size"),
             ("vision_width", "vision_head_width"),
@@ -111,31 +130,67 @@ class TrainConfig:
 
 
 def model_config_names() -> list[str]:
-    """Return the names of the models that come with the package.
+    """Return the names of the models that come with the package, without their variants.
 
     >>> "vit-b-32" in model_config_names()
     True
     """
-    folder = files("training.configs")
-    return sorted(f.name.removesuffix(".json") for f in folder.iterdir() if ".json" in f.name)
+    return [name for name in _config_files() if not name.startswith(_VARIANT)]
+
+
+def model_variant_names() -> list[str]:
+    """Return what may follow a model's name, one or several, as in vit-h-14-378-worldwide.
+
+    >>> model_variant_names()
+    ['336', '378', '384', 'mt5', 'quickgelu', 'worldwide']
+    """
+    names = [name for name in _config_files() if name.startswith(_VARIANT)]
+    return [name.removeprefix(_VARIANT) for name in names]
 
 
 def load_model_config(name: str) -> ModelConfig:
     """Return a model's shape, by its name or from a JSON file.
 
+    >>> load_model_config("vit-h-14-378-worldwide").vocab_size
+    901629
+
     Raises:
-        UsageError: there is no such model.
+        UsageError: there is no such model, or the variant does not fit it.
         InputError: the file does not hold the fields of ModelConfig.
     """
-    if name in model_config_names():
-        text = files("training.configs").joinpath(f"{name}.json").read_text()
-    elif Path(name).is_file():
-        text = Path(name).read_text()
-    else:
+    if Path(name).is_file():
+        return _model_config(name, Path(name).read_text("utf-8"))
+    values = _named_config(name)
+    if values is None:
         raise UsageError(
             f"unknown model {name!r}; expected a JSON file or one of "
-            f"{', '.join(model_config_names())}"
+            f"{', '.join(model_config_names())}, which may be followed by "
+            f"{', '.join('-' + v for v in model_variant_names())}"
         )
+    return ModelConfig(**values)
+
+
+def _config_files() -> list[str]:
+    folder = files("training.configs")
+    return sorted(f.name.removesuffix(".json") for f in folder.iterdir() if ".json" in f.name)
+
+
+def _read_config(name: str) -> dict[str, Any]:
+    text = files("training.configs").joinpath(f"{name}.json").read_text("utf-8")
+    values: dict[str, Any] = json.loads(text)
+    return values
+
+
+def _named_config(name: str) -> dict[str, Any] | None:
+    """Return a model's fields, overlaid by those of the variants in its name, left to right."""
+    if name in model_config_names():
+        return _read_config(name)
+    rest, _, variant = name.rpartition("-")
+    values = _named_config(rest) if rest and variant in model_variant_names() else None
+    return None if values is None else {**values, **_read_config(_VARIANT + variant)}
+
+
+def _model_config(name: str, text: str) -> ModelConfig:
     try:
         return ModelConfig(**json.loads(text))
     except (TypeError, ValueError) as error:
