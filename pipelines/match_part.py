@@ -1,5 +1,6 @@
 """Match one part of the input: what a worker of `curate match` does."""
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ BAD_REASONS = frozenset(
     {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "unreadable_file", "unreadable_rows",
      "wrong_type"}
 )  # fmt: skip
+
+_WITH_SCRIPT = re.compile("[a-z]{2,3}_[A-Z][a-z]{3}")
 
 # Language of records that were dropped before theirs was identified.
 NO_LANGUAGE = ""
@@ -186,11 +189,16 @@ class Worker:
         return self._identifier.identify(records.texts)
 
     def _known_language(self, label: str | None) -> str:
-        """Return the metadata language of a label in the input, such as ``en``, ``zh-TW``."""
+        """Return the metadata language of a label in the input, such as ``en``, ``zh-TW``.
+
+        A label with a script says which of a code's languages is meant: ``als_Latn`` is Albanian,
+        where the Wikipedia of ``als`` is Alemannic.
+        """
         code = (label or "").replace("-", "_")
-        for candidate in (code, code.lower(), code.split("_")[0].lower()):
-            if candidate in self.job.hashes:
-                return candidate
+        if not _WITH_SCRIPT.fullmatch(code):
+            for candidate in (code, code.lower(), code.split("_")[0].lower()):
+                if candidate in self.job.hashes:
+                    return candidate
         return metadata_language(code)
 
 

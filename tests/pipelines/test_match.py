@@ -225,6 +225,14 @@ def test_a_language_column_is_believed(tmp_path):
     assert matched == {"zh": 1, "en": 1, "other": 0}
 
 
+def test_a_label_with_a_script_says_which_language_is_meant(tmp_path):
+    metadata = write_metadata(tmp_path / "metadata", {"als": ["x"], "sq": ["x"]})
+    a = write_pairs(tmp_path / "a.parquet", ["x"] * 3, lang=["als_Latn", "als", "hin_Latn"])
+    summary = match([a], metadata, tmp_path / "out", lang=None)
+    matched = {lang: v["matched"] for lang, v in summary["languages"].items()}
+    assert matched == {"sq": 1, "als": 1, "other": 0}
+
+
 def test_an_unknown_language_is_refused(tmp_path, english):
     a = write_pairs(tmp_path / "a.parquet", ["x"])
     with pytest.raises(UsageError, match="no metadata for language 'xx'.*it has en"):
