@@ -1,4 +1,8 @@
-"""Captions in, token ids out: a byte-level BPE learned from the captions themselves."""
+"""Captions in, token ids out, by any tokenizer of the `tokenizers` library.
+
+The default is a byte-level BPE learned from the captions themselves, which travels with the
+checkpoint. `training.tokenizer_files` opens others.
+"""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -11,35 +15,59 @@ from metadata.errors import InputError
 __all__ = ["Tokenizer", "learn_tokenizer"]
 
 PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"
+# Where a file does not say what comes around a text: the names that published tokenizers use.
+_KNOWN_FRAMES = (
+    (START, END),
+    ("<|startoftext|>", "<|endoftext|>"),
+    ("<s>", "</s>"),
+    ("[CLS]", "[SEP]"),
+)
+_SENTINEL = "<extra_id_"
 
 
 class Tokenizer:
-    """A `tokenizers` model with fixed start, end and padding tokens.
+    """A `tokenizers` model, with what comes before and after each text.
 
     Args:
-        model: of the `tokenizers` library; has the three special tokens.
+        model: of the `tokenizers` library. Start and end are what it puts around a text itself,
+            else tokens known by name.
         context_length: tokens of a text at most, start and end included.
+
+    Attributes:
+        start_ids: put before each text; may be empty.
+        eos_id: the end token, put after each text; text itself never gives it.
+        pad_id: fills rows up; 0, or 1 where 0 is the end token. No embedding depends on it.
+
+    Raises:
+        InputError: there is no end token, or no room between start and end.
     """
 
     def __init__(self, model: Any, context_length: int) -> None:
-        ids = [model.token_to_id(token) for token in (PAD, START, END)]
-        if None in ids:
-            raise InputError(
-                f"the tokenizer has no {PAD}, {START} and {END}; expected one that "
-                "`curate train` learned"
-            )
-        self.pad_id, self.start_id, self.eos_id = ids
-        self.context_length = context_length
-        self._model = model
+        model.no_truncation()
+        model.no_padding()
         # A caption may spell a special token: it is text there.
-        self._model.encode_special_tokens = True
+        model.encode_special_tokens = True
+        self.start_ids, self.eos_id = _frame(model)
+        self.pad_id = 0 if self.eos_id != 0 else 1
+        self.context_length = context_length
+        if context_length < len(self.start_ids) + 2:
+            raise InputError(
+                f"context_length is {context_length}; expected at least "
+                f"{len(self.start_ids) + 2}: start, one token, end"
+            )
+        self._model = model
+        vocab = model.get_vocab(with_added_tokens=True)
+        self._sentinel_ids = frozenset(i for token, i in vocab.items() if _SENTINEL in token)
+        self._size: int = 1 + max(vocab.values())
+        # A vocabulary of pieces may hold "</s>" as a piece, which text could spell.
+        self._reserved = {*self.start_ids, self.eos_id, *self._sentinel_ids}
 
     @classmethod
     def from_json(cls, text: str, context_length: int) -> "Tokenizer":
-        """Read a tokenizer as `to_json` wrote it.
+        """Read a tokenizer from JSON, as `to_json` or the `tokenizers` library writes it.
 
         Raises:
-            InputError: it is none.
+            InputError: it is none, or it has no end token.
         """
         import tokenizers
 
@@ -55,10 +83,25 @@ class Tokenizer:
         return text
 
     @property
+    def start_id(self) -> int | None:
+        """Return the start token; None if texts begin without one."""
+        return self.start_ids[0] if self.start_ids else None
+
+    @property
     def vocab_size(self) -> int:
-        """Return the number of tokens."""
-        size: int = self._model.get_vocab_size()
-        return size
+        """Return the number of embeddings needed: one more than the largest id."""
+        return self._size
+
+    @property
+    def largest_text_id(self) -> int:
+        """Return the largest id that `encode` can give: T5's sentinels do not count."""
+        rest = (i for i in range(self._size - 1, -1, -1) if i not in self._sentinel_ids)
+        return max(next(rest, 0), self.eos_id)
+
+    def token(self, token_id: int) -> str:
+        """Return how a token is written."""
+        text: str = self._model.id_to_token(token_id)
+        return text
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokenise texts: start, text, exactly one end, padding.
@@ -71,10 +114,38 @@ class Tokenizer:
         """
         encoded = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
         ids = np.full((len(texts), self.context_length), self.pad_id, dtype=np.int64)
+        room = self.context_length - len(self.start_ids) - 1
         for row, found in enumerate(encoded):
-            inner = found.ids[: self.context_length - 2]
-            ids[row, : len(inner) + 2] = [self.start_id, *inner, self.eos_id]
+            inner = found.ids
+            if not self._reserved.isdisjoint(inner):
+                inner = [i for i in inner if i not in self._reserved]
+            whole = [*self.start_ids, *inner[:room], self.eos_id]
+            ids[row, : len(whole)] = whole
         return ids
+
+
+def _frame(model: Any) -> tuple[tuple[int, ...], int]:
+    """Return what the model puts before a text, and the end token it puts after it."""
+    probe = model.encode("a", add_special_tokens=True)
+    is_text = [not special for special in probe.special_tokens_mask]
+    if any(is_text):
+        first, last = is_text.index(True), len(is_text) - is_text[::-1].index(True)
+        before, after = tuple(probe.ids[:first]), probe.ids[last:]
+        if len(after) == 1:
+            return before, int(after[0])
+        if len(after) > 1:
+            raise InputError(
+                f"the tokenizer puts {len(after)} tokens after a text; expected one, which ends it"
+            )
+    for start, end in _KNOWN_FRAMES:
+        if (end_id := model.token_to_id(end)) is not None:
+            start_id = model.token_to_id(start)
+            return () if start_id is None else (start_id,), end_id
+    raise InputError(
+        "the tokenizer ends texts with nothing, and has none of the tokens "
+        f"{', '.join(end for _, end in _KNOWN_FRAMES)}; expected one with an end token, where the "
+        "model reads a text's embedding"
+    )
 
 
 def learn_tokenizer(captions: Iterable[str], vocab_size: int, context_length: int) -> Tokenizer:
@@ -86,7 +157,7 @@ def learn_tokenizer(captions: Iterable[str], vocab_size: int, context_length: in
         context_length: tokens of a text at most.
     """
     from tokenizers import Tokenizer as Model
-    from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
     model = Model(models.BPE())
     model.normalizer = normalizers.NFC()
@@ -99,4 +170,6 @@ def learn_tokenizer(captions: Iterable[str], vocab_size: int, context_length: in
         show_progress=False,
     )
     model.train_from_iterator(captions, trainer)
+    ids = [(token, model.token_to_id(token)) for token in (START, END)]
+    model.post_processor = processors.TemplateProcessing(f"{START} $A {END}", None, ids)
     return Tokenizer(model, context_length)

@@ -11,7 +11,6 @@ from training.data import Batch, Position
 from training.evaluate import retrieval_recall
 from training.loss import info_nce
 from training.model import CLIP
-from training.tokenizer import Tokenizer, learn_tokenizer
 from training.trainer import Trainer
 
 TINY = ModelConfig(
@@ -140,22 +139,6 @@ def test_recall_counts_ties_against_the_model():
     assert retrieval_recall(eye, eye, list(range(20)))["text_to_image"]["R@1"] == 1.0
     two = retrieval_recall(eye[:10], torch.cat([eye[:10], eye[:10]]), [*range(10), *range(10)])
     assert two["image_to_text"]["R@1"] == two["text_to_image"]["R@1"] == 1.0
-
-
-def test_every_text_has_exactly_one_end_even_if_it_spells_one():
-    tokenizer = learn_tokenizer(["a red dog", "ein Hund", "红色的狗"] * 9, 300, 12)
-    texts = ["", "a red dog", "<|end|> <|end|>", "x" * 500, "红🐕"]
-    ids = tokenizer.encode(texts)
-    assert ids.shape == (5, 12)
-    assert ((ids == tokenizer.eos_id).sum(axis=1) == 1).all()
-    assert (ids[:, 0] == tokenizer.start_id).all()
-    again = Tokenizer.from_json(tokenizer.to_json(), 12)
-    assert (again.encode(texts) == ids).all()
-
-
-def test_what_is_no_tokenizer_is_refused():
-    with pytest.raises(InputError, match="not a tokenizer"):
-        Tokenizer.from_json("{}", 8)
 
 
 def test_configs_are_checked(tmp_path):
