@@ -1,4 +1,4 @@
-"""What decides a training run: the shape of the model, and how it is trained."""
+"""The shape of a model; how it is trained stands in `training.train_config`."""
 
 import json
 from dataclasses import dataclass, fields
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from metadata.errors import InputError, UsageError
+from training.train_config import TrainConfig
 
 __all__ = [
     "ModelConfig",
@@ -81,52 +82,6 @@ class ModelConfig:
                 raise UsageError(
                     f"{whole} {getattr(self, whole)} is no multiple of {part} {getattr(self, part)}"
                 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """How a model is trained.
-
-    Attributes:
-        steps: optimizer steps in all.
-        batch_size: pairs per step.
-        learning_rate: at its peak.
-        warmup_steps: steps to the peak, linear; cosine down to 0 after it.
-        weight_decay: of AdamW; none on biases, norms and logit_scale.
-        beta2: of AdamW.
-        seed: of the weights, the order of pairs and the crops.
-        checkpoint_every: steps between checkpoints; 0 for the last one only.
-        keep_checkpoints: how many of the newest stay.
-        log_every: steps between lines of log.jsonl.
-        shuffle_pairs: pairs held in memory to draw the next one from.
-
-    Source: Xu et al. 2023, arXiv:2309.16671, section 4 (warm-up, cosine, AdamW).
-    """
-
-    steps: int = 1000
-    batch_size: int = 256
-    learning_rate: float = 1e-3
-    warmup_steps: int = 50
-    weight_decay: float = 0.1
-    beta2: float = 0.98
-    seed: int = 0
-    checkpoint_every: int = 500
-    keep_checkpoints: int = 2
-    log_every: int = 20
-    shuffle_pairs: int = 10_000
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            UsageError: one of them is out of range.
-        """
-        for name in ("steps", "batch_size", "log_every", "shuffle_pairs", "keep_checkpoints"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
-        for name in ("learning_rate", "weight_decay", "warmup_steps", "checkpoint_every", "seed"):
-            if getattr(self, name) < 0:
-                raise UsageError(f"{name} is {getattr(self, name)}; expected at least 0")
 
 
 def model_config_names() -> list[str]:

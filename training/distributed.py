@@ -8,7 +8,7 @@ Shapes: L rows of this rank, G = L · ranks rows of all.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from metadata.errors import UsageError
+from training.timing import StepTimer
 
 __all__ = [
     "ALONE",
@@ -43,16 +44,24 @@ class World:
         rank: from 0; rank 0 writes the files.
         size: processes in all.
         device: where this one computes.
+        timer: told how long this one communicates.
     """
 
     rank: int = 0
     size: int = 1
     device: torch.device = torch.device("cpu")
+    timer: StepTimer | None = None
 
     @property
     def is_main(self) -> bool:
         """Tell whether this process writes files and talks to the user."""
         return self.rank == 0
+
+    def communicating(self) -> AbstractContextManager[None]:
+        """Time what is within as communication, waiting for slower ranks included."""
+        if self.timer is None or self.size == 1:
+            return nullcontext()
+        return self.timer.section("communication")
 
     def share(self, total: int, name: str) -> int:
         """Return this rank's part of a number that all ranks share equally.
@@ -125,7 +134,8 @@ def gather_rows(rows_LE: Tensor, world: World) -> Tensor:
     if world.size == 1:
         return rows_LE
     rows_GE = rows_LE.new_empty((len(rows_LE) * world.size, *rows_LE.shape[1:]))
-    dist.all_gather_into_tensor(rows_GE, rows_LE.contiguous())
+    with world.communicating():
+        dist.all_gather_into_tensor(rows_GE, rows_LE.contiguous())
     return rows_GE
 
 
@@ -134,7 +144,8 @@ def scatter_sum_rows(rows_GE: Tensor, world: World) -> Tensor:
     if world.size == 1:
         return rows_GE
     rows_LE = rows_GE.new_empty((len(rows_GE) // world.size, *rows_GE.shape[1:]))
-    dist.reduce_scatter_tensor(rows_LE, rows_GE.contiguous())
+    with world.communicating():
+        dist.reduce_scatter_tensor(rows_LE, rows_GE.contiguous())
     return rows_LE
 
 
@@ -142,7 +153,8 @@ def sum_over_ranks(values: Tensor, world: World) -> Tensor:
     """Return the sum over ranks, the same bits on each of them."""
     if world.size > 1:
         values = values.clone()
-        dist.all_reduce(values)
+        with world.communicating():
+            dist.all_reduce(values)
     return values
 
 
