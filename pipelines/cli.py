@@ -396,41 +396,71 @@ def train(
 
 @app.command("eval")
 def evaluate(
-    data: Annotated[list[str], typer.Argument(help="Parquet or tar: images with label or text.")],
-    name: Annotated[str, typer.Option(help="Of the run.")] = "clip",
-    classes: Annotated[str | None, typer.Option(help="File, a class name per line.")] = None,
-    templates: Annotated[
-        str | None, typer.Option(help="File, a prompt per line: {a} {name}.")
+    data: Annotated[
+        list[str] | None,
+        typer.Argument(help="Folder of classes, WebDataset, Parquet, Crossmodal-3600, CVQA."),
     ] = None,
+    name: Annotated[str, typer.Option(help="Of the run.")] = "clip",
+    config: Annotated[str | None, typer.Option(help="eval.json that names more sets.")] = None,
+    layout: Annotated[
+        str,
+        typer.Option("--format", help="folder, wds, parquet, xm3600, cvqa; auto: by the files."),
+    ] = "auto",
+    classes: Annotated[
+        str | None,
+        typer.Option(help="File, a class per line, its names separated by tabs; {lang} in it."),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(help="Babel-ImageNet's JSON, instead of --classes.")
+    ] = None,
+    templates: Annotated[
+        str | None, typer.Option(help="File, a prompt per line, such as: a photo of {}.")
+    ] = None,
+    languages: Annotated[
+        str, typer.Option(help="Codes, comma-separated; all there are if empty.")
+    ] = "",
     group_by: Annotated[str | None, typer.Option(help="Column to give figures by.")] = None,
+    texts: Annotated[str, typer.Option(help="CVQA: local or english.")] = "local",
+    prompt: Annotated[str, typer.Option(help="CVQA: of an answer.")] = "{question} {option}",
+    batch_size: Annotated[int, typer.Option(help="Images at once.")] = 256,
     run: Annotated[str | None, typer.Option(help="Folder of the run.")] = None,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda; a GPU if there is one.")] = None,
     workspace: Root = "data",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = NUM_CORES,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Evaluate a model: zero-shot accuracy where there are labels, else retrieval.
+    """Evaluate a model: zero-shot classes, retrieval of captions, multiple-choice questions.
 
-    Example: curate eval imagenet-val.parquet --classes classes.txt
+    Example: curate eval imagenet/val --classes classes.txt --templates templates.txt
     """
-    from pipelines.evaluate import evaluate_model
+    from pipelines.evaluate import evaluate_model, is_first_process
     from pipelines.report import eval_table
     from pipelines.train import check_run_name
 
     folder = run or Workspace(workspace).run(check_run_name(name))
+    is_shown = is_first_process()
     _finish(
         lambda: evaluate_model(
-            data,
+            data or [],
             run=folder,
-            classes=classes,
-            templates=templates,
-            group_by=group_by,
+            config=config,
             device=device,
+            batch_size=batch_size,
+            workers=workers,
+            format=layout,
+            classes=classes,
+            labels=labels,
+            templates=templates,
+            languages=tuple(code for code in languages.split(",") if code),
+            group_by=group_by,
+            texts=texts,
+            prompt=prompt,
         ),
         eval_table,
-        as_json=as_json,
-        quiet=quiet,
+        as_json=as_json and is_shown,
+        quiet=quiet or not is_shown,
         debug=debug,
     )
 

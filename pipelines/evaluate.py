@@ -1,187 +1,104 @@
-"""`curate eval`: a trained model on held-out images: zero-shot classes, or retrieval of texts."""
+"""`curate eval`: a trained model on held-out images: zero-shot classes, retrieval, or questions.
 
-from hashlib import sha256
-from pathlib import PurePosixPath
+Started by torchrun, the ranks share the images; the first one writes and prints.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from metadata.errors import InputError
+from metadata.errors import UsageError
 from pipelines import storage
-from pipelines.readers import plan_parts, read_part
-from pipelines.records import ColumnNames, find_column
-from pipelines.rows import Unreadable
-from pipelines.sample_images import image_bytes
-from training import require_packages
+from training import load, require_packages
 
-__all__ = ["evaluate_model"]
+__all__ = ["evaluate_model", "is_first_process"]
 
 
 def evaluate_model(
-    data: list[str],
+    data: Sequence[str],
     *,
     run: str,
-    classes: str | None = None,
-    templates: str | None = None,
-    group_by: str | None = None,
-    device: str = "cpu",
+    config: str | None = None,
+    device: str | None = None,
+    batch_size: int = 256,
+    workers: int = 2,
+    **options: Any,
 ) -> dict[str, Any]:
-    """Evaluate a model on files with images and either labels or texts.
+    """Evaluate a model on sets of images with labels, captions or questions.
 
     Args:
-        data: Parquet files or tars with images and a column ``label`` (zero-shot classification)
-            or texts (retrieval).
+        data: folders of classes, WebDataset tars or folders of them, Parquet files, folders of
+            Crossmodal-3600.
         run: folder that `train` wrote.
-        classes: file with a class name per line; None for the labels that occur.
-        templates: file with a prompt per line, ``{name}`` for the class and ``{a}`` for its
-            article; None for three of ours.
-        group_by: a column (``lang``, ``split``) by whose values the figures are given too.
-        device: where the model runs.
+        config: an ``eval.json`` that names more sets.
+        device: where the model runs; None for a GPU if there is one.
+        batch_size: images, or texts, at once.
+        workers: threads that decode images.
+        **options: of `training.eval_sets.EvalSpec`, for all of `data`.
 
     Returns:
-        Per file: its task, its number of images, and the figures, all and by group. They are
-        written to ``<run>/eval/<file>.json`` as well.
+        Per set: its task, its number of images, and the figures with 95 % intervals, all and by
+        group. They are written to ``<run>/eval/<name>.json`` as well.
 
     Raises:
-        InputError: a file has no images, or neither labels nor texts.
+        UsageError: there is nothing to evaluate on.
+        InputError: a set cannot be read, or lacks images, labels, texts or class names.
         ArtifactError: the run is not finished.
     """
     require_packages("curate eval")
-    from training.run import load_model
+    from training.eval_ranks import is_first_rank
+    from training.eval_sets import EvalSpec, load_datasets, open_dataset
+    from training.evaluate import evaluate
 
-    model, tokenizer = load_model(run, device)
-    results = {}
-    for path in storage.expand(data):
-        table = _read(path)
-        images, kept = _images(table, path, model.config.image_size)
-        num_unusable = table.num_rows - len(kept)
-        table = table.take(pa.array(kept))
-        names = table.schema.names
-        if group_by is not None and group_by not in names:
-            raise InputError(f"{path}: there is no column {group_by!r}; it has {', '.join(names)}")
-        groups = table.column(group_by).to_pylist() if group_by else None
-        text = find_column(table.schema, "text", ColumnNames(), path)
-        if "label" in names:
-            labels = table.column("label").to_pylist()
-            found = _zero_shot(model, tokenizer, images, labels, groups, classes, templates)
-        elif text is not None:
-            texts = [_as_text(value) for value in table.column(text).to_pylist()]
-            found = _retrieval(model, tokenizer, images, texts, groups)
-        else:
-            raise InputError(
-                f"{path}: nothing to compare the images with; expected a column label or text, "
-                f"it has {', '.join(names)}"
+    if not data and config is None:
+        raise UsageError("nothing to evaluate on; name files or folders, or give --config")
+    with _process_group(device) as place:
+        model, preprocess, tokenize = load(run, place)
+        sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
+        sets += load_datasets(config) if config else []
+        _require_names(sets)
+        results = {}
+        for dataset in sets:
+            results[dataset.name] = evaluate(
+                model, tokenize, preprocess, dataset, batch_size=batch_size, workers=workers
             )
-        stem = PurePosixPath(path).stem
-        results[stem] = {"file": path, "images": len(images), "unusable": num_unusable, **found}
-        storage.write_json(storage.join(run, "eval", f"{stem}.json"), results[stem])
+            if is_first_rank():
+                path = storage.join(run, "eval", f"{dataset.name}.json")
+                storage.write_json(path, results[dataset.name])
     return {"run": run, "results": results}
 
 
-def _as_text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else (value or "")
+def is_first_process() -> bool:
+    """Tell whether torchrun started this process as the one that prints, or did not start it."""
+    return os.environ.get("RANK", "0") == "0"
 
 
-def _read(path: str) -> pa.Table:
-    batches = []
-    for part in plan_parts(path, ""):
-        for rows in read_part(part):
-            if isinstance(rows, Unreadable):
-                raise InputError(f"{path}: cannot be read: {rows.detail}")
-            batches.append(rows.batch)
-    if not batches:
-        raise InputError(f"{path}: there are no rows in it")
-    return pa.Table.from_batches(batches).combine_chunks()
-
-
-def _images(table: pa.Table, path: str, size: int) -> tuple[NDArray[np.uint8], list[int]]:
-    """Decode the images; return them and the rows they are of."""
-    from PIL import Image
-
-    from training.images import decode, fit
-
-    pixels, kept = [], []
-    batch = table.to_batches()[0]
-    for row in range(table.num_rows):
-        encoded = image_bytes(batch, row)
-        try:
-            pixels.append(fit(decode(encoded or b""), size))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-            continue
-        kept.append(row)
-    if not pixels:
-        raise InputError(
-            f"{path}: no usable image; expected a column image (bytes) or a WebDataset tar"
+def _require_names(sets: Sequence[Any]) -> None:
+    names = [dataset.name for dataset in sets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two sets would be named {twice[0]!r}; evaluate them one by one, or name them in an "
+            "eval.json (--config)"
         )
-    return np.stack(pixels), kept
 
 
-def _lines(path: str) -> list[str]:
-    with storage.open_read(path) as file:
-        return [line for line in file.read().decode().splitlines() if line.strip()]
+@contextmanager
+def _process_group(device: str | None) -> Iterator[str]:
+    """Join the ranks that torchrun started, if it did, and yield this one's device."""
+    import torch
+    import torch.distributed as dist
 
-
-def _zero_shot(
-    model: Any,
-    tokenizer: Any,
-    images: NDArray[np.uint8],
-    labels: list[str],
-    groups: list[str] | None,
-    classes: str | None,
-    templates: str | None,
-) -> dict[str, Any]:
-    from training.evaluate import TEMPLATES, embed_images, zero_shot_logits
-
-    names = _lines(classes) if classes else sorted(set(labels))
-    unknown = sorted(set(labels) - set(names))
-    if unknown:
-        raise InputError(
-            f"{classes}: the label {unknown[0]!r} is not in this list of classes"
-            + (f", nor are {len(unknown) - 1} others" if len(unknown) > 1 else "")
-        )
-    prompts = _lines(templates) if templates else TEMPLATES
-    logits_NC = zero_shot_logits(model, tokenizer, embed_images(model, images), names, prompts)
-    position = {name: i for i, name in enumerate(names)}
-    target = np.array([position[label] for label in labels])
-    best = logits_NC.argsort(dim=1, descending=True)[:, :5].numpy()
-    top1, top5 = best[:, 0] == target, (best == target[:, None]).any(axis=1)
-    result: dict[str, Any] = {
-        "task": "zero-shot classification", "classes": len(names), "chance": 1 / len(names),
-        "top1": float(top1.mean()), "top5": float(top5.mean()),
-    }  # fmt: skip
-    if groups is not None:
-        of = np.array(groups)
-        result["top1_by_group"] = {g: float(top1[of == g].mean()) for g in sorted(set(groups))}
-    return result
-
-
-def _retrieval(
-    model: Any,
-    tokenizer: Any,
-    images: NDArray[np.uint8],
-    texts: list[str],
-    groups: list[str] | None,
-) -> dict[str, Any]:
-    """Retrieve among the distinct images: one that comes with several texts is one image."""
-    from training.evaluate import embed_images, embed_texts, retrieval_recall
-
-    number: dict[bytes, int] = {}
-    owner = [number.setdefault(sha256(i.tobytes()).digest(), len(number)) for i in images]
-    first = np.unique(owner, return_index=True)[1]
-    image_NE = embed_images(model, images[first])
-    text_ME = embed_texts(model, tokenizer, texts)
-    result: dict[str, Any] = {
-        "task": "retrieval", "texts": len(texts), "distinct_images": len(number),
-        "chance_R@1": 1 / len(number), **retrieval_recall(image_NE, text_ME, owner),
-    }  # fmt: skip
-    if groups is not None:
-        of = np.array(groups)
-        result["by_group"] = {}
-        for group in sorted(set(groups)):
-            rows = np.flatnonzero(of == group)
-            result["by_group"][group] = retrieval_recall(
-                image_NE, text_ME[rows], [owner[r] for r in rows]
-            )
-    return result
+    has_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield device or ("cuda" if has_gpu else "cpu")
+        return
+    place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if has_gpu else "cpu"
+    if has_gpu:
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if has_gpu else "gloo")
+    try:
+        yield place
+    finally:
+        dist.destroy_process_group()

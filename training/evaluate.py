@@ -1,112 +1,113 @@
-"""How good a model is: zero-shot classification, and retrieval both ways."""
+"""A model and a dataset in, its figures out: the door to evaluation, also during training.
 
-from collections.abc import Sequence
+Every rank of `torch.distributed` takes every `world`-th sample; counts add up, so that the figures
+are those of one process. All ranks have to call these functions, and all get the same result.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any
 
-import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
+from PIL import Image
+from torch import Tensor, nn
 
-from training.model import CLIP
-from training.tokenizer import Tokenizer
-from training.trainer import normalize_images
+from metadata.errors import InputError, UsageError
+from training.choice import choose
+from training.embed import Encoder
+from training.eval_data import EvalDataset
+from training.eval_ranks import gather
+from training.retrieval import retrieval_recall, retrieve
+from training.zeroshot import zero_shot
 
-__all__ = ["embed_images", "embed_texts", "retrieval_recall", "zero_shot_logits"]
+__all__ = ["RESULT_VERSION", "evaluate", "evaluate_all", "retrieval_recall"]
 
-TEMPLATES = ("a picture of {a} {name}", "{a} {name}", "a photo of {a} {name}")
-RANKS = (1, 5, 10)
-_BATCH = 256
+RESULT_VERSION = 1
 
-
-@torch.no_grad()
-def embed_images(model: CLIP, images: NDArray[np.uint8]) -> Tensor:
-    """Embed uint8 images (N, 3, H, W) to unit length, (N, E), on the CPU."""
-    device = model.logit_scale.device
-    pieces = [
-        F.normalize(model.encode_image(normalize_images(batch.to(device))), dim=-1).cpu()
-        for batch in torch.split(torch.from_numpy(images), _BATCH)
-    ]
-    return torch.cat(pieces)
+_TASKS = {"zeroshot": zero_shot, "retrieval": retrieve, "choice": choose}
 
 
-@torch.no_grad()
-def embed_texts(model: CLIP, tokenizer: Tokenizer, texts: Sequence[str]) -> Tensor:
-    """Embed texts to unit length, (N, E), on the CPU."""
-    device = model.logit_scale.device
-    tokens = torch.from_numpy(tokenizer.encode(texts))
-    pieces = [
-        F.normalize(model.encode_text(batch.to(device)), dim=-1).cpu()
-        for batch in torch.split(tokens, _BATCH)
-    ]
-    return torch.cat(pieces)
-
-
-def zero_shot_logits(
-    model: CLIP,
-    tokenizer: Tokenizer,
-    image_NE: Tensor,
-    class_names: Sequence[str],
-    templates: Sequence[str] = TEMPLATES,
-) -> Tensor:
-    """Similarity of images and classes; a class is the mean of its templates.
-
-    Args:
-        model: a CLIP model.
-        tokenizer: its tokenizer.
-        image_NE: unit length, (N, E).
-        class_names: shape (C,).
-        templates: with ``{name}``, and ``{a}`` for its English article.
-
-    Returns:
-        (N, C).
-
-    Source: Radford et al. 2021, arXiv:2103.00020, section 3.1.4.
-    """
-    per_template = [
-        embed_texts(model, tokenizer, [_filled(template, name) for name in class_names])
-        for template in templates
-    ]
-    class_CE = F.normalize(torch.stack(per_template).mean(dim=0), dim=-1)
-    return image_NE @ class_CE.T
-
-
-def _filled(template: str, name: str) -> str:
-    return template.format(name=name, a="an" if name[:1].lower() in "aeiou" else "a")
-
-
-def _ranks(similarity_NM: Tensor, positive_NM: Tensor) -> Tensor:
-    """Rank, from 0, of each row's best positive; a tie counts against it.
-
-    So a model that gives everything one score has recall 0, not 1.
-    """
-    lowest = torch.finfo(similarity_NM.dtype).min
-    best_N1 = similarity_NM.masked_fill(~positive_NM, lowest).amax(dim=1, keepdim=True)
-    return ((similarity_NM >= best_N1) & ~positive_NM).sum(dim=1)
-
-
-def retrieval_recall(
-    image_NE: Tensor, text_ME: Tensor, image_of_text: Sequence[int]
+def evaluate(
+    model: nn.Module,
+    tokenize: Callable[[list[str]], Tensor],
+    preprocess: Callable[[Image.Image], Tensor],
+    dataset: EvalDataset,
+    *,
+    batch_size: int = 256,
+    workers: int = 2,
 ) -> dict[str, Any]:
-    """Share of queries with a right answer among the first 1, 5 and 10.
+    """Evaluate a model on one dataset.
+
+    The model is in evaluation mode meanwhile and afterwards in the mode it was in; no random
+    numbers are drawn.
 
     Args:
-        image_NE: unit length, (N, E).
-        text_ME: unit length, (M, E).
-        image_of_text: index of each text's image, shape (M,).
+        model: with ``encode_image`` and ``encode_text``.
+        tokenize: from texts to (B, T).
+        preprocess: from a Pillow image to (3, H, W), as the model's images.
+        dataset: of `training.eval_sets.open_dataset` or `load_datasets`.
+        batch_size: images, or texts, at once.
+        workers: threads that decode images.
 
     Returns:
-        ``image_to_text`` and ``text_to_image``, each R@1, R@5, R@10, over the images that have a
-        text and over the texts.
+        JSON-able: ``schema_version``, ``task``, ``images``, ``unusable`` and ``skipped`` (by
+        reason), and the figures of the task, each with its 95 % interval.
+
+    Raises:
+        InputError: the dataset cannot be read, or none of its images.
+        ArtifactError: the model's embeddings are not finite.
     """
-    similarity_NM = image_NE @ text_ME.T
-    owner_M = torch.as_tensor(image_of_text)
-    positive_NM = owner_M[None, :] == torch.arange(len(image_NE))[:, None]
-    with_text = positive_NM.any(dim=1)
-    of_images = _ranks(similarity_NM[with_text], positive_NM[with_text])
-    of_texts = _ranks(similarity_NM.T, positive_NM.T)
+    if batch_size < 1:
+        raise UsageError(f"the batch size is {batch_size}; expected at least 1")
+    encoder = Encoder(model=model, tokenize=tokenize, preprocess=preprocess,
+                      batch_size=batch_size, workers=workers)  # fmt: skip
+    was_training = model.training
+    model.eval()
+    try:
+        found = _TASKS[dataset.task](encoder, _counting(dataset, encoder.skipped))
+    finally:
+        model.train(was_training)
+    skipped = sum(gather(encoder.skipped), Counter[str]())
+    num_read = skipped.pop("read", 0)
+    num_unusable = sum(skipped.values())
+    if num_unusable == num_read:
+        raise InputError(
+            f"{dataset.path}: no usable image among {num_read} samples "
+            f"({dict(sorted(skipped.items())) or 'it is empty'}); expected JPEG, PNG or WebP"
+        )
+    head = {"schema_version": RESULT_VERSION, "task": found.pop("task"), "file": dataset.path}
+    counts = {"images": num_read - num_unusable, "unusable": num_unusable,
+              "skipped": dict(sorted(skipped.items()))}  # fmt: skip
+    return {**head, **counts, **found}
+
+
+def _counting(dataset: EvalDataset, counts: Counter[str]) -> EvalDataset:
+    """Return the dataset with its samples counted as they are read."""
+    from dataclasses import replace
+
+    def samples(rank: int, world: int) -> Any:
+        for sample in dataset.samples(rank, world):
+            counts["read"] += 1
+            yield sample
+
+    return replace(dataset, samples=samples)
+
+
+def evaluate_all(
+    model: nn.Module,
+    tokenize: Callable[[list[str]], Tensor],
+    preprocess: Callable[[Image.Image], Tensor],
+    datasets: Iterable[EvalDataset],
+    *,
+    batch_size: int = 256,
+    workers: int = 2,
+) -> dict[str, dict[str, Any]]:
+    """Evaluate a model on several datasets; figures by the datasets' names.
+
+    See `evaluate`.
+    """
     return {
-        way: {f"R@{k}": float((ranks < k).float().mean()) for k in RANKS}
-        for way, ranks in (("image_to_text", of_images), ("text_to_image", of_texts))
+        dataset.name: evaluate(
+            model, tokenize, preprocess, dataset, batch_size=batch_size, workers=workers
+        )
+        for dataset in datasets
     }
