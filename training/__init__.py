@@ -25,27 +25,34 @@ def require_packages(feature: str) -> None:
     Raises:
         MissingExtraError: they are not.
     """
-    if not all(find_spec(name) for name in ("torch", "tokenizers", "PIL")):
+    if not all(find_spec(name) for name in ("torch", "tokenizers", "safetensors", "PIL")):
         raise MissingExtraError(feature, "train")
 
 
 def load(
-    run: str, device: str = "cpu"
+    source: str, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
 ) -> "tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]":
     """Load a trained model.
 
     Args:
-        run: folder that `curate train` wrote.
+        source: folder that `curate train` or `curate export` wrote, or one of OpenCLIP or
+            Hugging Face; or, with `model`, a file of published weights.
         device: where the model goes.
+        model: name or JSON file of the shape, for weights that come without it, such as
+            ``vit-b-32-quickgelu``.
+        tokenizer: a file, or a name on the Hugging Face Hub; None for the one that came with the
+            weights.
 
     Returns:
         The model in evaluation mode; `preprocess`, from a Pillow image to (3, H, W); `tokenize`,
         from texts to (B, T). `model.encode_image` and `model.encode_text` take batches of these.
 
     Raises:
-        ArtifactError: there is no finished model.
+        ArtifactError: there is no finished model, or its parts do not belong together.
+        InputError: the weights, config or tokenizer cannot be read, or hold another model.
+        UsageError: a file of weights is given without a model, or comes without a tokenizer.
     """
     require_packages("Loading a model")
     from training.run import load_run
 
-    return load_run(run, device)
+    return load_run(source, device, model, tokenizer)

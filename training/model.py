@@ -191,6 +191,8 @@ class CLIP(nn.Module):
     Source: Radford et al. 2021, arXiv:2103.00020.
     """
 
+    logit_bias: nn.Parameter | None
+
     def __init__(self, config: ModelConfig, eos_id: int) -> None:
         super().__init__()
         self.config = config

@@ -1,23 +1,38 @@
-"""A finished run's model, ready for use."""
+"""A model, ready for use: of a finished run, of an export, or of a published file of weights."""
 
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from metadata.errors import ArtifactError
-from training.config import ModelConfig
+from metadata.errors import ArtifactError, InputError, UsageError
+from training.config import ModelConfig, load_model_config
+from training.foreign_configs import from_huggingface, from_open_clip
 from training.images import fit, to_rgb
 from training.model import CLIP
+from training.pixels import normalize_images
 from training.tokenizer import Tokenizer
-from training.trainer import normalize_images
+from training.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
+from training.weights import build_model, fit_weights, read_weights
+from training.weights_file import find_weights, require_known_version
 
-__all__ = ["load_model", "load_run", "read_checkpoint"]
+__all__ = ["load_model", "load_run", "published_end", "read_checkpoint"]
+
+_OPEN_CLIP = "open_clip_config.json"
+
+
+class _Source(NamedTuple):
+    """Where the parts of a model are."""
+
+    config: ModelConfig
+    weights: str
+    tokenizer: str | None
 
 
 def read_checkpoint(content: bytes, name: str) -> dict[str, Any]:
@@ -37,48 +52,118 @@ def read_checkpoint(content: bytes, name: str) -> dict[str, Any]:
     return state
 
 
-def load_model(run: str, device: str = "cpu") -> tuple[CLIP, Tokenizer]:
-    """Load the model and the tokenizer of a finished run.
+def load_model(
+    source: str, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
+) -> tuple[CLIP, Tokenizer]:
+    """Load a model and its tokenizer.
+
+    Args:
+        source: folder of a finished run, or of an export (ours, OpenCLIP's, Hugging Face's); or,
+            with `model`, a file of weights.
+        device: where the model goes.
+        model: name or JSON file of the shape, for weights that come without it.
+        tokenizer: as for `open_tokenizer`; None for the one that came with the weights.
 
     Raises:
-        ArtifactError: the run is not finished, or its files do not belong together.
+        ArtifactError: the run is not finished, or the parts do not belong together.
+        InputError: the weights, config or tokenizer cannot be read, or hold another model.
+        UsageError: a file of weights is given without a model, or comes without a tokenizer.
     """
-    folder = Path(run)
-    weights = folder / "checkpoints" / "final.pt"
-    for path in (folder / "config.json", folder / "tokenizer.json", weights):
-        if not path.is_file():
-            raise ArtifactError(
-                f"{run}: there is no {path.name}; the run is not finished. "
-                "Run the same `curate train` again to go on."
-            )
-    config = ModelConfig(**json.loads((folder / "config.json").read_text())["model"])
-    text = (folder / "tokenizer.json").read_text("utf-8")
-    tokenizer = Tokenizer.from_json(text, config.context_length)
-    if tokenizer.vocab_size > config.vocab_size:
-        raise ArtifactError(
-            f"{run}: the tokenizer has {tokenizer.vocab_size} tokens, the model only "
-            f"{config.vocab_size}; they do not belong together"
+    found = _by_name(source, model) if model is not None else _by_folder(source)
+    place = tokenizer or found.tokenizer
+    if place is None:
+        raise UsageError(
+            f"{source} comes without its tokenizer; give one: CLIP's bpe_simple_vocab_16e6.txt.gz, "
+            "a JSON file of the tokenizers library, or a name on the Hugging Face Hub"
         )
-    model = CLIP(config, tokenizer.eos_id)
-    state = read_checkpoint(weights.read_bytes(), str(weights))
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise ArtifactError(f"{weights}: weights of another model: {error}") from error
-    return model.to(device).eval(), tokenizer
+    words = open_tokenizer(place, found.config.context_length)
+    tensors = read_weights(found.weights)
+    config = _with_vocabulary_of(tensors, found.config)
+    check_fit(words, config, source)
+    fitted, _ = fit_weights(tensors, config, found.weights)
+    return build_model(config, words.eos_id, fitted).to(device).eval(), words
 
 
 def load_run(
-    run: str, device: str
+    source: str, device: str, model: str | None = None, tokenizer: str | None = None
 ) -> tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]:
-    """Return a run's model with its `preprocess` and `tokenize`."""
-    model, tokenizer = load_model(run, device)
-    size = model.config.image_size
+    """Return a model with its `preprocess` and `tokenize`; arguments as for `load_model`."""
+    clip, words = load_model(source, device, model=model, tokenizer=tokenizer)
+    size = clip.config.image_size
 
     def preprocess(image: Image.Image) -> Tensor:
         return normalize_images(torch.from_numpy(fit(to_rgb(image), size)))
 
     def tokenize(texts: list[str]) -> Tensor:
-        return torch.from_numpy(tokenizer.encode(texts))
+        return torch.from_numpy(words.encode(texts))
 
-    return model, preprocess, tokenize
+    return clip, preprocess, tokenize
+
+
+def published_end(config: ModelConfig) -> ModelConfig:
+    """Fix the end token of weights that come without a tokenizer.
+
+    Published English models read a text at its largest id, which is the vocabulary's last.
+    """
+    return config if config.eos_id is not None else replace(config, eos_id=config.vocab_size - 1)
+
+
+def _by_name(source: str, model: str) -> _Source:
+    config, tokenizer = load_model_config(model), tokenizer_beside(source)
+    fixed = config if tokenizer else published_end(config)
+    return _Source(fixed, find_weights(source), tokenizer)
+
+
+def _by_folder(source: str) -> _Source:
+    folder = Path(source)
+    if folder.is_file():
+        raise UsageError(
+            f"{source} is a file of weights, which does not say what model it is of; give its name "
+            "too, such as vit-b-32-quickgelu"
+        )
+    if (folder / _OPEN_CLIP).is_file():
+        config = from_open_clip(_read_json(folder / _OPEN_CLIP), str(folder / _OPEN_CLIP))
+        return _Source(config, find_weights(source), tokenizer_beside(source))
+    values = _read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    if "model_type" in values:
+        config = from_huggingface(values, str(folder / "config.json"))
+        return _Source(config, find_weights(source), tokenizer_beside(source))
+    return _by_config(source, values)
+
+
+def _by_config(source: str, values: dict[str, Any]) -> _Source:
+    """Find the parts of a run or an export of ours."""
+    folder = Path(source)
+    needed = [folder / "config.json", folder / "tokenizer.json"]
+    if not (folder / "model.safetensors").is_file():
+        needed.append(folder / "checkpoints" / "final.pt")
+    for path in needed:
+        if not path.is_file():
+            raise ArtifactError(
+                f"{source}: there is no {path.name}; the run is not finished. "
+                "Run the same `curate train` again to go on."
+            )
+    require_known_version(values, str(needed[0]))
+    try:
+        config = ModelConfig(**values["model"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise ArtifactError(f"{needed[0]}: not a config of ours ({error!r})") from error
+    return _Source(config, find_weights(source), str(needed[1]))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: holds a {type(values).__name__}; expected an object")
+    return values
+
+
+def _with_vocabulary_of(tensors: dict[str, Tensor], config: ModelConfig) -> ModelConfig:
+    """Give a model the few more tokens that a run adds where its shape has too few for bytes."""
+    words = tensors.get("token_embedding.weight")
+    if words is None or words.ndim != 2 or config.vocab_size >= 259:
+        return config
+    return replace(config, vocab_size=max(config.vocab_size, len(words)))

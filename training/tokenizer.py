@@ -103,6 +103,10 @@ class Tokenizer:
         text: str = self._model.id_to_token(token_id)
         return text
 
+    def has_token(self, token: str) -> bool:
+        """Tell whether a token is in the vocabulary."""
+        return self._model.token_to_id(token) is not None
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokenise texts: start, text, exactly one end, padding.
 

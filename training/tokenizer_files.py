@@ -11,7 +11,7 @@ from training.clip_bpe import build_clip_bpe
 from training.config import ModelConfig
 from training.tokenizer import Tokenizer
 
-__all__ = ["check_fit", "open_tokenizer"]
+__all__ = ["check_fit", "open_tokenizer", "tokenizer_beside"]
 
 _FILE = "tokenizer.json"
 _MERGES = (".txt", ".txt.gz")
@@ -68,6 +68,20 @@ def check_fit(tokenizer: Tokenizer, config: ModelConfig, where: str) -> None:
             "trained with (--tokenizer facebook/xlm-v-base for -worldwide, google/mt5-base for "
             "-mt5)."
         )
+
+
+def tokenizer_beside(weights: str) -> str | None:
+    """Return the tokenizer that came with weights: in their folder, or in their run's.
+
+    Args:
+        weights: a file of weights, or a folder of a run or an export.
+    """
+    path = Path(weights)
+    folders = [path] if path.is_dir() else [path.parent]
+    if folders[0].name == "checkpoints":
+        folders.append(folders[0].parent)
+    found = (str(folder / _FILE) for folder in folders if (folder / _FILE).is_file())
+    return None if "://" in weights else next(found, None)
 
 
 def _read(source: str) -> bytes:
