@@ -35,6 +35,10 @@ __all__ = [
 
 _TIMEOUT = timedelta(minutes=30)
 
+# torch 2.13 gave these new names and warns of the old ones.
+_ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+_REDUCE_SCATTER = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -135,7 +139,7 @@ def gather_rows(rows_LE: Tensor, world: World) -> Tensor:
         return rows_LE
     rows_GE = rows_LE.new_empty((len(rows_LE) * world.size, *rows_LE.shape[1:]))
     with world.communicating():
-        dist.all_gather_into_tensor(rows_GE, rows_LE.contiguous())
+        _ALL_GATHER(rows_GE, rows_LE.contiguous())
     return rows_GE
 
 
@@ -145,7 +149,7 @@ def scatter_sum_rows(rows_GE: Tensor, world: World) -> Tensor:
         return rows_GE
     rows_LE = rows_GE.new_empty((len(rows_GE) // world.size, *rows_GE.shape[1:]))
     with world.communicating():
-        dist.reduce_scatter_tensor(rows_LE, rows_GE.contiguous())
+        _REDUCE_SCATTER(rows_LE, rows_GE.contiguous())
     return rows_LE
 
 

@@ -67,8 +67,7 @@ def clip_loss(
     Returns:
         Scalar, in nats, the same on every rank.
     """
-    loss: Tensor = _Contrastive.apply(image_LE, text_LE, logit_scale, None, chunk, world)
-    return loss
+    return _contrastive(image_LE, text_LE, logit_scale, None, chunk, world)
 
 
 def siglip_loss(
@@ -87,7 +86,11 @@ def siglip_loss(
 
     Source: Zhai et al. 2023, arXiv:2303.15343, equation 1 and algorithm 1.
     """
-    loss: Tensor = _Contrastive.apply(image_LE, text_LE, logit_scale, logit_bias, chunk, world)
+    return _contrastive(image_LE, text_LE, logit_scale, logit_bias, chunk, world)
+
+
+def _contrastive(*arguments: Any) -> Tensor:
+    loss: Tensor = _Contrastive.apply(*arguments)  # type: ignore[no-untyped-call]
     return loss
 
 
@@ -134,7 +137,7 @@ class _Contrastive(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
         scaled = (None if g is None else (g * grad).to(g.dtype) for g in ctx.gradients)
         return (*scaled, None, None)

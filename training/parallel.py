@@ -93,7 +93,7 @@ def _replicate(model: CLIP, world: World, timer: StepTimer) -> nn.Module:
     ids = [world.device.index] if world.device.type == "cuda" else None
     copied = DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
-    def hook(group: Any, bucket: Any) -> torch.futures.Future[Tensor]:
+    def hook(group: Any, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:  # type: ignore[name-defined]
         # The last bucket comes when backward has nothing more to compute.
         timer.mark()
         return allreduce_hook(group, bucket)
