@@ -465,6 +465,37 @@ def evaluate(
     )
 
 
+@app.command("export")
+def export_run(
+    run: Annotated[str, typer.Argument(help="Name of a run, a folder, or a file of weights.")],
+    export_format: Annotated[
+        str, typer.Option("--format", help="safetensors, open_clip or huggingface.")
+    ] = "safetensors",
+    model: Annotated[str | None, typer.Option(help="Of a file: name or JSON file.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="Of a file: file or Hub name.")] = None,
+    workspace: Root = "data",
+    output: Output = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Write a trained model for training.load, OpenCLIP or Hugging Face's transformers.
+
+    Example: curate export clip --format huggingface -o clip-hf
+    """
+    from pipelines.export import export_model, export_table, find_run
+
+    _finish(
+        lambda: export_model(
+            find_run(run, workspace), output=output, export_format=export_format, model=model,
+            tokenizer=tokenizer, overwrite=overwrite, dry_run=dry_run,
+        ),
+        export_table, as_json=as_json, quiet=quiet, debug=debug,
+    )  # fmt: skip
+
+
 @app.command()
 def explain(
     text: Annotated[str, typer.Argument(help="An alt-text.")],
