@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from metadata.errors import ArtifactError
+from training.distributed import is_shared_out, whole
 
 __all__ = [
     "FORMAT",
@@ -52,10 +52,10 @@ def full_tensors(tensors: Iterable[tuple[str, Tensor]], *, keep: bool) -> dict[s
     """
     found = {}
     for name, tensor in tensors:
-        whole = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        gathered = whole(tensor).detach()
         if keep:
-            copied = torch.empty(whole.shape, dtype=whole.dtype, device="cpu")
-            found[name] = copied.copy_(whole.detach())
+            copied = torch.empty(gathered.shape, dtype=gathered.dtype, device="cpu")
+            found[name] = copied.copy_(gathered)
     return found
 
 
@@ -97,9 +97,12 @@ def _require_same_names(here: Iterable[str], there: Iterable[str], what: str) ->
 def _like(value: Tensor, target: Tensor) -> Tensor:
     """Return a whole tensor where and as the target is: each rank cuts out its own part."""
     value = value.to(target.device)
-    if isinstance(target, DTensor):
-        return distribute_tensor(value, target.device_mesh, target.placements, src_data_rank=None)
-    return value
+    if not is_shared_out(target):
+        return value
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(target, DTensor)
+    return distribute_tensor(value, target.device_mesh, target.placements, src_data_rank=None)
 
 
 def optimizer_tensors(

@@ -25,12 +25,14 @@ __all__ = [
     "World",
     "gather_objects",
     "gather_rows",
+    "is_shared_out",
     "joined_world",
     "launched_ranks",
     "max_over_ranks",
     "scatter_sum_rows",
     "sum_over_ranks",
     "wait_for_all",
+    "whole",
 ]
 
 _TIMEOUT = timedelta(minutes=30)
@@ -131,6 +133,20 @@ def _device(name: str | None) -> torch.device:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     torch.cuda.set_device(device)
     return device
+
+
+def is_shared_out(tensor: Tensor) -> bool:
+    """Tell whether FSDP has shared a tensor out.
+
+    Asked by a method of its, because importing its class takes a second that most runs can spare.
+    """
+    return hasattr(tensor, "full_tensor")
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor put together from all ranks; every rank has to call this."""
+    out: Tensor = tensor.full_tensor() if is_shared_out(tensor) else tensor  # type: ignore[attr-defined]
+    return out
 
 
 def gather_rows(rows_LE: Tensor, world: World) -> Tensor:

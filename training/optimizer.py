@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
+from training.distributed import is_shared_out, whole
 from training.train_config import TrainConfig
 
 __all__ = ["clip_gradients", "make_optimizer"]
@@ -21,7 +21,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
     for parameter in model.parameters():
-        key = (parameter.ndim < 2, not isinstance(parameter, DTensor))
+        key = (parameter.ndim < 2, not is_shared_out(parameter))
         groups.setdefault(key, []).append(parameter)
     return torch.optim.AdamW(
         [
@@ -48,11 +48,10 @@ def clip_gradients(parameters: Iterable[nn.Parameter], max_norm: float | None) -
     kinds: dict[bool, list[Any]] = {}
     for parameter in parameters:
         if parameter.grad is not None:
-            kinds.setdefault(isinstance(parameter, DTensor), []).append(parameter)
+            kinds.setdefault(is_shared_out(parameter), []).append(parameter)
     norms = []
     for of_kind in kinds.values():
-        norm = torch.nn.utils.get_total_norm([p.grad for p in of_kind])
-        norms.append(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+        norms.append(whole(torch.nn.utils.get_total_norm([p.grad for p in of_kind])))
     total = torch.stack(norms).square().sum().sqrt() if norms else torch.zeros(())
     if max_norm is not None:
         for of_kind in kinds.values():

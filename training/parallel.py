@@ -8,8 +8,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import allreduce_hook
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from training.distributed import World
@@ -68,8 +66,8 @@ class Parallel:
             with self._call.no_sync():
                 yield
             return
-        if isinstance(self._call, FSDPModule):
-            self._call.set_requires_gradient_sync(is_last)
+        if self._unsynced:
+            self._call.set_requires_gradient_sync(is_last)  # type: ignore[operator]
         yield
 
     def finish_gradients(self) -> None:
@@ -108,6 +106,13 @@ def _shard(model: CLIP, world: World, dtype: torch.dtype | None) -> list[nn.Para
     The token embedding, up to 900,000 rows, is a unit of its own, so that it is there in full
     only while texts are embedded. FSDP takes no scalars: logit_scale and logit_bias stay whole.
     """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import (
+        MixedPrecisionPolicy,
+        fully_shard,
+        register_fsdp_forward_method,
+    )
+
     mesh = init_device_mesh(world.device.type, (world.size,))
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     scalars = [p for p in model.parameters() if p.ndim == 0]
@@ -115,4 +120,6 @@ def _shard(model: CLIP, world: World, dtype: torch.dtype | None) -> list[nn.Para
         fully_shard(block, mesh=mesh, mp_policy=policy)
     fully_shard(model.token_embedding, mesh=mesh, mp_policy=policy)
     fully_shard(model, mesh=mesh, mp_policy=policy, ignored_params=set(scalars))
+    for method in ("encode_image", "encode_text"):  # evaluation calls these, not forward
+        register_fsdp_forward_method(model, method)
     return scalars

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from metadata.errors import ArtifactError
-from tests.training.tiny import assert_same_weights, tiny_batch, tiny_trainer
+from tests.training.tiny_trainer import assert_same_weights, tiny_batch, tiny_trainer
 from training.checkpoint import FORMAT, require_format
 
 EVERYTHING = {"patch_dropout": 0.5, "ema_decay": 0.9, "loss": "siglip", "precision": "float16"}

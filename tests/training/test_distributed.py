@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from metadata.errors import UsageError
 from tests.training.ranks import run_on_ranks
-from tests.training.tiny import assert_same_weights, tiny_batch, tiny_trainer
+from tests.training.tiny_trainer import assert_same_weights, tiny_batch, tiny_trainer
 from training.distributed import (
     gather_objects,
     gather_rows,

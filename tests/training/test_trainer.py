@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from metadata.errors import CurateError, UsageError
-from tests.training.tiny import EOS, TINY, assert_same_weights, tiny_batch, tiny_trainer
+from tests.training.tiny_trainer import EOS, TINY, assert_same_weights, tiny_batch, tiny_trainer
 from training.config import load_model_config
 from training.distributed import World
 from training.flops import flops_per_pair
