@@ -26,6 +26,9 @@ __all__ = ["FORMATS", "ExportFormat", "export_files"]
 ExportFormat = Literal["safetensors", "open_clip", "huggingface"]
 FORMATS: tuple[str, ...] = get_args(ExportFormat)
 _PAD_NAMES = ("<|pad|>", "<pad>", "[PAD]")
+# One key each: safetensors writes several in an order that changes, and bytes with it.
+_OURS = {"format_version": str(FORMAT_VERSION)}
+_OTHERS = {"format": "pt"}
 
 
 def export_files(
@@ -60,7 +63,7 @@ def _ours(model: CLIP, tokenizer: Tokenizer) -> dict[str, Callable[[], bytes]]:
     }
     return {
         "tokenizer.json": lambda: tokenizer.to_json().encode(),
-        "model.safetensors": lambda: _safetensors(_tensors(model)),
+        "model.safetensors": lambda: _safetensors(_tensors(model), _OURS),
         "config.json": lambda: _json(config),
     }
 
@@ -68,7 +71,7 @@ def _ours(model: CLIP, tokenizer: Tokenizer) -> dict[str, Callable[[], bytes]]:
 def _open_clip(model: CLIP, tokenizer: Tokenizer) -> dict[str, Callable[[], bytes]]:
     return {
         **_tokenizer_files(tokenizer),
-        "open_clip_model.safetensors": lambda: _safetensors(_tensors(model)),
+        "open_clip_model.safetensors": lambda: _safetensors(_tensors(model), _OTHERS),
         "open_clip_config.json": lambda: _json(open_clip_config(model.config, model.eos_id)),
     }
 
@@ -78,7 +81,7 @@ def _huggingface(model: CLIP, tokenizer: Tokenizer) -> dict[str, Callable[[], by
     return {
         **_tokenizer_files(tokenizer),
         "preprocessor_config.json": lambda: _json(_image_processor(model.config.image_size)),
-        "model.safetensors": lambda: _safetensors(huggingface_tensors(_tensors(model))),
+        "model.safetensors": lambda: _safetensors(huggingface_tensors(_tensors(model)), _OTHERS),
         "config.json": lambda: _json(config),
     }
 
@@ -87,8 +90,8 @@ def _tensors(model: CLIP) -> dict[str, Tensor]:
     return {k: v.detach().float().cpu().contiguous() for k, v in model.state_dict().items()}
 
 
-def _safetensors(tensors: dict[str, Tensor]) -> bytes:
-    content: bytes = save(tensors, {"format": "pt", "format_version": str(FORMAT_VERSION)})
+def _safetensors(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
+    content: bytes = save(tensors, metadata)
     return content
 
 

@@ -28,6 +28,8 @@ _NAMES = (
     "open_clip_pytorch_model.bin",
     "pytorch_model.bin",
 )
+# Of the zip archives of today, and of the pickles before them.
+_TORCH_STARTS = (b"PK", b"\x80\x02")
 _WRAPPED = ("state_dict", "model", "model_state_dict", "module")
 
 
@@ -116,36 +118,31 @@ def _read_safetensors(file: Path, name: str) -> dict[str, Any]:
 
 def _read_torch(file: Path, name: str) -> dict[str, Any]:
     _refuse_torchscript(file, name)
+    with file.open("rb") as opened:
+        if opened.read(2) not in _TORCH_STARTS:
+            raise InputError(
+                f"{name}: not a file of weights ({file.stat().st_size:,} bytes); expected "
+                "safetensors, or what torch.save writes"
+            )
     try:
         values = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(_explain_pickle(file, name)) from error
-    except (EOFError, OSError, RuntimeError, ValueError) as error:
-        size = file.stat().st_size
         raise InputError(
-            f"{name}: not a readable file of weights ({size:,} bytes; {error}). It may be cut "
-            "off: fetch it again."
+            f"{name}: a pickle that is cut off, or that holds more than tensors and plain values "
+            "and so could run code, which is never done. If you trust it, save its tensors alone "
+            "where it came from: torch.save(model.state_dict(), 'weights.pt')"
         ) from error
-    if isinstance(values, dict):
-        require_known_version(values, name)
-        for key in _WRAPPED:
-            if isinstance(values.get(key), dict):
-                return dict(values[key])
-        return values
-    raise InputError(f"{name}: holds a {type(values).__name__}; expected a state dict of tensors")
-
-
-def _explain_pickle(file: Path, name: str) -> str:
-    """Say what is wrong with a pickle that `weights_only` refuses."""
-    with file.open("rb") as opened:
-        start = opened.read(2)
-    if start not in (b"PK", b"\x80\x02"):
-        return f"{name}: not a file of weights; expected safetensors or a file of torch.save"
-    return (
-        f"{name}: a pickle that is cut off, or that holds more than tensors and plain values and "
-        "so could run code, which is never done. If you trust it, where it came from: "
-        "torch.save(model.state_dict(), 'weights.pt')"
-    )
+    except Exception as error:  # torch raises a different type for each kind of damage
+        raise InputError(
+            f"{name}: not a readable file of weights ({error}). It may be cut off: fetch it again."
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{name}: holds a {type(values).__name__}; expected a state dict of tensors"
+        )
+    require_known_version(values, name)
+    wrapped = (values[key] for key in _WRAPPED if isinstance(values.get(key), dict))
+    return dict(next(wrapped, values))
 
 
 def _refuse_torchscript(file: Path, name: str) -> None:

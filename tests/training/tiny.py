@@ -1,44 +1,32 @@
-"""A model and batches small enough for a step in milliseconds, and ways to compare trainers."""
+"""A CLIP that is small and whose every size differs, so that a mix-up shows."""
 
-import numpy as np
 import torch
 
 from training.config import ModelConfig
-from training.data import Batch, Position
-from training.train_config import StepOptions, TrainConfig
-from training.trainer import Trainer
+from training.model import CLIP
+from training.tokenizer import Tokenizer, learn_tokenizer
 
-TINY = ModelConfig(
-    embed_dim=16, image_size=16, patch_size=8, vision_width=16, vision_layers=2,
-    vision_head_width=8, text_width=16, text_layers=1, text_heads=2, context_length=16,
-    vocab_size=301,
-)  # fmt: skip
-EOS = 2
-
-
-def tiny_batch(num=8, seed=0, rows=slice(None), length=4):
-    """A batch whose pairs are those of the whole batch in the given rows."""
-    rng = np.random.default_rng(seed)
-    tokens = np.zeros((num, TINY.context_length), np.int64)
-    tokens[:, 0] = 1
-    tokens[:, 1:length] = rng.integers(3, 301, (num, length - 1))
-    tokens[:, length] = EOS
-    images = rng.integers(0, 256, (num, 3, 16, 16), dtype=np.uint8)
-    ids = [f"{seed}-{i}" for i in range(num)]
-    return Batch(images[rows], tokens[rows], ids[rows], Position(), {})
+SHAPE = {
+    "embed_dim": 24, "image_size": 32, "patch_size": 8, "vision_width": 32, "vision_layers": 2,
+    "vision_head_width": 8, "text_width": 16, "text_layers": 3, "text_heads": 2,
+    "context_length": 12, "vocab_size": 300,
+}  # fmt: skip
+TEXTS = ["a red dog", "ein Hund " * 9, ""]
 
 
-def tiny_trainer(*, world=None, options=None, **config):
-    values = {"steps": 10, "batch_size": 8, "warmup_steps": 2, "learning_rate": 1e-3, **config}
-    return Trainer(
-        TINY, TrainConfig(**values), EOS, options=StepOptions(**(options or {})), world=world
-    )
+def tiny_config(**changes: object) -> ModelConfig:
+    return ModelConfig(**{**SHAPE, **changes})  # type: ignore[arg-type]
 
 
-def assert_same_weights(a, b, *, exact=True, rtol=1e-4, atol=1e-6):
-    assert a.keys() == b.keys()
-    for name in a:
-        if exact:
-            assert torch.equal(a[name], b[name]), name
-        else:
-            torch.testing.assert_close(a[name], b[name], rtol=rtol, atol=atol, msg=name)
+def tiny_tokenizer(context_length: int = 12) -> Tokenizer:
+    return learn_tokenizer(["a red dog", "ein Hund", "红色的狗"] * 9, 300, context_length)
+
+
+def tiny_model(eos_id: int, seed: int = 0, **changes: object) -> CLIP:
+    """Return a model whose biases and norms are random too: those that are 0 or 1 hide errors."""
+    torch.manual_seed(seed)
+    model = CLIP(tiny_config(**changes), eos_id).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
