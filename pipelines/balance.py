@@ -169,7 +169,7 @@ def balance_pairs(
     else:
         t = threshold_for_pairs(
             plan, counts, options.target_pairs or 0, options.seed,
-            lambda t: thresholds(counts, t, options.reference_lang), quiet=quiet,
+            lambda t: thresholds(counts, t, options.reference_lang), workers=workers, quiet=quiet,
         )  # fmt: skip
     t_of = thresholds(counts, t, options.reference_lang)
     if dry_run:

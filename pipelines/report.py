@@ -11,6 +11,7 @@ __all__ = [
     "metadata_table",
     "render_table",
     "train_table",
+    "yield_table",
 ]
 
 MAX_LANGUAGES = 20
@@ -99,6 +100,24 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
         + f" + not sampled {total['not_sampled']:,}\n→ {output}/datacard.md"
     )
+
+
+def yield_table(result: Mapping[str, Any]) -> str:
+    """Show what thresholds would keep; a single one by language."""
+    rows = result["yields"]
+    if len(rows) == 1:
+        shown = [
+            [lang, *(v[k] for k in ("t", "p", "kept", "expected", "slots"))]
+            for lang, v in _by_size(rows[0]["languages"], "kept")
+        ]
+        table = _with_rest(["lang", "t", "p", "kept", "expected", "slots"], shown)
+        return f"{table}\nkept {rows[0]['kept']:,} of {result['matched']:,} matched"
+    cells = [
+        [f"{row['t']:,}", row["kept"], row["expected"], row["slots"],
+         f"{row['kept'] / max(1, result['matched']):.1%}"]
+        for row in rows
+    ]  # fmt: skip
+    return render_table(["t", "kept", "expected", "slots", "of matched"], cells)
 
 
 def train_table(result: Mapping[str, Any], output: str) -> str:

@@ -1,0 +1,106 @@
+"""`curate yield`: which t keeps how much, from stored matches."""
+
+from typing import Any
+
+from curation.sampling import threshold_for_tail_share
+from metadata.errors import UsageError
+from pipelines import storage
+from pipelines.balance import load_counts, thresholds
+from pipelines.match import MatchedPlan
+from pipelines.target import threshold_for_pairs
+from pipelines.yield_plot import yield_svg
+from pipelines.yields import (
+    Counts,
+    Thresholds,
+    default_grid,
+    parse_grid,
+    table_of_yields,
+    yields_by_language,
+)
+
+__all__ = ["measure_yields"]
+
+
+def measure_yields(
+    *,
+    matched: str,
+    grid: str | None = None,
+    pairs: int | None = None,
+    tail_share: float | None = None,
+    reference_lang: str | None = None,
+    seed: int = 0,
+    plot: str | None = None,
+    workers: int = 1,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Return what thresholds would keep: those of a grid, or the one that gives what is wanted.
+
+    Args:
+        matched: folder that `match` wrote.
+        grid: thresholds, comma-separated; None for 1, 2, 5, 10, … up to the largest count.
+        pairs: find the smallest t that keeps at least so many instead.
+        tail_share: find each language's t of this tail share instead, 0 to 1.
+        reference_lang: t is this language's; others get its tail share.
+        seed: of the draws, as in `balance`.
+        plot: file for a curve, SVG.
+        workers: threads.
+        quiet: no progress.
+
+    Returns:
+        seed, matched pairs, and a row for each t: kept, expected and slots, overall and per
+        language.
+
+    Raises:
+        UsageError: more than one of grid, pairs and tail_share.
+        ThresholdError: a t below 1, or more pairs than there are.
+        ArtifactError: matching is not complete.
+    """
+    if sum(option is not None for option in (grid, pairs, tail_share)) > 1:
+        raise UsageError("give one of --grid, --pairs and --tail-share")
+    plan = MatchedPlan.read(matched)
+    counts = load_counts(plan)
+    if tail_share is not None:
+        asked, rows = [0], [_of_tail_share(counts, tail_share)]
+    else:
+        asked = _asked(plan, counts, grid, pairs, reference_lang, seed, workers, quiet)
+        rows = [thresholds(counts, t, reference_lang) for t in asked]
+    found = yields_by_language(plan, counts, rows, seed, workers=workers, quiet=quiet)
+    table = table_of_yields(counts, asked, rows, found)
+    if tail_share is not None:
+        table[0]["t"] = None
+    if plot is not None:
+        with storage.publish(plot) as file:
+            file.write(yield_svg(table, int((plan.summary() or {})["matched"])).encode())
+    return {
+        "seed": seed,
+        "matched": int((plan.summary() or {})["matched"]),
+        "reference_lang": reference_lang,
+        "yields": table,
+    }
+
+
+def _of_tail_share(counts: Counts, share: float) -> Thresholds:
+    return {lang: threshold_for_tail_share(count, share) for lang, count in counts.items()}
+
+
+def _asked(
+    plan: MatchedPlan,
+    counts: Counts,
+    grid: str | None,
+    pairs: int | None,
+    reference_lang: str | None,
+    seed: int,
+    workers: int,
+    quiet: bool,
+) -> list[int]:
+    if grid is not None:
+        return parse_grid(grid)
+    if pairs is None:
+        return default_grid(counts)
+    if pairs < 1:
+        raise UsageError(f"--pairs is {pairs}; expected at least 1")
+    t = threshold_for_pairs(
+        plan, counts, pairs, seed, lambda t: thresholds(counts, t, reference_lang),
+        workers=workers, quiet=quiet,
+    )  # fmt: skip
+    return [t]

@@ -1,0 +1,167 @@
+"""`curate yield`: stored matches → what many thresholds would keep, without matching again.
+
+The way through: counts → t per language for each asked t → one pass over three columns of the
+matches → expected and kept pairs per language, slots, tail share. The kept pairs are counted with
+the draws that `balance` uses, so they are exact.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curation.sampling import check_threshold, hash_draws, slots, tail_share
+from curation.yields import Yields, pair_yields
+from metadata.errors import UsageError
+from pipelines import artifacts
+from pipelines.balance_part import BATCH_ROWS, DECISION_COLUMNS
+from pipelines.counting import split_by_language
+from pipelines.executor import run_parts
+from pipelines.match import MatchedPlan
+from pipelines.progress import progress
+
+__all__ = ["Counts", "default_grid", "parse_grid", "table_of_yields", "yields_by_language"]
+
+Counts = dict[str, NDArray[np.int64]]
+Thresholds = dict[str, int | None]
+
+MOST_THRESHOLDS = 256
+
+
+def parse_grid(text: str) -> list[int]:
+    """Return the thresholds of a comma-separated list, ascending, each once.
+
+    Raises:
+        ThresholdError: one is less than 1.
+        UsageError: one is no number, or there are too many.
+
+    >>> parse_grid("20k, 1_000,20000")
+    [1000, 20000]
+    """
+    found = set()
+    for word in text.replace("_", "").split(","):
+        digits = word.strip().lower()
+        scale = {"k": 1000, "m": 1_000_000}.get(digits[-1:], 1)
+        number = digits[:-1] if scale > 1 else digits
+        if not number.isdecimal():
+            raise UsageError(
+                f"--grid has {word.strip()!r}; expected whole numbers such as 5000,20k,1m"
+            )
+        found.add(check_threshold(int(number) * scale))
+    if len(found) > MOST_THRESHOLDS:
+        raise UsageError(f"--grid has {len(found)} values; expected at most {MOST_THRESHOLDS}")
+    return sorted(found)
+
+
+def default_grid(counts: Counts) -> list[int]:
+    """Return 1, 2, 5, 10, 20, 50, … up to the first that is above every count.
+
+    >>> default_grid({"en": np.array([3, 40])})
+    [1, 2, 5, 10, 20, 50]
+    """
+    largest = max((int(c.max()) for c in counts.values() if len(c)), default=0)
+    grid: list[int] = []
+    for exponent in range(20):
+        for digit in (1, 2, 5):
+            if not grid or grid[-1] <= largest:
+                grid.append(digit * 10**exponent)
+    return grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What every part has to know."""
+
+    plan: MatchedPlan
+    counts: Counts
+    thresholds: dict[str, NDArray[np.int64]]
+    seed: int
+
+
+def _part_yields(job: _Job, index: int) -> tuple[int, dict[str, Yields]]:
+    found: dict[str, Yields] = {}
+    with artifacts.open_parquet(job.plan.pairs_path(index)) as file:
+        for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+            draws = hash_draws(batch.column("pair_id"), job.seed)
+            for lang, rows in split_by_language(batch):
+                more = pair_yields(
+                    batch.column("entry_ids"), rows, draws,
+                    job.counts[lang], job.thresholds[lang],
+                )  # fmt: skip
+                found[lang] = _sum(found.get(lang), more)
+    return index, found
+
+
+def _sum(one: Yields | None, other: Yields) -> Yields:
+    if one is None:
+        return other
+    return Yields(one.expected + other.expected, one.kept + other.kept)
+
+
+def yields_by_language(
+    plan: MatchedPlan,
+    counts: Counts,
+    grid: list[Thresholds],
+    seed: int,
+    *,
+    workers: int = 1,
+    quiet: bool = True,
+) -> dict[str, Yields]:
+    """Return what thresholds keep of each language, in one pass over the matches.
+
+    Args:
+        plan: of `matched/`.
+        counts: entry counts per language.
+        grid: t per language, num_thresholds times; None where nothing matched.
+        seed: of the draws.
+        workers: threads.
+        quiet: no progress.
+
+    Returns:
+        Per language with matches: yields of shape (num_thresholds,).
+    """
+    langs = {lang for t_of in grid for lang in t_of}
+    thresholds = {lang: np.array([t_of[lang] or 1 for t_of in grid]) for lang in langs}
+    job = _Job(plan=plan, counts=counts, thresholds=thresholds, seed=seed)
+    tasks = list(range(len(plan.parts)))
+    results = run_parts(
+        _part_yields, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True
+    )
+    shown = progress(results, total=len(tasks), label="yield", unit="part", quiet=quiet)
+    parts = dict(shown)
+    total: dict[str, Yields] = {}
+    for index in tasks:  # in the order of the parts: sums of floats depend on it
+        for lang, found in parts[index].items():
+            total[lang] = _sum(total.get(lang), found)
+    return total
+
+
+def table_of_yields(
+    counts: Counts, asked: list[int], grid: list[Thresholds], found: dict[str, Yields]
+) -> list[dict[str, Any]]:
+    """Return a row for each asked t: what is kept and expected in all, and per language."""
+    matched = {lang: int(count.sum()) for lang, count in counts.items()}
+    rows = []
+    for at, (t, t_of) in enumerate(zip(asked, grid, strict=True)):
+        languages = {
+            lang: {
+                "t": t_of[lang],
+                "p": tail_share(counts[lang], t_of[lang] or 1),
+                "kept": int(found[lang].kept[at]),
+                "expected": round(float(found[lang].expected[at]), 3),
+                "slots": slots(counts[lang], t_of[lang] or 1),
+                "matches": matched[lang],
+            }
+            for lang in sorted(found)
+        }
+        rows.append(
+            {
+                "t": t,
+                "kept": sum(v["kept"] for v in languages.values()),
+                "expected": round(sum(v["expected"] for v in languages.values()), 3),
+                "slots": sum(v["slots"] for v in languages.values()),
+                "languages": languages,
+            }
+        )
+    return rows
