@@ -78,12 +78,12 @@ def folders(path: str) -> list[str]:
 def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     """Return the files below a folder whose names end in one of `suffixes`, sorted.
 
-    Numbers sort by value: ``2.tar`` comes before ``10.tar``. A path that is a file is that file;
-    a pattern is what it names.
+    Numbers sort by value: ``2.tar`` comes before ``10.tar``. The path may also be such a file, or
+    a pattern.
     """
     filesystem, inside = _filesystem(path)
     if filesystem.isfile(inside):
-        return [path]
+        return [path] if path.lower().endswith(tuple(f".{s}" for s in suffixes)) else []
     if any(c in inside for c in "*?["):
         found, base = filesystem.glob(inside), ""
     else:
