@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from training.config import ModelConfig
 
-__all__ = ["CLIP"]
+__all__ = ["CLIP", "keep_patches"]
 
 MAX_LOGIT_SCALE = math.log(100.0)
 INIT_LOGIT_SCALE = math.log(1 / 0.07)

@@ -19,10 +19,10 @@ from training.model import CLIP
 from training.pixels import normalize_images
 from training.tokenizer import Tokenizer
 from training.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
-from training.weights import build_model, fit_weights, read_weights
+from training.weights import build_model, fit_weights, published_end, read_weights
 from training.weights_file import find_weights, require_known_version
 
-__all__ = ["load_model", "load_run", "published_end", "read_checkpoint"]
+__all__ = ["load_model", "load_run", "read_checkpoint"]
 
 _OPEN_CLIP = "open_clip_config.json"
 
@@ -98,14 +98,6 @@ def load_run(
         return torch.from_numpy(words.encode(texts))
 
     return clip, preprocess, tokenize
-
-
-def published_end(config: ModelConfig) -> ModelConfig:
-    """Fix the end token of weights that come without a tokenizer.
-
-    Published English models read a text at its largest id, which is the vocabulary's last.
-    """
-    return config if config.eos_id is not None else replace(config, eos_id=config.vocab_size - 1)
 
 
 def _by_name(source: str, model: str) -> _Source:

@@ -82,6 +82,13 @@ class Tokenizer:
         text: str = self._model.to_str()
         return text
 
+    def __eq__(self, other: object) -> bool:
+        """Tell whether two tokenizers give the same ids; the context may differ."""
+        return isinstance(other, Tokenizer) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(self.to_json())
+
     @property
     def start_id(self) -> int | None:
         """Return the start token; None if texts begin without one."""

@@ -18,7 +18,7 @@ from training.layouts import from_published
 from training.model import CLIP
 from training.weights_file import read_tensors
 
-__all__ = ["build_model", "fit_weights", "load_weights", "read_weights"]
+__all__ = ["build_model", "fit_weights", "load_weights", "published_end", "read_weights"]
 
 _VISION_POSITIONS = "visual.positional_embedding"
 _TEXT_POSITIONS = "positional_embedding"
@@ -68,6 +68,14 @@ def build_model(config: ModelConfig, eos_id: int, tensors: Mapping[str, Tensor])
         model = CLIP(config, eos_id)
     model.load_state_dict(dict(tensors), assign=True)
     return model
+
+
+def published_end(config: ModelConfig) -> ModelConfig:
+    """Fix the end token of weights that come without a tokenizer.
+
+    Published English models read a text at its largest id, which is the vocabulary's last.
+    """
+    return config if config.eos_id is not None else replace(config, eos_id=config.vocab_size - 1)
 
 
 def fit_weights(

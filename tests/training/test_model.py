@@ -1,17 +1,13 @@
 import math
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from metadata.errors import InputError, UsageError
-from training.config import ModelConfig, TrainConfig, load_model_config, model_config_names
-from training.data import Batch, Position
-from training.evaluate import retrieval_recall
-from training.loss import info_nce
-from training.model import CLIP
-from training.trainer import Trainer
+from tests.training.tiny_trainer import tiny_batch, tiny_trainer
+from training.config import ModelConfig, load_model_config, model_config_names
+from training.model import CLIP, keep_patches
 
 TINY = ModelConfig(
     embed_dim=16, image_size=16, patch_size=8, vision_width=16, vision_layers=1,
@@ -20,20 +16,54 @@ TINY = ModelConfig(
 )  # fmt: skip
 
 
-def tiny_batch(num=8, seed=0):
-    rng = np.random.default_rng(seed)
-    tokens = np.zeros((num, TINY.context_length), np.int64)
-    tokens[:, 0] = 1
-    tokens[:, 1:4] = rng.integers(3, 300, (num, 3))
-    tokens[:, 4] = 2
-    images = rng.integers(0, 256, (num, 3, 16, 16), dtype=np.uint8)
-    return Batch(images, tokens, [str(i) for i in range(num)], Position(), {})
+# As published to the last one, where the papers' tables and OpenCLIP's list of models give them;
+# S and M have OpenCLIP's sizes. Worldwide ones are published in millions.
+PARAMETERS = {
+    "vit-s-32": 63_085_825,
+    "vit-s-16": 62_257_537,
+    "vit-m-32": 103_119_873,
+    "vit-m-16": 102_015_489,
+    "vit-b-32": 151_277_313,
+    "vit-b-16": 149_620_737,
+    "vit-l-14": 427_616_513,
+    "vit-h-14": 986_109_441,
+    "vit-bigg-14": 2_539_567_105,
+    "vit-b-32-quickgelu": 151_277_313,
+    "vit-l-14-336": 427_616_513 + (24**2 - 16**2) * 1024,
+    "vit-b-16-384": 149_620_737 + (24**2 - 14**2) * 768,
+    "vit-h-14-378": 986_109_441 + (27**2 - 16**2) * 1280,
+    "vit-b-32-worldwide": 151_277_313 + (901_629 - 49_408) * 512,
+    "vit-b-32-mt5": 151_277_313 + (250_000 - 49_408) * 512,
+    "vit-h-14-378-worldwide": 986_109_441 + 473 * 1280 + (901_629 - 49_408) * 1024,
+}
 
 
-def test_vit_b_32_has_the_published_number_of_parameters():
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_models_have_the_published_numbers_of_parameters(name):
     with torch.device("meta"):
-        model = CLIP(load_model_config("vit-b-32"), eos_id=49407)
-    assert sum(p.numel() for p in model.parameters()) == 151_277_313
+        model = CLIP(load_model_config(name), eos_id=2)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS[name]
+
+
+def test_worldwide_models_have_587_6_million_and_1_859_billion_parameters():
+    assert round(PARAMETERS["vit-b-32-worldwide"] / 1e6, 1) == 587.6
+    assert round(PARAMETERS["vit-h-14-378-worldwide"] / 1e9, 3) == 1.859
+
+
+def test_variants_follow_the_name_in_any_order():
+    config = load_model_config("vit-h-14-378-quickgelu-worldwide")
+    assert (config.image_size, config.quick_gelu) == (378, True)
+    assert (config.vocab_size, config.eos_id) == (901_629, 2)
+    assert load_model_config("vit-h-14-worldwide-quickgelu-378") == config
+    assert load_model_config("vit-b-16-mt5").eos_id == 1
+    assert load_model_config("vit-b-16").eos_id is None
+    for name in ("vit-b-16-", "-worldwide", "worldwide", "vit-b-16-huge", "variant-mt5", ""):
+        with pytest.raises(UsageError, match="unknown model.*vit-b-16.*followed by.*-worldwide"):
+            load_model_config(name)
+    with pytest.raises(UsageError, match="image_size 378 is no multiple of patch_size 16"):
+        load_model_config("vit-b-16-378")
+    with pytest.raises(UsageError, match="eos_id is 300; expected a token"):
+        replace(TINY, eos_id=300)
 
 
 def test_state_dict_keys_are_the_published_ones():
@@ -68,6 +98,65 @@ def test_a_block_computes_what_torchs_own_attention_does():
     torch.testing.assert_close(block(x), expected, atol=1e-5, rtol=1e-5)
 
 
+def test_checkpointed_blocks_have_the_same_gradients():
+    torch.manual_seed(0)
+    model = CLIP(TINY, eos_id=2)
+    images, tokens = torch.randn(2, 3, 16, 16), torch.tensor([[1, 5, 2, 0], [1, 6, 7, 2]])
+    runs = [0]
+    for block in model.blocks():
+        block.register_forward_pre_hook(lambda *_: runs.__setitem__(0, runs[0] + 1))
+    gradients = []
+    for on in (False, True):
+        model.grad_checkpointing = on
+        assert model.grad_checkpointing is model.visual.transformer.grad_checkpointing is on
+        model.zero_grad()
+        image, text, scale = model(images, tokens)
+        (scale * image @ text.T).pow(2).sum().backward()
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+    assert runs[0] == 2 + 4, "each of the two blocks runs once, then twice"
+    with torch.no_grad():
+        model(images, tokens)
+    assert runs[0] == 8
+
+
+def test_blocks_are_all_blocks_once():
+    config = replace(TINY, vision_layers=3, text_layers=2)
+    model = CLIP(config, eos_id=2)
+    assert len({id(block) for block in model.blocks()}) == len(model.blocks()) == 5
+    in_blocks = sum(p.numel() for block in model.blocks() for p in block.parameters())
+    in_resblocks = sum(p.numel() for n, p in model.named_parameters() if "resblocks" in n)
+    assert in_blocks == in_resblocks
+
+
+def test_patch_dropout_keeps_whole_patches_and_only_while_training():
+    torch.manual_seed(0)
+    patches = torch.arange(2 * 10.0).reshape(2, 10, 1).expand(2, 10, 3)
+    kept = keep_patches(patches, 0.7)
+    assert kept.shape == (2, 3, 3)
+    for row, all_of_row in zip(kept, patches, strict=True):
+        assert len(set(row[:, 0].tolist())) == 3
+        assert set(row[:, 0].tolist()) <= set(all_of_row[:, 0].tolist())
+        assert (row == row[:, :1]).all()
+    assert keep_patches(patches, 0.99).shape == (2, 1, 3)
+    model = CLIP(TINY, eos_id=2)
+    images = torch.randn(2, 3, 16, 16)
+    whole = model.encode_image(images)
+    seen = []
+    model.visual.transformer.register_forward_pre_hook(lambda _, x: seen.append(x[0].shape[1]))
+    model.visual.patch_dropout = 0.5
+    assert not torch.equal(model.encode_image(images), whole)
+    assert torch.equal(model.eval().encode_image(images), whole)
+    assert seen == [1 + 2, 1 + 4]
+
+
+def test_siglip_begins_with_a_bias_of_its_own():
+    model = CLIP(replace(TINY, logit_bias=True), eos_id=2)
+    assert model.logit_bias.item() == -10.0
+    assert model.logit_scale.item() == pytest.approx(math.log(10))
+    assert CLIP(TINY, eos_id=2).logit_bias is None
+
+
 def test_padding_after_the_end_changes_no_text():
     model = CLIP(TINY, eos_id=2).eval()
     tokens = torch.tensor([[1, 5, 6, 2, 0, 0, 0, 0]])
@@ -88,57 +177,21 @@ def test_initial_scales_are_those_of_clip():
     assert block.mlp.c_proj.weight.std().item() == pytest.approx(residual, rel=0.05)
 
 
-def test_the_loss_of_a_hand_computed_case():
-    image = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    text = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
-    # logits × 2: [[2, 1.2], [0, 1.6]]; rows: ln(1+e^-0.8), ln(1+e^-1.6); columns: ln(1+e^-2),
-    # ln(1+e^-0.4); the mean of the two means.
-    rows = (math.log1p(math.exp(-0.8)) + math.log1p(math.exp(-1.6))) / 2
-    columns = (math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-0.4))) / 2
-    found = info_nce(image, text, torch.tensor(2.0)).item()
-    assert found == pytest.approx((rows + columns) / 2, rel=1e-6)
-
-
 def test_a_model_overfits_eight_pairs():
-    config = TrainConfig(steps=120, learning_rate=3e-3, warmup_steps=10, weight_decay=0.0)
-    trainer = Trainer(TINY, config, eos_id=2, device="cpu")
+    trainer = tiny_trainer(steps=120, learning_rate=3e-3, warmup_steps=10, weight_decay=0.0)
     batch = tiny_batch()
     losses = [trainer.step(batch).loss for _ in range(120)]
     assert losses[0] > 1.5 and losses[-1] < 0.05
 
 
-def test_training_resumes_bit_for_bit():
-    config = TrainConfig(steps=6, warmup_steps=2)
-    straight = Trainer(TINY, config, eos_id=2, device="cpu")
-    losses = [straight.step(tiny_batch(seed=i)).loss for i in range(6)]
-    first = Trainer(TINY, config, eos_id=2, device="cpu")
-    for i in range(3):
-        first.step(tiny_batch(seed=i))
-    second = Trainer(TINY, config, eos_id=2, device="cpu")
-    second.load_state(first.state())
-    assert [second.step(tiny_batch(seed=i)).loss for i in range(3, 6)] == losses[3:]
-    for a, b in zip(straight.model.parameters(), second.model.parameters(), strict=True):
-        assert torch.equal(a, b)
-
-
 def test_norms_biases_and_the_scale_are_not_decayed():
-    trainer = Trainer(TINY, TrainConfig(weight_decay=0.2), eos_id=2, device="cpu")
+    trainer = tiny_trainer(weight_decay=0.2)
     decayed, others = trainer.optimizer.param_groups
     assert (decayed["weight_decay"], others["weight_decay"]) == (0.2, 0.0)
     plain = {id(p) for p in others["params"]}
     for name, p in trainer.model.named_parameters():
         is_plain = "ln_" in name or name.endswith("bias") or name == "logit_scale"
         assert (id(p) in plain) == (is_plain or p.ndim < 2), name
-
-
-def test_recall_counts_ties_against_the_model():
-    same = F.normalize(torch.ones(20, 4), dim=-1)
-    found = retrieval_recall(same, same, list(range(20)))
-    assert found["image_to_text"] == {"R@1": 0.0, "R@5": 0.0, "R@10": 0.0}
-    eye = torch.eye(20)
-    assert retrieval_recall(eye, eye, list(range(20)))["text_to_image"]["R@1"] == 1.0
-    two = retrieval_recall(eye[:10], torch.cat([eye[:10], eye[:10]]), [*range(10), *range(10)])
-    assert two["image_to_text"]["R@1"] == two["text_to_image"]["R@1"] == 1.0
 
 
 def test_configs_are_checked(tmp_path):
