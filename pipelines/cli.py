@@ -532,7 +532,7 @@ def export_run(
 
     _finish(
         lambda: export_model(find_run(run, workspace), output=output, export_format=export_format,
-                             model=model, tokenizer=tokenizer, overwrite=overwrite, dry_run=dry_run),
+                model=model, tokenizer=tokenizer, overwrite=overwrite, dry_run=dry_run),
         export_table, as_json=as_json, quiet=quiet, debug=debug,
     )  # fmt: skip
 
