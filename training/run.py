@@ -22,7 +22,7 @@ from training.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
 from training.weights import build_model, fit_weights, published_end, read_weights
 from training.weights_file import find_weights, require_known_version
 
-__all__ = ["load_model", "load_run", "read_checkpoint"]
+__all__ = ["input_functions", "load_model", "load_run", "read_checkpoint"]
 
 _OPEN_CLIP = "open_clip_config.json"
 
@@ -89,15 +89,30 @@ def load_run(
 ) -> tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]:
     """Return a model with its `preprocess` and `tokenize`; arguments as for `load_model`."""
     clip, words = load_model(source, device, model=model, tokenizer=tokenizer)
-    size = clip.config.image_size
+    return clip, *input_functions(clip.config.image_size, words)
+
+
+def input_functions(
+    image_size: int, tokenizer: Tokenizer
+) -> tuple[Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]:
+    """Return what makes a model's inputs.
+
+    Args:
+        image_size: pixels of both sides that the model sees.
+        tokenizer: the model's.
+
+    Returns:
+        `preprocess`, from a Pillow image of any mode and size to (3, image_size, image_size);
+        `tokenize`, from B texts to (B, T).
+    """
 
     def preprocess(image: Image.Image) -> Tensor:
-        return normalize_images(torch.from_numpy(fit(to_rgb(image), size)))
+        return normalize_images(torch.from_numpy(fit(to_rgb(image), image_size)))
 
     def tokenize(texts: list[str]) -> Tensor:
-        return torch.from_numpy(words.encode(texts))
+        return torch.from_numpy(tokenizer.encode(texts))
 
-    return clip, preprocess, tokenize
+    return preprocess, tokenize
 
 
 def _by_name(source: str, model: str) -> _Source:
