@@ -65,8 +65,10 @@ def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None
     Raises:
         ArtifactError: the tokenizer is not the weights' or not the model's.
         InputError: there are no such files, or they are not what they should be.
-        UsageError: weights come without their tokenizer, and none is given.
+        UsageError: weights come without their tokenizer, or the model needs a certain one, and
+            none is given.
     """
+    from training.tokenizer import LEARNED_EOS_ID
     from training.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
     from training.weights import published_end
     from training.weights_file import find_weights
@@ -79,6 +81,12 @@ def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None
                 f"--init {init} comes without its tokenizer, and weights mean nothing to another "
                 "one. Give it: --tokenizer bpe_simple_vocab_16e6.txt.gz for published English "
                 "models, facebook/xlm-v-base or google/mt5-base for worldwide ones."
+            )
+        if shape.eos_id not in (None, LEARNED_EOS_ID):
+            raise UsageError(
+                f"the model reads texts at the end token {shape.eos_id}, which a tokenizer learned "
+                "from the captions does not have. Give the one it is made for with --tokenizer, "
+                "such as google/mt5-base for -mt5."
             )
         return Start()
     words = open_tokenizer(place, shape.context_length)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from metadata.errors import InputError
 
-__all__ = ["Tokenizer", "learn_tokenizer"]
+__all__ = ["LEARNED_EOS_ID", "Tokenizer", "learn_tokenizer"]
 
-PAD, START, END = "<|pad|>", "<|start|>", "<|end|>"
+PAD, START, END = _SPECIAL = ("<|pad|>", "<|start|>", "<|end|>")
+LEARNED_EOS_ID = _SPECIAL.index(END)
 # Where a file does not say what comes around a text: the names that published tokenizers use.
 _KNOWN_FRAMES = (
     (START, END),
@@ -176,7 +177,7 @@ def learn_tokenizer(captions: Iterable[str], vocab_size: int, context_length: in
     model.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[PAD, START, END],
+        special_tokens=list(_SPECIAL),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

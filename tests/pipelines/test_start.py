@@ -70,6 +70,12 @@ def test_bare_weights_need_a_tokenizer_with_the_published_end(tmp_path, words):
     assert start.identity["tokenizer_sha256"] and start.identity["init_sha256"]
 
 
+def test_a_model_with_another_end_than_a_learned_one_needs_its_tokenizer():
+    assert prepare_start(tiny_config(eos_id=2), init=None, tokenizer=None) == Start()
+    with pytest.raises(UsageError, match="at the end token 1, which a tokenizer learned.*-mt5"):
+        prepare_start(tiny_config(eos_id=1), init=None, tokenizer=None)
+
+
 def test_a_given_tokenizer_has_to_fit_the_model(words):
     start = prepare_start(tiny_config(), init=None, tokenizer=words)
     assert start.init is None and start.tokenizer.eos_id == 2
