@@ -54,6 +54,10 @@ class StepTimer:
             self._add("communication", self._marked)
             self._marked = None
 
+    def leave_out(self, seconds: float) -> None:
+        """Leave out seconds in which something else was done than training."""
+        self._since += seconds
+
     def shares(self) -> dict[str, float]:
         """Return the share of each section, and of computing, since the last call; and forget."""
         for name, start, end in self._pending:

@@ -4,6 +4,7 @@ Shapes: L pairs of this rank in a step, T tokens, E shared width.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -70,6 +71,7 @@ class Trainer:
         device: such as ``cpu`` or ``cuda``, if no world says so.
         options: how a step is computed.
         world: the ranks that train together; each one has its own trainer.
+        begin: gives the model other weights than random ones.
 
     Attributes:
         model: its weights may be shared out among ranks; `weights` gives them whole.
@@ -86,6 +88,7 @@ class Trainer:
         *,
         options: StepOptions | None = None,
         world: World | None = None,
+        begin: Callable[[CLIP], object] | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.options = config, options or StepOptions()
@@ -96,7 +99,10 @@ class Trainer:
         world.share(config.batch_size, "the batch size")
         dtype = _DTYPES[resolve_precision(config.precision, self.device)]
         shape = replace(model_config, logit_bias=config.loss == "siglip")
-        self.model = CLIP(shape, eos_id).to(self.device)
+        self.model = CLIP(shape, eos_id)
+        if begin is not None:
+            begin(self.model)
+        self.model.to(self.device)
         self.model.visual.patch_dropout = config.patch_dropout
         forward = Parallel(self.model, world, self.options, dtype, self.timer)
         self.optimizer = make_optimizer(self.model, config)

@@ -1,0 +1,261 @@
+"""One process of a run: its parts put together, trained, and the result published."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from typing import Any
+
+from pipelines import storage
+from pipelines.consumed import entry_names
+from pipelines.model_card import write_model_card
+from pipelines.progress import log
+from pipelines.run_files import RunFiles, RunLog, read_checkpoint, save_tensors
+from pipelines.start import Start
+from pipelines.stopping import StopRequest
+from pipelines.trackers import open_trackers
+from pipelines.train_loop import Progress, TrainLoop, restore
+from pipelines.train_view import TrainView
+from training.config import ModelConfig
+from training.train_config import StepOptions, TrainConfig
+
+__all__ = ["TrainExtras", "TrainRun"]
+
+MAX_TOKENIZER_CAPTIONS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainExtras:
+    """What goes on around the steps.
+
+    Attributes:
+        init: weights to begin with instead of random ones: a file, or a folder of a run.
+        tokenizer: a file or Hub name; None: that of `init`, else learned from the captions.
+        datacard: of the shards; its hash goes into the model card.
+        balanced: folder that `balance` wrote, for the names of entries.
+        trackers: tensorboard, wandb.
+        eval_config: an eval.json of sets to evaluate on; None: never.
+        eval_every: steps between evaluations; 0: after the last one only.
+        peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
+    """
+
+    init: str | None = None
+    tokenizer: str | None = None
+    datacard: str | None = None
+    balanced: str | None = None
+    trackers: Sequence[str] = ()
+    eval_config: str | None = None
+    eval_every: int = 0
+    peak_tflops: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainRun:
+    """What a run is made of, and where it runs.
+
+    Attributes:
+        files: where it writes.
+        tars: the shards.
+        shape: of the model; gets the tokens of a tokenizer that is learned.
+        config: how to train.
+        options: how a step is computed.
+        extras: what goes on around the steps.
+        start: what it begins with.
+        world: the ranks, this process among them.
+        quiet: show nothing.
+    """
+
+    files: RunFiles
+    tars: list[str]
+    shape: ModelConfig
+    config: TrainConfig
+    options: StepOptions
+    extras: TrainExtras
+    start: Start
+    world: Any
+    quiet: bool
+
+    def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
+        """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
+        from training.data import prefetch
+
+        tokenizer = self._tokenizer()
+        trainer = self._trainer(tokenizer)
+        progress = self._resume(trainer)
+        loop = self._loop(trainer, progress, tokenizer)
+        stream = prefetch(self._batches(tokenizer, progress.position))
+        try:
+            is_done = loop.run(stream, stop)
+        finally:
+            stream.close()
+            loop.view.close()
+            for tracker in loop.trackers:
+                tracker.close()
+        if not is_done:
+            checkpoint = self.files.step_checkpoint(trainer.step_number)
+            return {"stopped_at": trainer.step_number, "of": self.config.steps,
+                    "goes_on_from": checkpoint}  # fmt: skip
+        return self._finish(loop, values)
+
+    def _tokenizer(self) -> Any:
+        """Read the run's tokenizer; rank 0 fetches it or learns it from the captions first."""
+        from training.distributed import wait_for_all
+        from training.tokenizer import Tokenizer
+
+        if self.world.is_main and not storage.exists(self.files.tokenizer):
+            with storage.publish(self.files.tokenizer) as file:
+                file.write(self._new_tokenizer().to_json().encode())
+        wait_for_all(self.world)
+        with storage.open_read(self.files.tokenizer) as file:
+            return Tokenizer.from_json(file.read().decode(), self.shape.context_length)
+
+    def _new_tokenizer(self) -> Any:
+        from training.data import captions
+        from training.tokenizer import learn_tokenizer
+
+        if self.start.tokenizer is not None:
+            return self.start.tokenizer
+        texts = islice(captions(self.tars), MAX_TOKENIZER_CAPTIONS)
+        return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
+
+    def _trainer(self, tokenizer: Any) -> Any:
+        from training.trainer import Trainer
+
+        if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
+            vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
+            self.shape = replace(self.shape, vocab_size=vocab_size)
+        is_new = not self.files.step_checkpoints()
+        return Trainer(
+            self.shape,
+            self.config,
+            tokenizer.eos_id,
+            options=self.options,
+            world=self.world,
+            begin=lambda model: self.start.load_into(model, quiet=self.quiet) if is_new else None,
+        )
+
+    def _resume(self, trainer: Any) -> Progress:
+        """Go on from the newest checkpoint, if there is one."""
+        from training.data import Position
+
+        found = self.files.step_checkpoints()
+        if not found:
+            return Progress(Position())
+        state = read_checkpoint(found[-1])
+        trainer.load_state(state)
+        log(f"going on from {found[-1]}", quiet=self.quiet)
+        return restore(state["progress"], is_main=self.world.is_main)
+
+    def _batches(self, tokenizer: Any, position: Any) -> Iterator[Any]:
+        """Yield this rank's share of the batches."""
+        from training.data import batches
+
+        rank, size = self.world.rank, self.world.size
+        for batch in batches(
+            self.tars,
+            tokenizer,
+            image_size=self.shape.image_size,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            shuffle_pairs=self.config.shuffle_pairs,
+            start=position,
+        ):
+            yield replace(
+                batch,
+                images=batch.images[rank::size],
+                tokens=batch.tokens[rank::size],
+                pair_ids=batch.pair_ids[rank::size],
+            )
+
+    def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
+        from training.flops import device_peak_flops, flops_per_pair
+
+        peak = self.extras.peak_tflops
+        is_main, step = self.world.is_main, trainer.step_number
+        return TrainLoop(
+            files=self.files,
+            config=self.config,
+            trainer=trainer,
+            progress=progress,
+            run_log=RunLog(self.files.log, step) if is_main else None,
+            view=TrainView(step, self.config.steps, quiet=self.quiet),
+            trackers=open_trackers(
+                self.extras.trackers if is_main else (),
+                folder=self.files.folder, config=asdict(self.config),
+            ),
+            flops=lambda tokens: flops_per_pair(self.shape, tokens),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
+            evaluate=self._evaluation(trainer, tokenizer),
+            eval_every=self.extras.eval_every or self.config.steps,
+        )  # fmt: skip
+
+    def _evaluation(self, trainer: Any, tokenizer: Any) -> Callable[[], dict[str, Any]] | None:
+        """Return a function that evaluates the model as it is then; None without sets."""
+        if self.extras.eval_config is None:
+            return None
+        import torch
+
+        from training.eval_sets import load_datasets
+        from training.evaluate import evaluate_all
+        from training.images import fit, to_rgb
+        from training.pixels import normalize_images
+
+        datasets = load_datasets(self.extras.eval_config)
+        size = self.shape.image_size
+
+        def preprocess(image: Any) -> torch.Tensor:
+            return normalize_images(torch.from_numpy(fit(to_rgb(image), size)))
+
+        def tokenize(texts: list[str]) -> torch.Tensor:
+            return torch.from_numpy(tokenizer.encode(texts))
+
+        return lambda: evaluate_all(trainer.model, tokenize, preprocess, datasets)
+
+    def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
+        """Publish the weights and the card."""
+        from training.checkpoint import FORMAT
+        from training.distributed import wait_for_all
+
+        progress, trainer = loop.progress, loop.trainer
+        progress.gather(self.world)
+        weights = trainer.weights()
+        if loop.run_log is None:  # not rank 0
+            wait_for_all(self.world)
+            card: dict[str, Any] = storage.read_json(self.files.card)
+            return card
+        loop.run_log.publish()
+        save_tensors(self.files.final, {"format": FORMAT, "model": weights})
+        losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
+        card = {
+            **values,
+            "model": asdict(self.shape),
+            "train": asdict(self.config),
+            "parameters": sum(tensor.numel() for tensor in weights.values()),
+            "pairs_seen": self.config.steps * self.config.batch_size,
+            "epochs": progress.position.epoch + 1,
+            "final_loss": round(losses[-1], 6) if losses else None,
+            "averaged": self.config.ema_decay is not None,
+            "skipped": dict(sorted(progress.skipped.items())),
+            "bad_steps": progress.bad_steps,
+            "machine": _machine(self.world, self.options),
+        }
+        names = entry_names(self.extras.balanced)
+        card = write_model_card(self.files, card, loop.run_log.lines, progress.consumed.card(names))
+        wait_for_all(self.world)
+        return card
+
+
+def _device_name(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
+    import torch
+
+    return {
+        "device": _device_name(world.device),
+        "processes": world.size,
+        "torch": str(torch.__version__),
+        **asdict(options),
+    }
