@@ -1,15 +1,30 @@
 """The command line: parse, one call, print. Heavy imports wait until a command needs them."""
 
-import json
 import os
 import sys
-import time
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from metadata.errors import CurateError
+from pipelines.cli_options import (
+    NUM_CORES,
+    BalancedFolder,
+    Debug,
+    DryRun,
+    Json,
+    LidModel,
+    MatchedFolder,
+    MetadataFolder,
+    Output,
+    Overwrite,
+    Quiet,
+    Root,
+    Workers,
+    finish,
+    wants_traceback,
+)
+from pipelines.cli_train import train
 from pipelines.workspace import Workspace
 
 app = typer.Typer(
@@ -19,62 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Root = Annotated[
-    str,
-    typer.Option(
-        "--workspace", "-w", envvar="CURATE_WORKSPACE", help="Folder or URL of all results."
-    ),
-]
-Output = Annotated[
-    str | None, typer.Option("--output", "-o", help="Write here instead of into the workspace.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
-Workers = Annotated[
-    int, typer.Option("--workers", min=1, help="Processes; the result is the same.")
-]
-MetadataFolder = Annotated[
-    str | None, typer.Option("--metadata", help="Metadata folder instead of the workspace's.")
-]
-MatchedFolder = Annotated[
-    str | None, typer.Option("--matched", help="Matched folder instead of the workspace's.")
-]
-BalancedFolder = Annotated[
-    str | None, typer.Option("--balanced", help="Balanced folder instead of the workspace's.")
-]
-LidModel = Annotated[
-    str | None, typer.Option("--lid-model", help="fastText model instead of lid.176.ftz.")
-]
-
-NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-
-_debug = False
-
-
-def _finish(
-    run: Callable[[], dict[str, Any]],
-    shown: Callable[[dict[str, Any]], str],
-    *,
-    as_json: bool,
-    quiet: bool,
-    debug: bool,
-) -> None:
-    """Run a stage and print its result: JSON, or a short table with seconds and rate."""
-    global _debug
-    _debug = debug
-    start = time.perf_counter()
-    result = run()
-    seconds = time.perf_counter() - start
-    if as_json:
-        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
-    elif not quiet:
-        read = result.get("read") or result.get("total", {}).get("read")
-        rate = f", {read / seconds:,.0f} records/s" if read else ""
-        sys.stdout.write(f"{shown(result)}\n{seconds:.1f} s{rate}\n")
 
 
 @app.command()
@@ -178,7 +137,7 @@ def build_metadata(
         "title_top_share": title_top_share,
         "title_max": title_max,
     }
-    _finish(
+    finish(
         lambda: (
             write_indices(output or place.metadata)
             if reindex
@@ -256,7 +215,7 @@ def match(
 
     place = Workspace(workspace)
     columns = ColumnNames(url=url_column, text=text_column, uid=uid_column, lang=lang_column)
-    _finish(
+    finish(
         lambda: match_inputs(
             inputs,
             metadata=metadata or place.metadata,
@@ -312,7 +271,7 @@ def balance(
     from pipelines.report import balance_table
 
     place = Workspace(workspace)
-    _finish(
+    finish(
         lambda: balance_pairs(
             matched=matched or place.matched,
             output=output or place.balanced,
@@ -360,7 +319,7 @@ def measure(
     from pipelines.report import yield_table
     from pipelines.yield_grid import measure_yields
 
-    _finish(
+    finish(
         lambda: measure_yields(
             matched=matched or Workspace(workspace).matched,
             grid=grid,
@@ -379,62 +338,7 @@ def measure(
     )
 
 
-@app.command()
-def train(
-    name: Annotated[str, typer.Option(help="Of the run.")] = "clip",
-    model: Annotated[str, typer.Option(help="Name of a model, or a JSON file.")] = "vit-b-32",
-    steps: Annotated[int, typer.Option(help="Optimizer steps.")] = 1000,
-    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 256,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1e-3,
-    warmup_steps: Annotated[int, typer.Option(help="Steps to the peak.")] = 50,
-    weight_decay: Annotated[float, typer.Option(help="Of AdamW.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Of weights, order and crops.")] = 0,
-    checkpoint_every: Annotated[int, typer.Option(help="Steps; 0: at the end only.")] = 500,
-    shards: Annotated[str | None, typer.Option(help="Folder of tars instead of balanced/.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda; a GPU if there is one.")] = None,
-    workspace: Root = "data",
-    output: Output = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    dry_run: DryRun = False,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
-) -> None:
-    """Train a CLIP model on balanced shards, or go on with an interrupted run.
-
-    Example: curate train --model toy --steps 500
-    """
-    from pipelines.report import train_table
-    from pipelines.train import check_run_name, train_model
-    from training.config import TrainConfig
-
-    place = Workspace(workspace)
-    folder = output or place.run(check_run_name(name))
-    _finish(
-        lambda: train_model(
-            shards=shards or f"{place.balanced}/shards",
-            output=folder,
-            model=model,
-            config=TrainConfig(
-                steps=steps,
-                batch_size=batch_size,
-                learning_rate=learning_rate,
-                warmup_steps=warmup_steps,
-                weight_decay=weight_decay,
-                seed=seed,
-                checkpoint_every=checkpoint_every,
-            ),
-            datacard=None if shards else f"{place.balanced}/datacard.json",
-            device=device,
-            overwrite=overwrite,
-            dry_run=dry_run,
-            quiet=quiet,
-        ),
-        lambda result: train_table(result, folder),
-        as_json=as_json,
-        quiet=quiet,
-        debug=debug,
-    )
+app.command()(train)
 
 
 @app.command("eval")
@@ -484,7 +388,7 @@ def evaluate(
 
     folder = run or Workspace(workspace).run(check_run_name(name))
     is_shown = is_first_process()
-    _finish(
+    finish(
         lambda: evaluate_model(
             data or [],
             run=folder,
@@ -530,7 +434,7 @@ def export_run(
     """
     from pipelines.export import export_model, export_table, find_run
 
-    _finish(
+    finish(
         lambda: export_model(find_run(run, workspace), output=output, export_format=export_format,
                 model=model, tokenizer=tokenizer, overwrite=overwrite, dry_run=dry_run),
         export_table, as_json=as_json, quiet=quiet, debug=debug,
@@ -561,7 +465,7 @@ def explain(
     from pipelines.report import explanation
 
     place = Workspace(workspace)
-    _finish(
+    finish(
         lambda: explain_text(
             text,
             metadata=metadata or place.metadata,
@@ -583,7 +487,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments, standalone_mode=True)
     except CurateError as error:
-        if _debug:
+        if wants_traceback():
             raise
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(error.exit_code)

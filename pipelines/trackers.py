@@ -1,7 +1,8 @@
 """Figures of a run shown elsewhere as it goes: TensorBoard, Weights & Biases."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any, Protocol
 
 from metadata.errors import CurateError, UsageError
@@ -21,23 +22,21 @@ class Tracker(Protocol):
 
 class _TensorBoard:
     def __init__(self, folder: str, name: str, config: Mapping[str, Any]) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        self._writer = SummaryWriter(f"{folder}/tensorboard")  # type: ignore[no-untyped-call]
-        self._writer.add_text("config", f"{name}: {dict(config)}")  # type: ignore[no-untyped-call]
+        board: Any = import_module("torch.utils.tensorboard")
+        self._writer = board.SummaryWriter(f"{folder}/tensorboard")
+        self._writer.add_text("config", f"{name}: {dict(config)}")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class _WandB:
     def __init__(self, folder: str, name: str, config: Mapping[str, Any]) -> None:
-        import wandb
-
+        wandb: Any = import_module("wandb")
         # The same folder is the same run, also when it goes on after an interruption.
         run_id = re.sub(r"[^0-9A-Za-z_-]", "-", folder)[-64:]
         self._run = wandb.init(
@@ -51,7 +50,7 @@ class _WandB:
         self._run.finish()
 
 
-TRACKERS = {"tensorboard": _TensorBoard, "wandb": _WandB}
+TRACKERS: dict[str, Callable[..., Tracker]] = {"tensorboard": _TensorBoard, "wandb": _WandB}
 
 
 def open_trackers(names: Sequence[str], *, folder: str, config: Mapping[str, Any]) -> list[Tracker]:
