@@ -126,14 +126,7 @@ def _fit_text_positions(
     tensors: dict[str, Tensor], config: ModelConfig, name: str, messages: list[str]
 ) -> None:
     found = tensors.get(_TEXT_POSITIONS)
-    if found is None or found.ndim != 2:
-        return
-    if len(found) < config.context_length:
-        raise InputError(
-            f"{name}: tensor {_TEXT_POSITIONS} is of texts of {len(found)} tokens; expected at "
-            f"least {config.context_length}. Choose a model with context_length {len(found)}."
-        )
-    if len(found) > config.context_length:
+    if found is not None and found.ndim == 2 and len(found) > config.context_length:
         tensors[_TEXT_POSITIONS] = found[: config.context_length]
         messages.append(
             f"{name}: text positions trimmed from {len(found)} to {config.context_length} tokens"
@@ -141,24 +134,32 @@ def _fit_text_positions(
 
 
 def _check(tensors: Mapping[str, Tensor], config: ModelConfig, name: str) -> None:
-    with torch.device("meta"):
-        expected = CLIP(config, 0).state_dict()
+    expected = _state_shapes(config)
     problems = [
-        f"tensor {key} has shape {tuple(tensors[key].shape)}, expected {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in tensors and tensors[key].shape != value.shape
+        f"tensor {key} has shape {tuple(tensors[key].shape)}, expected {shape}"
+        for key, shape in expected.items()
+        if key in tensors and tuple(tensors[key].shape) != shape
     ]
     missing = [k for k in expected if k not in tensors and k != "logit_bias"]
     problems += [f"tensor {key} is missing" for key in missing]
     problems += [f"tensor {key} is not of this model" for key in tensors if key not in expected]
     if problems:
         more = f", and {len(problems) - 1} more like it" if len(problems) > 1 else ""
-        raise InputError(
-            f"{name}: weights of another model: {problems[0]}{more}. {_advice(tensors)}"
+        is_context = len(problems) == 1 and problems[0].startswith(f"tensor {_TEXT_POSITIONS} has")
+        advice = (
+            f"Choose a model whose context_length is at most {len(tensors[_TEXT_POSITIONS])}."
+            if is_context
+            else _likely_models(tensors)
         )
+        raise InputError(f"{name}: weights of another model: {problems[0]}{more}. {advice}")
 
 
-def _advice(tensors: Mapping[str, Tensor]) -> str:
+def _state_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    with torch.device("meta"):
+        return {key: tuple(v.shape) for key, v in CLIP(config, 0).state_dict().items()}
+
+
+def _likely_models(tensors: Mapping[str, Tensor]) -> str:
     found = _size_of_weights(tensors)
     names = [
         base + variant
@@ -172,7 +173,7 @@ def _advice(tensors: Mapping[str, Tensor]) -> str:
 
 
 def _size(config: ModelConfig) -> tuple[int, ...]:
-    c = replace(config, image_size=config.patch_size)
+    c = config
     return (c.patch_size, c.vision_width, c.vision_layers, c.text_width, c.text_layers,
             c.embed_dim, c.vocab_size)  # fmt: skip
 
