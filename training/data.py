@@ -1,121 +1,220 @@
 """Shards in, batches out: every pair once per epoch, in an order that (seed, epoch) decides.
 
-A batch says how many samples of the epoch have been drawn up to its end, so that a resumed run
-draws (without decoding) exactly those and goes on with the next.
+    shards ─ index ─► order ─ this rank's share ─► threads: read, decode, crop, tokenize ─► batches
+
+A batch says where the epoch stands at its end, so that a resumed run goes on with the next sample,
+with the same pixels, also if it has other ranks or threads.
+
+A sample that turns out unusable when it is decoded is counted, and its place is given to another
+one of its group, which hash decides, so that all ranks have full batches without asking each other;
+that one is seen twice in the epoch.
 """
 
-import queue
-import random
-import threading
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+import os
+from collections import Counter, deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from metadata.errors import InputError
-from training.images import decode, random_crop
+from training.batch import Batch, LoaderConfig, Position
+from training.images import describe_decoder, resolve_decoder
+from training.online import Online
+from training.prefetch import prefetch
+from training.sampler import Group, Sampler
+from training.samples import Pair, Reader
+from training.shards import captions, list_shards
 from training.tokenizer import Tokenizer
 
-__all__ = ["Batch", "Position", "batches", "captions", "list_shards", "prefetch", "raw_samples"]
+__all__ = [
+    "Batch",
+    "Loader",
+    "LoaderConfig",
+    "Online",
+    "Position",
+    "batches",
+    "captions",
+    "list_shards",
+    "prefetch",
+]
 
-IMAGE_KEYS = ("jpg", "jpeg", "png", "webp")
-Item = TypeVar("Item")
+_CHUNK = 32  # samples of a task of a thread
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
-    """How far a run is: the epoch, and the samples drawn of it."""
+class _Plan:
+    """A batch that is to be made: places of groups, where the epoch then is, and what was left."""
 
-    epoch: int = 0
-    drawn: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Pairs to train on.
-
-    Attributes:
-        images: uint8, (B, 3, H, W).
-        tokens: int64, (B, T).
-        pair_ids: shape (B,).
-        end: the position after this batch.
-        skipped: samples left out since the last batch, by reason.
-    """
-
-    images: NDArray[np.uint8]
-    tokens: NDArray[np.int64]
-    pair_ids: list[str]
+    pieces: list[tuple[Group, int, int]]
     end: Position
-    skipped: dict[str, int]
+    skipped: Counter[str]
+
+    def share(self, rank: int, num_ranks: int) -> list[tuple[Group, int]]:
+        """Return every `num_ranks`-th place, from number `rank` on."""
+        places = [(group, at + i) for group, at, num in self.pieces for i in range(num)]
+        return places[rank::num_ranks]
 
 
-def list_shards(path: str) -> list[str]:
-    """Return the tars of a folder in order, or the one tar that the path names.
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A batch in work."""
 
-    Raises:
-        InputError: there is none, or one that holds nothing.
-    """
-    folder = Path(path)
-    shards = sorted(folder.glob("*.tar")) if folder.is_dir() else [folder]
-    if not shards or not all(s.is_file() for s in shards):
-        raise InputError(
-            f"{path}: there are no shards (*.tar) here. Make them with `curate balance --format "
-            "shards` from pairs that have images."
+    plan: _Plan
+    images: NDArray[np.uint8]
+    chunks: "list[Future[tuple[list[Pair], NDArray[np.int64], Counter[str]]]]"
+
+    def result(self) -> Batch:
+        """Wait for the threads, and return the batch."""
+        done = [chunk.result() for chunk in self.chunks]
+        pairs = [pair for found, _, _ in done for pair in found]
+        skipped = sum((counts for _, _, counts in done), self.plan.skipped)
+        return Batch(
+            images=self.images,
+            tokens=np.concatenate([tokens for _, tokens, _ in done]),
+            pair_ids=[pair.pair_id for pair in pairs],
+            end=self.plan.end,
+            skipped=dict(skipped),
+            langs=[pair.lang for pair in pairs],
+            entry_ids=[pair.entry_ids for pair in pairs],
         )
-    return [str(s) for s in shards]
 
 
-def raw_samples(
-    shards: Sequence[str], on_error: Callable[[Exception], bool]
-) -> Iterator[dict[str, Any]]:
-    """Yield WebDataset samples undecoded, in the order of the shards.
+class Loader:
+    """Loads batches from shards.
 
     Args:
         shards: paths of tars.
-        on_error: told of a corrupt shard; returns whether to go on with the next.
+        tokenizer: for the captions.
+        config: how.
+        online: the balancing that is done while loading; None if the shards are balanced.
+
+    Raises:
+        UsageError: there is no such decoder.
+        MissingExtraError: it is not installed.
     """
-    from webdataset.tariterators import group_by_keys, tar_file_expander
 
-    for shard in shards:
-        # Opened here, not by webdataset, which leaves closing to the garbage collector.
-        with Path(shard).open("rb") as file:
-            source = [{"url": shard, "stream": file}]
-            yield from group_by_keys(tar_file_expander(source, handler=on_error), handler=on_error)
+    def __init__(
+        self,
+        shards: Sequence[str],
+        tokenizer: Tokenizer,
+        config: LoaderConfig,
+        *,
+        online: Online | None = None,
+    ) -> None:
+        self.config = config
+        self._tokenizer = tokenizer
+        self._decoder = resolve_decoder(config.decoder)
+        self._sampler = Sampler(
+            shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
+            online=online,
+        )  # fmt: skip
+        self._reader = Reader(self._sampler.files, self._decoder)
 
+    def describe(self) -> dict[str, Any]:
+        """Return what decides pairs and pixels, for the record of a run."""
+        online = self._sampler.online
+        return {
+            "decoder": describe_decoder(self._decoder),
+            "unit": self.config.unit,
+            "online": online.digest() if online else None,
+        }
 
-def captions(shards: Sequence[str]) -> Iterator[str]:
-    """Yield the captions of all samples that have one."""
-    for sample in raw_samples(shards, lambda _: True):
-        if "txt" in sample:
-            yield sample["txt"].decode("utf-8", "replace")
+    def batches(self, start: Position | None = None) -> Generator[Batch, None, None]:
+        """Yield batches for ever, epoch after epoch; what is left of an epoch is not trained on.
 
+        Args:
+            start: where to go on; None for the beginning.
 
-def _epoch_samples(
-    shards: Sequence[str], seed: int, epoch: int, buffer: int, skipped: Counter[str]
-) -> Iterator[dict[str, Any]]:
-    """Yield an epoch's samples, shuffled: the shards, then within a buffer of pairs."""
-    rng = random.Random(f"{seed}-{epoch}")
-    order = rng.sample(list(shards), len(shards))
+        Raises:
+            InputError: an epoch does not fill one batch, or of many samples none can be decoded.
+        """
+        threads = self.config.threads or len(os.sched_getaffinity(0))
+        making: deque[_Making] = deque()
+        plans = self._plans(start or Position())
+        with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+            try:
+                for plan in plans:
+                    making.append(self._make(plan, pool, threads))
+                    if len(making) > self.config.ahead:
+                        yield making.popleft().result()
+            finally:
+                plans.close()
+                pool.shutdown(wait=True, cancel_futures=True)
 
-    def count(_: Exception) -> bool:
-        skipped["corrupt_shard"] += 1
-        return True
+    def _plans(self, start: Position) -> Generator[_Plan, None, None]:
+        left: Counter[str] = Counter()
+        while True:
+            num_batches = 0
+            for plan in self._epoch(start, left):
+                yield plan
+                num_batches += 1
+            if not num_batches and not start.drawn:
+                raise InputError(
+                    f"{len(self._sampler.shards)} shards hold only {left.pop('usable')} usable "
+                    f"pairs (skipped: {dict(left) or 'none'}), fewer than a batch of "
+                    f"{self.config.batch_size}. Use a smaller --batch-size or more data."
+                )
+            start = Position(start.epoch + 1)
 
-    held: list[dict[str, Any]] = []
-    for sample in raw_samples(order, count):
-        if len(held) < buffer:
-            held.append(sample)
-            continue
-        at = rng.randrange(buffer)
-        held[at], sample = sample, held[at]
-        yield sample
-    rng.shuffle(held)
-    yield from held
+    def _epoch(self, start: Position, left: Counter[str]) -> Generator[_Plan, None, None]:
+        """Yield the batches of an epoch; `left` holds what was left out and not told yet."""
+        pieces: list[tuple[Group, int, int]] = []
+        drawn, missing = start.drawn, self.config.batch_size
+        groups = prefetch(self._sampler.groups(start.epoch, start.shard, start.before), ahead=1)
+        try:
+            for group in groups:
+                # A group that a run goes on within has been told of before; one rank tells.
+                if group.first >= start.drawn and self.config.rank == 0:
+                    left.update(group.skipped)
+                at = max(0, start.drawn - group.first)
+                while at < len(group):
+                    num = min(len(group) - at, missing)
+                    pieces.append((group, at, num))
+                    at, missing = at + num, missing - num
+                    if not missing:
+                        drawn, missing = drawn + self.config.batch_size, self.config.batch_size
+                        end = Position(start.epoch, drawn, group.first_shard, group.first)
+                        yield _Plan(pieces, end, +left)
+                        pieces = []
+                        left.clear()
+        finally:
+            groups.close()
+        if drawn == 0:
+            left["usable"] = sum(num for _, _, num in pieces)
+
+    def _make(self, plan: _Plan, pool: ThreadPoolExecutor, threads: int) -> _Making:
+        places = plan.share(self.config.rank, self.config.num_ranks)
+        images = self._new_images(len(places))
+        size = min(_CHUNK, -(-len(places) // threads))
+        chunks = [
+            pool.submit(self._load, places[at : at + size], images[at : at + size])
+            for at in range(0, len(places), size)
+        ]
+        return _Making(plan, images, chunks)
+
+    def _new_images(self, num: int) -> NDArray[np.uint8]:
+        shape = (num, 3, self.config.image_size, self.config.image_size)
+        if not self.config.pin_memory:
+            return np.empty(shape, np.uint8)
+        import torch
+
+        # torch keeps such memory and gives it out again once no copy from it is under way.
+        pinned: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+        return pinned
+
+    def _load(
+        self, places: Sequence[tuple[Group, int]], images: NDArray[np.uint8]
+    ) -> tuple[list[Pair], NDArray[np.int64], Counter[str]]:
+        skipped: Counter[str] = Counter()
+        pairs = [
+            self._reader.read(group, place, image, skipped)
+            for (group, place), image in zip(places, images, strict=True)
+        ]
+        return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
 
 
 def batches(
@@ -128,106 +227,8 @@ def batches(
     shuffle_pairs: int,
     start: Position,
 ) -> Iterator[Batch]:
-    """Yield batches for ever, epoch after epoch; what is left of an epoch is not trained on.
-
-    Args:
-        shards: paths of tars.
-        tokenizer: for the captions.
-        image_size: pixels of both sides.
-        batch_size: pairs.
-        seed: of the order and the crops.
-        shuffle_pairs: pairs held in memory to draw from.
-        start: where to go on.
-
-    Raises:
-        InputError: an epoch does not fill one batch.
-    """
-    epoch, drawn = start.epoch, start.drawn
-    while True:
-        skipped: Counter[str] = Counter()
-        samples = _epoch_samples(shards, seed, epoch, shuffle_pairs, skipped)
-        num_batches = 0
-        pairs: list[tuple[str, NDArray[np.uint8], str]] = []
-        for number, sample in enumerate(samples, start=1):
-            if number <= drawn:
-                continue
-            pair = _decode_pair(sample, image_size, f"{seed}-{epoch}", skipped)
-            if pair is not None:
-                pairs.append(pair)
-            if len(pairs) == batch_size:
-                yield _batch(pairs, tokenizer, Position(epoch, number), dict(skipped))
-                num_batches += 1
-                pairs = []
-                skipped.clear()
-        if not num_batches and not drawn:
-            raise InputError(
-                f"{len(shards)} shards hold only {len(pairs)} usable pairs "
-                f"(skipped: {dict(skipped) or 'none'}), fewer than a batch of {batch_size}. "
-                "Use a smaller --batch-size or more data."
-            )
-        epoch, drawn = epoch + 1, 0
-
-
-def _decode_pair(
-    sample: dict[str, Any], image_size: int, salt: str, skipped: Counter[str]
-) -> tuple[str, NDArray[np.uint8], str] | None:
-    """Decode a sample; one that cannot be used is counted and gives None."""
-    key = str(sample["__key__"])
-    encoded = next((sample[k] for k in IMAGE_KEYS if k in sample), None)
-    if "txt" not in sample or encoded is None:
-        skipped["no_caption" if "txt" not in sample else "no_image"] += 1
-        return None
-    try:
-        image = decode(encoded)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        skipped["corrupt_image"] += 1
-        return None
-    pixels = random_crop(image, image_size, random.Random(f"{salt}-{key}"))
-    return key, pixels, sample["txt"].decode("utf-8", "replace")
-
-
-def _batch(
-    pairs: list[tuple[str, NDArray[np.uint8], str]],
-    tokenizer: Tokenizer,
-    end: Position,
-    skipped: dict[str, int],
-) -> Batch:
-    keys, images, texts = zip(*pairs, strict=True)
-    return Batch(np.stack(images), tokenizer.encode(texts), list(keys), end, skipped)
-
-
-def prefetch(items: Iterator[Item], ahead: int = 4) -> Generator[Item, None, None]:
-    """Yield the same items in the same order, made by a thread while the caller computes."""
-    ready: queue.Queue[tuple[bool, Any]] = queue.Queue(ahead)
-    stopped = threading.Event()
-
-    def put(item: tuple[bool, Any]) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-
-    def work() -> None:
-        try:
-            for item in items:
-                put((True, item))
-                if stopped.is_set():
-                    return
-            put((False, None))
-        except BaseException as error:  # handed to the caller, who raises it
-            put((False, error))
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        while True:
-            is_item, value = ready.get()
-            if not is_item:
-                if value is not None:
-                    raise value
-                return
-            yield value
-    finally:
-        stopped.set()
-        thread.join()
+    """Yield the batches of a `Loader` with these settings and no others."""
+    config = LoaderConfig(
+        image_size=image_size, batch_size=batch_size, seed=seed, shuffle_pairs=shuffle_pairs
+    )
+    return Loader(shards, tokenizer, config).batches(start)

@@ -1,22 +1,101 @@
-"""Encoded images in, uint8 arrays out: any mode as RGB, cropped and resized by Pillow."""
+"""Encoded images in, uint8 arrays out: any mode as RGB, upright, cropped and resized.
+
+A JPEG is decoded by simplejpeg (libjpeg-turbo) or by Pillow, whichever the run was begun with;
+both give the same pixels, and a JPEG far larger than needed is decoded at a half, a quarter or an
+eighth of its size (libjpeg's scaled DCT) by both. Everything else is decoded by Pillow. Colour
+profiles are not applied.
+"""
 
 import io
-import math
-import random
+import struct
+import threading
+import zlib
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-__all__ = ["IMAGE_MEAN", "IMAGE_STD", "decode", "fit", "random_crop"]
+from metadata.errors import InputError, MissingExtraError, UsageError
+from training.jpeg import is_jpeg, is_progressive, orientation
+
+__all__ = [
+    "DECODERS",
+    "IMAGE_MEAN",
+    "IMAGE_STD",
+    "UnusableImageError",
+    "crop_into",
+    "decode",
+    "describe_decoder",
+    "fit",
+    "resolve_decoder",
+    "to_rgb",
+]
 
 # OpenAI's statistics, which all published CLIP models share.
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
-CROP_SCALE = (0.9, 1.0)
-CROP_RATIO = (3 / 4, 4 / 3)
-_CROP_TRIES = 10
+DECODERS = ("auto", "simplejpeg", "pillow")
+# Of decoded pixels, three bytes each; Pillow warns above as many.
+MAX_PIXELS = 89_478_485
+_SCALES = (8, 4, 2)
+_TURNS = {  # Exif orientation: quarter turns to the left, then whether to mirror left and right
+    2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True),
+    6: (3, False), 7: (1, True), 8: (1, False),
+}  # fmt: skip
+# What Pillow is seen to raise over damaged files.
+_BROKEN = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    struct.error, zlib.error,
+)  # fmt: skip
+_held = threading.local()
+
+
+class UnusableImageError(InputError):
+    """An image that cannot be trained on.
+
+    Attributes:
+        reason: corrupt_image or image_too_large.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+def resolve_decoder(name: str) -> str:
+    """Return the decoder of JPEGs that a run begun now has.
+
+    Args:
+        name: one of DECODERS; auto for simplejpeg where it is installed, else pillow.
+
+    Raises:
+        UsageError: there is no such decoder.
+        MissingExtraError: it is not installed.
+    """
+    if name not in DECODERS:
+        raise UsageError(f"decoder is {name!r}; expected one of {', '.join(DECODERS)}")
+    is_there = find_spec("simplejpeg") is not None
+    if name == "auto":
+        return "simplejpeg" if is_there else "pillow"
+    if name == "simplejpeg" and not is_there:
+        raise MissingExtraError("Decoding with simplejpeg", "train")
+    return name
+
+
+def describe_decoder(name: str) -> dict[str, str]:
+    """Return what decides pixels, for the record of a run.
+
+    Args:
+        name: simplejpeg or pillow.
+    """
+    described = {"jpeg": name, "pillow": version("pillow"), "resize": "bicubic, rows first"}
+    return described | ({"simplejpeg": version("simplejpeg")} if name == "simplejpeg" else {})
 
 
 def decode(encoded: bytes) -> Image.Image:
@@ -44,31 +123,119 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def random_crop(image: Image.Image, size: int, rng: random.Random) -> NDArray[np.uint8]:
-    """Cut a random rectangle of 90–100 % of the area and resize it.
+def crop_into(out: NDArray[np.uint8], encoded: bytes, key: int, decoder: str) -> None:
+    """Decode an image, cut a random rectangle of 90-100 % of its area out, and resize it.
 
     Args:
-        image: RGB.
-        size: pixels of both sides of the result.
-        rng: decides where.
+        out: written: shape (3, S, S), C order.
+        encoded: the file's bytes.
+        key: decides the rectangle; 0 <= key < 2^64.
+        decoder: of JPEGs: simplejpeg or pillow.
 
-    Returns:
-        Shape (3, size, size).
+    Raises:
+        UnusableImageError: it is no image, cut off, or too large.
     """
-    left, top, width, height = _random_box(image.width, image.height, rng)
-    box = (left, top, left + width, top + height)
-    return _to_array(image.resize((size, size), Image.Resampling.BICUBIC, box=box))
+    from training.resize_kernels import random_box, resize_box
+
+    try:
+        image = _Encoded(encoded, decoder)
+        box = random_box(image.width, image.height, np.uint64(key))
+        scale = next((s for s in _SCALES if min(box[2:]) >= s * out.shape[1]), 1)
+        scale = scale if image.can_scale else 1
+        pixels = image.pixels(scale)
+    except _BROKEN as error:
+        raise UnusableImageError("corrupt_image", str(error)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnusableImageError("image_too_large", str(error)) from error
+    left, top, width, height = (side / scale for side in box)
+    resize_box(pixels, left, top, left + width, top + height, out)
 
 
-def _random_box(width: int, height: int, rng: random.Random) -> tuple[int, int, int, int]:
-    for _ in range(_CROP_TRIES):
-        area = width * height * rng.uniform(*CROP_SCALE)
-        ratio = math.exp(rng.uniform(math.log(CROP_RATIO[0]), math.log(CROP_RATIO[1])))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            return rng.randint(0, width - w), rng.randint(0, height - h), w, h
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side, side
+class _Encoded:
+    """An image of which so far only the header has been read; width and height are upright."""
+
+    def __init__(self, encoded: bytes, decoder: str) -> None:
+        self._encoded = encoded
+        self._opened: Image.Image | None = None
+        self._turn = 1
+        self.can_scale = is_jpeg(encoded)
+        if self.can_scale:
+            self._turn = orientation(encoded)
+        if self.can_scale and decoder == "simplejpeg" and self._read_header():
+            return
+        self._opened = Image.open(io.BytesIO(encoded))
+        if not self.can_scale:
+            self._turn = self._opened.getexif().get(0x0112, 1)
+        self._size = self._opened.size
+        self._set_upright()
+
+    def _read_header(self) -> bool:
+        """Read the header with simplejpeg; tell whether it can decode the pixels."""
+        try:
+            height, width, space, _ = _simplejpeg().decode_jpeg_header(self._encoded)
+        except ValueError:  # Pillow says whether there is anything to be had
+            return False
+        self._size = (width, height)
+        self._set_upright()
+        return space not in ("CMYK", "YCCK")
+
+    def _set_upright(self) -> None:
+        self.width, self.height = self._size[::-1] if self._turn in (5, 6, 7, 8) else self._size
+
+    def pixels(self, scale: int) -> NDArray[np.uint8]:
+        """Decode, 1 / scale as large; shape (H, W, 3), valid until this thread decodes again."""
+        width, height = (-(-side // scale) for side in self._size)
+        whole = self._size[0] * self._size[1]
+        is_huge = whole > MAX_PIXELS and self.can_scale and is_progressive(self._encoded)
+        if width * height > MAX_PIXELS or is_huge:
+            raise UnusableImageError(
+                "image_too_large",
+                f"{self._size[0]} x {self._size[1]} pixels; expected {MAX_PIXELS:,} in all",
+            )
+        if self._opened is None:
+            decoded = self._decode_jpeg(width, height, scale)
+            if decoded is not None:
+                return _turned(decoded, self._turn)
+            self._opened = Image.open(io.BytesIO(self._encoded))
+        with self._opened as opened:
+            if scale > 1:
+                opened.draft("RGB", (self._size[0] // scale, self._size[1] // scale))
+            return _turned(np.ascontiguousarray(to_rgb(opened)), self._turn)
+
+    def _decode_jpeg(self, width: int, height: int, scale: int) -> NDArray[np.uint8] | None:
+        """Decode with simplejpeg; None if it finds a fault, which Pillow may put up with."""
+        try:
+            found: NDArray[np.uint8] = _simplejpeg().decode_jpeg(
+                self._encoded, min_width=width, min_height=height, min_factor=scale,
+                buffer=_buffer(3 * width * height),
+            )  # fmt: skip
+        except ValueError:
+            return None
+        return found
+
+
+@cache
+def _simplejpeg() -> Any:
+    """Import simplejpeg, which is optional and has no types."""
+    return import_module("simplejpeg")
+
+
+def _buffer(size_bytes: int) -> NDArray[np.uint8]:
+    """Return memory of this thread: a new array for every image costs more than it should."""
+    held: NDArray[np.uint8] | None = getattr(_held, "buffer", None)
+    if held is None or len(held) < size_bytes:
+        held = np.empty(size_bytes, np.uint8)
+        if size_bytes <= 16 << 20:
+            _held.buffer = held
+    return held
+
+
+def _turned(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
+    if turn not in _TURNS:
+        return pixels
+    quarters, is_mirrored = _TURNS[turn]
+    upright = np.rot90(pixels, quarters)
+    return np.ascontiguousarray(upright[:, ::-1] if is_mirrored else upright)
 
 
 def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -77,9 +244,5 @@ def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
     Returns:
         Shape (3, size, size).
     """
-    fitted = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return _to_array(fitted)
-
-
-def _to_array(image: Image.Image) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    fitted: Any = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))

@@ -1,0 +1,147 @@
+"""One sample at a time: its bytes read, its image cropped, one of its texts chosen.
+
+What threads do while a batch is made; each call is independent of all others.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from metadata.errors import InputError
+from training.images import UnusableImageError, crop_into
+from training.sampler import Group, Sample, mix
+from training.shards import OpenShards
+
+__all__ = ["Pair", "Reader"]
+
+_DRAWS_INSTEAD = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What a sample says beside its image."""
+
+    pair_id: str
+    text: str
+    lang: str | None
+    entry_ids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads samples.
+
+    Attributes:
+        files: of the shards.
+        decoder: of JPEGs: simplejpeg or pillow.
+    """
+
+    files: OpenShards
+    decoder: str
+
+    def read(
+        self, group: Group, place: int, image: NDArray[np.uint8], skipped: Counter[str]
+    ) -> Pair:
+        """Read the sample at a place of a group, or if it cannot be used another one instead.
+
+        Args:
+            group: of the epoch.
+            place: in the group.
+            image: written: uint8, (3, S, S).
+            skipped: a sample that cannot be used is counted here.
+
+        Raises:
+            InputError: no sample of the group can be used.
+        """
+        sample = group.sample(place)
+        found = self._try(sample, sample.key, image)
+        if isinstance(found, Pair):
+            return found
+        skipped[found] += 1
+        for other in _others(sample.key, len(group)):
+            instead = self._try(group.sample(other), sample.key, image)
+            if isinstance(instead, Pair):
+                return instead
+        raise InputError(
+            f"none of {len(group)} samples can be used of the shards from {group.shards[0].path} "
+            f"to {group.shards[-1].path}; the last reason is {found}. Check how they were made."
+        )
+
+    def _try(self, sample: Sample, key: int, image: NDArray[np.uint8]) -> Pair | str:
+        """Read a sample; return the reason if it cannot be used."""
+        index, number = sample.shard, sample.number
+        try:
+            pair = self._pair(sample)
+            if pair is None:
+                return "no_caption"
+            encoded = self.files.read(index.path, *index.image[number].tolist())
+            crop_into(image, encoded, key, self.decoder)
+        except UnusableImageError as error:
+            return error.reason
+        except OSError:
+            return "unreadable"
+        return pair
+
+    def _pair(self, sample: Sample) -> Pair | None:
+        """Return a sample's text and what its JSON says; None if there is no text."""
+        index, number = sample.shard, sample.number
+        text_at, text_size, json_at, json_size = index.places[number, 4:].tolist()
+        about = _parse(self.files.read(index.path, json_at, json_size)) if json_size else {}
+        chosen = _chosen_text(about.get("texts"), sample.key)
+        if chosen is not None:
+            about = {**about, **chosen}
+        elif text_size:
+            about["text"] = self.files.read(index.path, text_at, text_size).decode(
+                "utf-8", "replace"
+            )
+        else:
+            return None
+        pair_id, lang, entry_ids = (about.get(k) for k in ("pair_id", "lang", "entry_ids"))
+        return Pair(
+            pair_id=pair_id if isinstance(pair_id, str) else self.files.key(index, number),
+            text=about["text"],
+            lang=lang if isinstance(lang, str) else None,
+            entry_ids=_as_ids(entry_ids),
+        )
+
+
+def _others(key: int, num: int) -> Iterator[int]:
+    """Yield places to try instead: some by hash, then all of them in order."""
+    tries = np.arange(1, 1 + _DRAWS_INSTEAD, dtype=np.uint64) + np.uint64(key)
+    yield from (mix(tries) % np.uint64(num)).tolist()
+    yield from range(num)
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    """Return a sample's JSON; one that is none says nothing."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _chosen_text(texts: Any, key: int) -> dict[str, Any] | None:
+    """Return one of several texts, drawn by hash, with what is said of it; None without any.
+
+    >>> _chosen_text(["a dog"], 5)
+    {'text': 'a dog'}
+    """
+    if not isinstance(texts, list):
+        return None
+    known = [text if isinstance(text, dict) else {"text": text} for text in texts]
+    usable = [text for text in known if isinstance(text.get("text"), str) and text["text"]]
+    if not usable:
+        return None
+    draw = int(mix(np.array([~np.uint64(key)]))[0])
+    return usable[draw % len(usable)]
+
+
+def _as_ids(value: Any) -> Sequence[int]:
+    is_list = isinstance(value, list) and all(type(i) is int and i >= 0 for i in value)
+    return value if is_list else ()
