@@ -64,6 +64,16 @@ def train(
     peak_tflops: Annotated[
         float | None, typer.Option(help="Of a device, for MFU; default: by its name.")
     ] = None,
+    online: Annotated[
+        str | None, typer.Option(help="Folder of balance: balance while loading, by its t.")
+    ] = None,
+    unit: Annotated[
+        str, typer.Option(help="pair, or image: one pair of each image per epoch.")
+    ] = "pair",
+    decoder: Annotated[str, typer.Option(help="auto, simplejpeg, pillow.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="That decode; default: all cores.")
+    ] = None,
     shards: Annotated[str | None, typer.Option(help="Folder of tars instead of balanced/.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda; a GPU if there is one.")] = None,
     workspace: Root = "data",
@@ -129,6 +139,10 @@ def train(
                 eval_config=eval_config,
                 eval_every=eval_every,
                 peak_tflops=peak_tflops,
+                online=online,
+                unit=unit,
+                decoder=decoder,
+                threads=threads,
             ),
             device=device,
             overwrite=overwrite,

@@ -14,7 +14,7 @@ from pipelines import artifacts, storage
 from pipelines.run_files import RunFiles
 from pipelines.start import Start, prepare_start
 from pipelines.stopping import stop_on_sigterm
-from pipelines.train_run import TrainExtras, TrainRun
+from pipelines.train_run import TrainExtras, TrainRun, read_online
 from pipelines.workspace import refuse_foreign
 from training import require_packages
 from training.config import ModelConfig, load_model_config
@@ -114,9 +114,22 @@ def _identity(
         "model": asdict(shape),
         "train": config.decisive(),
         **start.identity,
+        "loader": _loader_identity(extras),
         "shards": artifacts.digest(hashes),
         "num_shards": len(tars),
         "datacard_sha256": _hash_if_there(extras.datacard),
+    }
+
+
+def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
+    """Return what decides which pairs are loaded and how their pixels come out."""
+    from training.images import describe_decoder, resolve_decoder
+
+    online = read_online(extras.online)
+    return {
+        "decoder": describe_decoder(resolve_decoder(extras.decoder)),
+        "unit": extras.unit,
+        "online": online.digest() if online else None,
     }
 
 

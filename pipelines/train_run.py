@@ -1,11 +1,13 @@
 """One process of a run: its parts put together, trained, and the result published."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
-from pipelines import storage
+from metadata.errors import ArtifactError
+from pipelines import artifacts, storage
 from pipelines.consumed import entry_names
 from pipelines.model_card import write_model_card
 from pipelines.progress import log
@@ -18,7 +20,7 @@ from pipelines.train_view import TrainView
 from training.config import ModelConfig
 from training.train_config import StepOptions, TrainConfig
 
-__all__ = ["TrainExtras", "TrainRun"]
+__all__ = ["TrainExtras", "TrainRun", "read_online"]
 
 MAX_TOKENIZER_CAPTIONS = 1_000_000
 
@@ -36,6 +38,10 @@ class TrainExtras:
         eval_config: an eval.json of sets to evaluate on; None: never.
         eval_every: steps between evaluations; 0: after the last one only.
         peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
+        online: folder of `balance` whose probabilities decide while loading; None: train on all.
+        unit: pair: every pair once per epoch; image: one pair of each image.
+        decoder: of JPEGs: auto, simplejpeg or pillow.
+        threads: that decode; None: one for each core of this process.
     """
 
     init: str | None = None
@@ -46,6 +52,10 @@ class TrainExtras:
     eval_config: str | None = None
     eval_every: int = 0
     peak_tflops: float | None = None
+    online: str | None = None
+    unit: str = "pair"
+    decoder: str = "auto"
+    threads: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -147,24 +157,22 @@ class TrainRun:
 
     def _batches(self, tokenizer: Any, position: Any) -> Iterator[Any]:
         """Yield this rank's share of the batches."""
-        from training.data import batches
+        from training.data import Loader, LoaderConfig
 
-        rank, size = self.world.rank, self.world.size
-        for batch in batches(
-            self.tars,
-            tokenizer,
+        config = LoaderConfig(
             image_size=self.shape.image_size,
             batch_size=self.config.batch_size,
             seed=self.config.seed,
             shuffle_pairs=self.config.shuffle_pairs,
-            start=position,
-        ):
-            yield replace(
-                batch,
-                images=batch.images[rank::size],
-                tokens=batch.tokens[rank::size],
-                pair_ids=batch.pair_ids[rank::size],
-            )
+            rank=self.world.rank,
+            num_ranks=self.world.size,
+            unit=self.extras.unit,
+            decoder=self.extras.decoder,
+            threads=self.extras.threads or _cores_of_rank(self.world.size),
+            pin_memory=self.world.device.type == "cuda",
+        )
+        online = read_online(self.extras.online)
+        return Loader(self.tars, tokenizer, config, online=online).batches(position)
 
     def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
         from training.flops import device_peak_flops, flops_per_pair
@@ -192,22 +200,12 @@ class TrainRun:
         """Return a function that evaluates the model as it is then; None without sets."""
         if self.extras.eval_config is None:
             return None
-        import torch
-
         from training.eval_sets import load_datasets
         from training.evaluate import evaluate_all
-        from training.images import fit, to_rgb
-        from training.pixels import normalize_images
+        from training.run import input_functions
 
         datasets = load_datasets(self.extras.eval_config)
-        size = self.shape.image_size
-
-        def preprocess(image: Any) -> torch.Tensor:
-            return normalize_images(torch.from_numpy(fit(to_rgb(image), size)))
-
-        def tokenize(texts: list[str]) -> torch.Tensor:
-            return torch.from_numpy(tokenizer.encode(texts))
-
+        preprocess, tokenize = input_functions(self.shape.image_size, tokenizer)
         return lambda: evaluate_all(trainer.model, tokenize, preprocess, datasets)
 
     def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
@@ -242,6 +240,35 @@ class TrainRun:
         card = write_model_card(self.files, card, loop.run_log.lines, progress.consumed.card(names))
         wait_for_all(self.world)
         return card
+
+
+def read_online(folder: str | None) -> Any:
+    """Return the balancing that a folder of `balance` stands for; None without one.
+
+    Raises:
+        ArtifactError: there are no probabilities in it.
+    """
+    from training.data import Online
+
+    if folder is None:
+        return None
+    paths = storage.list_files(storage.join(folder, "probabilities"), ".parquet")
+    if not paths:
+        raise ArtifactError(
+            f"{folder}: there are no probabilities/*.parquet in it; expected a folder that "
+            "`curate balance` wrote"
+        )
+    probability = {}
+    for path in paths:
+        column = artifacts.read_table(path, ["probability"]).column("probability")
+        probability[path.rsplit("/", 1)[-1].removesuffix(".parquet")] = column.to_numpy()
+    return Online(probability)
+
+
+def _cores_of_rank(num_ranks: int) -> int:
+    """Return how many cores a rank may use, if those of a machine share them."""
+    of_machine = int(os.environ.get("LOCAL_WORLD_SIZE", num_ranks))
+    return max(1, len(os.sched_getaffinity(0)) // of_machine)
 
 
 def _device_name(device: Any) -> str:
