@@ -5,13 +5,16 @@ whose stamp equals the one a run would write is done, and a rerun skips it; any 
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from metadata.errors import ArtifactError
 from pipelines import storage
@@ -25,6 +28,7 @@ __all__ = [
     "read_stamp",
     "read_table",
     "require_same",
+    "strings",
     "write_table",
 ]
 
@@ -47,7 +51,11 @@ def _key_values(stamp: Stamp, metadata_hash: str) -> dict[str, str]:
 
 
 class StampedWriter:
-    """A Parquet writer that gathers small batches into row groups and takes its stamp last."""
+    """A Parquet writer that cuts rows into row groups and takes its stamp last.
+
+    A row group ends where its rows or its bytes reach a limit, counted row by row, so that a file
+    depends on the rows alone and not on the batches that they came in.
+    """
 
     ROW_GROUP_ROWS = 1 << 16
     ROW_GROUP_BYTES = 64 << 20
@@ -55,28 +63,43 @@ class StampedWriter:
     def __init__(self, file: Any, schema: pa.Schema) -> None:
         self.schema = schema
         # Ids, URLs and texts hardly repeat: looking for repetition costs a third of the time.
-        repeating = [f.name for f in schema if pa.types.is_dictionary(f.type)]
+        self._repeating = [f.name for f in schema if pa.types.is_dictionary(f.type)]
         self._writer = pq.ParquetWriter(
-            file, schema, compression="zstd", use_dictionary=repeating, write_statistics=repeating
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=self._repeating,
+            write_statistics=self._repeating,
         )
         self._pending: list[pa.RecordBatch] = []
+        self._num_rows = self._num_bytes = 0
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add a batch's rows."""
-        if batch.num_rows:
-            self._pending.append(batch)
-        rows = sum(b.num_rows for b in self._pending)
-        if rows >= self.ROW_GROUP_ROWS or self._bytes() >= self.ROW_GROUP_BYTES:
-            self._flush()
-
-    def _bytes(self) -> int:
-        return sum(b.get_total_buffer_size() for b in self._pending)
+        sizes = np.cumsum(row_bytes(batch))
+        written = written_bytes = 0
+        while written < batch.num_rows:
+            room = self.ROW_GROUP_BYTES - self._num_bytes
+            stop = 1 + int(np.searchsorted(sizes, written_bytes + room))
+            stop = min(stop, written + self.ROW_GROUP_ROWS - self._num_rows, batch.num_rows)
+            self._pending.append(batch.slice(written, stop - written))
+            self._num_rows += stop - written
+            self._num_bytes += int(sizes[stop - 1]) - written_bytes
+            written, written_bytes = stop, int(sizes[stop - 1])
+            if self._num_rows >= self.ROW_GROUP_ROWS or self._num_bytes >= self.ROW_GROUP_BYTES:
+                self._flush()
 
     def _flush(self) -> None:
         if self._pending:
-            table = pa.Table.from_batches(self._pending, self.schema)
+            table = pa.Table.from_batches(self._pending).cast(self.schema).combine_chunks()
+            for name in self._repeating:  # each batch has a dictionary of its own
+                at = table.schema.get_field_index(name)
+                kind = self.schema.field(name).type
+                column = pc.cast(table.column(name), kind.value_type).dictionary_encode()
+                table = table.set_column(at, self.schema.field(name), column.cast(kind))
             self._writer.write_table(table, row_group_size=table.num_rows)
             self._pending = []
+            self._num_rows = self._num_bytes = 0
 
     def close(self, stamp: Stamp, metadata_hash: str) -> None:
         """Write what is pending, then the stamp and the footer."""
@@ -85,14 +108,73 @@ class StampedWriter:
         self._writer.close()
 
 
+def strings(values: Iterable[str]) -> pa.StringArray:
+    """Return values as an Arrow array, also if there are none."""
+    return pa.array(list(values), pa.string())
+
+
+def row_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    """Return about how many bytes each row takes; shape (num_rows,).
+
+    >>> row_bytes(pa.record_batch({"a": ["x", "yyy"], "b": [[1], [2, 3]]})).tolist()
+    [9, 19]
+    """
+    total = np.zeros(batch.num_rows, dtype=np.int64)
+    for column in batch.columns:
+        total += _value_bytes(column)
+    return total
+
+
+def _value_bytes(values: pa.Array) -> NDArray[np.int64]:
+    kind, types = values.type, pa.types
+    if types.is_struct(kind):
+        fields = [_value_bytes(field) for field in values.flatten()]
+        return sum(fields, np.zeros(len(values), np.int64))
+    if types.is_list(kind) or types.is_large_list(kind):
+        inside = np.concatenate([[0], np.cumsum(_value_bytes(values.flatten()))])
+        ends = np.cumsum(_lengths(pc.list_value_length(values)))
+        return np.diff(inside[np.concatenate([[0], ends])]).astype(np.int64)
+    if any(check(kind) for check in (types.is_string, types.is_large_string, types.is_binary,
+                                     types.is_large_binary)):  # fmt: skip
+        return _lengths(pc.binary_length(values))
+    return np.full(len(values), _width(kind), dtype=np.int64)
+
+
+def _width(kind: pa.DataType) -> int:
+    try:
+        return (kind.bit_width + 7) // 8
+    except ValueError:  # of no fixed width, and rare: null, maps, unions
+        return 8
+
+
+def _lengths(lengths: pa.Array) -> NDArray[np.int64]:
+    filled = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False)
+    return np.asarray(filled, dtype=np.int64)
+
+
+def _canonical(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(f.name, _renamed(f.type), f.nullable) for f in schema])
+
+
+def _renamed(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        inside = kind.value_field
+        return make(pa.field("element", _renamed(inside.type), inside.nullable))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f.name, _renamed(f.type), f.nullable) for f in kind])
+    return kind
+
+
 @contextmanager
 def parquet_writer(path: str, schema: pa.Schema) -> Iterator[StampedWriter]:
     """Open a Parquet file for writing that appears only if the block closes the writer.
 
-    The schema's own metadata (pandas', say) is left out: it describes another file.
+    The schema's own metadata (pandas', say) is left out: it describes another file. What lists hold
+    is called as Parquet calls it, so that a file that is read and written again stays the same.
     """
     with storage.publish(path) as file:
-        writer = StampedWriter(file, schema.remove_metadata())
+        writer = StampedWriter(file, _canonical(schema))
         yield writer
         if writer._writer.is_open:
             raise AssertionError(f"{path}: closed without a stamp")

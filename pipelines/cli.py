@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from metadata.errors import CurateError
+from pipelines.cli_matches import measure, retract
 from pipelines.cli_options import (
     NUM_CORES,
     BalancedFolder,
@@ -295,49 +296,8 @@ def balance(
     )
 
 
-@app.command(name="yield")
-def measure(
-    grid: Annotated[str | None, typer.Option(help="Thresholds, such as 5k,20k,170k.")] = None,
-    pairs: Annotated[int | None, typer.Option(help="Find the t that keeps so many.")] = None,
-    tail_share: Annotated[float | None, typer.Option(help="Find each t of this share.")] = None,
-    reference_lang: Annotated[
-        str | None, typer.Option(help="t is this language's; others get its tail share.")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
-    plot: Annotated[str | None, typer.Option(help="Draw the curve into this SVG.")] = None,
-    matched: MatchedFolder = None,
-    workspace: Root = "data",
-    workers: Workers = NUM_CORES,
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Tell how many pairs each t would keep, from stored matches.
-
-    Example: curate yield --grid 5k,20k,170k
-    """
-    from pipelines.report import yield_table
-    from pipelines.yield_grid import measure_yields
-
-    finish(
-        lambda: measure_yields(
-            matched=matched or Workspace(workspace).matched,
-            grid=grid,
-            pairs=pairs,
-            tail_share=tail_share,
-            reference_lang=reference_lang,
-            seed=seed,
-            plot=plot,
-            workers=workers,
-            quiet=quiet,
-        ),
-        yield_table,
-        as_json=as_json,
-        quiet=quiet,
-        debug=debug,
-    )
-
-
+app.command("yield")(measure)
+app.command()(retract)
 app.command()(train)
 
 

@@ -21,12 +21,15 @@ from pipelines.executor import run_parts
 from pipelines.match_part import LID_ENGINES, MatchJob, PartSummary, Worker, match_part
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
 from pipelines.progress import progress
+from pipelines.purge import PurgeJob, purge_part
 from pipelines.readers import plan_parts
 from pipelines.records import ColumnNames
 from pipelines.rows import Part
+from pipelines.tombstones import FILE as TOMBSTONES
+from pipelines.tombstones import Tombstones
 from pipelines.workspace import part_name, refuse_foreign
 
-__all__ = ["MatchOptions", "MatchedPlan", "match_inputs"]
+__all__ = ["MatchOptions", "MatchedPlan", "finish_matched", "match_inputs"]
 
 PLAN = "plan.json"
 SUMMARY = "summary.json"
@@ -73,12 +76,13 @@ class MatchOptions:
 
 @dataclass(slots=True)
 class MatchedPlan:
-    """What `matched/` is made of, in `plan.json`: parameters, inputs, parts."""
+    """What `matched/` is made of, in `plan.json`; `retracted` is a hash of its tombstones."""
 
     folder: str
     parameters: dict[str, Any]
     inputs: list[dict[str, Any]]
     parts: list[Part]
+    retracted: str | None = None
 
     @classmethod
     def read(cls, folder: str) -> "MatchedPlan":
@@ -96,7 +100,7 @@ class MatchedPlan:
             {"schema_version": artifacts.SCHEMA_VERSION},
         )  # fmt: skip
         parts = [Part.from_dict(part) for part in values["parts"]]
-        return cls(folder, values["parameters"], values["inputs"], parts)
+        return cls(folder, values["parameters"], values["inputs"], parts, values.get("retracted"))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""
@@ -105,7 +109,11 @@ class MatchedPlan:
             "parameters": self.parameters,
             "inputs": self.inputs,
             "parts": [part.as_dict() for part in self.parts],
+            **self._retracted(),
         }
+
+    def _retracted(self) -> dict[str, str]:
+        return {"retracted": self.retracted} if self.retracted else {}
 
     def write(self) -> None:
         """Publish `plan.json`."""
@@ -114,7 +122,9 @@ class MatchedPlan:
     def digest(self) -> str:
         """Return a hash of all that decides the content of `matched/`."""
         parts = [part.as_dict() for part in self.parts]
-        return artifacts.digest({"parameters": self.parameters, "parts": parts})
+        return artifacts.digest(
+            {"parameters": self.parameters, "parts": parts, **self._retracted()}
+        )
 
     def pairs_path(self, index: int) -> str:
         """Return the path of a part's pairs."""
@@ -164,7 +174,7 @@ def match_inputs(
     """
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
-    refuse_foreign(output, PLAN)
+    refuse_foreign(output, PLAN, TOMBSTONES)
     plan = _plan(inputs, store, output, options, anew=overwrite)
     todo = [] if overwrite else _todo(plan)
     if dry_run:
@@ -191,7 +201,7 @@ def match_inputs(
         threads=max(1, workers // max(1, len(todo))),
     )
     _run(job, plan, todo, options.max_bad, workers, quiet)
-    return _finish(plan, store, options.max_bad, quiet)
+    return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
 
 
 def _plan(
@@ -210,6 +220,7 @@ def _plan(
     if storage.exists(storage.join(output, PLAN)) and not anew:
         plan = MatchedPlan.read(output)
         artifacts.require_same(output, plan.parameters, parameters)
+    plan.retracted = Tombstones.read(output).digest()
     known = {i["path"]: i for i in plan.inputs}
     for path in storage.expand(inputs):
         size, modified = storage.size_and_time(path)
@@ -314,7 +325,19 @@ def _shown(reasons: dict[str, int]) -> str:
     return ", ".join(f"{reason} {num}" for reason, num in sorted(reasons.items()))
 
 
-def _finish(plan: MatchedPlan, store: MetadataStore, max_bad: float, quiet: bool) -> dict[str, Any]:
+def finish_matched(
+    plan: MatchedPlan, store: MetadataStore, *, max_bad: float, workers: int, quiet: bool
+) -> dict[str, Any]:
+    """Take out what was retracted, check the sums, write counts and summary.
+
+    Returns:
+        The summary, as in `summary.json`.
+
+    Raises:
+        BadShareError: too many bad records.
+    """
+    if plan.retracted:
+        _purge(plan, store, workers, quiet)
     summaries = _summaries(plan)
     total = sum(summaries.values(), PartSummary())
     _check_bad_share(summaries, max_bad, plan, total.read)
@@ -331,6 +354,21 @@ def _finish(plan: MatchedPlan, store: MetadataStore, max_bad: float, quiet: bool
     }
     storage.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
+
+
+def _purge(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:
+    """Rewrite the parts that hold retracted pairs; those matched since hold none."""
+    job = PurgeJob(
+        paths=[plan.pairs_path(index) for index in range(len(plan.parts))],
+        tombstones=Tombstones.read(plan.folder),
+        metadata_hash=combined_hash(store.hashes),
+    )
+    tasks = range(len(plan.parts))
+    results = run_parts(
+        purge_part, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True
+    )
+    for _ in progress(results, total=len(tasks), label="retract", unit="part", quiet=quiet):
+        pass
 
 
 def _write_counts(plan: MatchedPlan, store: MetadataStore, quiet: bool) -> None:

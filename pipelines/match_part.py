@@ -27,6 +27,7 @@ from pipelines.overlap import ahead
 from pipelines.readers import read_part
 from pipelines.records import ColumnNames, Records, Reject, image_ids, pair_ids, to_records
 from pipelines.rows import Part, Unreadable
+from pipelines.tombstones import RETRACTED, Tombstones
 from pipelines.workspace import part_name
 
 __all__ = ["LID_ENGINES", "MatchJob", "PartSummary", "Worker", "match_part", "open_identifier"]
@@ -160,6 +161,7 @@ class Worker:
         self._matchers: dict[str, Matcher] = {}
         self._identifier: LanguageIdentifier | None = None
         self._lock = threading.Lock()
+        self.tombstones = Tombstones.read(job.output)
 
     def matcher_of(self, lang: str) -> Matcher | None:
         """Return the matcher of a language, or None if there is no metadata for it."""
@@ -286,21 +288,25 @@ def _match_records(
     langs = worker.languages(records)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
-    what = np.where(has_entries, 0, np.where(matches.has_metadata, 1, 2))
-    kinds = ("matched", "no_match", "no_metadata")
-    counts = np.bincount(3 * langs.lang.indices.to_numpy() + what, minlength=0)
-    for code, num in enumerate(counts.tolist()):
-        summary.add(langs.lang.dictionary[code // 3].as_py(), kinds[code % 3], num)
     mask = pa.array(has_entries)
     kept = _select(records, has_entries)
     columns = {
         "pair_id": pair_ids(kept, path),
         "image_id": image_ids(kept),
-        "lang": langs.lang.filter(mask).dictionary_decode().dictionary_encode(),
+        "lang": langs.lang.filter(mask),
         "lang_score": pa.array(langs.score, pa.float32(), from_pandas=True).filter(mask),
         "entry_ids": matches.entry_ids.filter(mask),
     }
-    return _with_columns(kept.batch, columns)
+    batch = _with_columns(kept.batch, columns)
+    hits = worker.tombstones.hits(batch)
+    what = np.where(has_entries, 0, np.where(matches.has_metadata, 1, 2))
+    what[np.flatnonzero(has_entries)[hits]] = 3
+    kinds = ("matched", "no_match", "no_metadata", RETRACTED)
+    counts = np.bincount(len(kinds) * langs.lang.indices.to_numpy() + what)
+    for code, num in enumerate(counts.tolist()):
+        lang, kind = divmod(code, len(kinds))
+        summary.add(langs.lang.dictionary[lang].as_py(), kinds[kind], num)
+    return batch.filter(pa.array(~hits)) if hits.any() else batch
 
 
 def _select(records: Records, keep: NDArray[np.bool_]) -> Records:

@@ -10,6 +10,7 @@ __all__ = [
     "match_table",
     "metadata_table",
     "render_table",
+    "retract_table",
     "train_table",
     "yield_table",
 ]
@@ -118,6 +119,11 @@ def yield_table(result: Mapping[str, Any]) -> str:
         for row in rows
     ]  # fmt: skip
     return render_table(["t", "kept", "expected", "slots", "of matched"], cells)
+
+
+def retract_table(result: Mapping[str, Any]) -> str:
+    """Show what was taken out and what is left."""
+    return "\n".join(f"{key.replace('_', ' ')}: {value:,}" for key, value in result.items())
 
 
 def train_table(result: Mapping[str, Any], output: str) -> str:

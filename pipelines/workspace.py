@@ -56,12 +56,13 @@ def part_name(index: int, suffix: str) -> str:
     return f"{index:05d}.{suffix}"
 
 
-def refuse_foreign(folder: str, marker: str) -> None:
+def refuse_foreign(folder: str, marker: str, *others: str) -> None:
     """Refuse to write into a folder that holds files but is not an output of ours.
 
     Args:
         folder: where a command is about to write.
         marker: the file that tells that the folder is ours.
+        others: files of ours that may be there without it.
 
     Raises:
         ArtifactError: it holds something else.
@@ -70,9 +71,10 @@ def refuse_foreign(folder: str, marker: str) -> None:
 
     if storage.exists(join(folder, marker)):
         return
-    found = [f for f in storage.list_files(folder, "") if "/.tmp-" not in f]
+    names = [f.rsplit("/", 1)[-1] for f in storage.list_files(folder, "")]
+    found = [name for name in names if name not in others]
     if found:
         raise ArtifactError(
             f"{folder} exists and is not an output of this command (there is no {marker} in it, "
-            f"but {found[0].rsplit('/', 1)[-1]}). Choose another --output."
+            f"but {found[0]}). Choose another --output."
         )

@@ -1,0 +1,108 @@
+"""The commands on stored matches: what a t would keep, and what is taken out."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli_options import (
+    NUM_CORES,
+    BalancedFolder,
+    Debug,
+    DryRun,
+    Json,
+    MatchedFolder,
+    MetadataFolder,
+    Quiet,
+    Root,
+    Workers,
+    finish,
+)
+from pipelines.workspace import Workspace
+
+__all__ = ["measure", "retract"]
+
+
+def measure(
+    grid: Annotated[str | None, typer.Option(help="Thresholds, such as 5k,20k,170k.")] = None,
+    pairs: Annotated[int | None, typer.Option(help="Find the t that keeps so many.")] = None,
+    tail_share: Annotated[float | None, typer.Option(help="Find each t of this share.")] = None,
+    reference_lang: Annotated[
+        str | None, typer.Option(help="t is this language's; others get its tail share.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    plot: Annotated[str | None, typer.Option(help="Draw the curve into this SVG.")] = None,
+    matched: MatchedFolder = None,
+    workspace: Root = "data",
+    workers: Workers = NUM_CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Tell how many pairs each t would keep, from stored matches.
+
+    Example: curate yield --grid 5k,20k,170k
+    """
+    from pipelines.report import yield_table
+    from pipelines.yield_grid import measure_yields
+
+    finish(
+        lambda: measure_yields(
+            matched=matched or Workspace(workspace).matched,
+            grid=grid,
+            pairs=pairs,
+            tail_share=tail_share,
+            reference_lang=reference_lang,
+            seed=seed,
+            plot=plot,
+            workers=workers,
+            quiet=quiet,
+        ),
+        yield_table,
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )
+
+
+def retract(
+    listing: Annotated[str, typer.Argument(metavar="LIST", help="Pair ids or URLs, one a line.")],
+    ignore_missing: Annotated[
+        bool, typer.Option("--ignore-missing", help="Keep out also what is not there now.")
+    ] = False,
+    keep_balanced: Annotated[
+        bool, typer.Option("--keep-balanced", help="Leave the balanced set as it is.")
+    ] = False,
+    matched: MatchedFolder = None,
+    metadata: MetadataFolder = None,
+    balanced: BalancedFolder = None,
+    workspace: Root = "data",
+    workers: Workers = NUM_CORES,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
+    """Take pairs out of matches, counts and the balanced set, for good.
+
+    Example: curate retract takedowns.txt
+    """
+    from pipelines.report import retract_table
+    from pipelines.retract import retract_pairs
+
+    place = Workspace(workspace)
+    finish(
+        lambda: retract_pairs(
+            listing,
+            matched=matched or place.matched,
+            metadata=metadata or place.metadata,
+            balanced=None if keep_balanced else balanced or place.balanced,
+            ignore_missing=ignore_missing,
+            workers=workers,
+            dry_run=dry_run,
+            quiet=quiet,
+        ),
+        retract_table,
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )

@@ -1,0 +1,164 @@
+"""`curate retract`: take pairs out of matches, counts and the balanced set, for good.
+
+The way through: a list of pair ids and URLs → tombstones → parts without them → counts → the
+balanced set anew, with the options it was made with. What is left is what a run from scratch would
+give that knew the tombstones.
+"""
+
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curation.ids import short_hash
+from metadata.errors import ArtifactError, InputError
+from pipelines import artifacts, storage
+from pipelines.balance import PLAN as BALANCED_PLAN
+from pipelines.balance import BalanceOptions, balance_pairs
+from pipelines.match import MatchedPlan, finish_matched
+from pipelines.metadata_store import MetadataStore
+from pipelines.progress import progress
+from pipelines.tombstones import Tombstones
+
+__all__ = ["retract_pairs"]
+
+_COLUMNS = ("pair_id", "uid", "url", "URL", "id")
+_SHOWN = 5
+
+
+def retract_pairs(
+    listing: str,
+    *,
+    matched: str,
+    metadata: str,
+    balanced: str | None,
+    ignore_missing: bool = False,
+    workers: int = 1,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Retract the pairs that a list names.
+
+    Args:
+        listing: a text file with a pair id or a URL on each line, or a Parquet file with a column
+            pair_id or url.
+        matched: folder that `match` wrote.
+        metadata: folder that it was matched with.
+        balanced: folder that `balance` wrote, made anew if it is there; None to leave it alone.
+        ignore_missing: keep out also what is not there now.
+        workers: threads.
+        dry_run: only say what would go.
+        quiet: no progress.
+
+    Returns:
+        asked, already_retracted, missing, retracted (pairs that go now), matched and kept (left).
+
+    Raises:
+        InputError: the list is empty or unreadable, or names what is not there.
+        ArtifactError: matching is not complete.
+    """
+    plan = MatchedPlan.read(matched)
+    if plan.summary() is None and plan.retracted == Tombstones.read(matched).digest():
+        raise ArtifactError(
+            f"{matched}: matching has not come to its end. Run the same `curate match` again; "
+            "it goes on where it was."
+        )
+    asked = _read_list(listing)
+    known = Tombstones.read(matched)
+    new, missing, num_pairs = _find(plan, asked, known, quiet)
+    if missing and not ignore_missing:
+        raise InputError(
+            f"{listing}: {len(missing)} of {len(asked)} are not in {matched}: "
+            f"{', '.join(missing[:_SHOWN])}{', …' if len(missing) > _SHOWN else ''}. "
+            "Correct the list, or keep them out of later files too with --ignore-missing."
+        )
+    result: dict[str, Any] = {
+        "asked": len(asked),
+        "already_retracted": len(asked) - len(new.pair_ids) - len(new.image_ids),
+        "missing": len(missing),
+        "retracted": num_pairs,
+    }
+    if dry_run:
+        return result
+    tombstones = known | new
+    tombstones.write(matched)
+    plan.retracted = tombstones.digest()
+    plan.write()
+    store = MetadataStore.open(metadata)
+    lang = plan.parameters["lang"]
+    summary = finish_matched(
+        plan, store.only(lang) if lang else store, max_bad=1.0, workers=workers, quiet=quiet
+    )
+    result["matched"] = summary["matched"]
+    if balanced is not None and storage.exists(storage.join(balanced, BALANCED_PLAN)):
+        card = _balance_again(matched, balanced, workers, quiet)
+        result["kept"] = card["total"]["kept"]
+    return result
+
+
+def _read_list(path: str) -> list[str]:
+    """Return the ids and URLs of a list, each once."""
+    if path.endswith(".parquet"):
+        with pq.ParquetFile(storage.open_arrow(path)) as file:
+            name = next((c for c in _COLUMNS if c in file.schema_arrow.names), None)
+            if name is None:
+                raise InputError(
+                    f"{path}: expected a column {' or '.join(_COLUMNS)}; it has "
+                    f"{', '.join(file.schema_arrow.names)}"
+                )
+            values = file.read([name]).column(name).to_pylist()
+    else:
+        with storage.open_read(path, decompress=True) as lines:
+            values = lines.read().decode("utf-8", "replace").splitlines()
+    found = list(dict.fromkeys(str(v).strip() for v in values if v and str(v).strip()))
+    if not found:
+        raise InputError(f"{path}: there is nothing in it; expected pair ids or URLs, one a line")
+    return found
+
+
+def _find(
+    plan: MatchedPlan, asked: list[str], known: Tombstones, quiet: bool
+) -> tuple[Tombstones, list[str], int]:
+    """Return the tombstones to add, what is not there, and how many pairs go."""
+    image_of = {short_hash(a): a for a in asked if "://" in a}
+    wanted = Tombstones() | Tombstones(
+        artifacts.strings([a for a in asked if "://" not in a]), artifacts.strings(image_of)
+    )
+    there: set[str] = set()
+    num_pairs = 0
+    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
+    for path in progress(paths, total=len(paths), label="find", unit="part", quiet=quiet):
+        with artifacts.open_parquet(path) as file:
+            for batch in file.iter_batches(columns=["pair_id", "image_id"]):
+                hits = wanted.hits(batch)
+                num_pairs += int(hits.sum())
+                for name, ids in (("pair_id", wanted.pair_ids), ("image_id", wanted.image_ids)):
+                    column = batch.column(name)
+                    hit = column.filter(pc.is_in(column, value_set=ids))
+                    there.update(hit.to_pylist())
+    old = {*known.pair_ids.to_pylist(), *known.image_ids.to_pylist()}
+    ids = [*wanted.pair_ids.to_pylist(), *wanted.image_ids.to_pylist()]
+    missing = [image_of.get(i, i) for i in ids if i not in there and i not in old]
+    new = Tombstones(
+        artifacts.strings([i for i in wanted.pair_ids.to_pylist() if i not in old]),
+        artifacts.strings([i for i in wanted.image_ids.to_pylist() if i not in old]),
+    )
+    return new, missing, num_pairs
+
+
+def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> dict[str, Any]:
+    """Make a balanced set anew with the options it was made with."""
+    made_with = storage.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
+    size = made_with["pairs_per_shard"]
+    options = BalanceOptions(
+        t=None if made_with["target_pairs"] else made_with["t"],
+        target_pairs=made_with["target_pairs"],
+        reference_lang=made_with["reference_lang"],
+        seed=made_with["seed"],
+        output_format=made_with["format"],
+        **({"pairs_per_shard": size} if size else {}),
+    )
+    return balance_pairs(
+        matched=matched, output=balanced, options=options, workers=workers, overwrite=True,
+        quiet=quiet,
+    )  # fmt: skip

@@ -1,0 +1,188 @@
+"""What is retracted is gone, stays away, and leaves what a run from scratch would give."""
+
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from metadata.errors import ArtifactError, InputError
+from pipelines import match as match_module
+from pipelines.artifacts import StampedWriter, parquet_writer
+from pipelines.balance import BalanceOptions, balance_pairs
+from pipelines.retract import retract_pairs
+from tests.pipelines.helpers import (
+    WORDS,
+    contents,
+    match,
+    read_pairs,
+    texts,
+    write_metadata,
+    write_pairs,
+)
+
+NUM = 400
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    write_metadata(tmp_path / "metadata", {"en": WORDS, "de": WORDS[:5]})
+    for i, lang in enumerate(("en", "de", "en")):
+        write_pairs(tmp_path / f"{i}.parquet", texts(NUM, i), first=NUM * i, lang=[lang] * NUM)
+    match(inputs(tmp_path), tmp_path / "metadata", tmp_path / "matched", lang=None)
+    balance(tmp_path)
+    return tmp_path
+
+
+def inputs(folder):
+    return [folder / f"{i}.parquet" for i in range(3)]
+
+
+def balance(folder, **options):
+    balance_pairs(
+        matched=str(folder / "matched"), output=str(folder / "balanced"), quiet=True,
+        options=BalanceOptions(**(options or {"t": 30})),
+    )  # fmt: skip
+
+
+def retract(folder, names, **options):
+    (folder / "list.txt").write_text("\n".join(names) + "\n\n")
+    return retract_pairs(
+        str(folder / "list.txt"), matched=str(folder / "matched"), quiet=True,
+        metadata=str(folder / "metadata"), balanced=str(folder / "balanced"), **options,
+    )  # fmt: skip
+
+
+def some_ids(folder, step=37):
+    return read_pairs(folder / "matched").column("pair_id").to_pylist()[::step]
+
+
+def url(number):
+    return f"https://example.org/{number}.jpg"
+
+
+def test_what_is_left_is_what_a_run_from_scratch_gives_byte_for_byte(workspace):
+    ids, urls = some_ids(workspace), [url(3), url(NUM + 5)]
+    before = len(read_pairs(workspace / "matched"))
+    result = retract(workspace, [*ids, *urls])
+    assert result["matched"] == before - result["retracted"] and result["retracted"] >= len(ids)
+    left = read_pairs(workspace / "matched")
+    assert not set(ids) & set(left.column("pair_id").to_pylist())
+    assert not set(urls) & set(left.column("url").to_pylist())
+    found = {name: contents(workspace / name) for name in ("matched", "balanced")}
+
+    shutil.copy(workspace / "matched/retracted.parquet", workspace / "kept.parquet")
+    shutil.rmtree(workspace / "matched")
+    shutil.rmtree(workspace / "balanced")
+    (workspace / "matched").mkdir()
+    shutil.copy(workspace / "kept.parquet", workspace / "matched/retracted.parquet")
+    match(inputs(workspace), workspace / "metadata", workspace / "matched", lang=None)
+    balance(workspace)
+    assert found == {name: contents(workspace / name) for name in ("matched", "balanced")}
+
+
+def test_a_rerun_does_not_bring_them_back(workspace):
+    ids = some_ids(workspace)
+    retract(workspace, ids)
+    for overwrite in (False, True):
+        summary = match(
+            inputs(workspace), workspace / "metadata", workspace / "matched", lang=None,
+            overwrite=overwrite,
+        )  # fmt: skip
+        assert summary["dropped"]["retracted"] == len(ids)
+        assert not set(ids) & set(some_ids(workspace, 1))
+
+
+def test_a_url_is_kept_out_of_later_files_too(workspace):
+    retract(workspace, [url(9999)], ignore_missing=True)
+    late = write_pairs(workspace / "late.parquet", texts(3), first=9998, lang=["en"] * 3)
+    match([*inputs(workspace), late], workspace / "metadata", workspace / "matched", lang=None)
+    urls = read_pairs(workspace / "matched").column("url").to_pylist()
+    assert url(9998) in urls and url(9999) not in urls
+
+
+def test_a_retraction_that_was_cut_short_is_finished_by_the_next_command(workspace, monkeypatch):
+    ids = some_ids(workspace)
+    monkeypatch.setattr(match_module, "purge_part", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        retract(workspace, ids)
+    monkeypatch.undo()
+    with pytest.raises(ArtifactError, match="has not come to its end"):
+        balance(workspace, t=31)
+    match(inputs(workspace), workspace / "metadata", workspace / "matched", lang=None)
+    assert not set(ids) & set(some_ids(workspace, 1))
+
+
+def test_a_target_of_pairs_is_met_again(workspace):
+    shutil.rmtree(workspace / "balanced")
+    balance(workspace, target_pairs=300)
+    result = retract(workspace, some_ids(workspace))
+    assert result["kept"] >= 300
+
+
+def test_what_is_not_there_is_refused_and_changes_nothing(workspace):
+    before = contents(workspace)
+    with pytest.raises(InputError, match=r"2 of 3 are not in .*matched: nowhere, .*--ignore-miss"):
+        retract(workspace, [some_ids(workspace)[0], "nowhere", url(123456)])
+    (workspace / "list.txt").unlink()
+    assert contents(workspace) == before
+
+
+def test_a_dry_run_counts_and_changes_nothing(workspace):
+    before = contents(workspace / "matched")
+    assert retract(workspace, some_ids(workspace)[:3], dry_run=True)["retracted"] == 3
+    assert contents(workspace / "matched") == before
+
+
+def test_the_same_list_again_changes_nothing(workspace):
+    ids = some_ids(workspace)
+    retract(workspace, ids)
+    before = contents(workspace)
+    result = retract(workspace, ids)
+    assert (result["retracted"], result["already_retracted"]) == (0, len(ids))
+    assert contents(workspace) == before
+
+
+def test_lists_may_be_parquet(workspace):
+    ids = some_ids(workspace)[:4]
+    pq.write_table(pa.table({"pair_id": ids}), workspace / "list.parquet")
+    result = retract_pairs(
+        str(workspace / "list.parquet"), matched=str(workspace / "matched"), quiet=True,
+        metadata=str(workspace / "metadata"), balanced=None,
+    )  # fmt: skip
+    assert result["retracted"] == 4 and "kept" not in result
+
+
+@pytest.mark.parametrize(("name", "content"), [("empty.txt", b"\n \n"), ("other.parquet", None)])
+def test_lists_of_nothing_are_refused(workspace, name, content):
+    if content is None:
+        pq.write_table(pa.table({"x": [1]}), workspace / name)
+    else:
+        (workspace / name).write_bytes(content)
+    with pytest.raises(InputError, match=r"nothing in it|expected a column pair_id"):
+        retract_pairs(
+            str(workspace / name), matched=str(workspace / "matched"), quiet=True,
+            metadata=str(workspace / "metadata"), balanced=None,
+        )  # fmt: skip
+
+
+def test_a_file_depends_on_its_rows_and_not_on_the_batches_they_came_in(tmp_path, monkeypatch):
+    monkeypatch.setattr(StampedWriter, "ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr(StampedWriter, "ROW_GROUP_BYTES", 5000)
+    words = [f"word{i % 7} " * (i % 23) for i in range(999)]
+    table = pa.table(
+        {
+            "text": words,
+            "lang": pa.array([w[:5] for w in words]).dictionary_encode(),
+            "ids": [[i] * (i % 5) for i in range(999)],
+            "nested": [{"a": w, "b": [w, None]} for w in words],
+        }
+    )
+    for size in (1, 64, 333, 999):
+        with parquet_writer(str(tmp_path / f"{size}.parquet"), table.schema) as writer:
+            for batch in table.to_batches(max_chunksize=size):
+                writer.write(batch)
+            writer.close({}, "")
+    assert len(set(contents(tmp_path).values())) == 1
+    assert pq.read_table(tmp_path / "64.parquet").to_pylist() == table.to_pylist()
+    assert pq.ParquetFile(tmp_path / "64.parquet").num_row_groups > 9
