@@ -1,7 +1,10 @@
 import json
+import os
+import signal
+from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -9,66 +12,45 @@ import torch
 from PIL import Image
 
 import training
-from metadata.errors import ArtifactError, InputError
-from pipelines.balance import BalanceOptions, balance_pairs
+from metadata.errors import ArtifactError, CurateError, InputError, UsageError
+from pipelines.consumed import Consumed
 from pipelines.evaluate import evaluate_model
-from pipelines.train import train_model
-from tests.pipelines.helpers import match, png, write_metadata, write_pairs
-from training.config import TrainConfig
-
-COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "white": (250,) * 3}
-SHAPE = {
-    "embed_dim": 16, "image_size": 16, "patch_size": 8, "vision_width": 32, "vision_layers": 1,
-    "vision_head_width": 16, "text_width": 32, "text_layers": 1, "text_heads": 2,
-    "context_length": 8, "vocab_size": 300,
-}  # fmt: skip
+from pipelines.run_files import CheckpointWriter, RunFiles, RunLog
+from pipelines.run_plots import bars_svg, curve_svg
+from pipelines.train import TrainExtras, train_model
+from tests.pipelines.helpers import png
+from tests.pipelines.train_helpers import (
+    COLOURS,
+    log_lines,
+    train,
+    weights,
+    write_train_workspace,
+)
+from training.train_config import StepOptions, TrainConfig
+from training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("train")
-    (folder / "tiny.json").write_text(json.dumps(SHAPE))
-    names = [name for name in COLOURS for _ in range(30)]
-    rng = np.random.default_rng(0)
-    images = [
-        png(tuple(int(c) for c in np.clip(np.add(COLOURS[n], rng.integers(-9, 9, 3)), 0, 255)))
-        for n in names
-    ]
-    metadata = write_metadata(folder / "metadata", {"en": list(COLOURS)})
-    a = write_pairs(folder / "a.parquet", [f"something {n}" for n in names], image=images)
-    match([a], metadata, folder / "matched")
-    balance_pairs(
-        matched=str(folder / "matched"),
-        output=str(folder / "balanced"),
-        options=BalanceOptions(t=1000, pairs_per_shard=50),
-        quiet=True,
-    )
-    table = {"image": [png(c) for c in COLOURS.values()], "label": list(COLOURS)}
-    pq.write_table(pa.table(table), folder / "classes.parquet")
-    texts = [f"something {n}" for n in COLOURS]
-    table = {"image": table["image"], "text": texts, "lang": ["en", "en", "de", "de"]}
-    pq.write_table(pa.table(table), folder / "texts.parquet")
-    return folder
+    return write_train_workspace(tmp_path_factory.mktemp("train"))
 
 
-def train(workspace, name, *, overwrite=False, steps=40, **config):
-    return train_model(
-        shards=str(workspace / "balanced/shards"),
-        output=str(workspace / name),
-        model=str(workspace / "tiny.json"),
-        config=TrainConfig(
-            **{"steps": steps, "batch_size": 32, "learning_rate": 3e-3, "warmup_steps": 4,
-               "checkpoint_every": 10, "log_every": 5, **config}
-        ),
-        datacard=str(workspace / "balanced/datacard.json"),
-        device="cpu",
-        overwrite=overwrite,
-        quiet=True,
-    )  # fmt: skip
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-def weights(workspace, name):
-    return torch.load(workspace / name / "checkpoints/final.pt", weights_only=True)["model"]
+def interrupt_at(monkeypatch, number, run):
+    step = Trainer.step
+
+    def failing(self, batch):
+        if self.step_number == number:
+            raise KeyboardInterrupt
+        return step(self, batch)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "step", failing)
+        run()
 
 
 def test_a_model_learns_colours_and_is_used_with_one_call(workspace):
@@ -87,32 +69,59 @@ def test_a_model_learns_colours_and_is_used_with_one_call(workspace):
     assert image.shape == text.shape == (1, 16)
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(workspace, monkeypatch):
-    train(workspace, "straight")
+@pytest.mark.parametrize(
+    "name, config, options",
+    [
+        ("plain", {}, {}),
+        ("everything", {"loss": "siglip", "patch_dropout": 0.5, "ema_decay": 0.9,
+                        "schedule": "wsd", "max_grad_norm": 1.0}, {"accumulate": 2}),
+    ],
+)  # fmt: skip
+def test_an_interrupted_run_ends_with_the_same_weights(
+    workspace, monkeypatch, name, config, options
+):
+    straight, interrupted = f"{name}-straight", f"{name}-interrupted"
+    options = StepOptions(**options)
+    train(workspace, straight, options=options, **config)
+    interrupt_at(monkeypatch, 25, lambda: train(workspace, interrupted, options=options, **config))
+    assert not (workspace / interrupted / "modelcard.json").exists()
+    with pytest.raises(ArtifactError, match="the run is not finished"):
+        training.load(str(workspace / interrupted))
+    train(workspace, interrupted, options=options, **config)
+    assert_same(weights(workspace, straight), weights(workspace, interrupted))
+    lines = [log_lines(workspace, run) for run in (straight, interrupted)]
+    assert [(x["step"], x["loss"]) for x in lines[0]] == [(x["step"], x["loss"]) for x in lines[1]]
+    consumed = [(workspace / run / "consumed.json").read_bytes() for run in (straight, interrupted)]
+    assert consumed[0] == consumed[1]
 
-    from training.trainer import Trainer
 
+def test_sigterm_saves_the_step_it_came_in_and_the_run_goes_on(workspace, monkeypatch):
     step = Trainer.step
 
-    def failing(self, batch):
-        if self.step_number == 25:
-            raise KeyboardInterrupt
+    def told_to_stop(self, batch):
+        if self.step_number == 14:
+            os.kill(os.getpid(), signal.SIGTERM)
         return step(self, batch)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Trainer, "step", failing)
-        train(workspace, "interrupted")
-    assert not (workspace / "interrupted/modelcard.json").exists()
-    with pytest.raises(ArtifactError, match="the run is not finished"):
-        training.load(str(workspace / "interrupted"))
-    train(workspace, "interrupted")
-    a, b = weights(workspace, "straight"), weights(workspace, "interrupted")
-    assert all(torch.equal(a[key], b[key]) for key in a)
-    lines = [
-        [json.loads(line) for line in (workspace / name / "log.jsonl").read_text().splitlines()]
-        for name in ("straight", "interrupted")
-    ]
-    assert [(x["step"], x["loss"]) for x in lines[0]] == [(x["step"], x["loss"]) for x in lines[1]]
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", told_to_stop)
+        found = train(workspace, "stopped")
+    assert found["stopped_at"] == 15 and found["of"] == 40
+    assert (
+        found["goes_on_from"].endswith("step-000000015.pt") and Path(found["goes_on_from"]).exists()
+    )
+    assert signal.getsignal(signal.SIGTERM) is before
+    train(workspace, "stopped")
+    train(workspace, "never-stopped")
+    assert_same(weights(workspace, "stopped"), weights(workspace, "never-stopped"))
+
+
+def test_what_does_not_decide_the_weights_may_change_when_a_run_goes_on(workspace, monkeypatch):
+    interrupt_at(monkeypatch, 15, lambda: train(workspace, "changed"))
+    train(workspace, "changed", checkpoint_every=7, log_every=3, options=StepOptions(loss_chunk=99))
+    train(workspace, "unchanged")
+    assert_same(weights(workspace, "unchanged"), weights(workspace, "changed"))
 
 
 def test_a_finished_run_is_not_trained_again_and_others_are_refused(workspace):
@@ -125,6 +134,16 @@ def test_a_finished_run_is_not_trained_again_and_others_are_refused(workspace):
     assert train(workspace, "done", learning_rate=1e-4, overwrite=True)["final_loss"] > 0
 
 
+def test_the_newest_checkpoints_stay_and_the_clock_writes_some_too(workspace):
+    train(workspace, "kept", keep_checkpoints=3)
+    names = sorted(p.name for p in (workspace / "kept/checkpoints").iterdir())
+    assert names == ["final.pt", *(f"step-{step:09d}.pt" for step in (20, 30, 40))]
+    train(workspace, "clock", checkpoint_every=0, checkpoint_minutes=1e-9, steps=3)
+    assert len([*(workspace / "clock/checkpoints").glob("step-*")]) == 2
+    train(workspace, "never", checkpoint_every=0, steps=3)
+    assert [p.name for p in (workspace / "never/checkpoints").iterdir()] == ["final.pt"]
+
+
 def test_a_damaged_checkpoint_says_what_to_do(workspace):
     train(workspace, "damaged")
     last = sorted((workspace / "damaged/checkpoints").glob("step-*"))[-1]
@@ -132,6 +151,175 @@ def test_a_damaged_checkpoint_says_what_to_do(workspace):
     (workspace / "damaged/checkpoints/final.pt").unlink()
     with pytest.raises(ArtifactError, match=r"step-000000040\.pt: not a readable checkpoint"):
         train(workspace, "damaged")
+    torch.save({"model": {}, "format": 99}, last)
+    with pytest.raises(ArtifactError, match=r"checkpoint of format 99.*Update curate"):
+        train(workspace, "damaged")
+    torch.save([1], last)
+    with pytest.raises(ArtifactError, match="it has no weights"):
+        train(workspace, "damaged")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error(tmp_path):
+    files = RunFiles(str(tmp_path))
+    (tmp_path / "checkpoints").write_text("in the way")
+    writer = CheckpointWriter(files, keep=1)
+    writer.save(1, {"model": {}})
+    with pytest.raises(OSError, match="checkpoints"):
+        writer.wait()
+    writer.wait()  # told once
+
+
+def nan_loss_in(monkeypatch, steps):
+    step = Trainer.step
+
+    def failing(self, batch):
+        if self.step_number + 1 in steps:
+            kept = self.model.text_projection.detach().clone()
+            self.model.text_projection.data[0, 0] = float("nan")
+            found = step(self, batch)
+            self.model.text_projection.data.copy_(kept)
+            return found
+        return step(self, batch)
+
+    monkeypatch.setattr(Trainer, "step", failing)
+
+
+def test_steps_without_a_finite_loss_are_left_out_and_written_down(workspace, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        nan_loss_in(patch, {7, 8, 20})
+        card = train(workspace, "skipping", max_bad_steps=3)
+    assert card["bad_steps"] == 3 and card["final_loss"] < 5
+    dumped = sorted((workspace / "skipping/nonfinite").iterdir())
+    assert [p.stem for p in dumped] == [f"step-{step:09d}" for step in (7, 8, 20)]
+    values = json.loads(dumped[0].read_text())
+    assert values["step"] == 7 and values["loss"] == "nan" and len(set(values["pair_ids"])) == 32
+    assert "step 8 is left out: loss nan" in capsys.readouterr().err
+    lines = {line["step"]: line for line in log_lines(workspace, "skipping")}
+    assert lines[20]["loss"] is None and lines[40]["bad_steps"] == 3
+
+
+def test_too_many_steps_in_a_row_without_a_finite_loss_end_the_run(workspace, monkeypatch):
+    with monkeypatch.context() as patch:
+        nan_loss_in(patch, set(range(12, 99)))
+        with pytest.raises(CurateError, match="step 14: 3 steps in a row gave no finite loss"):
+            train(workspace, "hopeless", max_bad_steps=3)
+    assert len([*(workspace / "hopeless/nonfinite").iterdir()]) == 3
+
+
+def test_the_card_links_what_was_consumed_and_shows_curves(workspace):
+    card = train(workspace, "card", extras=TrainExtras(balanced=str(workspace / "balanced")))
+    folder = workspace / "card"
+    consumed = json.loads((folder / "consumed.json").read_text())
+    assert sha256((folder / "consumed.json").read_bytes()).hexdigest() == card["consumed_sha256"]
+    assert consumed["pairs"] == 40 * 32 and [*consumed["languages"]] == ["en"]
+    english = consumed["languages"]["en"]
+    assert english["pairs"] == english["matches"] == 1280 and english["distinct_entries"] == 4
+    assert {e["entry"] for e in english["top_entries"]} == set(COLOURS)
+    assert sum(e["pairs"] for e in english["top_entries"]) == 1280
+    text = (folder / "modelcard.md").read_text()
+    assert card["consumed_sha256"] in text and "(loss.svg)" in text and "| en | 1,280 |" in text
+    assert "<polyline" in (folder / "loss.svg").read_text()
+    line = log_lines(workspace, "card")[-1]
+    shares = [line[name] for name in ("data", "copy", "compute", "communication")]
+    assert sum(shares) == pytest.approx(1.0, abs=1e-3) and line["images_per_s"] > 0
+    assert line["mfu"] is None, "the peak of a CPU is not known"
+
+
+def test_mfu_is_arithmetic_done_over_arithmetic_possible(workspace):
+    extras = TrainExtras(peak_tflops=1.0)
+    train(workspace, "mfu", extras=extras, steps=10)
+    line = log_lines(workspace, "mfu")[-1]
+    flops = 3 * (
+        5 * 12 * 32**2 * 2 + 4 * 5**2 * 32 + 2 * 4 * 192 * 32 + 2 * 32 * 16  # image: 4 patches + 1
+        + line["tokens"] * 12 * 32**2 * 2 + 4 * line["tokens"] ** 2 * 32 + 2 * 32 * 16
+    )  # fmt: skip
+    assert line["tokens"] == 8
+    # Given to four places, and this model takes a few millionths of a TFLOP per pair.
+    assert line["mfu"] == pytest.approx(line["images_per_s"] * flops / 1e12, abs=6e-5)
+
+
+def test_online_balancing_trains_on_the_pairs_that_balance_keeps(workspace):
+    kept = {i for path in sorted((workspace / "few/shards").glob("*.tar")) for i in _pair_ids(path)}
+    assert 8 <= len(kept) < 60
+    seen = []
+    step = Trainer.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "step", lambda self, b: (seen.extend(b.pair_ids), step(self, b))[1])
+        train(workspace, "online", steps=1, batch_size=len(kept),
+              extras=TrainExtras(online=str(workspace / "few")))  # fmt: skip
+    assert set(seen) == kept
+    config = json.loads((workspace / "online/config.json").read_text())
+    assert config["loader"]["online"]
+    with pytest.raises(ArtifactError, match=r"no probabilities/\*\.parquet"):
+        train(workspace, "online2", extras=TrainExtras(online=str(workspace / "matched")))
+
+
+def _pair_ids(path):
+    import tarfile
+
+    with tarfile.open(path) as tar:
+        return {name.split(".")[0] for name in tar.getnames()}
+
+
+def test_a_run_is_evaluated_as_it_goes(workspace):
+    config = workspace / "eval.json"
+    config.write_text(json.dumps({"datasets": [{"path": "classes.parquet"}]}))
+    extras = TrainExtras(eval_config=str(config), eval_every=20)
+    train(workspace, "evaluated", extras=extras)
+    names = sorted(p.name for p in (workspace / "evaluated/eval").iterdir())
+    assert names == ["step-000000020.json", "step-000000040.json"]
+    found = json.loads((workspace / "evaluated/eval" / names[1]).read_text())
+    assert 0 <= found["results"]["classes"]["top1"] <= 1
+    train(workspace, "not-evaluated")
+    assert_same(weights(workspace, "evaluated"), weights(workspace, "not-evaluated"))
+
+
+def test_trackers_are_told_the_figures(workspace, monkeypatch):
+    told = {}
+    run = SimpleNamespace(
+        log=lambda values, step: told.setdefault(step, values),
+        finish=lambda: told.setdefault("finished", True),
+    )
+    board = SimpleNamespace(SummaryWriter=_Board)
+    monkeypatch.setitem(__import__("sys").modules, "wandb", SimpleNamespace(init=lambda **_: run))
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", board)
+    extras = TrainExtras(trackers=("wandb", "tensorboard"))
+    train(workspace, "tracked", steps=10, extras=extras)
+    assert set(told) == {5, 10, "finished"} and told[10]["loss"] > 0
+    assert ("loss", 10) in _Board.told and _Board.told[-1] == "closed"
+
+
+class _Board:
+    told = []  # noqa: RUF012
+
+    def __init__(self, folder):
+        assert folder.endswith("tracked/tensorboard")
+
+    def add_text(self, name, text):
+        self.told.append((name, text[:7]))
+
+    def add_scalar(self, name, value, step):
+        assert isinstance(value, (int, float))
+        self.told.append((name, step))
+
+    def close(self):
+        self.told.append("closed")
+
+
+def test_a_tracker_that_is_not_there_says_how_to_get_it(workspace, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "wandb", None)
+    with pytest.raises(CurateError, match="pip install wandb"):
+        train(workspace, "untracked", extras=TrainExtras(trackers=("wandb",)))
+    with pytest.raises(UsageError, match="'mlflow'; expected tensorboard or wandb"):
+        train(workspace, "untracked", extras=TrainExtras(trackers=("mlflow",)))
+
+
+def test_a_run_may_begin_with_the_weights_of_another(workspace):
+    train(workspace, "first", steps=40)
+    extras = TrainExtras(init=str(workspace / "first"))
+    card = train(workspace, "second", steps=1, learning_rate=0.0, extras=extras)
+    assert card["init_sha256"] and card["final_loss"] < 4
+    assert_same(weights(workspace, "first"), weights(workspace, "second"))
 
 
 def test_shards_that_are_missing_or_too_small_are_errors(workspace, tmp_path):
@@ -158,3 +346,41 @@ def test_evaluation_needs_images_and_something_to_compare(workspace, tmp_path):
         evaluate_model(
             [str(workspace / "classes.parquet")], run=run, classes=str(tmp_path / "classes.txt")
         )
+
+
+def test_a_log_drops_what_is_computed_again_and_the_line_a_kill_cut_off(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n{"step": 3, "lo')
+    log = RunLog(str(path), last_step=1)
+    log.add({"step": 2, "loss": 0.5})
+    assert [json.loads(x) for x in path.read_text().splitlines()] == log.lines
+    assert log.lines == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 0.5}]
+    path.write_text('{"step": 1\n{"step": 2, "loss": 1.0}\n')
+    with pytest.raises(ArtifactError, match="line 1: not JSON"):
+        RunLog(str(path), last_step=9)
+
+
+def test_counts_of_what_was_consumed_add_up():
+    parts = [Consumed(), Consumed()]
+    parts[0].add(["en", "de", None], [[1, 2], [5], []])
+    parts[1].add(["en", "en"], [[2], None])
+    total = Consumed()
+    total.merge(part.state() for part in parts)
+    card = total.card(lambda lang, ids: [f"{lang}{i}" for i in ids] if lang == "en" else None)
+    assert card["pairs"] == 5
+    assert {k: v["pairs"] for k, v in card["languages"].items()} == {"en": 3, "de": 1, "unknown": 1}
+    assert card["languages"]["en"]["top_entries"] == [
+        {"entry_id": 2, "entry": "en2", "pairs": 2},
+        {"entry_id": 1, "entry": "en1", "pairs": 1},
+    ]
+    assert card["languages"]["de"]["top_entries"] == [{"entry_id": 5, "pairs": 1}]
+
+
+def test_plots_draw_what_there_is():
+    curve = curve_svg("<Loss>", "step", {"a": [(0, 4.0), (10, float("nan")), (20, 1.0)]})
+    assert "&lt;Loss&gt;" in curve and curve.count(",") >= 2 and "nan" not in curve
+    assert curve_svg("Loss", "step", {"a": [(1, 2.0)]}).count("<polyline") == 1
+    assert "<polyline" not in curve_svg("Loss", "step", {})
+    many = curve_svg("Loss", "step", {"a": [(i, i % 7) for i in range(50_000)]})
+    assert len(many) < 20_000
+    assert bars_svg("Languages", {"en": 0.75, "de": 0.25}).count("<rect") == 3

@@ -1,0 +1,137 @@
+"""Runs that are stopped from outside, and runs of several processes, as commands."""
+
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+
+from tests.pipelines.train_helpers import (
+    command,
+    environment,
+    log_lines,
+    run,
+    train,
+    weights,
+    write_train_workspace,
+)
+from training.train_config import StepOptions
+
+# A batch in parts takes longer, so that there is a step at which a signal finds the run.
+PARTS = 8
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    return write_train_workspace(tmp_path_factory.mktemp("stops"))
+
+
+@pytest.fixture(scope="module")
+def straight(workspace):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in the commands: sums of floats depend on it
+    train(workspace, "straight", options=StepOptions(accumulate=PARTS))
+    torch.set_num_threads(threads)
+    return weights(workspace, "straight")
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+def start_and_signal(workspace, name, step, number, *more, ranks=None):
+    """Start a run, send a signal once its log has come to a step; return its end and output."""
+    process = subprocess.Popen(
+        command(workspace, name, "--log-every", 1, "--accumulate", PARTS, *more, ranks=ranks),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+    )  # fmt: skip
+    log = workspace / name / "log.jsonl"
+    try:
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            if log.exists() and len(log.read_bytes().splitlines()) >= step:
+                process.send_signal(number)
+                break
+            time.sleep(0.005)
+        out, err = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    return process.returncode, out, err
+
+
+def test_a_run_killed_at_a_random_step_goes_on_to_the_same_weights(workspace, straight):
+    step = random.randint(2, 15)
+    code, _, err = start_and_signal(workspace, "killed", step, signal.SIGKILL)
+    assert code == -signal.SIGKILL, (step, err)
+    assert not (workspace / "killed/modelcard.json").exists()
+    run(command(workspace, "killed", "--quiet", "--accumulate", PARTS))
+    assert_same(weights(workspace, "killed"), straight)
+
+
+@pytest.mark.slow
+def test_sigterm_saves_ends_with_0_and_the_run_goes_on_to_the_same_weights(workspace, straight):
+    code, out, err = start_and_signal(workspace, "stopped", 3, signal.SIGTERM)
+    assert code == 0, err
+    stopped_at = int(out.split("stopped_at: ")[1].split()[0])
+    assert 3 <= stopped_at < 40
+    assert (workspace / f"stopped/checkpoints/step-{stopped_at:09d}.pt").exists()
+    run(command(workspace, "stopped", "--quiet", "--accumulate", PARTS))
+    assert_same(weights(workspace, "stopped"), straight)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(4))
+def test_a_run_killed_again_and_again_ends_with_the_same_weights(workspace, straight, attempt):
+    rng = random.Random(attempt)
+    name, kills = f"killed-{attempt}", 0
+    for _ in range(20):
+        done = len(log_lines_if_any(workspace, name))
+        code, _, err = start_and_signal(
+            workspace, name, done + rng.randint(1, 15), signal.SIGKILL, "--checkpoint-every", 3
+        )
+        if code == 0:
+            break
+        assert code == -signal.SIGKILL, err
+        kills += 1
+    assert code == 0 and kills >= 1
+    assert_same(weights(workspace, name), straight)
+
+
+def log_lines_if_any(workspace, name):
+    log = workspace / name / "log.jsonl"
+    return log.read_bytes().splitlines() if log.exists() else []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sharding", ["ddp", "fsdp"])
+def test_two_processes_train_as_one_and_one_goes_on_from_two(workspace, straight, sharding):
+    name = f"two-{sharding}"
+    code, out, err = start_and_signal(
+        workspace, name, 11, signal.SIGTERM, "--sharding", sharding, ranks=2
+    )
+    assert code in (0, 1, -signal.SIGTERM), err
+    checkpoints = sorted((workspace / name / "checkpoints").glob("step-*"))
+    assert checkpoints and int(checkpoints[-1].stem[5:]) >= 10, err
+    run(command(workspace, name, "--quiet"))
+    for key, value in weights(workspace, name).items():
+        torch.testing.assert_close(value, straight[key], rtol=1e-2, atol=2e-3, msg=key)
+    one = json.loads((workspace / "straight/consumed.json").read_text())
+    assert json.loads((workspace / name / "consumed.json").read_text()) == one
+    losses = [{x["step"]: x["loss"] for x in log_lines(workspace, n)} for n in (name, "straight")]
+    for step, loss in losses[1].items():
+        assert losses[0][step] == pytest.approx(loss, rel=1e-2)
+
+
+@pytest.mark.slow
+def test_two_processes_print_one_result(workspace, straight):
+    found = run(command(workspace, "json", "--json", "--quiet", ranks=2))
+    card = json.loads(found.stdout)
+    assert card["machine"]["processes"] == 2 and card["pairs_seen"] == 1280
+    for key, value in weights(workspace, "json").items():
+        torch.testing.assert_close(value, straight[key], rtol=1e-2, atol=2e-3, msg=key)
