@@ -4,6 +4,8 @@ Shapes: B batch, E shared width, T tokens. Images are decoded by threads one bat
 model, so that two batches are in memory, whatever the size of the set.
 """
 
+import struct
+import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +24,12 @@ from training.eval_ranks import in_step
 from training.images import decode
 
 __all__ = ["Encoder", "check_finite"]
+
+# What Pillow is seen to raise over damaged files.
+_BROKEN = (
+    OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError,
+    struct.error, zlib.error, Image.DecompressionBombError,
+)  # fmt: skip
 
 Decoded = tuple[list[EvalSample], Tensor]
 Pending = Sequence[tuple[EvalSample, "Future[Tensor | str]"]]
@@ -130,9 +138,10 @@ class Encoder:
         if not sample.image:
             return "no_image"
         try:
-            return self.preprocess(decode(sample.image))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            image = decode(sample.image)
+        except _BROKEN:
             return "corrupt_image"
+        return self.preprocess(image)
 
 
 def check_finite(embeddings: Any, what: str) -> None:

@@ -1,0 +1,1 @@
+"""What balancing does to a model: pools of the toy web, trained on for equally many pairs."""

@@ -1,0 +1,133 @@
+"""The runs: a pool and a seed in, the accuracies of the trained model out."""
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.ablation.pools import (
+    Matched,
+    match_web,
+    online_pairs,
+    raw_pairs,
+    read_web,
+    write_shards,
+)
+from examples.toyweb.write import ToyWeb, write_toy_web
+
+# The toy web is small, so thresholds made for Wikipedia would leave nothing of it.
+THRESHOLDS = "--unigram-min-count 5 --unigram-top-share 1 --title-min-views 1"
+FIGURES = ("all", "head", "tail")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ablation:
+    """What is compared.
+
+    Attributes:
+        rows: pairs of the web.
+        steps: optimizer steps of every run.
+        batch_size: pairs per step; steps × batch_size pairs are seen, whatever the pool.
+        seeds: of the draws, the weights and the order.
+        thresholds: t of English in the balanced pools; other languages get its tail share.
+        online_t: likewise of the pool that is drawn anew every epoch.
+        eval_rows: held-out images.
+        jobs: runs at once, a core each.
+        model: name of a model, or a JSON file of its shape.
+        learning_rate: at its peak.
+    """
+
+    rows: int
+    steps: int
+    batch_size: int
+    seeds: int
+    thresholds: tuple[int, ...]
+    online_t: int
+    eval_rows: int
+    jobs: int
+    model: str
+    learning_rate: float
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Names of the pools, in the order of the table."""
+        balanced = tuple(f"balanced t={t}" for t in self.thresholds)
+        return ("raw", "matched", *balanced, f"online t={self.online_t}")
+
+
+def curate(command: str, workspace: Path) -> dict[str, Any]:
+    """Run a command on one core and return the JSON that it prints."""
+    run = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", *shlex.split(command), "--json", "--quiet",
+         "--workspace", str(workspace)],
+        check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    result: dict[str, Any] = json.loads(run.stdout)
+    return result
+
+
+def prepare(out: Path, ablation: Ablation) -> Matched:
+    """Generate the web, and match it."""
+    if not (out / "web").exists():
+        write_toy_web(out, ToyWeb(rows=ablation.rows, files=2, eval_rows=ablation.eval_rows))
+    curate(f"build-metadata --lang all --sources unigram,bigram,title {THRESHOLDS}", out)
+    return match_web(read_web(out / "web"), out / "metadata")
+
+
+def write_pool(out: Path, matched: Matched, ablation: Ablation, pool: str, seed: int) -> Path:
+    """Write a pool's shards; return their folder. Pools without a draw serve all seeds."""
+    folder = out / "pools" / pool.replace(" t=", "-")
+    if pool == "raw":
+        write_shards(folder, raw_pairs(read_web(out / "web")))
+        return folder
+    if pool == "matched":
+        write_shards(folder, matched.chosen(matched.kept(10**9, seed)))
+        return folder
+    folder = folder / f"seed{seed}"
+    kind, t = pool.split(" t=")
+    if kind == "online":
+        num_seen = ablation.steps * ablation.batch_size
+        write_shards(folder, online_pairs(matched, int(t), seed, num_seen))
+    else:
+        write_shards(folder, matched.chosen(matched.kept(int(t), seed)))
+    return folder
+
+
+def run(out: Path, ablation: Ablation, pool: str, seed: int, shards: Path) -> dict[str, float]:
+    """Train on a pool and return the accuracy over all classes, those of the head, of the tail."""
+    name = f"{pool.replace(' t=', '-')}-seed{seed}"
+    curate(
+        f"train --name {name} --model {ablation.model} --shards {shards} --seed {seed} "
+        f"--steps {ablation.steps} --batch-size {ablation.batch_size} "
+        f"--learning-rate {ablation.learning_rate} --checkpoint-every 0",
+        out,
+    )
+    found = curate(
+        f"eval {out}/eval/zeroshot.parquet --classes {out}/eval/classes.txt --group-by split "
+        f"--name {name} --workers 1",
+        out,
+    )["results"]["zeroshot"]
+    return {"all": found["top1"], **found["top1_by_group"]}
+
+
+def run_all(out: Path, ablation: Ablation) -> dict[str, list[dict[str, float]]]:
+    """Run every pool with every seed; return the accuracies by pool, in the order of the seeds."""
+    matched = prepare(out, ablation)
+    tasks = [(pool, seed) for seed in range(ablation.seeds) for pool in ablation.pools]
+    folders = [write_pool(out, matched, ablation, pool, seed) for pool, seed in tasks]
+    found: dict[str, list[dict[str, float]]] = {pool: [] for pool in ablation.pools}
+    with ThreadPoolExecutor(ablation.jobs) as executor:
+        runs = [
+            executor.submit(run, out, ablation, pool, seed, folder)
+            for (pool, seed), folder in zip(tasks, folders, strict=True)
+        ]
+        for (pool, seed), future in zip(tasks, runs, strict=True):
+            found[pool].append(future.result())
+            shown = ", ".join(f"{k} {v:.1%}" for k, v in found[pool][-1].items())
+            print(f"{pool}, seed {seed}: {shown}", file=sys.stderr, flush=True)
+    return found

@@ -1,0 +1,34 @@
+"""Accuracies of several seeds as a table: mean and spread, and what changed against a baseline."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+Accuracies = Mapping[str, Sequence[Mapping[str, float]]]
+
+
+def summary(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and standard deviation over seeds; 0 for the latter with one seed."""
+    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def table(found: Accuracies, sizes: Mapping[str, int]) -> str:
+    """Show pools as rows of a Markdown table: pairs, and accuracy overall, in head and in tail.
+
+    Args:
+        found: accuracies by pool, one mapping per seed.
+        sizes: pairs of each pool.
+    """
+    lines = ["| pool | pairs | all | head | tail |", "|---|---|---|---|---|"]
+    for pool, runs in found.items():
+        cells = []
+        for figure in ("all", "head", "tail"):
+            mean, spread = summary([run[figure] for run in runs])
+            cells.append(f"{mean:.1%} ± {spread:.1%}")
+        lines.append(f"| {pool} | {sizes[pool]:,} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def gain(found: Accuracies, pool: str, baseline: str, figure: str) -> tuple[float, float]:
+    """Return mean and standard deviation of a pool's gain over a baseline, seed by seed."""
+    pairs = zip(found[pool], found[baseline], strict=True)
+    return summary([run[figure] - base[figure] for run, base in pairs])
