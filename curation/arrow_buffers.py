@@ -9,7 +9,13 @@ __all__ = ["string_buffers"]
 
 
 def string_buffers(texts: pa.StringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the bytes and the offsets of a string array without nulls; nulls become empty."""
+    """Return the bytes and the offsets of a string array without nulls; nulls become empty.
+
+    Raises:
+        TypeError: it is neither string nor large_string.
+    """
+    if not (pa.types.is_string(texts.type) or pa.types.is_large_string(texts.type)):
+        raise TypeError(f"texts are {texts.type}; expected string or large_string: cast them")
     if texts.null_count:
         texts = pc.fill_null(texts, "")
     wide = pa.types.is_large_string(texts.type)

@@ -30,10 +30,15 @@ def short_hashes(first: pa.StringArray, second: pa.StringArray | None = None) ->
     Returns:
         Shape (num_strings,), no nulls.
 
+    Raises:
+        ValueError: there are not as many of both.
+
     >>> short_hashes(pa.array(["https://example.org/0.jpg"]), pa.array(["a dog"])).to_pylist()
     ['c32bbadbe22d074c3b2b383b']
     """
     num = len(first)
+    if second is not None and len(second) != num:
+        raise ValueError(f"{num} strings and {len(second)} others; expected as many")
     data, offsets = string_buffers(first)
     more, more_offsets = (
         string_buffers(second)

@@ -24,13 +24,13 @@ from curation.index_kernels import match_metaclip, match_standard
 from curation.kernels import needs_composition
 from curation.normalize import Normalization, check_normalization, compose, normalize_entry
 from curation.parallel import in_threads
-from curation.prefix_table import Needles, PrefixTable, build_table, empty_table
+from curation.prefix_table import Needles, PrefixTable, build_table, empty_table, hash_fingerprint
 from metadata.errors import ArtifactError
 
 __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]
 
 MAGIC = b"CURATEIX"
-VERSION = 2
+VERSION = 3
 _ALIGNMENT = 64
 _KINDS = (np.uint64, np.uint64, np.uint64, np.uint32) * 2  # of the arrays of the two tables
 
@@ -95,6 +95,7 @@ def pack_index(index: MatchIndex, metadata_hash: str) -> bytes:
     arrays: list[NDArray[Any]] = [*index.units, *index.characters]
     header: dict[str, Any] = {
         "version": VERSION,
+        "hashes": hash_fingerprint(),
         "normalization": index.normalization,
         "num_entries": index.num_entries,
         "metadata_hash": metadata_hash,
@@ -156,8 +157,10 @@ def _header(buffer: Any, name: str) -> tuple[dict[str, Any], int]:
     if stop > len(buffer) or xxhash.xxh3_64_digest(text) != bytes(buffer[start - 8 : start]):
         raise _unusable(name, "its header is cut off or damaged")
     header: dict[str, Any] = json.loads(text)
-    if header["version"] != VERSION:
-        raise _unusable(name, f"it is of version {header['version']}, expected {VERSION}")
+    if header.get("version") != VERSION:
+        raise _unusable(name, f"it is of version {header.get('version')}, expected {VERSION}")
+    if header.get("hashes") != hash_fingerprint():
+        raise _unusable(name, "it was built with other hashes")
     return header, stop
 
 
@@ -208,15 +211,14 @@ class IndexMatcher:
                 raise _unusable(self._name, "it is damaged (a checksum differs)")
         return self._index
 
-    def match(self, texts: pa.StringArray, rows: NDArray[np.int64] | None = None) -> pa.ListArray:
+    def match(self, texts: pa.StringArray) -> pa.ListArray:
         """Return the ids of the entries that occur in each text.
 
         Args:
             texts: string or large_string; a null matches nothing.
-            rows: positions of the texts to match; None for all.
 
         Returns:
-            list<uint32>, shape (num_rows,), no nulls; each list ascending and unique.
+            list<uint32>, shape (num_texts,), no nulls; each list ascending and unique.
 
         Raises:
             ArtifactError: the index is damaged.
@@ -225,8 +227,7 @@ class IndexMatcher:
         if index.normalization == "standard":
             texts = _composed(texts)
         data, offsets = string_buffers(texts)
-        chosen = np.arange(len(texts)) if rows is None else np.asarray(rows, np.int64)
-        pieces = np.array_split(chosen, max(1, min(self._threads, len(chosen))))
+        pieces = np.array_split(np.arange(len(texts)), max(1, min(self._threads, len(texts))))
         found = in_threads(lambda piece: self._match_rows(index, data, offsets, piece), pieces)
         return pa.concat_arrays(found)
 
@@ -240,4 +241,6 @@ class IndexMatcher:
             )
         else:
             values, ends = match_metaclip(data, offsets, rows, *index.units, *index.characters)
-        return pa.ListArray.from_arrays(pa.array(ends), pa.array(values))
+        if ends[-1] >= 2**31:
+            raise ValueError(f"{ends[-1]} entries in one array; match fewer texts at once")
+        return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(values))

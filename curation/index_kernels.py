@@ -204,7 +204,7 @@ def match_standard(
     starts, ends, limits, row_of_unit, owners = _integers(space)
     keys, lengths, runs, states, slots, touched, found = _words(space)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
-    list_ends = np.zeros(len(rows) + 1, dtype=np.int32)
+    list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
     num_values = begin = 0
     while begin < len(rows):
         stop, _ = _next_block(offsets, rows, begin)
@@ -227,7 +227,7 @@ def match_standard(
             out, starts, ends, keys, lengths, limits, row_of_unit, num,
             runs, states, slots, touched, owners, found, 0,
         )  # fmt: skip
-        if num_found > len(found):
+        if num_found >= len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
             owners = np.empty(2 * num_found, dtype=np.uint32)
             continue
@@ -258,7 +258,7 @@ def match_metaclip(
     starts, ends, limits, row_of_unit, owners = _integers(space)
     keys, lengths, runs, states, slots, touched, found = _words(space)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
-    list_ends = np.zeros(len(rows) + 1, dtype=np.int32)
+    list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
     length_of = np.empty(space, dtype=np.uint32)
     num_values = begin = 0
     has_characters = len(char_records) > len(NO_RECORD) + SLACK // 4
@@ -281,7 +281,7 @@ def match_metaclip(
             out, starts, ends, keys, lengths, limits, row_of_unit, num,
             runs, states, slots, touched, owners, found, 0,
         )  # fmt: skip
-        if num_found > len(found):
+        if num_found >= len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
             owners = np.empty(2 * num_found, dtype=np.uint32)
             continue
@@ -300,7 +300,7 @@ def match_metaclip(
                 out, starts, ends, keys, lengths, limits, row_of_unit, num,
                 runs, states, slots, touched, owners, found, num_found,
             )  # fmt: skip
-            if num_found > len(found):
+            if num_found >= len(found):
                 found = np.empty(2 * num_found, dtype=np.uint32)
                 owners = np.empty(2 * num_found, dtype=np.uint32)
                 continue

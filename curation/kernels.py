@@ -59,7 +59,7 @@ def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
             | (np.int32(data[at + 3]) & 0x3F)
         )
         return min(code, 0x10FFFF), 4
-    return 0xFFFD, 1
+    return 0, 1  # cut off: as a control character, which is no token
 
 
 @numba.njit(inline="always")

@@ -76,8 +76,8 @@ def find_needles(
         num_found: how many they hold.
 
     Returns:
-        How many there are now; if that is more than there is room for, only the first ones have
-        been written, and the caller makes room and begins again.
+        How many there are now; if there is no room for one more, the last place was written over,
+        and the caller makes room and begins again.
     """  # fmt: skip
     num_heads, num_tails = np.uint64(len(heads)), np.uint64(len(tails))
     filter_bits = log2(len(filter_))

@@ -14,6 +14,7 @@ A record holds the needle's bytes, which are compared with the text's: hashes ar
 Different needles of one hash just take two slots.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numba
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from curation.unit_keys import LONG, SLACK, compiled, key_units, mix, same_bytes
 
-__all__ = ["Needles", "PrefixTable", "build_table", "empty_table"]
+__all__ = ["Needles", "PrefixTable", "build_table", "empty_table", "hash_fingerprint"]
 
 _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _MIN_BITS = 6
@@ -30,7 +31,7 @@ _FILTER_BITS_PER_PREFIX = 8
 _SLOTS_PER_TAKEN = 2.2
 _SPARE_SLOTS = 16
 
-# Bits of the second word of a head.
+# Bits of the third word of a head; the fourth fills the line.
 VALUE = np.uint64(0xFFFFFFFF)  # an entry id, or the place of a record
 GOES_ON = np.uint64(1 << 32)
 IS_ENTRY = np.uint64(1 << 33)
@@ -288,6 +289,26 @@ def _fill_filter(filter_: Any, prefixes: Any, unit_offsets: Any, same_as: Any) -
             for at in range(unit_offsets[needle] + 1, unit_offsets[needle + 1]):
                 word, bit = filter_place(prefixes[at], bits)
                 filter_[word] |= bit
+
+
+@compiled
+def _hash_pieces(text: Any, starts: Any, ends: Any) -> np.uint64:
+    keys = np.empty((len(starts), 2), dtype=np.uint64)
+    lengths = np.empty(len(starts), dtype=np.uint8)
+    key_units(text, starts, ends, len(starts), keys, lengths)
+    state = np.uint64(0)
+    for i in range(len(starts)):
+        state ^= head_hash(keys[i, 0], keys[i, 1], lengths[i])
+        state = next_hash(state, keys[i, 0], keys[i, 1], lengths[i])
+    return state
+
+
+@cache
+def hash_fingerprint() -> int:
+    """Return what the hashes make of a fixed text: a table of other hashes is of no use."""
+    text = np.arange(64 + SLACK, dtype=np.uint8)
+    starts = np.array([0, 3, 20], np.int64)
+    return int(_hash_pieces(text, starts, np.array([3, 16, 60], np.int64)))
 
 
 def _aligned_zeros(num_rows: int, num_columns: int) -> NDArray[np.uint64]:

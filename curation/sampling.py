@@ -46,10 +46,10 @@ def check_threshold(t: int) -> int:
     """Return t.
 
     Raises:
-        ThresholdError: t < 1.
+        ThresholdError: it is not in [1, 2^53].
     """
-    if t < 1:
-        raise ThresholdError(f"t is {t}; expected a number of pairs per entry of at least 1")
+    if not 1 <= t <= 2**53:
+        raise ThresholdError(f"t is {t}; expected a number of pairs per entry, 1 to 2^53")
     return t
 
 

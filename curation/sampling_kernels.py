@@ -1,10 +1,28 @@
-"""Compiled product over the lists of an Arrow list array: entry ids in, chances to miss out."""
+"""Compiled loops over the lists of an Arrow list array: entry ids in, counts or chances out."""
 
 from typing import Any
 
 from curation.unit_keys import compiled
 
-__all__ = ["multiply_misses"]
+__all__ = ["add_counts", "multiply_misses"]
+
+
+@compiled
+def add_counts(offsets: Any, values: Any, rows: Any, count: Any) -> bool:
+    """Count the entry ids in the lists of chosen rows; return False for one beyond the counts.
+
+    Args:
+        offsets: of the lists; int64.
+        values: entry ids; uint32.
+        rows: positions of the lists; int64.
+        count: added to; int64, shape (num_entries,).
+    """
+    for row in rows:
+        for at in range(offsets[row], offsets[row + 1]):
+            if values[at] >= len(count):
+                return False
+            count[values[at]] += 1
+    return True
 
 
 @compiled

@@ -1,5 +1,9 @@
 """Units in, their keys out: what is compared before bytes are."""
 
+from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -19,8 +23,32 @@ __all__ = [
     "same_short_bytes",
 ]
 
-# Arguments are arrays of known types, so one machine code is made for each function and kept.
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+@cache
+def _sources() -> str:
+    """Return a hash of all of our sources: compiled functions hold code of several of them."""
+    digest = sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile a function when it is first called, and keep the machine code on disk.
+
+    numba looks at a function's own file to tell whether what it kept is still true; what is
+    compiled here calls functions of other files, so all of them count. Where no cache can be
+    written (a read-only installation without a home), every process compiles anew;
+    NUMBA_CACHE_DIR names a place.
+    """
+    try:
+        dispatcher = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+    except RuntimeError:
+        return numba.njit(nogil=True, error_model="numpy")(function)
+    kept = dispatcher._cache._cache_file
+    kept._source_stamp = (kept._source_stamp, _sources())
+    return dispatcher
+
 
 LONG = 17  # length given for units of more than 16 bytes
 SHORT = 32  # bytes that are compared without a branch

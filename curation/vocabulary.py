@@ -76,7 +76,7 @@ def build_vocabulary(strings: NDArray[np.uint8], offsets: NDArray[np.int64]) -> 
 
     Args:
         strings: words, one after the other, and SLACK.
-        offsets: shape (num_words + 1,); of equal words the first is found.
+        offsets: shape (num_words + 1,); of equal words one is found.
     """
     size = 1 << max(4, (2 * len(offsets)).bit_length())
     vocabulary = np.zeros(size, dtype=np.uint64)

@@ -175,9 +175,12 @@ def parquet_writer(path: str, schema: pa.Schema) -> Iterator[StampedWriter]:
     """
     with storage.publish(path) as file:
         writer = StampedWriter(file, _canonical(schema))
-        yield writer
-        if writer._writer.is_open:
-            raise AssertionError(f"{path}: closed without a stamp")
+        try:
+            yield writer
+            if writer._writer.is_open:
+                raise AssertionError(f"{path}: closed without a stamp")
+        finally:
+            writer._writer.close()  # also where it failed, while the file is still open
 
 
 def write_table(path: str, table: pa.Table, stamp: Stamp, metadata_hash: str) -> None:

@@ -227,8 +227,7 @@ def _prepare(output: str, parameters: dict[str, Any], *, overwrite: bool) -> Non
         names = ("pairs", "shards", "probabilities", CARD, "datacard.md", PLAN)
         for name in names:
             storage.remove(storage.join(output, name))
-    for name in ("pairs", "shards", "probabilities"):
-        storage.remove_leftovers(storage.join(output, name))
+    storage.remove_leftovers(output)
     storage.write_json(path, plan)
 
 

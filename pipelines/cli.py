@@ -451,9 +451,10 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("Interrupted. What is done is kept; run the same command to go on.\n")
-        sys.exit(130)
+    except SystemExit as ending:
+        if ending.code == 130:  # what Typer makes of an interrupt
+            sys.stderr.write("Interrupted. What is done is kept; run the same command to go on.\n")
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

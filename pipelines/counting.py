@@ -8,10 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.sampling import count_entries
+from curation.sampling_kernels import add_counts
 from metadata.errors import ArtifactError
 from pipelines import artifacts
 from pipelines.metadata_store import MetadataStore
@@ -40,23 +39,19 @@ def count_parts(
     """
     counts = {lang: np.zeros(store.num_entries(lang), np.int64) for lang in store.hashes}
     for path in progress(paths, total=len(paths), label="count", unit="part", quiet=quiet):
-        for lang, ids in _entry_ids_by_language(path).items():
-            found = count_entries(ids, len(counts[lang]))
-            if len(found) != len(counts[lang]):
-                raise ArtifactError(
-                    f"{path}: entry ids of {lang} go beyond its {len(counts[lang])} entries. "
-                    "Run `curate match` again with --overwrite."
-                )
-            counts[lang] += found
+        with artifacts.open_parquet(path) as file:
+            for batch in file.iter_batches(columns=["lang", "entry_ids"]):
+                _add_batch(batch, counts, path)
     return counts
 
 
-def _entry_ids_by_language(path: str) -> dict[str, pa.ListArray]:
-    pieces: dict[str, list[pa.ListArray]] = {}
-    with artifacts.open_parquet(path) as file:
-        for batch in file.iter_batches(columns=["lang", "entry_ids"]):
-            for lang, rows in split_by_language(batch):
-                pieces.setdefault(lang, []).append(
-                    pc.take(batch.column("entry_ids"), pa.array(rows))
-                )
-    return {lang: pa.concat_arrays(p) for lang, p in pieces.items()}
+def _add_batch(batch: pa.RecordBatch, counts: dict[str, NDArray[np.int64]], path: str) -> None:
+    entry_ids = batch.column("entry_ids")
+    offsets = entry_ids.offsets.to_numpy().astype(np.int64)
+    values = entry_ids.values.to_numpy(zero_copy_only=False).astype(np.uint32, copy=False)
+    for lang, rows in split_by_language(batch):
+        if not add_counts(offsets, values, rows, counts[lang]):
+            raise ArtifactError(
+                f"{path}: entry ids of {lang} go beyond its {len(counts[lang])} entries. "
+                "Run `curate match` again with --overwrite."
+            )

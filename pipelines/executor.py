@@ -24,6 +24,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from metadata.errors import CurateError
+from pipelines.overlap import stop_with
 
 __all__ = ["run_parts"]
 
@@ -80,12 +81,7 @@ def run_parts(
             yield from (function(state, task) for task in tasks)
         return
     if threads:
-        state = setup(*arguments)
-        with ThreadPoolExecutor(min(workers, len(tasks))) as executor:
-            try:
-                yield from _bounded(executor, partial(function, state), tasks, workers)
-            finally:
-                executor.shutdown(wait=True, cancel_futures=True)
+        yield from _in_threads(partial(function, setup(*arguments)), tasks, workers)
         return
     pool = ProcessPoolExecutor(
         min(workers, len(tasks)),
@@ -102,6 +98,21 @@ def run_parts(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _in_threads(
+    function: Callable[[Any], Any], tasks: Sequence[Any], workers: int
+) -> Iterator[Any]:
+    """Yield results; where the consumer stops or a part fails, end the others' parts early."""
+    is_over = threading.Event()
+    with ThreadPoolExecutor(
+        min(workers, len(tasks)), initializer=stop_with, initargs=(is_over,)
+    ) as executor:
+        try:
+            yield from _bounded(executor, function, tasks, workers)
+        finally:
+            is_over.set()
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _bounded(

@@ -186,7 +186,7 @@ def match_inputs(
     if not todo and (done := plan.summary()):
         return done
     plan.write()
-    storage.remove_leftovers(storage.join(output, "pairs"))
+    storage.remove_leftovers(output)
     job = MatchJob(
         output=output,
         metadata=metadata,

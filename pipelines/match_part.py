@@ -4,6 +4,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from curation.lid import (
 )
 from curation.matching import Matcher, match_by_language
 from curation.normalize import Normalization
+from metadata.errors import CurateError
 from metadata.languages import metadata_language
 from pipelines import artifacts, storage
 from pipelines.metadata_store import MetadataStore, combined_hash
@@ -35,8 +37,8 @@ __all__ = ["LID_ENGINES", "MatchJob", "PartSummary", "Worker", "match_part", "op
 LID_ENGINES = ("compiled", "fasttext")
 
 BAD_REASONS = frozenset(
-    {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "unreadable_file", "unreadable_rows",
-     "wrong_type"}
+    {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "text_too_long",
+     "unreadable_file", "unreadable_rows", "wrong_type"}
 )  # fmt: skip
 
 _WITH_SCRIPT = re.compile("[a-z]{2,3}_[A-Z][a-z]{3}")
@@ -224,57 +226,75 @@ def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
 
     Returns:
         The part's counts, which also stand in the stamp of its file.
+
+    Raises:
+        CurateError: memory or the disk ran out, or Arrow cannot do what the columns ask for.
     """
     index, part = task
+    try:
+        return _match_part(worker, index, part)
+    except (pa.ArrowException, MemoryError, OSError) as error:
+        raise CurateError(
+            f"{part.path}, from row {part.first_row} on: {type(error).__name__}: {error}. "
+            "What is done is kept; run the same command again once this is mended."
+        ) from error
+
+
+def _match_part(worker: Worker, index: int, part: Part) -> PartSummary:
     job = worker.job
     summary = PartSummary()
-    rejects: list[Reject] = []
-    batches = ahead(_matched_batches(worker, part, summary, rejects))
-    first = next(batches, None)
-    schema = first.schema if first is not None else pa.schema(_MATCHED_FIELDS)
-    path = storage.join(job.output, "pairs", part_name(index, "parquet"))
-    with artifacts.parquet_writer(path, schema) as writer:
-        if first is not None:
-            writer.write(first)
-        for batch in batches:
-            writer.write(batch)
-        if rejects:
-            _write_rejects(job, index, part, rejects)
-        stamp = {
-            "parameters": job.parameters,
-            "part": part.as_dict(),
-            "summary": summary.as_dict(),
-        }
-        writer.close(stamp, combined_hash(job.hashes))
+    metadata = combined_hash(job.hashes)
+    made_from = {"parameters": job.parameters, "part": part.as_dict()}
+    pairs = rejected = None
+    # Left from the inside out: the rejects appear before the pairs, which say that all is there.
+    with ExitStack() as pairs_stack, ExitStack() as rejects_stack:
+        for item in ahead(_matched_batches(worker, part, summary)):
+            if isinstance(item, pa.RecordBatch):
+                pairs = pairs or pairs_stack.enter_context(
+                    artifacts.parquet_writer(_path(job, "pairs", index), item.schema)
+                )
+                pairs.write(item)
+            else:
+                rejected = rejected or rejects_stack.enter_context(
+                    artifacts.parquet_writer(_path(job, "rejected", index), _REJECT_SCHEMA)
+                )
+                rejected.write(_reject_batch(part, item))
+        pairs = pairs or pairs_stack.enter_context(
+            artifacts.parquet_writer(_path(job, "pairs", index), pa.schema(_MATCHED_FIELDS))
+        )
+        if rejected is not None:
+            rejected.close(made_from, metadata)
+        pairs.close({**made_from, "summary": summary.as_dict()}, metadata)
     return summary
 
 
-def _write_rejects(job: MatchJob, index: int, part: Part, rejects: list[Reject]) -> None:
-    rows = [{"file": part.path, **_reject_values(reject)} for reject in rejects]
-    path = storage.join(job.output, "rejected", part_name(index, "parquet"))
-    stamp = {"parameters": job.parameters, "part": part.as_dict()}
-    table = pa.Table.from_pylist(rows, _REJECT_SCHEMA)
-    artifacts.write_table(path, table, stamp, combined_hash(job.hashes))
+def _path(job: MatchJob, folder: str, index: int) -> str:
+    return storage.join(job.output, folder, part_name(index, "parquet"))
 
 
-def _reject_values(reject: Reject) -> dict[str, Any]:
-    return {name: getattr(reject, name) for name in reject.__slots__}
+def _reject_batch(part: Part, rejects: list[Reject]) -> pa.RecordBatch:
+    rows = [
+        {"file": part.path, **{name: getattr(reject, name) for name in reject.__slots__}}
+        for reject in rejects
+    ]
+    return pa.RecordBatch.from_pylist(rows, _REJECT_SCHEMA)
 
 
 def _matched_batches(
-    worker: Worker, part: Part, summary: PartSummary, rejects: list[Reject]
-) -> Iterator[pa.RecordBatch]:
-    """Yield the pairs of a part batch by batch; fill the summary and the rejects on the way."""
+    worker: Worker, part: Part, summary: PartSummary
+) -> Iterator[pa.RecordBatch | list[Reject]]:
+    """Yield the pairs of a part and its rejects, batch by batch; sum up on the way."""
     for rows in ahead(read_part(part)):
         if isinstance(rows, Unreadable):
             summary.add(NO_LANGUAGE, rows.reason, rows.num_rows)
             summary.lost_files |= rows.is_file
-            rejects.append(Reject(rows.row, rows.num_rows, rows.reason, None, rows.detail))
+            yield [Reject(rows.row, rows.num_rows, rows.reason, None, rows.detail)]
             continue
         records, bad = to_records(rows, worker.job.columns, part.path)
         for reject in bad:
             summary.add(NO_LANGUAGE, reject.reason, 1)
-        rejects += bad
+        if bad:
+            yield bad
         yield _match_records(worker, records, part.path, summary)
 
 

@@ -3,13 +3,24 @@
 import queue
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["StoppedError", "ahead", "stop_with"]
 
 Item = TypeVar("Item")
 
 _WAIT_S = 0.1
+_stop: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
+
+
+class StoppedError(Exception):
+    """The run that a part belongs to is over, and nobody waits for the part."""
+
+
+def stop_with(event: threading.Event) -> None:
+    """Have whatever this thread reads ahead end soon after an event is set."""
+    _stop.set(event)
 
 
 class _End:
@@ -27,14 +38,18 @@ def ahead(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
         depth: items that may wait to be taken; bounds the memory.
 
     Raises:
+        StoppedError: the event of `stop_with` is set.
         Exception: whatever the iterator raised, after the items before it.
     """
+    run_is_over = _stop.get()
     waiting: queue.Queue[Item | _End] = queue.Queue(depth)
     is_stopped = threading.Event()
     worker = threading.Thread(target=_fill, args=(items, waiting, is_stopped), daemon=True)
     worker.start()
     try:
         while not isinstance(item := waiting.get(), _End):
+            if run_is_over is not None and run_is_over.is_set():
+                raise StoppedError
             yield item
         if item.error is not None:
             raise item.error

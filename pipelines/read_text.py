@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipelines import storage
-from pipelines.rows import BATCH_ROWS, Part, Rows, Unreadable
+from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 
 __all__ = ["invalid_utf8", "read_csv", "read_jsonl"]
 
@@ -116,7 +116,7 @@ def read_jsonl(part: Part) -> Iterator[Rows | Unreadable]:
         lines = enumerate(file)
         row = 0
         try:
-            while block := list(islice(lines, BATCH_ROWS)):
+            while block := _next_lines(lines):
                 objects = [_parse_line(row, line) for row, line in block if line.strip()]
                 good = [item for item in objects if isinstance(item, tuple)]
                 yield from (item for item in objects if isinstance(item, Unreadable))
@@ -125,6 +125,18 @@ def read_jsonl(part: Part) -> Iterator[Rows | Unreadable]:
                 row = block[-1][0] + 1
         except (OSError, EOFError) as error:
             yield Unreadable(row, 1, "unreadable_file", str(error), is_file=True)
+
+
+def _next_lines(lines: Iterator[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Take so many lines that neither their number nor their bytes are too many at once."""
+    block: list[tuple[int, bytes]] = []
+    num_bytes = 0
+    for line in islice(lines, BATCH_ROWS):
+        block.append(line)
+        num_bytes += len(line[1])
+        if num_bytes >= BATCH_BYTES:
+            break
+    return block
 
 
 def _parse_line(row: int, line: bytes) -> tuple[int, dict[str, Any]] | Unreadable:

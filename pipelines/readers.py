@@ -20,6 +20,7 @@ from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 __all__ = ["plan_parts", "read_part"]
 
 ROWS_PER_PART = 500_000
+_SAMPLE_ROWS = 64
 
 _KINDS = {".parquet": "parquet", ".tar": "tar", ".jsonl": "jsonl", ".ndjson": "jsonl",
           ".csv": "csv", ".tsv": "tsv"}  # fmt: skip
@@ -119,7 +120,15 @@ def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
 
 
 def _batch_rows(file: pq.ParquetFile, group: int) -> int:
-    """Rows per batch such that a batch stays small where rows hold images or long texts."""
+    """Rows per batch such that a batch stays small where rows hold images or long texts.
+
+    What a dictionary holds counts once in the file and for each row in memory, so that some rows
+    are looked at.
+    """
     meta = file.metadata.row_group(group)
     row_bytes: int = max(1, meta.total_byte_size // max(meta.num_rows, 1))
+    if any(meta.column(i).has_dictionary_page for i in range(meta.num_columns)):
+        sample = next(file.iter_batches(_SAMPLE_ROWS, row_groups=[group]), None)
+        if sample is not None and sample.num_rows:
+            row_bytes = max(row_bytes, sample.get_total_buffer_size() // sample.num_rows)
     return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))

@@ -25,6 +25,7 @@ _CANDIDATES = {
     "lang": ("lang",),
 }
 _SHOWN_CHARACTERS = 200
+MAX_TEXT_BYTES = 16 << 20  # longer ones are no alt-texts, and matching takes 70 times the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +107,29 @@ def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
     return name
 
 
+def _check_columns(schema: pa.Schema, path: str) -> None:
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"{path}: {', '.join(map(repr, twice))} occurs twice among its columns; rename one"
+        )
+
+
+def _check_scalar(schema: pa.Schema, name: str, role: str, path: str) -> str:
+    """Return the name of a column that holds strings or numbers.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    kind = schema.field(name).type
+    if pa.types.is_nested(kind):
+        raise InputError(
+            f"{path}: column {name!r} is {kind}, expected strings or numbers. Name another one "
+            f"with --{role}-column, or convert it."
+        )
+    return name
+
+
 def _is_stringlike(kind: pa.DataType) -> bool:
     checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
               pa.types.is_large_binary, pa.types.is_string_view)  # fmt: skip
@@ -118,13 +142,14 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
     Raises:
         InputError: the input lacks the columns; no row of it could ever be used.
     """
+    _check_columns(rows.batch.schema, path)
     rows = Rows(rows.first_row, _without_views(rows.batch))
     batch = rows.batch
     roles = {"text": text_column(batch.schema, names, path)}
     for role in ("url", "uid", "lang"):
         found = find_column(batch.schema, role, names, path)
         if found is not None:
-            roles[role] = found
+            roles[role] = _check_scalar(batch.schema, found, role, path)
     columns = {role: _decoded(batch.column(name)) for role, name in roles.items()}
     reasons = _reasons(columns)
     rejects = [
@@ -157,7 +182,10 @@ def _reasons(columns: dict[str, pa.Array]) -> dict[int, str]:
     """Return the reason of each row that cannot be used, by its position in the batch."""
     reasons = {i: "invalid_utf8" for column in columns.values() for i in invalid_utf8(column)}
     nulls = np.flatnonzero(pc.is_null(columns["text"]).to_numpy(zero_copy_only=False))
-    return reasons | dict.fromkeys(nulls.tolist(), "null_text")
+    lengths = pc.fill_null(pc.binary_length(columns["text"]), 0)
+    long = np.flatnonzero(lengths.to_numpy(zero_copy_only=False) > MAX_TEXT_BYTES)
+    reasons |= dict.fromkeys(nulls.tolist(), "null_text")
+    return reasons | dict.fromkeys(long.tolist(), "text_too_long")
 
 
 def _reject(row: int, reason: str, text: pa.Buffer | None) -> Reject:
@@ -199,8 +227,8 @@ def pair_ids(records: Records, path: str) -> pa.StringArray:
     if urls is not None and not urls.null_count:
         ids = short_hashes(urls, records.texts)
     else:
-        place = pa.array([path] * len(records.rows)), pa.array(records.rows).cast(pa.string())
-        ids = short_hashes(*place)
+        rows = pa.array(records.rows).cast(pa.string())
+        ids = short_hashes(pa.array([path] * len(rows), pa.string()), rows)
         if urls is not None:
             ids = pc.if_else(pc.is_valid(urls), short_hashes(urls, records.texts), ids)
     return ids if uids is None else pc.coalesce(uids, ids)

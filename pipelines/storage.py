@@ -164,8 +164,14 @@ def publish(path: str) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only if the block succeeds."""
     if not is_local(path):
         filesystem, inside = _filesystem(path)
-        with filesystem.transaction, filesystem.open(inside, "wb") as remote:
+        remote = filesystem.open(inside, "wb", autocommit=False)
+        try:
             yield remote
+            remote.close()
+        except BaseException:
+            remote.discard()
+            raise
+        remote.commit()
         return
     target = Path(_local(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -198,9 +204,9 @@ def remove(path: str) -> None:
 
 
 def remove_leftovers(folder: str) -> None:
-    """Remove the temporary files that killed runs left in a local folder."""
-    if is_local(folder) and Path(folder).is_dir():
-        for leftover in Path(folder).glob(f"{_TEMPORARY}*"):
+    """Remove the temporary files that killed runs left in a local folder and below it."""
+    if is_local(folder) and Path(_local(folder)).is_dir():
+        for leftover in Path(_local(folder)).rglob(f"{_TEMPORARY}*"):
             leftover.unlink()
 
 

@@ -39,3 +39,8 @@ def test_slices_and_nulls_are_understood(num):
     texts = pa.array(["skipped", None, *(str(i) for i in range(num))])
     assert short_hashes(texts.slice(2)).to_pylist() == [expected(str(i)) for i in range(num)]
     assert short_hashes(texts.slice(1, 1)).to_pylist() == [expected("")]
+
+
+def test_numbers_of_strings_that_differ_are_refused():
+    with pytest.raises(ValueError, match="3 strings and 1 others"):
+        short_hashes(pa.array(["a", "b", "c"]), pa.array(["x"]))

@@ -72,13 +72,12 @@ def test_hostile_texts_get_the_answer_of_the_reference(normalization, text):
     assert found == expected
 
 
-def test_slices_chosen_rows_nulls_and_large_strings_are_understood():
+def test_slices_nulls_and_large_strings_are_understood():
     matcher = IndexMatcher(build_index(["dog", "cat"], "standard"))
     texts = pa.array(["x", "dog", None, "cat dog"])
     assert matcher.match(texts).to_pylist() == [[], [0], [], [0, 1]]
     assert matcher.match(texts.slice(1, 1)).to_pylist() == [[0]]
     assert matcher.match(texts.cast(pa.large_string())).to_pylist() == [[], [0], [], [0, 1]]
-    assert matcher.match(texts, np.array([3, 1])).to_pylist() == [[0, 1], [0]]
     assert matcher.match(pa.array([], pa.string())).to_pylist() == []
 
 
@@ -148,3 +147,41 @@ def test_truncated_and_flipped_indices_are_errors_and_never_crash(packed):
             harmless += 1  # in the padding between arrays, or cut within the last of it
             assert found == expected
     assert harmless < 300
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_finds_that_just_fill_the_room_are_all_kept(normalization):
+    """A block has room for as many finds as it has bytes and some more."""
+    for num in range(30, 130):
+        entries = ["never", *["a"] * num]
+        expected, found = both(entries, ["a q", "q a q"], normalization)
+        assert found == expected
+
+
+def test_cut_off_characters_take_no_room_that_is_not_there():
+    raw = pa.array([b"\xff\xff\xff"] * 100_000, pa.binary())
+    texts = pa.StringArray.from_buffers(len(raw), raw.buffers()[1], raw.buffers()[2])
+    for normalization in NORMALIZATIONS:
+        index = build_index(["a"], normalization)
+        data, offsets = string_buffers(texts)
+        found = IndexMatcher(index)._match_rows(index, data, offsets, np.arange(len(raw)))
+        assert len(found.values) == 0
+
+
+def test_an_index_of_other_hashes_is_refused(packed, monkeypatch):
+    monkeypatch.setattr("curation.index.hash_fingerprint", lambda: 1)
+    with pytest.raises(ArtifactError, match="built with other hashes"):
+        unpack_index(packed, "en.index")
+
+
+def test_arrays_of_other_types_are_refused():
+    matcher = IndexMatcher(build_index(["dog"], "standard"))
+    with pytest.raises(TypeError, match="string_view; expected string or large_string"):
+        matcher.match(pa.array(["dog"], pa.string_view()))
+
+
+def test_what_is_kept_of_compiled_code_depends_on_all_sources():
+    from curation.index_kernels import match_standard
+    from curation.unit_keys import _sources
+
+    assert _sources() in match_standard._cache._cache_file._source_stamp

@@ -53,6 +53,12 @@ def test_hostile_texts_get_the_label_of_the_library(compiled):
     same(HOSTILE, compiled, FastTextIdentifier(str(MODEL)))
 
 
+def test_of_a_very_long_text_the_beginning_counts(compiled):
+    texts = ["der Hund und die Katze " * 60_000 + "é" * 100, "a dog and a cat"]
+    assert len(texts[0].encode()) > 1 << 20
+    same(texts, compiled, FastTextIdentifier(str(MODEL)))
+
+
 def write_model(path, *, loss, word_ngrams, max_ngram, labels=5, seed=0):
     """Write a dense model with random weights, as the library lays it out."""
     rng = np.random.default_rng(seed)

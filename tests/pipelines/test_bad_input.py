@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import ArtifactError, BadShareError, InputError, UsageError
+from metadata.errors import ArtifactError, BadShareError, CurateError, InputError, UsageError
 from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.readers import input_kind
+from pipelines.readers import input_kind, plan_parts, read_part
 from tests.pipelines.helpers import WORDS, contents, match, texts, write_metadata, write_pairs
 
 
@@ -235,3 +235,65 @@ def test_balancing_an_unfinished_match_is_an_error(tmp_path, english):
         balance_pairs(
             matched=str(tmp_path / "o"), output=str(tmp_path / "b"), options=BalanceOptions(t=1)
         )
+
+
+@pytest.mark.parametrize("values", [["nothing at all here"] * 3, [" "], [None, "x"]])
+def test_texts_without_a_url_may_match_nothing(tmp_path, english, values):
+    pq.write_table(pa.table({"text": pa.array(values, pa.string())}), tmp_path / "a.parquet")
+    summary = match([tmp_path / "a.parquet"], english, tmp_path / "o", max_bad=1)
+    assert (summary["read"], summary["matched"]) == (len(values), 0)
+
+
+def test_a_text_that_is_too_long_is_rejected(tmp_path, english, monkeypatch):
+    monkeypatch.setattr("pipelines.records.MAX_TEXT_BYTES", 1000)
+    a = write_pairs(tmp_path / "a.parquet", ["a dog", "dog " * 300])
+    summary = match([a], english, tmp_path / "o", max_bad=0.5)
+    assert (summary["matched"], summary["dropped"]) == (1, {"text_too_long": 1})
+    assert len(rejected(tmp_path / "o")[0]["text"]) == 200
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (pa.Table.from_arrays([pa.array(["a dog"])] * 2, ["text", "text"]), "'text' occurs twice"),
+        (pa.table({"text": ["a dog"], "uid": [[1]]}), "column 'uid' is list.*--uid-column"),
+        (pa.table({"text": ["a dog"], "url": [{"a": 1}]}), "column 'url' is struct.*--url-column"),
+    ],
+)
+def test_columns_that_cannot_be_meant_are_an_error_with_the_file(tmp_path, english, table, message):
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=rf"a\.parquet: .*{message}"):
+        match([tmp_path / "a.parquet"], english, tmp_path / "o")
+
+
+def test_what_arrow_cannot_do_is_an_error_with_the_file(tmp_path, english, monkeypatch):
+    def fail(*_):
+        raise pa.ArrowNotImplementedError("no kernel")
+
+    monkeypatch.setattr("pipelines.match_part.to_records", fail)
+    a = write_pairs(tmp_path / "a.parquet", ["a dog"])
+    with pytest.raises(CurateError, match=r"a\.parquet, from row 0 on: .*no kernel.*run the same"):
+        match([a], english, tmp_path / "o")
+
+
+def test_long_lines_and_long_dictionaries_come_in_small_batches(tmp_path):
+    line = json.dumps({"text": "dog " * 25_000}) + "\n"
+    (tmp_path / "a.jsonl").write_text(line * 1000)
+    batches = list(read_part(plan_parts(str(tmp_path / "a.jsonl"), "")[0]))
+    assert max(b.batch.nbytes for b in batches) < 40 << 20 and len(batches) > 2
+    words = pa.array(["dog " * 25_000] * 5000).dictionary_encode().dictionary_decode()
+    pq.write_table(pa.table({"text": words}), tmp_path / "b.parquet")
+    batches = list(read_part(plan_parts(str(tmp_path / "b.parquet"), "")[0]))
+    assert max(b.batch.nbytes for b in batches) < 40 << 20
+    assert sum(b.batch.num_rows for b in batches) == 5000
+
+
+def test_leftovers_of_killed_runs_go(tmp_path, english):
+    a = write_pairs(tmp_path / "a.parquet", ["a dog"])
+    match([a], english, tmp_path / "o")
+    for folder in ("pairs", "rejected", "counts", "."):
+        (tmp_path / "o" / folder).mkdir(exist_ok=True)
+        (tmp_path / "o" / folder / ".tmp-1-x").write_text("half")
+    b = write_pairs(tmp_path / "b.parquet", ["a cat"], first=1)
+    match([a, b], english, tmp_path / "o")
+    assert not list((tmp_path / "o").rglob(".tmp-*"))

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from pipelines.overlap import ahead
+from pipelines.executor import run_parts
+from pipelines.overlap import StoppedError, ahead, stop_with
 
 
 def test_items_come_in_order_and_from_another_thread():
@@ -61,3 +62,37 @@ def test_a_consumer_that_stops_ends_the_thread_and_closes_the_iterator():
     next(found)
     found.close()
     assert closed.is_set() and threading.active_count() == before
+
+
+def test_what_is_read_ahead_ends_when_the_run_is_over():
+    is_over = threading.Event()
+    failed = []
+
+    def work():
+        stop_with(is_over)
+        try:
+            for _ in ahead(iter(int, 1)):
+                time.sleep(0.001)
+        except StoppedError:
+            failed.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    is_over.set()
+    thread.join(5)
+    assert failed == [True]
+
+
+def _endless(state, task):
+    if task == 0:
+        time.sleep(0.1)
+        raise OSError("part 0 failed")
+    for _ in ahead(iter(int, 1)):
+        time.sleep(0.001)
+
+
+def test_a_part_that_fails_ends_the_others_soon():
+    start = time.monotonic()
+    with pytest.raises(OSError, match="part 0 failed"):
+        list(run_parts(_endless, [0, 1], workers=2, setup=dict, arguments=(), threads=True))
+    assert time.monotonic() - start < 5

@@ -39,6 +39,17 @@ def test_the_stages_work_on_urls_and_give_the_bytes_of_local_files(tmp_path):
             assert file.read() == (tmp_path / "b" / name).read_bytes(), name
 
 
+def test_matches_and_rejects_on_a_url_are_those_of_local_files(tmp_path):
+    metadata = write_metadata(tmp_path / "metadata", {"en": WORDS})
+    a = write_pairs(tmp_path / "a.parquet", [*texts(50), None])
+    match([a], metadata, tmp_path / "m", max_bad=0.5)
+    url = "memory://workspace/matched"
+    match([a], metadata, url, max_bad=0.5)
+    for name in ("pairs/00000.parquet", "rejected/00000.parquet", "counts/en.parquet"):
+        with storage.open_read(f"{url}/{name}") as file:
+            assert file.read() == (tmp_path / "m" / name).read_bytes(), name
+
+
 def test_an_unknown_protocol_is_an_error():
     with pytest.raises(UsageError, match="nope://x: no file system"):
         storage.exists("nope://x")
