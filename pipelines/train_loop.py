@@ -145,7 +145,7 @@ class TrainLoop:
         return True
 
     def _step(self, batches: Iterator[Any], writer: CheckpointWriter, is_due: bool) -> None:
-        with self.trainer.timer.waiting("data"):
+        with self.trainer.timer.loading():
             batch = next(batches)
         metrics = self.trainer.step(batch)
         self.progress.take(batch)

@@ -86,13 +86,13 @@ class TrainRun:
 
     def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
-        from training.data import prefetch
+        from training.prefetch import DevicePrefetcher
 
         tokenizer = self._tokenizer()
         trainer = self._trainer(tokenizer)
         progress = self._resume(trainer)
         loop = self._loop(trainer, progress, tokenizer)
-        stream = prefetch(self._batches(tokenizer, progress.position))
+        stream = DevicePrefetcher(self._batches(tokenizer, progress.position), self.world.device)
         try:
             is_done = loop.run(stream, stop)
         finally:

@@ -38,11 +38,17 @@ class StepTimer:
         self._add(name, start)
 
     @contextmanager
-    def waiting(self, name: str) -> Iterator[None]:
-        """Time what the interpreter waits for, also on a GPU."""
-        start = time.perf_counter()
+    def loading(self) -> Iterator[None]:
+        """Time how long the interpreter waits for a batch, and a GPU then for its copy."""
+        start, host_start = self._now(), time.perf_counter()
         yield
-        self._seconds[name] += time.perf_counter() - start
+        waited = time.perf_counter() - host_start
+        self._seconds["data"] += waited
+        if self._on_gpu:
+            # Its stream is empty when a step ends: it waits as long as the interpreter, and then
+            # for the rest of the copy.
+            self._add("copy", start)
+            self._seconds["copy"] -= waited
 
     def mark(self) -> None:
         """Note that gradients are ready up to here; the last mark counts."""
@@ -64,7 +70,7 @@ class StepTimer:
             self._seconds[name] += start.elapsed_time(end) / 1000
         now = time.perf_counter()
         total = max(now - self._since, 1e-9)
-        found = {name: min(1.0, self._seconds[name] / total) for name in SECTIONS}
+        found = {name: min(1.0, max(0.0, self._seconds[name]) / total) for name in SECTIONS}
         found["compute"] = max(0.0, 1 - sum(found.values()))
         self._pending.clear()
         self._seconds.clear()

@@ -197,7 +197,7 @@ def test_siglip_learns_a_bias_and_a_scale():
 def test_the_share_of_each_kind_of_waiting_adds_up():
     trainer = tiny_trainer()
     trainer.step(tiny_batch())
-    with trainer.timer.waiting("data"):
+    with trainer.timer.loading():
         F.softmax(torch.zeros(10), dim=0)
     shares = trainer.timer.shares()
     assert set(shares) == {"data", "copy", "communication", "compute"}
