@@ -483,10 +483,14 @@ def test_a_share_of_the_samples_does_not_depend_on_the_ranks(tmp_path):
     table = {"image": [shade("red", i) for i in range(200)], "text": ["red"] * 200}
     pq.write_table(pa.table(table), tmp_path / "a.parquet")
     dataset = open_dataset(EvalSpec(path=str(tmp_path / "a.parquet"), share=0.3))
-    whole = {s.where for s in dataset.samples(0, 1)}
+    dataset_samples = list(dataset.samples(0, 1))
+    whole = {s.where for s in dataset_samples}
     # 200 draws of 0.3: mean 60, standard deviation 6.5; five of them are 33.
     assert 27 < len(whole) < 93
     assert {s.where for rank in range(3) for s in dataset.samples(rank, 3)} == whole
+    moved = (tmp_path / "a.parquet").rename(tmp_path / "b.parquet")
+    other = open_dataset(EvalSpec(path=str(moved), share=0.3))
+    assert {s.key for s in other.samples(0, 1)} == {s.key for s in dataset_samples}
 
 
 def test_a_config_names_several_sets(tmp_path):
