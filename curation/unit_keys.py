@@ -42,7 +42,7 @@ def compiled(function: Callable[..., Any]) -> Any:
     NUMBA_CACHE_DIR names a place.
     """
     try:
-        dispatcher = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
+        dispatcher: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:
         return numba.njit(nogil=True, error_model="numpy")(function)
     kept = dispatcher._cache._cache_file

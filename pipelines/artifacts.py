@@ -129,7 +129,7 @@ def _value_bytes(values: pa.Array) -> NDArray[np.int64]:
     kind, types = values.type, pa.types
     if types.is_struct(kind):
         fields = [_value_bytes(field) for field in values.flatten()]
-        return sum(fields, np.zeros(len(values), np.int64))
+        return np.asarray(sum(fields, np.zeros(len(values), np.int64)), dtype=np.int64)
     if types.is_list(kind) or types.is_large_list(kind):
         inside = np.concatenate([[0], np.cumsum(_value_bytes(values.flatten()))])
         ends = np.cumsum(_lengths(pc.list_value_length(values)))
@@ -142,7 +142,7 @@ def _value_bytes(values: pa.Array) -> NDArray[np.int64]:
 
 def _width(kind: pa.DataType) -> int:
     try:
-        return (kind.bit_width + 7) // 8
+        return int(kind.bit_width + 7) // 8
     except ValueError:  # of no fixed width, and rare: null, maps, unions
         return 8
 

@@ -144,7 +144,7 @@ def table_of_yields(
     matched = {lang: int(count.sum()) for lang, count in counts.items()}
     rows = []
     for at, (t, t_of) in enumerate(zip(asked, grid, strict=True)):
-        languages = {
+        languages: dict[str, dict[str, Any]] = {
             lang: {
                 "t": t_of[lang],
                 "p": tail_share(counts[lang], t_of[lang] or 1),
