@@ -133,7 +133,7 @@ def _value_bytes(values: pa.Array) -> NDArray[np.int64]:
     if types.is_list(kind) or types.is_large_list(kind):
         inside = np.concatenate([[0], np.cumsum(_value_bytes(values.flatten()))])
         ends = np.cumsum(_lengths(pc.list_value_length(values)))
-        return np.diff(inside[np.concatenate([[0], ends])]).astype(np.int64)
+        return np.asarray(np.diff(inside[np.concatenate([[0], ends])]), dtype=np.int64)
     if any(check(kind) for check in (types.is_string, types.is_large_string, types.is_binary,
                                      types.is_large_binary)):  # fmt: skip
         return _lengths(pc.binary_length(values))
