@@ -11,7 +11,7 @@ from typing import Any, cast
 from curation.normalize import Normalization
 from metadata.build import BuiltMetadata, LanguageSources, build_language
 from metadata.entries import Thresholds, metadata_hash
-from metadata.errors import ArtifactError, CurateError, DiskSpaceError
+from metadata.errors import ArtifactError, CurateError, DiskSpaceError, InputError
 from metadata.languages import wikis_of
 from metadata.stored_views import StoredViews
 from pipelines import artifacts, storage
@@ -201,6 +201,12 @@ def _build_one(folder: str, task: LanguageTask) -> None:
     # Of views, which are many and on the disk, no more is asked than items().
     views = cast("Counter[str]", StoredViews(task.views, wikis_of(task.lang)))
     built = build_language(task.lang, task.sources, task.thresholds, views=views)
+    if task.sources.kinds - {"wordnet"} and not built.report["pages"].get("article"):
+        raise InputError(
+            f"{', '.join(task.sources.dumps)}: no article in it, only "
+            f"{built.report['pages'] or 'nothing'}. Name another --dump-date, or use --sources "
+            "wordnet."
+        )
     write_language(folder, task.lang, built, task.stamp)
 
 

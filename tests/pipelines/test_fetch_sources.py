@@ -169,13 +169,15 @@ def test_a_language_that_fails_does_not_keep_the_others_back(server, tmp_path):
     server.add_dump("nlwiki", "20260101", {name: dump([("Hond", "De hond. " * 9)])[:-9]})
     server.faults[f"/eswiki/20260101/eswiki-20260101-{name}"] = [Fault(html=True)] * 2
     server.faults["/ptwiki/"] = [Fault(status=503)] * 2
+    server.add_dump("svwiki", "20260101", {name: dump([])})
     manifest = build(server, tmp_path)
     assert set(manifest["languages"]) == {"de", "fr", "ltg", "other"}
-    assert set(manifest["failed"]) == {"es", "it", "nl", "pt"}
+    assert set(manifest["failed"]) == {"es", "it", "nl", "pt", "sv"}
     assert "page of HTML" in manifest["failed"]["es"]
     assert "in two downloads" in manifest["failed"]["it"]
     assert "corrupt or cut off" in manifest["failed"]["nl"]
     assert "503" in manifest["failed"]["pt"]
+    assert "no article in it" in manifest["failed"]["sv"]
     stored = json.loads((tmp_path / "metadata/manifest.json").read_text())
     assert stored["failed"] == manifest["failed"]
     assert set(build(server, tmp_path)["languages"]) >= {"es", "pt"}
