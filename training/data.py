@@ -11,6 +11,7 @@ that one is seen twice in the epoch.
 """
 
 import os
+import sys
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 _CHUNK = 32  # samples of a task of a thread
+# To an array of a list, in a loop over it: the list's, the loop's, and that of the question.
+_FREE_REFERENCES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,7 @@ class Loader:
             online=online,
         )  # fmt: skip
         self._reader = Reader(self._sampler.files, self._decoder)
+        self._memory: list[NDArray[np.uint8]] = []
 
     def describe(self) -> dict[str, Any]:
         """Return what decides pairs and pixels, for the record of a run."""
@@ -197,14 +201,22 @@ class Loader:
         return _Making(plan, images, chunks)
 
     def _new_images(self, num: int) -> NDArray[np.uint8]:
+        """Return memory for a batch: that of an earlier one that nobody holds any more."""
         shape = (num, 3, self.config.image_size, self.config.image_size)
-        if not self.config.pin_memory:
-            return np.empty(shape, np.uint8)
-        import torch
+        if self.config.pin_memory:
+            import torch
 
-        # torch keeps such memory and gives it out again once no copy from it is under way.
-        pinned: NDArray[np.uint8] = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
-        return pinned
+            # torch keeps such memory, and gives it out again once no copy from it is under way.
+            pinned: NDArray[np.uint8] = torch.empty(
+                shape, dtype=torch.uint8, pin_memory=True
+            ).numpy()
+            return pinned
+        for held in self._memory:
+            if sys.getrefcount(held) == _FREE_REFERENCES:
+                return held
+        new = np.empty(shape, np.uint8)
+        self._memory = [*self._memory, new][-self.config.ahead - 2 :]
+        return new
 
     def _load(
         self, places: Sequence[tuple[Group, int]], images: NDArray[np.uint8]

@@ -230,7 +230,8 @@ def _next_uniform(state: Any) -> Any:
     return state, float(z >> _U(11)) * 2.0**-53
 
 
-@compiled
+# Too short to let another thread have the interpreter.
+@numba.njit(cache=True, error_model="numpy")
 def random_box(width: int, height: int, key: Any) -> Any:
     """Draw a rectangle of 90-100 % of the area and a ratio of sides from 3:4 to 4:3.
 

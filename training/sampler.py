@@ -60,11 +60,12 @@ def shard_order(shards: Sequence[str], seed: int, epoch: int) -> list[str]:
 
 
 class Sample(NamedTuple):
-    """A sample of a group, and the key of everything random about it in this epoch."""
+    """A sample of a group: where it is, and the key of all that is random about it."""
 
     shard: ShardIndex
     number: int
     key: int
+    places: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +95,8 @@ class Group:
 
     def sample(self, place: int) -> Sample:
         """Return the sample at a place of the group."""
-        return Sample(
-            self.shards[int(self.shard[place])], int(self.number[place]), int(self.key[place])
-        )
+        shard, number = self.shards[self.shard[place]], int(self.number[place])
+        return Sample(shard, number, int(self.key[place]), shard.places[number].tolist())
 
 
 @dataclass(slots=True, kw_only=True)

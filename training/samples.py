@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +20,22 @@ from training.shards import OpenShards
 __all__ = ["Pair", "Reader"]
 
 _DRAWS_INSTEAD = 64
+_BETWEEN = 4096  # bytes of headers and padding between the parts of a sample
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """What a sample says beside its image."""
 
     pair_id: str
     text: str
     lang: str | None
     entry_ids: Sequence[int]
+
+
+class _Parts(NamedTuple):
+    image: bytes
+    text: bytes
+    json: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,39 +80,54 @@ class Reader:
 
     def _try(self, sample: Sample, key: int, image: NDArray[np.uint8]) -> Pair | str:
         """Read a sample; return the reason if it cannot be used."""
-        index, number = sample.shard, sample.number
         try:
-            pair = self._pair(sample)
+            parts = self._parts(sample)
+            pair = self._pair(sample, parts)
             if pair is None:
                 return "no_caption"
-            encoded = self.files.read(index.path, *index.image[number].tolist())
-            crop_into(image, encoded, key, self.decoder)
+            crop_into(image, parts.image, key, self.decoder)
         except UnusableImageError as error:
             return error.reason
         except OSError:
             return "unreadable"
         return pair
 
-    def _pair(self, sample: Sample) -> Pair | None:
+    def _parts(self, sample: Sample) -> "_Parts":
+        """Read image, text and JSON: at once where they are neighbours, as they mostly are."""
+        path = sample.shard.path
+        image_at, image, text_at, text, json_at, json_ = sample.places[2:]
+        first = min(at for at in (image_at, text_at, json_at) if at >= 0)
+        end = max(image_at + image, text_at + text, json_at + json_)
+        if end - first > image + text + json_ + _BETWEEN:
+            whole, first = None, 0
+        else:
+            whole = self.files.read(path, first, end - first)
+
+        def part(at: int, size: int) -> bytes:
+            if not size:
+                return b""
+            if whole is None:
+                return self.files.read(path, at, size)
+            return whole[at - first : at - first + size]
+
+        return _Parts(part(image_at, image), part(text_at, text), part(json_at, json_))
+
+    def _pair(self, sample: Sample, parts: "_Parts") -> Pair | None:
         """Return a sample's text and what its JSON says; None if there is no text."""
-        index, number = sample.shard, sample.number
-        text_at, text_size, json_at, json_size = index.places[number, 4:].tolist()
-        about = _parse(self.files.read(index.path, json_at, json_size)) if json_size else {}
+        about = _parse(parts.json) if parts.json else {}
         chosen = _chosen_text(about.get("texts"), sample.key)
         if chosen is not None:
             about = {**about, **chosen}
-        elif text_size:
-            about["text"] = self.files.read(index.path, text_at, text_size).decode(
-                "utf-8", "replace"
-            )
+        elif parts.text:
+            about["text"] = parts.text.decode("utf-8", "replace")
         else:
             return None
-        pair_id, lang, entry_ids = (about.get(k) for k in ("pair_id", "lang", "entry_ids"))
+        pair_id, lang, entry_ids = about.get("pair_id"), about.get("lang"), about.get("entry_ids")
         return Pair(
-            pair_id=pair_id if isinstance(pair_id, str) else self.files.key(index, number),
-            text=about["text"],
-            lang=lang if isinstance(lang, str) else None,
-            entry_ids=_as_ids(entry_ids),
+            pair_id if isinstance(pair_id, str) else self.files.key(sample.shard, sample.number),
+            about["text"],
+            lang if isinstance(lang, str) else None,
+            _as_ids(entry_ids),
         )
 
 
