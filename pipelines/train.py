@@ -73,13 +73,13 @@ def train_model(
     files = RunFiles(output)
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
     values = _identity(tars, shape, config, extras, start)
-    refuse_foreign(output, "config.json")
-    if storage.exists(files.config) and not overwrite:
-        artifacts.require_same(output, storage.read_json(files.config), values)
     if dry_run:
+        _check_folder(files, values, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
     with joined_world(device) as world, stop_on_sigterm() as stop:
+        _check_folder(files, values, overwrite=overwrite)
+        wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
         if world.is_main:
             _prepare(files, values, overwrite=overwrite)
         wait_for_all(world)
@@ -131,6 +131,13 @@ def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
         "unit": extras.unit,
         "online": online.digest() if online else None,
     }
+
+
+def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
+    """Refuse a folder that is none of a run, or of a run that was made of something else."""
+    refuse_foreign(files.folder, "config.json")
+    if storage.exists(files.config) and not overwrite:
+        artifacts.require_same(files.folder, storage.read_json(files.config), values)
 
 
 def _prepare(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
