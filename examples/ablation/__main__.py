@@ -48,13 +48,13 @@ def ablate(out: Path, ablation: Ablation) -> dict[str, Any]:
 def main(
     out: Annotated[Path | None, typer.Argument(help="Folder for everything.")] = None,
     rows: Annotated[int, typer.Option(help="Pairs of the toy web.")] = 40_000,
-    steps: Annotated[int, typer.Option(help="Of every run.")] = 250,
+    steps: Annotated[int, typer.Option(help="Of every run.")] = 360,
     batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 128,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of every pool.")] = 3,
-    t: Annotated[str, typer.Option(help="Of the balanced pools.")] = "10,30,100",
-    online_t: Annotated[int, typer.Option(help="Of the online pool.")] = 30,
+    t: Annotated[str, typer.Option(help="English's, of the balanced pools.")] = "20,40,100",
+    online_t: Annotated[int, typer.Option(help="English's, of the online pool.")] = 40,
     eval_rows: Annotated[int, typer.Option(help="Held-out images.")] = 1600,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 0.003,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 0.0015,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = len(os.sched_getaffinity(0)),
     model: Annotated[str, typer.Option(help="Name of a model, or a JSON file.")] = str(MODEL),
 ) -> None:

@@ -22,7 +22,7 @@ from examples.toyweb.write import ToyWeb, write_toy_web
 
 # The toy web is small, so thresholds made for Wikipedia would leave nothing of it.
 THRESHOLDS = "--unigram-min-count 5 --unigram-top-share 1 --title-min-views 1"
-FIGURES = ("all", "head", "tail")
+TEMPLATES = Path(__file__).with_name("templates.txt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +108,8 @@ def run(out: Path, ablation: Ablation, pool: str, seed: int, shards: Path) -> di
         out,
     )
     found = curate(
-        f"eval {out}/eval/zeroshot.parquet --classes {out}/eval/classes.txt --group-by split "
-        f"--name {name} --workers 1",
+        f"eval {out}/eval/zeroshot.parquet --classes {out}/eval/classes.txt "
+        f"--templates {TEMPLATES} --group-by split --name {name} --workers 1",
         out,
     )["results"]["zeroshot"]
     return {"all": found["top1"], **found["top1_by_group"]}
