@@ -140,7 +140,11 @@ def train_table(result: Mapping[str, Any], output: str) -> str:
 
 def eval_table(result: Mapping[str, Any]) -> str:
     """Show the figures of each set, with their intervals, and by language or group."""
-    shown = {"retrieval": _retrieval_lines, "multiple choice": _choice_lines}
+    shown = {
+        "retrieval": _retrieval_lines,
+        "multiple choice": _choice_lines,
+        "multilabel classification": _multilabel_lines,
+    }
     lines = []
     for name, found in result["results"].items():
         lines += shown.get(found["task"], _zero_shot_lines)(name, found)
@@ -162,6 +166,16 @@ def _zero_shot_lines(name: str, found: Mapping[str, Any]) -> list[str]:
     ]
     groups = found.get("by_lang") or found.get("by_group", {})
     lines += [f"  {g}: {v['top1']:.1%} {_range(v['top1_interval'])}" for g, v in groups.items()]
+    return lines
+
+
+def _multilabel_lines(name: str, found: Mapping[str, Any]) -> list[str]:
+    lines = [f"{name}: multilabel, mean average precision {found['mean_average_precision']:.1%} "
+             f"on {found['images']:,} images"]  # fmt: skip
+    groups = found.get("by_lang") or {"all": found}
+    for group, v in groups.items():
+        shown = f"{v['mean_average_precision']:.1%} {_range(v['interval'])}"
+        lines.append(f"  {group}: {shown}, chance {v['chance']:.1%}")
     return lines
 
 

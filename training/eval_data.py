@@ -4,11 +4,13 @@ A reader yields the samples of one rank: every `world`-th, beginning with its ow
 encoded; nothing is held but the batch at hand.
 """
 
+import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
@@ -33,6 +35,7 @@ class EvalSample:
         key: the same for samples of the same image.
         image: encoded; None where there is none.
         label: number of its class, or of the right one among its texts.
+        classes: whether it has each class; for multilabel.
         texts: captions, or the answers to choose from.
         groups: of the sample, or one of each text: languages, for example; empty for none.
     """
@@ -41,6 +44,7 @@ class EvalSample:
     key: str
     image: bytes | None
     label: int | None = None
+    classes: tuple[bool, ...] = ()
     texts: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
@@ -52,9 +56,9 @@ class EvalDataset:
     Attributes:
         name: of the result.
         path: where it is.
-        task: zeroshot, retrieval or choice.
+        task: zeroshot, multilabel, retrieval or choice.
         samples: from rank and number of ranks to the samples of that rank.
-        vocabularies: what the classes are called, in one language or several; for zeroshot.
+        vocabularies: what the classes are called, in one language or several.
         num_classes: that labels are numbers of; vocabularies may name some of them only.
     """
 
@@ -116,11 +120,13 @@ def class_folders(root: str, names: Sequence[Sequence[str]], classes: str) -> di
 def tar_samples(
     tars: Sequence[str], task: str, group_by: str | None, rank: int, world: int
 ) -> Iterator[EvalSample]:
-    """Yield the samples of WebDataset tars: ``.cls`` is a label, lines of ``.txt`` are captions.
+    """Yield the samples of WebDataset tars.
+
+    ``.cls`` is a label, ``.npy`` a one or zero per class, lines of ``.txt`` are captions.
 
     Args:
         tars: paths.
-        task: zeroshot or retrieval.
+        task: zeroshot, multilabel or retrieval.
         group_by: a field of the samples' ``.json``.
         rank: the first sample of each tar to yield.
         world: the step.
@@ -136,6 +142,7 @@ def tar_samples(
                 key=f"{tar}/{key}",
                 image=next((files[s] for s in IMAGE_SUFFIXES if s in files), None),
                 label=_tar_label(files, where) if task == "zeroshot" else None,
+                classes=_tar_classes(files, where) if task == "multilabel" else (),
                 texts=_tar_texts(files, where) if task == "retrieval" else (),
                 groups=() if group_by is None else (_tar_group(files, group_by, where),),
             )
@@ -148,6 +155,16 @@ def _tar_label(files: dict[str, bytes], where: str) -> int:
     except ValueError as error:
         got = "none" if content is None else repr(content[:40])
         raise InputError(f"{where}: got {got} for .cls; expected the number of a class") from error
+
+
+def _tar_classes(files: dict[str, bytes], where: str) -> tuple[bool, ...]:
+    try:
+        values = np.load(io.BytesIO(files["npy"]), allow_pickle=False)
+    except (KeyError, ValueError, EOFError, OSError) as error:
+        raise InputError(
+            f"{where}: no labels ({error!r}); expected a .npy of a one or zero per class"
+        ) from error
+    return tuple(bool(v) for v in values.ravel())
 
 
 def _tar_texts(files: dict[str, bytes], where: str) -> tuple[str, ...]:

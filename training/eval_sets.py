@@ -250,9 +250,10 @@ def _wds_task(root: str, tars: Sequence[str]) -> str:
     """Tell by ``dataset_type.txt``, else by the first sample."""
     if exists(said := join(root, "dataset_type.txt")):
         kind = read_text(said).strip().lower()
-        if kind not in ("retrieval", "classification"):
-            raise InputError(f"{said}: the type is {kind!r}; expected classification or retrieval")
-        return "retrieval" if kind == "retrieval" else "zeroshot"
+        tasks = {"classification": "zeroshot", "multilabel": "multilabel", "retrieval": "retrieval"}
+        if kind not in tasks:
+            raise InputError(f"{said}: the type is {kind!r}; expected {', '.join(tasks)}")
+        return tasks[kind]
     first = next((files for tar in tars for _, _, files in read_tar(tar, 0, 1)), None)
     if first is None:
         raise InputError(f"{tars[0]}: there is no sample in it")

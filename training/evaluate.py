@@ -6,6 +6,7 @@ are those of one process. All ranks have to call these functions, and all get th
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image
@@ -16,6 +17,7 @@ from training.choice import choose
 from training.embed import Encoder
 from training.eval_data import EvalDataset
 from training.eval_ranks import gather
+from training.multilabel import multilabel
 from training.retrieval import retrieval_recall, retrieve
 from training.zeroshot import zero_shot
 
@@ -23,7 +25,12 @@ __all__ = ["RESULT_VERSION", "evaluate", "evaluate_all", "retrieval_recall"]
 
 RESULT_VERSION = 1
 
-_TASKS = {"zeroshot": zero_shot, "retrieval": retrieve, "choice": choose}
+_TASKS = {
+    "zeroshot": zero_shot,
+    "multilabel": multilabel,
+    "retrieval": retrieve,
+    "choice": choose,
+}
 
 
 def evaluate(
@@ -82,7 +89,6 @@ def evaluate(
 
 def _counting(dataset: EvalDataset, counts: Counter[str]) -> EvalDataset:
     """Return the dataset with its samples counted as they are read."""
-    from dataclasses import replace
 
     def samples(rank: int, world: int) -> Any:
         for sample in dataset.samples(rank, world):

@@ -25,7 +25,7 @@ from tests.training.eval_world import (
     write_table,
     write_wds,
 )
-from tests.training.test_evaluate import write_xm3600
+from tests.training.test_evaluate import write_multilabel, write_xm3600
 from training import clip_benchmark
 from training.config import TrainConfig
 
@@ -92,6 +92,14 @@ def test_tables_show_every_task(workspace):
     assert "xm: retrieval, 2 images, 6 texts" in shown and "left out: no_image 1" in shown
     lines = shown.splitlines()
     assert [line.split()[0] for line in lines[-6:-1]] == ["i→t", "all", "de", "en", "mean"]
+
+
+def test_a_set_of_several_classes_per_image_has_its_table(workspace):
+    write_multilabel(workspace / "several")
+    found = evaluate_model([str(workspace / "several")], run=str(workspace / "runs/clip"))
+    assert 0 < found["results"]["several"]["mean_average_precision"] <= 1
+    shown = eval_table(found)
+    assert "several: multilabel, mean average precision" in shown and "chance 33.3%" in shown
 
 
 def test_wrong_use_says_what_to_do(workspace):

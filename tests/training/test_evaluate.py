@@ -1,3 +1,4 @@
+import io
 import json
 import math
 import tarfile
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metadata.errors import ArtifactError, CurateError, InputError, UsageError
+from tests.pipelines.helpers import png
 from tests.training.eval_world import (
     COLOURS,
     LABELLED,
@@ -33,6 +35,7 @@ from training.confidence import bootstrap_interval, wilson_interval
 from training.eval_data import EvalDataset, EvalSample
 from training.eval_sets import EvalSpec, load_datasets, open_dataset
 from training.evaluate import evaluate, evaluate_all
+from training.multilabel import average_precision
 from training.prompts import parse_classes, parse_templates
 from training.retrieval import retrieval_recall
 from training.zeroshot import ranks_of_labels
@@ -274,8 +277,8 @@ def test_sets_that_are_not_whole_are_errors(tmp_path):
         tar.write_bytes(tar.read_bytes()[:size])
         with pytest.raises(InputError, match=r"1\.tar: not a whole tar \(cut off"):
             run(root)
-    (root / "dataset_type.txt").write_text("multilabel\n")
-    with pytest.raises(InputError, match="the type is 'multilabel'; expected classification"):
+    (root / "dataset_type.txt").write_text("boxes\n")
+    with pytest.raises(InputError, match="the type is 'boxes'; expected classification"):
         run(root)
     (tmp_path / "cut.parquet").write_bytes(write_table(tmp_path / "a.parquet").read_bytes()[:99])
     with pytest.raises(InputError, match="cannot be read as Parquet"):
@@ -294,6 +297,62 @@ def test_options_are_checked(tmp_path):
     dataset = open_dataset(EvalSpec(path=str(write_wds(tmp_path / "wds"))))
     with pytest.raises(UsageError, match="the batch size is 0"):
         evaluate(ColourModel(), tokenize, preprocess, dataset, batch_size=0)
+
+
+# Several classes per image
+
+
+def naive_average_precision(scores, truth):
+    """The textbook's, with the order of ties against the model."""
+    order = sorted(range(len(scores)), key=lambda i: (-scores[i], truth[i]))
+    precisions = [
+        sum(truth[j] for j in order[: place + 1]) / (place + 1)
+        for place, i in enumerate(order)
+        if truth[i]
+    ]
+    return np.mean(precisions) if precisions else math.nan
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20))
+def test_average_precision_is_that_of_the_naive_loop(seed, num):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 5, (num, 3)).astype(np.float32)
+    truth = rng.random((num, 3)) < 0.4
+    expected = [naive_average_precision(scores[:, c], truth[:, c]) for c in range(3)]
+    np.testing.assert_allclose(average_precision(scores, truth), expected)
+    twice = average_precision(np.repeat(scores, 2, 0), np.repeat(truth, 2, 0))
+    # An image that counts twice stands twice beside itself, both times with the later precision.
+    assert (np.nan_to_num(average_precision(scores, truth, np.full(num, 2)) - twice) >= -1e-9).all()
+
+
+def write_multilabel(root, num_labels=3):
+    (root / "test").mkdir(parents=True)
+    with tarfile.open(root / "test" / "0.tar", "w") as tar:
+        for i, colours in enumerate([["red"], ["green"], ["blue"], ["red", "blue"], []]):
+            buffer = io.BytesIO()
+            labels = [int(name in colours) for name in [*NAMES, "other"][:num_labels]]
+            np.save(buffer, np.array(labels))
+            mixed = np.sum([COLOURS[c] for c in colours], axis=0) if colours else (255, 255, 255)
+            add(tar, f"s{i}.png", png(tuple(int(v) for v in mixed), size=8))
+            add(tar, f"s{i}.npy", buffer.getvalue())
+    (root / "classnames.txt").write_text("\n".join(NAMES) + "\n")
+    (root / "dataset_type.txt").write_text("multilabel\n")
+    return root
+
+
+def test_images_may_have_several_classes(tmp_path):
+    found = run(write_multilabel(tmp_path / "wds"), batch_size=2)
+    assert (found["task"], found["images"], found["classes"]) == ("multilabel classification", 5, 3)
+    # Every class's images come before those without it: white is farther from each than purple.
+    assert found["mean_average_precision"] == 1.0 and found["chance"] == pytest.approx(5 / 15)
+    assert found["interval"][1] == 1.0
+    with pytest.raises(InputError, match="got 4 labels; expected one for each of the 3 classes"):
+        run(write_multilabel(tmp_path / "four", num_labels=4))
+    with tarfile.open(tmp_path / "wds" / "test" / "0.tar", "a") as tar:
+        add(tar, "s9.png", shade("red", 0))
+        add(tar, "s9.npy", b"no array")
+    with pytest.raises(InputError, match=r"sample s9: no labels .*expected a \.npy"):
+        run(tmp_path / "wds")
 
 
 # Retrieval
@@ -542,6 +601,7 @@ def test_ranks_find_what_one_process_does(tmp_path):
         {"path": str(write_table(tmp_path / "a.parquet")), "group_by": "split"},
         {"path": str(write_cvqa(tmp_path / "b.parquet"))},
         {"path": str(tmp_path / "captions.parquet"), "group_by": "lang"},
+        {"path": str(write_multilabel(tmp_path / "multilabel"))},
         {"path": str(bad)},
     ]
     expected = [run(**spec) for spec in specs[:-1]]
