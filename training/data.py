@@ -159,7 +159,7 @@ class Loader:
             if not num_batches and not start.drawn:
                 raise InputError(
                     f"{len(self._sampler.shards)} shards hold only {left.pop('usable')} usable "
-                    f"pairs (skipped: {dict(left) or 'none'}), fewer than a batch of "
+                    f"pairs (skipped: {dict(+left) or 'none'}), fewer than a batch of "
                     f"{self.config.batch_size}. Use a smaller --batch-size or more data."
                 )
             start = Position(start.epoch + 1)

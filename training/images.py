@@ -51,7 +51,7 @@ _TURNS = {  # Exif orientation: quarter turns to the left, then whether to mirro
 # What Pillow is seen to raise over damaged files.
 _BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-    struct.error, zlib.error,
+    RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 _held = threading.local()
 

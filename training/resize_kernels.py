@@ -235,7 +235,7 @@ def _next_uniform(state: Any) -> Any:
 def random_box(width: int, height: int, key: Any) -> Any:
     """Draw a rectangle of 90-100 % of the area and a ratio of sides from 3:4 to 4:3.
 
-    After ten draws that do not fit, it is the largest square in the middle.
+    After ten draws that do not fit, it is the largest one in the middle with such a ratio.
 
     Args:
         width: of the image, in pixels.
@@ -258,5 +258,6 @@ def random_box(width: int, height: int, key: Any) -> Any:
             state, for_left = _next_uniform(state)
             state, for_top = _next_uniform(state)
             return int(for_left * (width - w + 1)), int(for_top * (height - h + 1)), w, h
-    side = min(width, height)
-    return (width - side) // 2, (height - side) // 2, side, side
+    w = min(width, int(height * 4 / 3 + 0.5))
+    h = min(height, int(width * 4 / 3 + 0.5))
+    return (width - w) // 2, (height - h) // 2, w, h

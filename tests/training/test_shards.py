@@ -1,0 +1,133 @@
+import io
+import tarfile
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from metadata.errors import InputError
+from tests.training.shard_files import IMAGE, sample, write_tar
+from training import shards
+from training.shards import OpenShards, captions, gather_strings, index_shard, list_shards
+
+MEMBERS = [
+    ("a/00", {"jpg": b"J" * 700, "txt": b"one", "json": b'{"x": 1}'}),
+    ("a/01", {"cls": b"7", "PNG": b"P", "seg.png": b"S"}),
+    ("b/01", {"txt": b"two", "webp": b"W" * 512, "jpeg": b"E"}),
+    ("02", {"json": b"", "txt": b"three"}),
+]
+
+
+@pytest.mark.parametrize("format", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_both_ways_to_index_a_tar_find_the_same(tmp_path, format):
+    path = write_tar(tmp_path / "0.tar", MEMBERS, format=format)
+    index, files = index_shard(path), OpenShards()
+    slow = shards._index_with_tarfile(path)
+    assert index.is_whole and slow.is_whole
+    assert np.array_equal(index.places[:, 2:], slow.places[:, 2:])
+    assert [files.key(index, i) for i in range(4)] == ["00", "01", "01", "02"]
+    assert [files.key(slow, i) for i in range(4)] == ["00", "01", "01", "02"]
+    contents = [
+        [files.read(path, at, size) for at, size in part.tolist() if size]
+        for part in (index.image, index.text, index.json)
+    ]
+    assert contents == [[b"J" * 700, b"P", b"E"], [b"one", b"two", b"three"], [b'{"x": 1}']]
+
+
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT])
+def test_long_names_and_names_beyond_ascii_are_read(tmp_path, format):
+    names = ["k" * 130 if format != tarfile.USTAR_FORMAT else "d" * 90 + "/" + "k" * 60, "ключ"]
+    path = write_tar(tmp_path / "0.tar", [sample(name) for name in names], format=format)
+    index, files = index_shard(path), OpenShards()
+    found = [files.key(index, i) for i in range(len(index.places))]
+    assert found == [name.rpartition("/")[2] for name in names]
+    assert (index.image[:, 1] == [len(sample(name)[1]["png"]) for name in names]).all()
+
+
+def test_a_tar_that_is_cut_off_gives_what_is_whole(tmp_path):
+    path = tmp_path / "0.tar"
+    write_tar(path, [sample(str(i)) for i in range(6)])
+    whole, found = path.read_bytes(), []
+    for size in range(0, len(whole) - 2048, 256):
+        path.write_bytes(whole[:size])
+        index = index_shard(str(path))
+        found.append(len(index.places))
+        assert (index.places[:, 2::2] + index.places[:, 3::2]).max(initial=0) <= size
+    path.write_bytes(whole)
+    ends = index_shard(str(path)).places[-1]
+    assert index_shard(str(path)).is_whole and found[0] == 0 and found == sorted(found)
+    path.write_bytes(whole[: int(ends[4] + 512)])  # all samples, and no end of the archive
+    assert len(index_shard(str(path)).places) == 6 and not index_shard(str(path)).is_whole
+
+
+def test_what_is_no_tar_holds_nothing(tmp_path):
+    for content in (b"", b"no tar" * 400, bytes([1]) * 100):
+        (tmp_path / "0.tar").write_bytes(content)
+        index = index_shard(str(tmp_path / "0.tar"))
+        assert len(index.places) == 0 and not index.is_whole
+    index = index_shard(write_tar(tmp_path / "0.tar", []))
+    assert len(index.places) == 0 and index.is_whole
+
+
+def test_a_damaged_header_ends_a_shard(tmp_path):
+    path = tmp_path / "0.tar"
+    write_tar(path, [sample(str(i)) for i in range(6)])
+    content = bytearray(path.read_bytes())
+    at = int(index_shard(str(path)).places[3, 0])
+    content[at + 3] ^= 1
+    path.write_bytes(content)
+    index = index_shard(str(path))
+    assert len(index.places) == 3 and not index.is_whole
+
+
+def test_folders_and_links_in_a_tar_are_passed_over(tmp_path):
+    path = tmp_path / "0.tar"
+    with tarfile.open(path, "w") as tar:
+        folder = tarfile.TarInfo("a")
+        folder.type = tarfile.DIRTYPE
+        tar.addfile(folder)
+        link = tarfile.TarInfo("a/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "a/0.png"
+        tar.addfile(link)
+        info = tarfile.TarInfo("a/0.png")
+        info.size = len(IMAGE)
+        tar.addfile(info, io.BytesIO(IMAGE))
+    index = index_shard(str(path))
+    assert len(index.places) == 1 and index.image[0, 1] == len(IMAGE)
+
+
+def test_pieces_are_gathered_with_a_filler_for_the_missing(tmp_path):
+    path = write_tar(tmp_path / "0.tar", MEMBERS)
+    found = gather_strings(path, index_shard(path).json, b"{}")
+    assert found.cast(pa.string()).to_pylist() == ['{"x": 1}', "{}", "{}", "{}"]
+    assert gather_strings(path, np.zeros((0, 2), np.int64), b"{}").to_pylist() == []
+
+
+def test_captions_are_those_of_all_shards_in_order(tmp_path):
+    paths = [
+        write_tar(tmp_path / "0.tar", MEMBERS),
+        write_tar(tmp_path / "1.tar", [("x", {"txt": b"caf\xc3\xa9 \xff"})]),
+    ]
+    assert list(captions(paths)) == ["one", "two", "three", "café \ufffd"]
+
+
+def test_a_file_that_ends_before_a_sample_does_is_an_error(tmp_path):
+    path = write_tar(tmp_path / "0.tar", MEMBERS)
+    with pytest.raises(OSError, match="ends at byte"):
+        OpenShards().read(path, 0, 1 << 20)
+
+
+def test_more_shards_than_files_may_be_open_are_read(tmp_path):
+    files = OpenShards()
+    paths = [write_tar(tmp_path / f"{i}.tar", [(str(i), {"txt": b"x"})]) for i in range(80)]
+    for path in (*paths, *paths):
+        assert files.read(path, 512, 1) == b"x"
+    assert len(files._files) == 64
+
+
+def test_a_folder_without_shards_is_an_error(tmp_path):
+    for path in (tmp_path, tmp_path / "none", tmp_path / "none.tar"):
+        with pytest.raises(InputError, match="no shards"):
+            list_shards(str(path))
+    with pytest.raises(InputError, match="cannot be read"):
+        index_shard(str(tmp_path / "none.tar"))
