@@ -54,7 +54,7 @@ def interrupt_at(monkeypatch, number, run):
 
 
 def test_a_model_learns_colours_and_is_used_with_one_call(workspace):
-    card = train(workspace, "learned", steps=150)
+    card = train(workspace, "learned", steps=100)
     assert card["final_loss"] < 2.5 and card["parameters"] > 0
     found = evaluate_model([str(workspace / "classes.parquet")], run=str(workspace / "learned"))
     assert found["results"]["classes"]["top1"] == 1.0

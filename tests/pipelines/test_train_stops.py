@@ -65,6 +65,7 @@ def start_and_signal(workspace, name, step, number, *more, ranks=None):
     return process.returncode, out, err
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_a_random_step_goes_on_to_the_same_weights(workspace, straight):
     step = random.randint(2, 15)
     code, _, err = start_and_signal(workspace, "killed", step, signal.SIGKILL)
