@@ -44,6 +44,30 @@ def test_long_names_and_names_beyond_ascii_are_read(tmp_path, format):
     assert (index.image[:, 1] == [len(sample(name)[1]["png"]) for name in names]).all()
 
 
+def write_pax(tar_path, **headers):
+    with tarfile.open(tar_path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for key, members in MEMBERS:
+            for suffix, content in members.items():
+                info = tarfile.TarInfo(f"{key}.{suffix}")
+                info.size, info.pax_headers = len(content), headers
+                info.mtime = 1.5  # what webdataset's and img2dataset's writers leave behind
+                tar.addfile(info, io.BytesIO(content))
+    return str(tar_path)
+
+
+def test_extended_headers_that_say_nothing_of_names_are_passed_over(tmp_path, monkeypatch):
+    path = write_pax(tmp_path / "0.tar")
+    slow = shards._index_with_tarfile(path)
+    with monkeypatch.context() as patch:
+        patch.delattr(shards, "_index_with_tarfile")
+        index = index_shard(path)
+    assert index.is_whole and np.array_equal(index.places[:, 2:], slow.places[:, 2:])
+    assert [OpenShards().key(index, i) for i in range(4)] == ["00", "01", "01", "02"]
+    path = write_pax(tmp_path / "1.tar", comment="x", path="other/name.txt")
+    index = index_shard(path)
+    assert index.places[0, 1] == -1 and OpenShards().key(index, 0) == "name"
+
+
 def test_a_tar_that_is_cut_off_gives_what_is_whole(tmp_path):
     path = tmp_path / "0.tar"
     write_tar(path, [sample(str(i)) for i in range(6)])
