@@ -52,7 +52,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
     shape = ", ".join(f"{k} {v}" for k, v in card["model"].items())
     how = ", ".join(f"{k} {v}" for k, v in card["train"].items() if v is not None)
     machine = ", ".join(f"{k} {v}" for k, v in card["machine"].items())
-    weights = "a moving average of those of all steps" if card["averaged"] else "those of the last step"
+    weights = "an average over the steps" if card["averaged"] else "those of the last step"
     return (
         f"# Model card\n\nA CLIP model of {card['parameters']:,} parameters, trained on "
         f"{card['pairs_seen']:,} pairs ({card['epochs']} epochs); last loss "
