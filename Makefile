@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help install demo test test-slow bench lint fix unicode clean
+.PHONY: help install demo test test-slow bench bench-gpu lint fix unicode clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -32,6 +32,9 @@ test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models tra
 bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m examples.bench
+
+bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_clip if it is installed
+	$(BIN)/python -m examples.bench.gpu
 
 lint: $(VENV)/.test-extras ## Check style, formatting and types
 	$(BIN)/ruff check .
