@@ -19,7 +19,8 @@ def pool_sizes(out: Path, ablation: Ablation) -> dict[str, int]:
     """Return the pairs of each pool; of one drawn per seed, those of the first seed."""
     sizes = {}
     for pool in ablation.pools:
-        folder = out / "pools" / pool.replace(" t=", "-")
+        name = "matched" if pool.startswith("online") else pool.replace(" t=", "-")
+        folder = out / "pools" / name
         files = [folder / "pairs.txt", folder / "seed0" / "pairs.txt"]
         sizes[pool] = int(next(f for f in files if f.exists()).read_text())
     return sizes

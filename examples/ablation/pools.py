@@ -5,6 +5,7 @@ of `curate build-metadata` and the names of the toy world's 80 concepts, which a
 has from WordNet and from the titles of articles.
 """
 
+import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,11 +31,12 @@ from curation import (
 )
 from examples.toyweb import world
 from examples.toyweb.world import Scene
+from pipelines import artifacts
 
 PAIRS_PER_SHARD = 2000
 REFERENCE = "en"
 
-Pair = tuple[str, bytes, str]  # id, image, text
+Pair = tuple[str, bytes, str, str]  # id, image, text, JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,18 @@ class Matched:
         draws = hash_draws(_whole(self.pairs.column("pair_id")), seed)
         return np.asarray(draws < probability)
 
-    def chosen(self, keep: NDArray[np.bool_], suffix: str = "") -> Iterator[Pair]:
-        """Yield the pairs of a draw; the suffix tells repeated ids of several draws apart."""
+    def chosen(self, keep: NDArray[np.bool_]) -> Iterator[Pair]:
+        """Yield the pairs of a draw, with the JSON that `curate balance` writes beside them."""
         for row in self.pairs.filter(pa.array(keep)).to_pylist():
-            yield row["pair_id"] + suffix, row["image"], row["text"]
+            said = {"pair_id": row["pair_id"], "lang": row["lang"], "entry_ids": row["entry_ids"]}
+            yield row["pair_id"], row["image"], row["text"], json.dumps(said)
+
+    def write_probabilities(self, folder: Path, t: int) -> None:
+        """Write ``probabilities/<lang>.parquet``, which `curate train --online` reads."""
+        for lang, t_lang in self.thresholds(t).items():
+            table = pa.table({"probability": sampling_probability(self.counts[lang], t_lang)})
+            path = folder / "probabilities" / f"{lang}.parquet"
+            artifacts.write_table(str(path), table, {"made_from": {"t": t_lang}}, "")
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -123,7 +133,7 @@ def match_web(table: pa.Table, metadata: Path) -> Matched:
 def raw_pairs(table: pa.Table) -> Iterator[Pair]:
     """Yield all pairs of the web."""
     for row in table.to_pylist():
-        yield row["pair_id"], row["image"], row["text"]
+        yield row["pair_id"], row["image"], row["text"], "{}"
 
 
 def write_shards(folder: Path, pairs: Iterable[Pair]) -> int:
@@ -136,18 +146,9 @@ def write_shards(folder: Path, pairs: Iterable[Pair]) -> int:
     with webdataset.ShardWriter(
         str(folder / "%05d.tar"), maxcount=PAIRS_PER_SHARD, encoder=False, mtime=0, verbose=0
     ) as writer:
-        for key, image, text in pairs:
-            writer.write({"__key__": key, "png": image, "txt": text.encode()})
+        for key, image, text, said in pairs:
+            sample = {"png": image, "txt": text.encode(), "json": said.encode()}
+            writer.write({"__key__": key, **sample})
             number += 1
     done.write_text(str(number))
     return number
-
-
-def online_pairs(matched: Matched, t: int, seed: int, num_seen: int) -> Iterator[Pair]:
-    """Yield the draws of successive epochs, each with seed + epoch, until `num_seen` are there."""
-    epoch = number = 0
-    while number < num_seen:
-        keep = matched.kept(t, seed + epoch)
-        yield from matched.chosen(keep, f"-{epoch}")
-        number += int(keep.sum())
-        epoch += 1

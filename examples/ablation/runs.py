@@ -10,14 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from examples.ablation.pools import (
-    Matched,
-    match_web,
-    online_pairs,
-    raw_pairs,
-    read_web,
-    write_shards,
-)
+from examples.ablation.pools import Matched, match_web, raw_pairs, read_web, write_shards
 from examples.toyweb.write import ToyWeb, write_toy_web
 
 # The toy web is small, so thresholds made for Wikipedia would leave nothing of it.
@@ -35,7 +28,7 @@ class Ablation:
         batch_size: pairs per step; steps × batch_size pairs are seen, whatever the pool.
         seeds: of the draws, the weights and the order.
         thresholds: t of English in the balanced pools; other languages get its tail share.
-        online_t: likewise of the pool that is drawn anew every epoch.
+        online_t: likewise of the matched pool that is balanced anew in every epoch.
         eval_rows: held-out images.
         jobs: runs at once, a core each.
         model: name of a model, or a JSON file of its shape.
@@ -80,22 +73,22 @@ def prepare(out: Path, ablation: Ablation) -> Matched:
 
 
 def write_pool(out: Path, matched: Matched, ablation: Ablation, pool: str, seed: int) -> Path:
-    """Write a pool's shards; return their folder. Pools without a draw serve all seeds."""
-    folder = out / "pools" / pool.replace(" t=", "-")
-    if pool == "raw":
-        write_shards(folder, raw_pairs(read_web(out / "web")))
-        return folder
-    if pool == "matched":
-        write_shards(folder, matched.chosen(matched.kept(10**9, seed)))
-        return folder
-    folder = folder / f"seed{seed}"
-    kind, t = pool.split(" t=")
-    if kind == "online":
-        num_seen = ablation.steps * ablation.batch_size
-        write_shards(folder, online_pairs(matched, int(t), seed, num_seen))
+    """Write a pool's shards; return their folder. Pools without a draw serve all seeds.
+
+    The online pool is the matched one; what is kept of it is decided while loading.
+    """
+    pools = out / "pools"
+    kind, _, t = pool.partition(" t=")
+    if kind == "raw":
+        write_shards(pools / "raw", raw_pairs(read_web(out / "web")))
+    elif kind in ("matched", "online"):
+        write_shards(pools / "matched", matched.chosen(matched.kept(10**9, seed)))
+        matched.write_probabilities(out / "online", ablation.online_t)
     else:
+        folder = pools / f"balanced-{t}" / f"seed{seed}"
         write_shards(folder, matched.chosen(matched.kept(int(t), seed)))
-    return folder
+        return folder
+    return pools / ("raw" if kind == "raw" else "matched")
 
 
 def run(out: Path, ablation: Ablation, pool: str, seed: int, shards: Path) -> dict[str, float]:
@@ -104,7 +97,8 @@ def run(out: Path, ablation: Ablation, pool: str, seed: int, shards: Path) -> di
     curate(
         f"train --name {name} --model {ablation.model} --shards {shards} --seed {seed} "
         f"--steps {ablation.steps} --batch-size {ablation.batch_size} "
-        f"--learning-rate {ablation.learning_rate} --checkpoint-every 0",
+        f"--learning-rate {ablation.learning_rate} --checkpoint-every 0 --threads 1"
+        + (f" --online {out}/online" if pool.startswith("online") else ""),
         out,
     )
     found = curate(
