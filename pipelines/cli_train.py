@@ -70,7 +70,7 @@ def train(
     unit: Annotated[
         str, typer.Option(help="pair, or image: one pair of each image per epoch.")
     ] = "pair",
-    decoder: Annotated[str, typer.Option(help="auto, simplejpeg, pillow.")] = "auto",
+    decoder: Annotated[str, typer.Option(help="auto, simplejpeg, pillow, nvimgcodec.")] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="That decode; default: all cores.")
     ] = None,

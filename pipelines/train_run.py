@@ -169,6 +169,7 @@ class TrainRun:
             unit=self.extras.unit,
             decoder=self.extras.decoder,
             threads=self.extras.threads or _cores_of_rank(self.world.size),
+            device=str(self.world.device),
             pin_memory=self.world.device.type == "cuda",
         )
         online = read_online(self.extras.online)

@@ -67,7 +67,9 @@ class LoaderConfig:
         rank: which share of a batch is loaded here.
         num_ranks: shares of a batch.
         unit: pair: every pair is trained on; image: one pair of each image per epoch.
-        decoder: of JPEGs: simplejpeg, pillow, or auto for the first of them that is installed.
+        decoder: of JPEGs: simplejpeg, pillow, auto for the first of them that is installed, or
+            nvimgcodec, on the GPU.
+        device: where nvimgcodec decodes.
         threads: that decode; None: one for each core that this process may use.
         ahead: batches in work while one is being trained on.
         pin_memory: put images where a GPU can fetch them by itself.
@@ -81,6 +83,7 @@ class LoaderConfig:
     num_ranks: int = 1
     unit: str = "pair"
     decoder: str = "auto"
+    device: str = "cpu"
     threads: int | None = None
     ahead: int = 2
     pin_memory: bool = False

@@ -16,20 +16,25 @@ from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from metadata.errors import InputError
 from training.batch import Batch, LoaderConfig, Position
-from training.images import describe_decoder, resolve_decoder
+from training.images import describe_decoder, host_decoder, resolve_decoder
 from training.online import Online
 from training.prefetch import prefetch
 from training.sampler import Group, Sampler
 from training.samples import Pair, Reader
 from training.shards import captions, list_shards
 from training.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from training.gpu_decode import GpuCropper
 
 __all__ = [
     "Batch",
@@ -67,7 +72,7 @@ class _Making:
     """A batch in work."""
 
     plan: _Plan
-    images: NDArray[np.uint8]
+    images: "NDArray[np.uint8] | Tensor"
     chunks: "list[Future[tuple[list[Pair], NDArray[np.int64], Counter[str]]]]"
 
     def result(self) -> Batch:
@@ -115,8 +120,17 @@ class Loader:
             shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
             online=online,
         )  # fmt: skip
-        self._reader = Reader(self._sampler.files, self._decoder)
+        self._reader = Reader(self._sampler.files, host_decoder(self._decoder))
+        self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
         self._memory: list[NDArray[np.uint8]] = []
+
+    def _new_cropper(self) -> "GpuCropper":
+        import torch
+
+        from training.gpu_decode import GpuCropper, nvimgcodec_decode
+
+        device = torch.device(self.config.device)
+        return GpuCropper(device, nvimgcodec_decode(device))
 
     def describe(self) -> dict[str, Any]:
         """Return what decides pairs and pixels, for the record of a run."""
@@ -194,15 +208,18 @@ class Loader:
         places = plan.share(self.config.rank, self.config.num_ranks)
         images = self._new_images(len(places))
         size = min(_CHUNK, -(-len(places) // threads))
+        load: Any = self._load_on_device if self._cropper else self._load
         chunks = [
-            pool.submit(self._load, places[at : at + size], images[at : at + size])
+            pool.submit(load, places[at : at + size], images[at : at + size])
             for at in range(0, len(places), size)
         ]
         return _Making(plan, images, chunks)
 
-    def _new_images(self, num: int) -> NDArray[np.uint8]:
+    def _new_images(self, num: int) -> "NDArray[np.uint8] | Tensor":
         """Return memory for a batch: that of an earlier one that nobody holds any more."""
         shape = (num, 3, self.config.image_size, self.config.image_size)
+        if self._cropper:
+            return self._cropper.new_images(shape)
         if self.config.pin_memory:
             import torch
 
@@ -226,6 +243,16 @@ class Loader:
             self._reader.read(group, place, image, skipped)
             for (group, place), image in zip(places, images, strict=True)
         ]
+        return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
+
+    def _load_on_device(
+        self, places: Sequence[tuple[Group, int]], images: "Tensor"
+    ) -> tuple[list[Pair], NDArray[np.int64], Counter[str]]:
+        """Load as `_load` does; what the GPU cannot decode, the host does."""
+        from training.gpu_decode import crop_or_load
+
+        assert self._cropper is not None
+        pairs, skipped = crop_or_load(self._cropper, self._reader, places, images)
         return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from metadata.errors import InputError, MissingExtraError, UsageError
+from metadata.errors import CurateError, InputError, MissingExtraError, UsageError
 from training.jpeg import is_jpeg, is_progressive, orientation
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "decode",
     "describe_decoder",
     "fit",
+    "host_decoder",
     "resolve_decoder",
     "to_rgb",
 ]
@@ -40,7 +41,7 @@ __all__ = [
 IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
 IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
-DECODERS = ("auto", "simplejpeg", "pillow")
+DECODERS = ("auto", "simplejpeg", "pillow", "nvimgcodec")
 # Of decoded pixels, three bytes each; Pillow warns above as many.
 MAX_PIXELS = 89_478_485
 _SCALES = (8, 4, 2)
@@ -76,11 +77,17 @@ def resolve_decoder(name: str) -> str:
 
     Raises:
         UsageError: there is no such decoder.
-        MissingExtraError: it is not installed.
+        MissingExtraError: simplejpeg is not installed.
+        CurateError: nvimgcodec is not installed.
     """
     if name not in DECODERS:
         raise UsageError(f"decoder is {name!r}; expected one of {', '.join(DECODERS)}")
-    is_there = find_spec("simplejpeg") is not None
+    if name == "nvimgcodec" and not _is_there("nvidia.nvimgcodec"):
+        raise CurateError(
+            "Decoding on the GPU needs NVIDIA's nvImageCodec. Install it with: "
+            "pip install 'nvidia-nvimgcodec-cu12[all]' (or -cu13), or use --decoder simplejpeg"
+        )
+    is_there = _is_there("simplejpeg")
     if name == "auto":
         return "simplejpeg" if is_there else "pillow"
     if name == "simplejpeg" and not is_there:
@@ -88,14 +95,31 @@ def resolve_decoder(name: str) -> str:
     return name
 
 
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of the package that it would be in
+        return False
+
+
 def describe_decoder(name: str) -> dict[str, str]:
     """Return what decides pixels, for the record of a run.
 
     Args:
-        name: simplejpeg or pillow.
+        name: as `resolve_decoder` gives it.
     """
     described = {"jpeg": name, "pillow": version("pillow"), "resize": "bicubic, rows first"}
-    return described | ({"simplejpeg": version("simplejpeg")} if name == "simplejpeg" else {})
+    if name == "nvimgcodec":
+        library: Any = import_module("nvidia.nvimgcodec")
+        described |= {"nvimgcodec": library.__version__, "resize": "torch's bicubic, antialiased"}
+    if _is_there("simplejpeg") and name != "pillow":
+        described["simplejpeg"] = version("simplejpeg")
+    return described
+
+
+def host_decoder(name: str) -> str:
+    """Return what decodes the images that a decoder leaves to the host."""
+    return resolve_decoder("auto") if name == "nvimgcodec" else name
 
 
 def decode(encoded: bytes) -> Image.Image:

@@ -5,9 +5,10 @@ Pixels are decoded by libraries; what is here is needed before, and costs micros
 
 from collections.abc import Iterator
 
-__all__ = ["is_jpeg", "is_progressive", "orientation"]
+__all__ = ["frame", "is_jpeg", "is_progressive", "orientation"]
 
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
 _EXIF = b"Exif\x00\x00"
 _ORIENTATION = 0x0112
 
@@ -42,6 +43,18 @@ def _segments(encoded: bytes) -> Iterator[tuple[int, int, int]]:
 def is_progressive(encoded: bytes) -> bool:
     """Tell whether a JPEG is progressive: a decoder then holds all its coefficients at once."""
     return any(marker in _PROGRESSIVE for marker, _, _ in _segments(encoded))
+
+
+def frame(encoded: bytes) -> tuple[int, int, int]:
+    """Return width, height and components of a JPEG; zeros if it does not say.
+
+    Components are 1 for grey, 3 for colour, 4 for CMYK.
+    """
+    for marker, start, end in _segments(encoded):
+        if marker in _FRAMES and start + 6 <= min(end, len(encoded)):
+            height, width = (int.from_bytes(encoded[start + i : start + i + 2]) for i in (1, 3))
+            return width, height, encoded[start + 5]
+    return 0, 0, 0
 
 
 def orientation(encoded: bytes) -> int:

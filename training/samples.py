@@ -78,18 +78,25 @@ class Reader:
             f"to {group.shards[-1].path}; the last reason is {found}. Check how they were made."
         )
 
-    def _try(self, sample: Sample, key: int, image: NDArray[np.uint8]) -> Pair | str:
-        """Read a sample; return the reason if it cannot be used."""
+    def fetch(self, sample: Sample) -> tuple[Pair, bytes] | str:
+        """Read what a sample says and its encoded image; return the reason if that fails."""
         try:
             parts = self._parts(sample)
             pair = self._pair(sample, parts)
-            if pair is None:
-                return "no_caption"
-            crop_into(image, parts.image, key, self.decoder)
-        except UnusableImageError as error:
-            return error.reason
         except OSError:
             return "unreadable"
+        return (pair, parts.image) if pair is not None else "no_caption"
+
+    def _try(self, sample: Sample, key: int, image: NDArray[np.uint8]) -> Pair | str:
+        """Read and crop a sample; return the reason if it cannot be used."""
+        found = self.fetch(sample)
+        if isinstance(found, str):
+            return found
+        pair, encoded = found
+        try:
+            crop_into(image, encoded, key, self.decoder)
+        except UnusableImageError as error:
+            return error.reason
         return pair
 
     def _parts(self, sample: Sample) -> "_Parts":

@@ -227,5 +227,5 @@ def test_the_decoder_is_chosen_once_and_recorded(monkeypatch):
     assert "simplejpeg" not in describe_decoder("pillow")
     with pytest.raises(MissingExtraError, match="pip install"):
         resolve_decoder("simplejpeg")
-    with pytest.raises(UsageError, match="expected one of auto, simplejpeg, pillow"):
+    with pytest.raises(UsageError, match="expected one of auto, simplejpeg, pillow, nvimgcodec"):
         resolve_decoder("opencv")
