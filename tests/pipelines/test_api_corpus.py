@@ -9,6 +9,7 @@ import pytest
 from metadata.errors import MissingExtraError
 from metadata.fetch import Retries
 from pipelines.api_corpus import api_file, fetch_api_file
+from pipelines.build_metadata import build_languages
 from pipelines.fetch_sources import Sources
 from pipelines.find_sources import SourceOptions, own_dumps
 from pipelines.pageview_sample import count_sample, find_sample
@@ -79,3 +80,24 @@ def test_without_the_package_it_says_what_to_install(server, tmp_path, monkeypat
         MissingExtraError, match=r"--corpus api needs .*pip install 'curate\[api\]'"
     ):
         fetch(server, tmp_path)
+
+
+def test_a_language_from_the_api_to_its_entries(server, tmp_path):
+    manifest = build_languages(
+        "ltg",
+        kinds="unigram,bigram,title",
+        dumps=str(tmp_path / "dumps"),
+        pageviews=str(tmp_path / "views"),
+        wordnet_dir=None,
+        output=str(tmp_path / "metadata"),
+        overrides={"unigram_top_share": 1.0, "bigram_max_share": 1.0, "title_top_share": 1.0},
+        options=options(server),
+        scratch=str(tmp_path / "counted"),
+        quiet=True,
+    )
+    made = manifest["languages"]["ltg"]["made_from"]
+    assert made["dumps"][0]["url"] == server.url + "/ltg/w/api.php"
+    rows = pq.read_table(tmp_path / "metadata/ltg.parquet").to_pylist()
+    found = {row["entry"]: row["source"] for row in rows}
+    assert found["pylsāta"] == "unigram" and found["ir pylsāta"] == "bigram"
+    assert "Daugovpiļs" not in found
