@@ -1,20 +1,26 @@
 """The sources of a language in, its entries out: the recipe from beginning to end."""
 
+import tempfile
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from metadata.dump import MAIN_NAMESPACE, read_pages
-from metadata.entries import Candidate, Thresholds, assemble_entries, rank
+from metadata.best import NUM_EXAMPLES, Selected
+from metadata.corpus import DEFAULT_MEMORY_BYTES, Corpus, count_corpus
+from metadata.count_part import TEMPORARY, CountedPart
+from metadata.entries import Thresholds, assemble_entries
 from metadata.languages import wikis_of
-from metadata.ngrams import NgramCounts, pmi
+from metadata.ngrams import select_bigrams, select_unigrams
 from metadata.pageviews import count_views
-from metadata.wikitext import strip_wikitext
+from metadata.titles import Views, select_titles
 from metadata.wordnet import english_lemmas, omw_lemmas
-from metadata.words import join_words, segmenter_name, split_runs
+from metadata.words import segmenter_name, segmenter_version
 
 __all__ = ["BuiltMetadata", "LanguageSources", "build_language"]
 
@@ -24,10 +30,11 @@ class LanguageSources:
     """Where the candidates of a language come from.
 
     Attributes:
-        dumps: Wikipedia dumps, of the language and of the wikis merged into it.
+        dumps: Wikipedia dumps, of the language and of the wikis merged into it: XML, plain or
+            compressed, and Parquet files of title and plain text.
         wordnet_dir: folder of WordNet files; None for nltk's data.
         kinds: of wordnet, unigram, bigram, title.
-        pageviews: hourly page-view files, read only if no counted views are given.
+        pageviews: page-view files, read only if no counted views are given.
     """
 
     dumps: tuple[str, ...]
@@ -38,35 +45,30 @@ class LanguageSources:
 
 @dataclass(frozen=True, slots=True)
 class BuiltMetadata:
-    """The entries of a language, and how they came to be, as JSON-able values."""
+    """The entries of a language, and how they came to be, as JSON-able values.
+
+    Attributes:
+        table: entry, source, score.
+        report: the same for the same sources, so it can go where bytes are compared.
+        measured: what another run would have otherwise: seconds, and bytes of pages.
+    """
 
     table: pa.Table
     report: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The candidates of one source: how many there were, and those within the thresholds."""
-
-    num_raw: int
-    kept: list[Candidate]
-
-
-@dataclass(slots=True)
-class _Corpus:
-    """What one pass over the dumps gives."""
-
-    counts: NgramCounts = field(default_factory=NgramCounts)
-    titles: set[str] = field(default_factory=set)
-    redirects: dict[str, str] = field(default_factory=dict)
-    pages: Counter[str] = field(default_factory=Counter)
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 def build_language(
     lang: str,
     sources: LanguageSources,
     thresholds: Thresholds,
-    views: Counter[str] | None = None,
+    views: Views | None = None,
+    *,
+    scratch: Path | None = None,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    workers: int = 1,
+    part_bytes: int | None = None,
+    on_part: Callable[[CountedPart], object] | None = None,
 ) -> BuiltMetadata:
     """Build the entries of one language.
 
@@ -76,10 +78,18 @@ def build_language(
         thresholds: what is kept.
         views: page views by title, of all wikis of the language; None to count those of
             sources.pageviews. Files hold all languages, so whoever builds several counts once.
+        scratch: folder of this language's counts; a run that was killed goes on with what is
+            there. It can be removed once the entries are written. None for one that is removed.
+        memory_bytes: what counting may take, all processes together.
+        workers: processes that count.
+        part_bytes: size of the parts that are counted one by one, as the dumps are on the disk;
+            None for what is best. What comes out does not depend on it, as on none of these.
+        on_part: called with each part that is counted.
 
     Returns:
-        The table (entry, source, score), and a report: per source the candidates, how many were
-        kept and the lowest score among them; pages by kind; words; entries left out by reason.
+        The table (entry, source, score); a report: per source the candidates, how many were kept
+        and what stands at the cut, pages by kind, words, entries left out by reason; and what was
+        measured.
 
     Raises:
         InputError: a source is missing or corrupt.
@@ -88,50 +98,96 @@ def build_language(
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1; Chuang et al. 2025, arXiv:2507.22062,
     section 3.2.
     """
+    start = time.monotonic()
     bad_lines: Counter[str] = Counter()
-    found: dict[str, _Found] = {}
+    found: dict[str, Selected] = {}
     if "wordnet" in sources.kinds:
         found["wordnet"] = _wordnet(lang, sources.wordnet_dir, bad_lines)
-    corpus = _read_corpus(lang, sources)  # hours for the largest: after what may fail at once
-    unigrams = _unigrams(corpus.counts, thresholds)
-    if "unigram" in sources.kinds:
-        found["unigram"] = unigrams
-    if "bigram" in sources.kinds:
-        found["bigram"] = _bigrams(lang, corpus.counts, thresholds, len(unigrams.kept))
-    if "title" in sources.kinds:
-        if views is None:
-            views = _count_views(lang, sources.pageviews, bad_lines)
-        found["title"] = _titles(corpus, views, thresholds)
+    dumps = sources.dumps if sources.kinds - {"wordnet"} else ()
+    with (
+        _folder(scratch) as folder,
+        count_corpus(  # hours for the largest: after what may fail at once
+            lang,
+            dumps,
+            folder,
+            memory_bytes=memory_bytes,
+            workers=workers,
+            needs_words=not sources.kinds.isdisjoint({"unigram", "bigram"}),
+            part_bytes=part_bytes,
+            on_part=on_part,
+        ) as corpus,
+    ):
+        found |= _select_ngrams(lang, corpus, sources.kinds, thresholds)
+        if "title" in sources.kinds:
+            if views is None:
+                views = _count_views(lang, sources.pageviews, bad_lines)
+            temporary = folder / TEMPORARY
+            found["title"] = select_titles(corpus.titles, views, thresholds, temporary)
     table, left_out = assemble_entries(
         {source: f.kept for source, f in found.items()}, thresholds.max_entry_characters
     )
     kept = Counter(table.column("source").to_pylist())
     report = {
         "segmenter": segmenter_name(lang),
+        "segmenter_version": segmenter_version(lang),
         "pages": dict(sorted(corpus.pages.items())),
         "words": corpus.counts.num_tokens,
+        "word_pairs": corpus.counts.num_pair_tokens,
         "bad_lines": dict(sorted(bad_lines.items())),
         "left_out": left_out,
         "sources": {source: _summary(f, kept[source]) for source, f in found.items()},
     }
-    return BuiltMetadata(table, report)
+    measured = {
+        "seconds": round(time.monotonic() - start, 3),
+        "counting_seconds": round(corpus.seconds, 3),
+        "page_bytes": corpus.page_bytes,
+    }
+    return BuiltMetadata(table, report, measured)
 
 
-def _summary(found: _Found, num_kept: int) -> dict[str, Any]:
+@contextmanager
+def _folder(scratch: Path | None) -> Iterator[Path]:
+    if scratch is not None:
+        yield scratch
+        return
+    with tempfile.TemporaryDirectory(prefix="curate-counts-") as temporary:
+        yield Path(temporary)
+
+
+def _select_ngrams(
+    lang: str, corpus: Corpus, kinds: frozenset[str], limits: Thresholds
+) -> dict[str, Selected]:
+    found = {}
+    unigrams = select_unigrams(corpus.counts, limits)
+    if "unigram" in kinds:
+        found["unigram"] = unigrams
+    if "bigram" in kinds:
+        found["bigram"] = select_bigrams(corpus.counts, lang, limits, len(unigrams.kept))
+    return found
+
+
+def _summary(found: Selected, num_kept: int) -> dict[str, Any]:
+    """Describe a source; of candidates of equal score, their order by code point decides."""
     return {
         "raw": found.num_raw,
         "within_thresholds": len(found.kept),
         "kept": num_kept,
         "lowest_score": round(found.kept[-1][1], 6) if found.kept else None,
+        "last_kept": _rounded(found.kept[-NUM_EXAMPLES:]),
+        "first_left_out": _rounded(found.left_out),
     }
 
 
-def _wordnet(lang: str, wordnet_dir: str | None, bad_lines: Counter[str]) -> _Found:
+def _rounded(candidates: list[tuple[str, float]]) -> list[list[Any]]:
+    return [[entry, round(score, 6)] for entry, score in candidates]
+
+
+def _wordnet(lang: str, wordnet_dir: str | None, bad_lines: Counter[str]) -> Selected:
     if lang == "en":
         names = english_lemmas(wordnet_dir)
     else:
         names = omw_lemmas(lang, wordnet_dir, bad_lines) or []
-    return _Found(len(names), [(name, 0.0) for name in names])
+    return Selected(len(names), [(name, 0.0) for name in names], [])
 
 
 def _count_views(lang: str, paths: tuple[str, ...], bad_lines: Counter[str]) -> Counter[str]:
@@ -139,66 +195,3 @@ def _count_views(lang: str, paths: tuple[str, ...], bad_lines: Counter[str]) -> 
     for views in count_views(paths, wikis_of(lang), bad_lines).values():
         summed.update(views)
     return summed
-
-
-def _read_corpus(lang: str, sources: LanguageSources) -> _Corpus:
-    corpus = _Corpus()
-    needs_words = not sources.kinds.isdisjoint({"unigram", "bigram"})
-    for path in sources.dumps if sources.kinds - {"wordnet"} else ():
-        for page in read_pages(path):
-            if page.namespace != MAIN_NAMESPACE:
-                corpus.pages["other_namespace"] += 1
-            elif page.redirect is not None:
-                corpus.pages["redirect"] += 1
-                corpus.redirects[page.title] = page.redirect
-            else:
-                corpus.pages["article"] += 1
-                corpus.titles.add(page.title)
-                if needs_words:
-                    text = strip_wikitext(page.text, page.media_prefixes)
-                    corpus.counts.add(split_runs(text, lang))
-    return corpus
-
-
-def _unigrams(counts: NgramCounts, limits: Thresholds) -> _Found:
-    frequent = [
-        (word, float(num))
-        for word, num in counts.unigrams.items()
-        if num >= limits.unigram_min_count
-    ]
-    share = _share(limits.unigram_top_share, counts.unigrams)
-    return _Found(len(counts.unigrams), rank(frequent, [share, limits.unigram_max]))
-
-
-def _share(share: float | None, of: Sequence[Any] | Counter[Any]) -> float | None:
-    return None if share is None else share * len(of)
-
-
-def _bigrams(lang: str, counts: NgramCounts, limits: Thresholds, num_unigrams: int) -> _Found:
-    """Rank pairs by PMI; those seen less often than the minimum are accidents and left out."""
-    frequent = sorted(b for b, num in counts.bigrams.items() if num >= limits.bigram_min_count)
-    bits_of = pmi(frequent, counts).tolist() if frequent else []
-    floor = limits.bigram_min_pmi if limits.bigram_min_pmi is not None else float("-inf")
-    best: dict[str, float] = {}
-    for pair, bits in zip(frequent, bits_of, strict=True):
-        if bits >= floor:
-            # Two pairs without a space may spell one string.
-            entry = join_words(pair, lang)
-            best[entry] = max(bits, best.get(entry, bits))
-    share = limits.bigram_max_share
-    cap = None if share is None else share * num_unigrams
-    return _Found(len(counts.bigrams), rank(best.items(), [cap, limits.bigram_max]))
-
-
-def _titles(corpus: _Corpus, views: Counter[str], limits: Thresholds) -> _Found:
-    """Rank articles by their views and those of the redirects that lead to them."""
-    summed: Counter[str] = Counter()
-    for title, num in views.items():
-        # An article comes first: merged wikis may redirect a title that another has a page on.
-        target = title if title in corpus.titles else corpus.redirects.get(title)
-        if target in corpus.titles:
-            summed[target] += num
-    least = max(1, limits.title_min_views or 0)
-    viewed = [(t, float(num)) for t, num in summed.items() if num >= least]
-    share = _share(limits.title_top_share, summed)
-    return _Found(len(corpus.titles), rank(viewed, [share, limits.title_max]))

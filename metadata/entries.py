@@ -17,6 +17,7 @@ __all__ = [
     "Candidate",
     "Thresholds",
     "assemble_entries",
+    "limit_of",
     "metadata_hash",
     "problem_with",
     "rank",
@@ -118,6 +119,16 @@ def rank(candidates: Iterable[Candidate], limits: Sequence[float | None]) -> lis
     ordered = sorted(candidates, key=lambda c: (-c[1], c[0]))
     bounds = [int(limit) for limit in limits if limit is not None]
     return ordered[: min(bounds)] if bounds else ordered
+
+
+def limit_of(share: float | None, num: int, most: int | None) -> int | None:
+    """Return the smaller of a share of a number and a maximum; None if neither limits.
+
+    >>> limit_of(0.1, 25, None), limit_of(0.1, 90, 5), limit_of(None, 9, None)
+    (2, 5, None)
+    """
+    limits = [most] if share is None else [int(share * num), most]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def problem_with(entry: str, max_characters: int) -> str | None:

@@ -4,7 +4,7 @@ import pytest
 
 from metadata import words
 from metadata.errors import MissingExtraError
-from metadata.words import join_words, segmenter_name, split_runs
+from metadata.words import join_words, segmenter_name, segmenter_version, split_runs
 
 CASES = [
     ("apostrophes and hyphens", "en", "rock'n'roll, T-shirt", [["rock'n'roll"], ["T-shirt"]]),
@@ -55,6 +55,34 @@ def test_a_missing_segmenter_names_its_extra(monkeypatch):
     with pytest.raises(MissingExtraError, match=r"ja.*curate\[segment\]"):
         list(split_runs("猫", "ja"))
     words._word_breaker.cache_clear()
+
+
+@pytest.fixture
+def botok_pack(tmp_path, monkeypatch):
+    """A dictionary of two words, where botok would put its own."""
+    pytest.importorskip("botok", reason="needs the package botok")
+    pack = tmp_path / "general"
+    for folder in ("dictionary/words", "dictionary/rules", "adjustments/words"):
+        (pack / folder).mkdir(parents=True)
+    rows = "# form\tpos\tlemma\tsense\tfreq\nབོད་སྐད\tNOUN\t\t\t\nང་ཚོ\tPRON\t\t\t\n"
+    (pack / "dictionary/words/words.tsv").write_text(rows, "utf-8")
+    monkeypatch.setattr(words, "_BOTOK_PACK", pack)
+    words._botok.cache_clear()
+    yield pack
+    words._botok.cache_clear()
+
+
+def test_tibetan_words_are_those_of_botok_where_its_data_are(botok_pack):
+    assert segmenter_name("dz") == "botok"
+    runs = list(split_runs("བོད་སྐད་ནི། ང་ཚོ་ ABC, x\nབོད་", "bo"))
+    assert runs == [["བོད་སྐད", "ནི"], ["ང་ཚོ", "ABC"], ["x"], ["བོད"]]
+    assert join_words(runs[0], "bo") == "བོད་སྐད་ནི"
+
+
+def test_tibetan_words_are_syllables_without_botoks_data(monkeypatch, tmp_path):
+    monkeypatch.setattr(words, "_BOTOK_PACK", tmp_path / "nothing")
+    assert segmenter_name("bo") == "regex (tsheg syllables)"
+    assert segmenter_version("bo") == segmenter_version("en") is not None
 
 
 def test_hostile_text_is_split_in_linear_time():

@@ -1,0 +1,249 @@
+"""A part of a dump in, its counts out: words, pairs, titles and redirects, in files.
+
+The files' name is made of what they come from, and the one that says that all are there
+(``<name>.json``) is written last. So a part that is counted is not counted again.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from metadata.article_table import ArticlePart, read_articles, split_articles
+from metadata.dump import MAIN_NAMESPACE, DumpPart, read_part, split_dump
+from metadata.errors import InputError
+from metadata.ngram_counter import NgramCounter
+from metadata.ngram_merge import merge_runs
+from metadata.ngram_runs import Run, write_run
+from metadata.sources import publish_json
+from metadata.titles import TITLES
+from metadata.wikitext import strip_wikitext
+from metadata.words import (
+    character_classes,
+    cut_segments,
+    is_segmented,
+    segmenter_name,
+    segmenter_version,
+)
+
+__all__ = ["TEMPORARY", "CountTask", "CountedPart", "count_part", "split_dumps"]
+
+# What files that come and go are called first.
+TEMPORARY = ".tmp-"
+# Of what is in the files; another number, and all parts are counted anew.
+_FORMAT = 1
+_PART_BYTES = 64 << 20
+# At most so many parts, since merging holds a little of each.
+_MAX_PARTS = 256
+_TITLES_PER_BATCH = 100_000
+
+Part = DumpPart | ArticlePart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountTask:
+    """A part to count; picklable.
+
+    Attributes:
+        lang: metadata language.
+        part: of a dump.
+        folder: where its files are.
+        memory_bytes: what counting may take, the interpreter not included.
+        needs_words: False to take titles and redirects only.
+    """
+
+    lang: str
+    part: Part
+    folder: Path
+    memory_bytes: int
+    needs_words: bool
+
+    @property
+    def path(self) -> Path:
+        """Return what the part's files are called, without what tells them apart."""
+        fs, path = fsspec.core.url_to_fs(self.part.path)
+        made_from = [
+            _FORMAT, fs.ukey(path), self.lang, segmenter_name(self.lang),
+            segmenter_version(self.lang), self.needs_words, asdict(self.part),
+        ]  # fmt: skip
+        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        return self.folder / f"part-{digest[:24]}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountedPart:
+    """What a part has.
+
+    Attributes:
+        path: what its files are called, without what tells them apart.
+        tally: pages by kind (article, redirect, other_namespace, broken), and their bytes.
+        num_tokens: occurrences of words.
+        num_pair_tokens: occurrences of pairs.
+        seconds: of the processor; 0 if it was counted before.
+    """
+
+    path: Path
+    tally: Counter[str]
+    num_tokens: int
+    num_pair_tokens: int
+    seconds: float = 0.0
+
+    @property
+    def run(self) -> Run:
+        """The counts of words and pairs."""
+        return Run(self.path)
+
+    @property
+    def titles(self) -> Path:
+        """The titles of articles and redirects."""
+        return _named(self.path, ".titles.parquet")
+
+
+def _named(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def split_dumps(paths: Sequence[str], part_bytes: int | None = None) -> list[Part]:
+    """Cut dumps into parts, which are counted one by one.
+
+    Args:
+        paths: XML, plain or compressed, and Parquet files of title and text.
+        part_bytes: size of a part, as the files are on the disk; None for what is best.
+
+    Raises:
+        InputError: a dump is missing, is none, or its beginning is corrupt.
+    """
+    if part_bytes is None:
+        sizes = [fs.size(path) or 0 for fs, path in map(_find, paths)]
+        part_bytes = max(_PART_BYTES, sum(sizes) // _MAX_PARTS)
+    parts: list[Part] = []
+    for path in paths:
+        split = split_articles if path.endswith(".parquet") else split_dump
+        parts += split(path, part_bytes)
+    return parts
+
+
+def _find(path: str) -> tuple[Any, str]:
+    fs, name = fsspec.core.url_to_fs(path)
+    if not fs.exists(name):
+        raise InputError(f"{path}: there is no such dump")
+    return fs, name
+
+
+def count_part(task: CountTask) -> CountedPart:
+    """Count a part, unless its files are there.
+
+    Raises:
+        InputError: the dump is cut off or corrupt.
+        MissingExtraError: the language needs a segmenter that is not installed.
+    """
+    path = task.path
+    note = _named(path, ".json")
+    if note.is_file():
+        known = json.loads(note.read_bytes())
+        return CountedPart(path=path, **{**known, "tally": Counter(known["tally"])})
+    start = time.process_time()
+    counting = _Counting(task, path.with_name(f"{TEMPORARY}{path.name}"))
+    counted = counting.count(path)
+    publish_json(
+        note,
+        {
+            "tally": dict(sorted(counted.tally.items())),
+            "num_tokens": counted.num_tokens,
+            "num_pair_tokens": counted.num_pair_tokens,
+        },
+    )
+    return replace(counted, seconds=time.process_time() - start)
+
+
+class _Counting:
+    """The work on one part."""
+
+    def __init__(self, task: CountTask, temporary: Path) -> None:
+        self._task = task
+        self._temporary = temporary
+        self._runs: list[Run] = []
+        self._tally: Counter[str] = Counter()
+        self._counter = NgramCounter(
+            character_classes(task.lang),
+            segmented=is_segmented(task.lang),
+            memory_bytes=task.memory_bytes,
+            spill=self._spill,
+        )
+
+    def count(self, path: Path) -> CountedPart:
+        """Count all pages; the files are there when this returns."""
+        titles = _named(self._temporary, ".titles.parquet")
+        with pq.ParquetWriter(titles, TITLES, compression="zstd") as writer:
+            for rows in _batches(self._pages(), _TITLES_PER_BATCH):
+                writer.write_table(pa.Table.from_pylist(rows, TITLES))
+        self._counter.finish()
+        run = self._one_run()
+        counted = CountedPart(
+            path=path,
+            tally=self._tally,
+            num_tokens=self._counter.num_tokens,
+            num_pair_tokens=self._counter.num_pair_tokens,
+        )
+        for file, target in (
+            (titles, counted.titles),
+            (run.words, counted.run.words),
+            (run.pairs, counted.run.pairs),
+        ):
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+            file.replace(target)
+        return counted
+
+    def _pages(self) -> Iterator[dict[str, str | None]]:
+        """Count the pages; yield titles of articles and redirects."""
+        part, tally = self._task.part, self._tally
+        if isinstance(part, ArticlePart):
+            for title, text in read_articles(part, tally):
+                tally["article"] += 1
+                self._add(text)
+                yield {"title": title, "redirect": None}
+            return
+        for page in read_part(part, tally):
+            if page.namespace != MAIN_NAMESPACE:
+                tally["other_namespace"] += 1
+                continue
+            if page.redirect is None:
+                self._add(strip_wikitext(page.text, page.media_prefixes))
+            tally["article" if page.redirect is None else "redirect"] += 1
+            yield {"title": page.title, "redirect": page.redirect}
+
+    def _add(self, text: str) -> None:
+        if self._task.needs_words:
+            lang = self._task.lang
+            self._counter.add(cut_segments(text, lang) if is_segmented(lang) else text)
+
+    def _spill(self, words: pa.Table, keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
+        self._runs.append(Run(_named(self._temporary, f".{len(self._runs)}")))
+        write_run(self._runs[-1], words, keys, counts)
+
+    def _one_run(self) -> Run:
+        if len(self._runs) == 1:
+            return self._runs[0]
+        merged = Run(_named(self._temporary, ".all"))
+        merge_runs(self._runs, merged, self._task.memory_bytes)
+        for run in self._runs:
+            run.remove()
+        return merged
+
+
+def _batches(rows: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    while batch := list(islice(rows, size)):
+        yield batch
