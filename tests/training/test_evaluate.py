@@ -31,6 +31,7 @@ from tests.training.eval_world import (
     write_table,
     write_wds,
 )
+from tests.training.tiny import tiny_model
 from training.confidence import bootstrap_interval, wilson_interval
 from training.eval_data import EvalDataset, EvalSample
 from training.eval_sets import EvalSpec, load_datasets, open_dataset
@@ -571,7 +572,28 @@ def test_a_config_names_several_sets(tmp_path):
             load_datasets(str(config))
 
 
-def _rank(rank, world, folder, specs):
+def spell(texts):
+    """Tokenise letters: start, at most six of them, end, padding."""
+    rows = [[1, *(3 + ord(c) % 200 for c in text[:6]), 2] for text in texts]
+    return torch.tensor([row + [0] * (8 - len(row)) for row in rows])
+
+
+def run_clip(path, *, sharded):
+    """Evaluate a CLIP of random weights, in batches of one: the ranks run out at other times."""
+    model = tiny_model(eos_id=2).train()
+    if sharded:
+        from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
+
+        fully_shard(model, ignored_params={model.logit_scale})
+        for method in ("encode_image", "encode_text"):
+            register_fsdp_forward_method(model, method)
+    dataset = open_dataset(EvalSpec(path=str(path)))
+    found = evaluate(model, spell, partial(small, 32), dataset, batch_size=1)
+    assert model.training
+    return found
+
+
+def _rank(rank, world, folder, specs, captions):
     dist.init_process_group(
         "gloo", init_method=f"file://{folder}/ranks-{world}", rank=rank, world_size=world
     )
@@ -581,6 +603,7 @@ def _rank(rank, world, folder, specs):
             results.append(run(**spec))
         except CurateError as error:
             results.append(f"{type(error).__name__}: {error}")
+    results.append(run_clip(captions, sharded=True))
     (folder / f"{world}-{rank}.json").write_text(json.dumps(results))
     dist.destroy_process_group()
 
@@ -605,11 +628,14 @@ def test_ranks_find_what_one_process_does(tmp_path):
         {"path": str(bad)},
     ]
     expected = [run(**spec) for spec in specs[:-1]]
-    torch.multiprocessing.spawn(_rank, (3, tmp_path, specs), nprocs=3)
+    captions = tmp_path / "captions.parquet"
+    expected_of_clip = json.loads(json.dumps(run_clip(captions, sharded=False)))
+    torch.multiprocessing.spawn(_rank, (3, tmp_path, specs, captions), nprocs=3)
     for rank in range(3):
         found = json.loads((tmp_path / f"3-{rank}.json").read_text())
-        assert found[:-1] == json.loads(json.dumps(expected))
-        assert found[-1].startswith("InputError") and "got class 2; expected 0 to 1" in found[-1]
+        *of_sets, problem, of_clip = found
+        assert of_sets == json.loads(json.dumps(expected)) and of_clip == expected_of_clip
+        assert problem.startswith("InputError") and "got class 2; expected 0 to 1" in problem
 
 
 # Intervals
