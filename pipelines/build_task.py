@@ -3,10 +3,9 @@
 A language that cannot be built is a `Failed`, with the reason: the others go on.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, cast
+from typing import Any
 
 from curation.normalize import Normalization
 from metadata.build import BuiltMetadata, LanguageSources, build_language
@@ -198,8 +197,7 @@ def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
 
 
 def _build_one(folder: str, task: LanguageTask) -> None:
-    # Of views, which are many and on the disk, no more is asked than items().
-    views = cast("Counter[str]", StoredViews(task.views, wikis_of(task.lang)))
+    views = StoredViews(task.views, wikis_of(task.lang))
     built = build_language(task.lang, task.sources, task.thresholds, views=views)
     if task.sources.kinds - {"wordnet"} and not built.report["pages"].get("article"):
         raise InputError(
