@@ -24,7 +24,8 @@ from curation.index_kernels import match_metaclip, match_standard
 from curation.kernels import needs_composition
 from curation.normalize import Normalization, check_normalization, compose, normalize_entry
 from curation.parallel import in_threads
-from curation.prefix_table import Needles, PrefixTable, build_table, empty_table, hash_fingerprint
+from curation.prefix_table import Needles, PrefixTable, build_table, empty_table
+from curation.unit_hashes import hash_fingerprint
 from metadata.errors import ArtifactError
 
 __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]

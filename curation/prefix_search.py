@@ -15,13 +15,8 @@ from curation.prefix_table import (
     PRINT_MASK,
     PRINT_SHIFT,
     VALUE,
-    filter_place,
-    head_hash,
-    log2,
-    next_hash,
-    slot,
-    tail_slot,
 )
+from curation.unit_hashes import filter_place, head_hash, log2, next_hash, slot, tail_slot
 from curation.unit_keys import LONG, SHORT, compiled, same_bytes, same_short_bytes
 
 __all__ = ["find_needles"]

@@ -22,7 +22,7 @@ from pipelines import artifacts, storage
 from pipelines.balance_part import BalanceJob, BalanceWorker, KeptSummary, balance_part
 from pipelines.cards import write_cards
 from pipelines.executor import run_parts
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 from pipelines.records import ColumnNames
 from pipelines.shards import has_images, write_shards

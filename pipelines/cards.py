@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from curation.datacard import language_card, render_markdown
 from pipelines import artifacts, storage
 from pipelines.balance_part import KeptSummary
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import combined_hash
 
 __all__ = ["write_cards"]

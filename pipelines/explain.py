@@ -12,7 +12,7 @@ from curation.normalize import Normalization, normalize_text
 from curation.sampling import pair_probability, sampling_probability
 from metadata.errors import UsageError
 from pipelines import artifacts, storage
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import MetadataStore
 
 __all__ = ["explain_text"]

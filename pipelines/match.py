@@ -14,12 +14,14 @@ import pyarrow as pa
 
 from curation.lid import default_lid_model
 from curation.normalize import check_normalization
-from metadata.errors import ArtifactError, BadShareError, UsageError
+from metadata.errors import BadShareError, UsageError
 from pipelines import artifacts, storage
 from pipelines.counting import count_parts
 from pipelines.executor import run_parts
-from pipelines.match_part import LID_ENGINES, MatchJob, PartSummary, Worker, match_part
+from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
+from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
+from pipelines.part_summary import PartSummary
 from pipelines.progress import progress
 from pipelines.purge import PurgeJob, purge_part
 from pipelines.readers import plan_parts
@@ -29,10 +31,7 @@ from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
 from pipelines.workspace import part_name, refuse_foreign
 
-__all__ = ["MatchOptions", "MatchedPlan", "finish_matched", "match_inputs"]
-
-PLAN = "plan.json"
-SUMMARY = "summary.json"
+__all__ = ["MatchOptions", "finish_matched", "match_inputs"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,73 +71,6 @@ class MatchOptions:
             raise UsageError(
                 f"--lid-engine is {self.lid_engine!r}; expected one of {', '.join(LID_ENGINES)}"
             )
-
-
-@dataclass(slots=True)
-class MatchedPlan:
-    """What `matched/` is made of, in `plan.json`; `retracted` is a hash of its tombstones."""
-
-    folder: str
-    parameters: dict[str, Any]
-    inputs: list[dict[str, Any]]
-    parts: list[Part]
-    retracted: str | None = None
-
-    @classmethod
-    def read(cls, folder: str) -> "MatchedPlan":
-        """Read the plan of a folder.
-
-        Raises:
-            ArtifactError: there is none, or of another schema version.
-        """
-        path = storage.join(folder, PLAN)
-        if not storage.exists(path):
-            raise ArtifactError(f"{folder}: nothing is matched here. Run `curate match` first.")
-        values = storage.read_json(path)
-        artifacts.require_same(
-            path, {"schema_version": values["schema_version"]},
-            {"schema_version": artifacts.SCHEMA_VERSION},
-        )  # fmt: skip
-        parts = [Part.from_dict(part) for part in values["parts"]]
-        return cls(folder, values["parameters"], values["inputs"], parts, values.get("retracted"))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON-able values."""
-        return {
-            "schema_version": artifacts.SCHEMA_VERSION,
-            "parameters": self.parameters,
-            "inputs": self.inputs,
-            "parts": [part.as_dict() for part in self.parts],
-            **self._retracted(),
-        }
-
-    def _retracted(self) -> dict[str, str]:
-        return {"retracted": self.retracted} if self.retracted else {}
-
-    def write(self) -> None:
-        """Publish `plan.json`."""
-        storage.write_json(storage.join(self.folder, PLAN), self.as_dict())
-
-    def digest(self) -> str:
-        """Return a hash of all that decides the content of `matched/`."""
-        parts = [part.as_dict() for part in self.parts]
-        return artifacts.digest(
-            {"parameters": self.parameters, "parts": parts, **self._retracted()}
-        )
-
-    def pairs_path(self, index: int) -> str:
-        """Return the path of a part's pairs."""
-        return storage.join(self.folder, "pairs", part_name(index, "parquet"))
-
-    def counts_path(self, lang: str) -> str:
-        """Return the path of a language's counts."""
-        return storage.join(self.folder, "counts", f"{lang}.parquet")
-
-    def summary(self) -> dict[str, Any] | None:
-        """Return the summary, or None if matching has not come to its end."""
-        path = storage.join(self.folder, SUMMARY)
-        summary = storage.read_json(path) if storage.exists(path) else None
-        return summary if summary and summary["plan"] == self.digest() else None
 
 
 def match_inputs(

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from pipelines import artifacts
 from pipelines.counting import split_by_language
-from pipelines.match_part import PartSummary
+from pipelines.part_summary import PartSummary
 from pipelines.tombstones import RETRACTED, Tombstones
 
 __all__ = ["PurgeJob", "purge_part"]

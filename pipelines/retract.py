@@ -15,7 +15,8 @@ from metadata.errors import ArtifactError, InputError
 from pipelines import artifacts, storage
 from pipelines.balance import PLAN as BALANCED_PLAN
 from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.match import MatchedPlan, finish_matched
+from pipelines.match import finish_matched
+from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import MetadataStore
 from pipelines.progress import progress
 from pipelines.tombstones import Tombstones

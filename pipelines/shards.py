@@ -23,7 +23,7 @@ from curation.ids import short_hash
 from pipelines import artifacts, storage
 from pipelines.balance_part import BalanceJob, BalanceWorker
 from pipelines.executor import run_parts
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 from pipelines.read_tar import IMAGE_SUFFIXES
 from pipelines.records import ColumnNames, find_column, text_column

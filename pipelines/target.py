@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from metadata.errors import ThresholdError
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.yields import Counts, Thresholds, yields_by_language
 
 __all__ = ["threshold_for_pairs"]

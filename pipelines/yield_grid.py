@@ -6,7 +6,7 @@ from curation.sampling import threshold_for_tail_share
 from metadata.errors import UsageError
 from pipelines import storage
 from pipelines.balance import load_counts, thresholds
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.target import threshold_for_pairs
 from pipelines.yield_plot import yield_svg
 from pipelines.yields import (

@@ -18,7 +18,7 @@ from pipelines import artifacts
 from pipelines.balance_part import BATCH_ROWS, DECISION_COLUMNS
 from pipelines.counting import split_by_language
 from pipelines.executor import run_parts
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 
 __all__ = ["Counts", "default_grid", "parse_grid", "table_of_yields", "yields_by_language"]

@@ -8,7 +8,7 @@ import pytest
 
 from metadata.errors import ArtifactError, UsageError
 from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.match import MatchedPlan
+from pipelines.matched_plan import MatchedPlan
 from pipelines.readers import plan_parts, read_part
 from tests.pipelines.helpers import (
     WORDS,

@@ -1,0 +1,84 @@
+"""What became of the records of a part, in numbers that add up."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["BAD_REASONS", "PartSummary"]
+
+BAD_REASONS = frozenset(
+    {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "text_too_long",
+     "unreadable_file", "unreadable_rows", "wrong_type"}
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class PartSummary:
+    """Counts of records; those of parts add up.
+
+    Attributes:
+        by_lang: read, matched, and dropped by reason, per language.
+        lost_files: 1 if the file could not be read to its end.
+    """
+
+    by_lang: dict[str, Counter[str]] = field(default_factory=dict)
+    lost_files: int = 0
+
+    def add(self, lang: str, what: str, num: int) -> None:
+        """Count records: `what` is "matched" or a reason for dropping."""
+        if num:
+            counter = self.by_lang.setdefault(lang, Counter())
+            counter["read"] += num
+            counter[what] += num
+
+    def __add__(self, other: "PartSummary") -> "PartSummary":
+        langs = {*self.by_lang, *other.by_lang}
+        none: Counter[str] = Counter()
+        summed = {k: self.by_lang.get(k, none) + other.by_lang.get(k, none) for k in langs}
+        return PartSummary(summed, self.lost_files + other.lost_files)
+
+    def _total(self, what: str) -> int:
+        return sum(counter[what] for counter in self.by_lang.values())
+
+    @property
+    def read(self) -> int:
+        """Records read, bad ones included."""
+        return self._total("read")
+
+    @property
+    def matched(self) -> int:
+        """Records with at least one entry."""
+        return self._total("matched")
+
+    def dropped(self) -> dict[str, int]:
+        """Return the number of dropped records by reason."""
+        reasons = sorted({r for c in self.by_lang.values() for r in c} - {"read", "matched"})
+        return {reason: self._total(reason) for reason in reasons}
+
+    def bad_reasons(self) -> dict[str, int]:
+        """Return the number of bad records by reason."""
+        return {r: num for r, num in self.dropped().items() if r in BAD_REASONS}
+
+    @property
+    def bad(self) -> int:
+        """Bad records."""
+        return sum(self.bad_reasons().values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON-able values, overall and per language."""
+        languages = {}
+        for lang, counter in sorted(self.by_lang.items()):
+            dropped = {r: n for r, n in sorted(counter.items()) if r not in ("read", "matched")}
+            languages[lang] = {"read": counter["read"], "matched": counter["matched"],
+                               "dropped": dropped}  # fmt: skip
+        return {"read": self.read, "matched": self.matched, "dropped": self.dropped(),
+                "lost_files": self.lost_files, "languages": languages}  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "PartSummary":
+        """Return the summary that `as_dict` gave the values of."""
+        by_lang = {
+            lang: Counter({"read": v["read"], "matched": v["matched"], **v["dropped"]})
+            for lang, v in values["languages"].items()
+        }
+        return cls(by_lang, values["lost_files"])
