@@ -32,7 +32,7 @@ from training.shards import OpenShards, captions, index_shard
 from training.tokenizer import Tokenizer, learn_tokenizer
 
 PAIRS_PER_SHARD = 2000
-DISTINCT = 200
+DISTINCT = 100
 SIZE = 224
 BATCH = 256
 WORDS = "a the red blue dog cat house of in and photo old new near large small".split()
@@ -72,18 +72,24 @@ def write_shards(folder: Path, num_pairs: int) -> None:
                 tar.write({"__key__": f"{number:024x}", **members})
 
 
-def rate(work: Callable[[], Any], num: int, repeats: int = 2) -> float:
-    """Return the best of some rates, in items per second."""
-    best = 0.0
-    for _ in range(repeats):
-        start = time.perf_counter()
+def rate(work: Callable[[], Any], num: int) -> float:
+    """Return the better of two rates, in items per second."""
+    return rate_and_cost(work, num)[0]
+
+
+def rate_and_cost(work: Callable[[], Any], num: int) -> tuple[float, float]:
+    """Return the better of two rates, per second, and the microseconds of all cores per item."""
+    best, least = 0.0, float("inf")
+    for _ in range(2):
+        start, busy = time.perf_counter(), time.process_time()
         work()
         best = max(best, num / (time.perf_counter() - start))
-    return best
+        least = min(least, 1e6 * (time.process_time() - busy) / num)
+    return best, least
 
 
-def in_threads(images: Sequence[bytes], threads: int, decoder: str) -> float:
-    """Return how many images per second a bare loop in each thread decodes and crops."""
+def in_threads(images: Sequence[bytes], threads: int, decoder: str) -> tuple[float, float]:
+    """Return rate and cost of a bare loop in each thread that decodes and crops."""
 
     def work(part: Sequence[bytes]) -> None:
         out = np.empty((BATCH, 3, SIZE, SIZE), np.uint8)
@@ -92,7 +98,7 @@ def in_threads(images: Sequence[bytes], threads: int, decoder: str) -> float:
 
     parts = [images[t::threads] for t in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
-        return rate(lambda: list(pool.map(work, parts)), len(images))
+        return rate_and_cost(lambda: list(pool.map(work, parts)), len(images))
 
 
 def bench_images(images: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -140,9 +146,13 @@ def bench_order(shards: Sequence[str], num_pairs: int) -> list[dict[str, Any]]:
 
 
 def bench_loader(
-    shards: Sequence[str], tokenizer: Tokenizer, threads: int, num_pairs: int, bare: float
+    shards: Sequence[str],
+    tokenizer: Tokenizer,
+    threads: int,
+    num_pairs: int,
+    bare: tuple[float, float],
 ) -> dict[str, Any]:
-    """Time the loader; `bare` is the rate of the bare loop in as many threads."""
+    """Time the loader; `bare` is rate and cost of the bare loop in as many threads."""
     config = LoaderConfig(image_size=SIZE, batch_size=BATCH, threads=threads, shuffle_pairs=10_000)
     loading = Loader(shards, tokenizer, config).batches()
     for _ in range(4):  # memory and files are there after these
@@ -153,13 +163,15 @@ def bench_loader(
         for _ in range(num_batches):
             next(loading)
 
-    found = rate(work, num_batches * BATCH)
+    found, cost = rate_and_cost(work, num_batches * BATCH)
     loading.close()
     return {
         "threads": threads,
-        "bare loop, images/s": bare,
+        "bare loop, images/s": bare[0],
         "loader, images/s": found,
-        "loader's own share": f"{1 - found / bare:.1%}",
+        "bare loop, µs of a core": bare[1],
+        "loader, µs of a core": cost,
+        "loader's own share": f"{1 - bare[1] / cost:.1%}",
     }
 
 
@@ -178,7 +190,7 @@ def main(
         places = [(i.path, *place) for i in indices for place in i.image.tolist() if place[1]]
         images = [files.read(*place) for place in places]
         print(f"{len(images):,} images of {np.mean([len(x) for x in images]) / 1024:.1f} KiB")
-        show("Images", bench_images(images[: 2 * DISTINCT]))
+        show("Images", bench_images(images[: 4 * DISTINCT]))
         show("Order", bench_order(tars, len(images)))
         tokenizer = learn_tokenizer(captions(tars), 4000, 77)
         rows = []
