@@ -8,6 +8,7 @@ killed run goes on with the languages that have no file yet, and one that fails 
 others back.
 """
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,7 @@ __all__ = ["build_languages", "reindex"]
 
 KINDS = ("wordnet", "unigram", "bigram", "title")
 OTHER = "other"
+LEAST_MEMORY_BYTES = 256_000_000
 
 
 def build_languages(
@@ -54,6 +56,7 @@ def build_languages(
     overrides: dict[str, Any],
     options: SourceOptions | None = None,
     scratch: str | None = None,
+    memory: str = "4GB",
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -71,7 +74,9 @@ def build_languages(
         output: the folder `metadata/`.
         overrides: thresholds that differ from the language's own.
         options: where to fetch what is not at hand; None to fetch nothing.
-        scratch: folder of counted page views, for runs that go on; None for one that is removed.
+        scratch: folder of counted page views and words, for runs that go on; None for one that is
+            removed.
+        memory: what counting may take, all processes together, such as 4GB.
         workers: processes.
         overwrite: replace the languages' files.
         dry_run: plan only; nothing is written.
@@ -87,6 +92,7 @@ def build_languages(
         DiskSpaceError: a disk is full, or would be.
     """
     wanted = _kinds(kinds)
+    memory_bytes = parse_bytes(memory)
     Thresholds.for_language("en", **overrides)  # whatever is wrong with them is so for every one
     options = _options(lang, dumps, options or SourceOptions())
     sources = Sources(dumps, options, write=not dry_run)
@@ -116,11 +122,29 @@ def build_languages(
                 counted=count_sample(sample, sources, folder, workers=workers, quiet=quiet),
                 output=output,
                 overwrite=overwrite,
+                scratch=folder,
+                memory_bytes=memory_bytes,
             )
             failed = build_all(plans, run, workers=workers, quiet=quiet)
         return _finish(lang, plans, failed, output, overwrite=overwrite, quiet=quiet)
     finally:
         sources.close()
+
+
+def parse_bytes(text: str) -> int:
+    """Return a size such as ``4GB``, ``512MB`` or ``1000000`` in bytes.
+
+    Raises:
+        UsageError: it is none, or less than LEAST_MEMORY_BYTES.
+
+    >>> parse_bytes("1.5 GB")
+    1500000000
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
+    size = int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " ")) if found else 0
+    if size < LEAST_MEMORY_BYTES:
+        raise UsageError(f"--memory is {text!r}; expected a size such as 4GB, at least 256MB")
+    return size
 
 
 def _kinds(kinds: str) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 A language that cannot be built is a `Failed`, with the reason: the others go on.
 """
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from curation.normalize import Normalization
@@ -70,6 +72,8 @@ class BuildRun:
         counted: the page views.
         output: the folder `metadata/`.
         overwrite: whether to replace the languages' files.
+        scratch: folder of counted parts, for runs that go on.
+        memory_bytes: what counting may take, all processes together.
     """
 
     sources: Sources
@@ -78,6 +82,8 @@ class BuildRun:
     counted: CountedViews
     output: str
     overwrite: bool
+    scratch: str
+    memory_bytes: int
 
 
 def looks_done(plan: LanguagePlan, output: str) -> bool:
@@ -102,7 +108,14 @@ def build_all(
             return Failed(plan.lang, str(error))
 
     jobs = Prefetched(todo, prepare, run.sources.fetcher)
-    arguments = (run.output, run.overwrite)
+    at_once = max(1, min(workers, len(todo)))
+    arguments = (
+        run.output,
+        run.overwrite,
+        run.scratch,
+        run.memory_bytes // at_once,
+        workers if at_once == 1 else 1,
+    )
     results = run_parts(_build, jobs, workers=workers, setup=_Output, arguments=arguments)
     for result in progress(results, total=len(todo), label="build", unit="language", quiet=quiet):
         if result is not None:
@@ -172,11 +185,16 @@ def _is_done(output: str, task: LanguageTask) -> bool:
 
 
 class _Output:
-    """Where a worker writes."""
+    """Where a worker writes, and what it may take: a single language has all processes."""
 
-    def __init__(self, folder: str, overwrite: bool) -> None:
+    def __init__(
+        self, folder: str, overwrite: bool, scratch: str, memory_bytes: int, workers: int
+    ) -> None:
         self.folder = folder
         self.overwrite = overwrite
+        self.scratch = scratch
+        self.memory_bytes = memory_bytes
+        self.workers = workers
 
 
 def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
@@ -186,7 +204,7 @@ def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
     try:
         with told_when_full(output.folder):
             if output.overwrite or not _is_done(output.folder, job):
-                _build_one(output.folder, job)
+                _build_one(output, job)
     except (ArtifactError, DiskSpaceError):
         raise
     except CurateError as error:
@@ -196,16 +214,28 @@ def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
     return None
 
 
-def _build_one(folder: str, task: LanguageTask) -> None:
+def _build_one(output: _Output, task: LanguageTask) -> None:
     views = StoredViews(task.views, wikis_of(task.lang))
-    built = build_language(task.lang, task.sources, task.thresholds, views=views)
+    # Counts are files that are mapped, so they are on this machine.
+    scratch = Path(output.scratch, "words", task.lang) if storage.is_local(output.scratch) else None
+    built = build_language(
+        task.lang,
+        task.sources,
+        task.thresholds,
+        views=views,
+        scratch=scratch,
+        memory_bytes=output.memory_bytes,
+        workers=output.workers,
+    )
     if task.sources.kinds - {"wordnet"} and not built.report["pages"].get("article"):
         raise InputError(
             f"{', '.join(task.sources.dumps)}: no article in it, only "
             f"{built.report['pages'] or 'nothing'}. Name another --dump-date, or use --sources "
             "wordnet."
         )
-    write_language(folder, task.lang, built, task.stamp)
+    write_language(output.folder, task.lang, built, task.stamp)
+    if scratch is not None:
+        shutil.rmtree(scratch, ignore_errors=True)  # only what saves time; the next run begins anew
 
 
 def write_language(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:

@@ -101,6 +101,7 @@ def build_metadata(
     title_min_views: Annotated[int | None, typer.Option(help="Views; en: 70.")] = None,
     title_top_share: Annotated[float | None, typer.Option(help="0 to 1; not en: 0.76.")] = None,
     title_max: Annotated[int | None, typer.Option(help="Entries; 61,235.")] = None,
+    memory: Annotated[str, typer.Option(help="That counting words may take.")] = "4GB",
     reindex: Annotated[
         bool, typer.Option("--reindex", help="Only write the indices anew, from the entries.")
     ] = False,
@@ -166,6 +167,7 @@ def build_metadata(
                     pageview_kind=pageview_files,
                 ),
                 scratch=f"{place.sources}/counted",
+                memory=memory,
                 workers=workers,
                 overwrite=overwrite,
                 dry_run=dry_run,
