@@ -9,6 +9,8 @@ __all__ = ["frame", "is_jpeg", "is_progressive", "orientation"]
 
 _PROGRESSIVE = {0xC2, 0xC6, 0xCA, 0xCE}
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15
+# Exif stands right behind the beginning, or behind other application data and comments.
+_BEFORE_TABLES = {*range(0xE0, 0xF0), 0xFE}
 _EXIF = b"Exif\x00\x00"
 _ORIENTATION = 0x0112
 
@@ -62,11 +64,11 @@ def orientation(encoded: bytes) -> int:
 
     Source: Exif 2.32, section 4.6.4 A, tag 0x0112.
     """
-    if _EXIF not in encoded[:65536]:
-        return 1
     for marker, start, end in _segments(encoded):
         if marker == 0xE1 and encoded[start : start + 6] == _EXIF:
             return _orientation_in(encoded[start + 6 : end])
+        if marker not in _BEFORE_TABLES:
+            return 1
     return 1
 
 
