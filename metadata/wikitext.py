@@ -44,6 +44,7 @@ _CLEANUPS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"&#[xX]?[0-9a-fA-F]{8,};?"), ""),
 )
 
+_QUOTES = re.compile("''+")
 _INTERLANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z-]+)?$|simple$")
 # Chinese and others write one word per script: -{zh-hans:计算机; zh-hant:電腦}-
 _VARIANTS = re.compile(r"-\{([^{}]*+)\}-")
@@ -69,7 +70,7 @@ def strip_wikitext(text: str, media_prefixes: frozenset[str] = DEFAULT_MEDIA_PRE
     plain = _VARIANTS.sub(_first_variant, plain)
     plain = _SIMPLE_TEMPLATE.sub("", plain)
     plain = _SIMPLE_LINK.sub(r"\1", plain)
-    plain = f"\n{_drop_brackets(plain, media_prefixes)}\n"
+    plain = f"\n{_keep_apostrophes(_drop_brackets(plain, media_prefixes))}\n"
     for pattern, replacement in _CLEANUPS:
         plain = pattern.sub(replacement, plain)
     return html.unescape(plain[1:-1])
@@ -130,6 +131,45 @@ def _drop_brackets(text: str, media_prefixes: frozenset[str]) -> str:
     stack[-1][1].append(text[position:])
     # What was never closed was no markup: its text stays.
     return "".join(piece for _, pieces in stack for piece in pieces)
+
+
+def _keep_apostrophes(text: str) -> str:
+    """Keep the apostrophe of italics that a letter follows: the rest of the quotes is markup.
+
+    >>> _keep_apostrophes("''Animal Farm'''s end"), _keep_apostrophes("'''dog'''s")
+    ("''Animal Farm's end", "'''dog'''s")
+    """
+    pieces, position = [], 0
+    while (found := text.find("'''", position)) >= 0:
+        start = text.rfind("\n", position, found) + 1 or position
+        end = text.find("\n", found)
+        end = len(text) if end < 0 else end
+        pieces += [text[position:start], _balanced(text[start:end])]
+        position = end
+    return "".join([*pieces, text[position:]])
+
+
+def _balanced(line: str) -> str:
+    """Return a line in which one of three quotes is an apostrophe if else none would close.
+
+    Bold and italics do not reach over the end of a line, so if both are odd in number, MediaWiki
+    takes one bold mark for an apostrophe and italics: behind a word of one letter if there is one,
+    else behind a longer one, else behind a space.
+    """
+    marks = list(_QUOTES.finditer(line))
+    num_bold = sum(len(mark[0]) > 2 for mark in marks)
+    num_italic = sum(len(mark[0]) == 2 or len(mark[0]) > 4 for mark in marks)
+    bold = [mark.start() for mark in marks if len(mark[0]) == 3]
+    if num_bold % 2 == 0 or num_italic % 2 == 0 or not bold:
+        return line
+
+    def place(at: int) -> int:
+        if line[at - 1 : at] in ("", " "):
+            return 2
+        return 0 if line[at - 2 : at - 1] == " " else 1
+
+    at = min(bold, key=place)
+    return line[:at] + "'" + line[at + 3 :]
 
 
 def _starts_line(text: str, position: int) -> bool:
