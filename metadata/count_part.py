@@ -16,10 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from metadata.article_table import ArticlePart, read_articles, split_articles
 from metadata.dump import MAIN_NAMESPACE, DumpPart, read_part, split_dump
@@ -230,9 +228,9 @@ class _Counting:
             lang = self._task.lang
             self._counter.add(cut_segments(text, lang) if is_segmented(lang) else text)
 
-    def _spill(self, words: pa.Table, keys: NDArray[np.uint64], counts: NDArray[np.int64]) -> None:
+    def _spill(self, words: Iterator[pa.Table], pairs: Iterator[pa.Table]) -> None:
         self._runs.append(Run(_named(self._temporary, f".{len(self._runs)}")))
-        write_run(self._runs[-1], words, keys, counts)
+        write_run(self._runs[-1], words, pairs)
 
     def _one_run(self) -> Run:
         if len(self._runs) == 1:

@@ -4,7 +4,7 @@ What is counted lies in hash tables (`ngram_kernels`). They grow up to a share o
 they are full their content goes to the disk as a sorted run (`ngram_runs`) and they are emptied.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from metadata import ngram_kernels as kernels
-from metadata.ngram_runs import word_table
+from metadata.ngram_runs import PAIRS, word_order, word_table
 
 __all__ = ["NgramCounter"]
 
@@ -21,12 +21,13 @@ _FIRST_PAIRS = 1 << 14
 _PAIRS_PER_WORD = 4
 _WORD_BYTES = 16
 # A pair in the table is 24 bytes at two thirds full, and half of that again while the table grows
-# or is sorted; its share of a word is 12.
-_BYTES_PER_PAIR = 48
+# or is emptied; its share of a word is 20.
+_BYTES_PER_PAIR = 80
+_ROWS = 1 << 16
 _BLOCK_BYTES = 1 << 20
 _PADDING = bytes(8)
 
-Spill = Callable[[pa.Table, NDArray[np.uint64], NDArray[np.int64]], None]
+Spill = Callable[[Iterator[pa.Table], Iterator[pa.Table]], None]
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class NgramCounter:
             classes: of each code point, as `ngram_kernels` has them.
             segmented: whether texts come as segments, each followed by ``\0``.
             memory_bytes: what the tables may take.
-            spill: takes a run: words by hash, keys of pairs in order, and their counts.
+            spill: takes a run: tables of words and tables of pairs, each in order.
         """
         self._classes = classes
         self._count = kernels.count_segments if segmented else kernels.count_words
@@ -108,6 +109,7 @@ class NgramCounter:
         self._count_waiting()
         if self._sizes[0]:
             self._empty_tables()
+        pa.default_memory_pool().release_unused()
 
     def _count_waiting(self) -> None:
         self._texts.append(_PADDING)
@@ -162,17 +164,30 @@ class NgramCounter:
     def _empty_tables(self, longest: int = 0) -> None:
         """Hand over a run: the words by hash, pairs by the ranks of their words."""
         t, num = self._tables, int(self._sizes[0])
-        words, ranks = word_table(
-            t.hashes[1 : num + 1], t.ends[: num + 1], t.arena, t.counts[1 : num + 1]
-        )
-        ranks_by_id = np.concatenate([np.zeros(1, np.uint64), ranks])
+        words = word_table(t.hashes[1 : num + 1], t.ends[: num + 1], t.arena, t.counts[1 : num + 1])
+        order = word_order(words)
+        ranks = np.zeros(num + 1, np.uint64)
+        ranks[order + 1] = np.arange(num, dtype=np.uint64)
         keys = np.empty(int(self._sizes[1]), np.uint64)
-        counts = np.empty(len(keys), np.int64)
-        kernels.take_pairs(t.pairs, ranks_by_id, keys, counts)
-        del t
-        self._sizes[:2] = 0
+        counts = np.empty(len(keys), np.uint32)
+        kernels.take_pairs(t.pairs, ranks, keys, counts)
+        # The table of pairs is the largest: it goes before anything is sorted.
         self._tables = self._first_tables()
-        order = np.argsort(keys)
-        self._spill(words, keys[order], counts[order])
+        self._sizes[:2] = 0
+        del t, ranks
+        self._spill(_taken(words, order), _sorted_pairs(keys, counts))
+        del words
         if longest > len(self._tables.arena):
             self._tables.arena = np.zeros(longest, np.uint8)
+
+
+def _taken(table: pa.Table, order: NDArray[np.int64]) -> Iterator[pa.Table]:
+    for start in range(0, len(order), _ROWS):
+        yield table.take(order[start : start + _ROWS])
+
+
+def _sorted_pairs(keys: NDArray[np.uint64], counts: NDArray[np.uint32]) -> Iterator[pa.Table]:
+    order = np.argsort(keys)
+    for start in range(0, len(order), _ROWS):
+        rows = order[start : start + _ROWS]
+        yield pa.table([keys[rows], counts[rows].astype(np.int64)], schema=PAIRS)

@@ -291,7 +291,7 @@ def take_pairs(pairs: Any, ranks: Any, keys: Any, counts: Any) -> None:
         pairs: key and count by turns; uint64.
         ranks: of each id; uint64.
         keys: written: ``first rank << 32 | second rank``; uint64.
-        counts: written; int64.
+        counts: written; uint32.
     """
     num = 0
     for at in range(0, len(pairs), 2):

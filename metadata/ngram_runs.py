@@ -7,7 +7,7 @@ The order by hash makes every run's ids come in the same order as those of any o
 can be translated from one to another without sorting pairs anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,25 +73,18 @@ def word_table(
     ends: NDArray[np.int64],
     arena: NDArray[np.uint8],
     counts: NDArray[np.int64],
-) -> tuple[pa.Table, NDArray[np.uint64]]:
-    """Sort words by hash, then word.
+) -> pa.Table:
+    """Return words as a table of the schema `WORDS`, on the same memory.
 
     Args:
         hashes: shape (num_words,).
         ends: of each word in the arena, after a 0; shape (num_words + 1,).
         arena: UTF-8.
         counts: shape (num_words,).
-
-    Returns:
-        A table of the schema `WORDS`, and the rank of each word.
     """
-    buffers = [None, pa.py_buffer(ends.copy()), pa.py_buffer(arena[: ends[-1]].copy())]
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(arena)]
     words = pa.Array.from_buffers(pa.large_string(), len(hashes), buffers)
-    table = pa.table([hashes.copy(), words, counts.copy()], schema=WORDS)
-    order = word_order(table)
-    ranks = np.empty(len(order), np.uint64)
-    ranks[order] = np.arange(len(order), dtype=np.uint64)
-    return table.take(order), ranks
+    return pa.table([hashes, words, counts], schema=WORDS)
 
 
 def word_order(table: pa.Table) -> NDArray[np.int64]:
@@ -156,14 +149,12 @@ def run_writer(path: Path, schema: pa.Schema) -> Iterator[_RunWriter]:
         writer.close()
 
 
-def write_run(
-    run: Run, words: pa.Table, keys: NDArray[np.uint64], counts: NDArray[np.int64]
-) -> None:
-    """Write a whole run."""
-    with run_writer(run.words, WORDS) as writer:
-        writer.write(words)
-    with run_writer(run.pairs, PAIRS) as writer:
-        writer.write(pa.table([keys, counts], schema=PAIRS))
+def write_run(run: Run, words: Iterable[pa.Table], pairs: Iterable[pa.Table]) -> None:
+    """Write a whole run, of tables that come in order."""
+    for path, schema, tables in ((run.words, WORDS, words), (run.pairs, PAIRS, pairs)):
+        with run_writer(path, schema) as writer:
+            for table in tables:
+                writer.write(table)
 
 
 def read_groups(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:

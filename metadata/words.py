@@ -49,6 +49,7 @@ _PIECE = regex.compile(rf"{_WORD}|.", regex.DOTALL)
 _BOTOK_PACK = Path.home() / "Documents" / "pybo" / "dialect_packs" / "general"
 _ICU_LOCALES = {"wuu": "zh", "gan": "zh", "mnw": "my", "shn": "my"}
 _NUM_CODE_POINTS = 0x110000
+_PLANE = 0x10000
 _BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _LINE_ENDS = "".join(c for c in _BLANKS if len(f"a{c}a".splitlines()) > 1)
 
@@ -133,8 +134,9 @@ def _blanks(lang: str) -> str:
 
 def _classes(letters: str, joiners: str, spaces: str, breaks: str) -> NDArray[np.uint8]:
     classes = np.full(_NUM_CODE_POINTS, BREAK, np.uint8)
-    for found in regex.finditer(letters, "".join(map(chr, range(_NUM_CODE_POINTS)))):
-        classes[found.start() : found.end()] = WORD
+    for first in range(0, _NUM_CODE_POINTS, _PLANE):
+        for found in regex.finditer(letters, "".join(map(chr, range(first, first + _PLANE)))):
+            classes[first + found.start() : first + found.end()] = WORD
     for chars, kind in ((joiners, JOINER), (spaces, SPACE), (breaks, BREAK)):
         classes[[ord(char) for char in chars]] = kind
     return classes

@@ -20,9 +20,9 @@ def count(texts, lang, folder, memory_bytes=1 << 20):
     """Count texts; return the counter and its runs."""
     runs = []
 
-    def spill(words, keys, counts):
+    def spill(words, pairs):
         runs.append(Run(folder / str(len(runs))))
-        write_run(runs[-1], words, keys, counts)
+        write_run(runs[-1], words, pairs)
 
     counter = NgramCounter(
         character_classes(lang),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from metadata import ngram_merge
 from metadata.ngram_merge import merge_runs
-from metadata.ngram_runs import WORDS, Run, write_run
+from metadata.ngram_runs import PAIRS, WORDS, Run, write_run
 from tests.metadata.ngram_reference import counts_of
 from tests.metadata.test_ngram_counter import count, many_words
 
@@ -65,7 +65,8 @@ def colliding_run(path, words):
         schema=WORDS,
     )
     ids = np.arange(len(words), dtype=np.uint64)
-    write_run(Run(path), table, ids << np.uint64(32) | ids[::-1], np.ones(len(words), np.int64))
+    pairs = [ids << np.uint64(32) | ids[::-1], np.ones(len(words), np.int64)]
+    write_run(Run(path), [table], [pa.table(pairs, schema=PAIRS)])
     return Run(path)
 
 
