@@ -47,7 +47,7 @@ def english(data: Path, out: Path, wordnet_dir: Path = WORDNET_DIR) -> dict[str,
     if not dump.exists():
         os.symlink((data / "wiki" / "enwiki-206pages.xml.bz2").resolve(), dump)
     built = curate(
-        f"build-metadata --lang en --sources wordnet,unigram,bigram "
+        f"build-metadata --offline --lang en --sources wordnet,unigram,bigram "
         f"--wordnet-dir {wordnet_dir} --dumps {out}/dumps",
         workspace=out,
     )
@@ -64,7 +64,8 @@ def english(data: Path, out: Path, wordnet_dir: Path = WORDNET_DIR) -> dict[str,
 def six_languages(data: Path, out: Path) -> dict[str, Any]:
     """Match the captions of Crossmodal-3600 with the WordNets of six languages."""
     built = curate(
-        f"build-metadata --lang {SIX_LANGUAGES} --sources wordnet --wordnet-dir {data}/wordnet",
+        f"build-metadata --offline --lang {SIX_LANGUAGES} --sources wordnet "
+        f"--wordnet-dir {data}/wordnet",
         workspace=out,
     )
     table = pa_csv.read_csv(
