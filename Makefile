@@ -24,7 +24,7 @@ demo: $(BIN)/curate ## Run the main job on a generated toy web, offline, in unde
 	$(BIN)/python examples/demo.py $(DEMO)
 
 test: $(VENV)/.test-extras ## Run the test suite: under five minutes, no network
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
 	$(BIN)/python -m pytest -m slow
