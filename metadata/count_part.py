@@ -174,10 +174,13 @@ class _Counting:
         self._temporary = temporary
         self._runs: list[Run] = []
         self._tally: Counter[str] = Counter()
-        self._counter = NgramCounter(
-            character_classes(task.lang),
-            segmented=is_segmented(task.lang),
-            memory_bytes=task.memory_bytes,
+        self._counter = self._new_counter() if task.needs_words else None
+
+    def _new_counter(self) -> NgramCounter:
+        return NgramCounter(
+            character_classes(self._task.lang),
+            segmented=is_segmented(self._task.lang),
+            memory_bytes=self._task.memory_bytes,
             spill=self._spill,
         )
 
@@ -187,13 +190,14 @@ class _Counting:
         with pq.ParquetWriter(titles, TITLES, compression="zstd") as writer:
             for rows in _batches(self._pages(), _TITLES_PER_BATCH):
                 writer.write_table(pa.Table.from_pylist(rows, TITLES))
-        self._counter.finish()
+        if self._counter is not None:
+            self._counter.finish()
         run = self._one_run()
         counted = CountedPart(
             path=path,
             tally=self._tally,
-            num_tokens=self._counter.num_tokens,
-            num_pair_tokens=self._counter.num_pair_tokens,
+            num_tokens=self._counter.num_tokens if self._counter else 0,
+            num_pair_tokens=self._counter.num_pair_tokens if self._counter else 0,
         )
         for file, target in (
             (titles, counted.titles),
@@ -218,13 +222,13 @@ class _Counting:
             if page.namespace != MAIN_NAMESPACE:
                 tally["other_namespace"] += 1
                 continue
-            if page.redirect is None:
+            if page.redirect is None and self._counter is not None:
                 self._add(strip_wikitext(page.text, page.media_prefixes))
             tally["article" if page.redirect is None else "redirect"] += 1
             yield {"title": page.title, "redirect": page.redirect}
 
     def _add(self, text: str) -> None:
-        if self._task.needs_words:
+        if self._counter is not None:
             lang = self._task.lang
             self._counter.add(cut_segments(text, lang) if is_segmented(lang) else text)
 

@@ -113,7 +113,6 @@ def join_words(words: Iterable[str], lang: str) -> str:
     return ("" if is_spaceless(lang) else " ").join(words)
 
 
-@cache
 def character_classes(lang: str) -> NDArray[np.uint8]:
     """Return the class of each code point: of `WORD`, `JOINER`, `SPACE`, `BREAK`.
 
@@ -132,6 +131,7 @@ def _blanks(lang: str) -> str:
     return _BLANKS + (_TSHEGS if lang in _SYLLABLE_LANGUAGES else "")
 
 
+@cache
 def _classes(letters: str, joiners: str, spaces: str, breaks: str) -> NDArray[np.uint8]:
     classes = np.full(_NUM_CODE_POINTS, BREAK, np.uint8)
     for first in range(0, _NUM_CODE_POINTS, _PLANE):
@@ -139,6 +139,7 @@ def _classes(letters: str, joiners: str, spaces: str, breaks: str) -> NDArray[np
             classes[first + found.start() : first + found.end()] = WORD
     for chars, kind in ((joiners, JOINER), (spaces, SPACE), (breaks, BREAK)):
         classes[[ord(char) for char in chars]] = kind
+    classes.flags.writeable = False  # most languages share one
     return classes
 
 

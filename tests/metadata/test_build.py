@@ -115,7 +115,7 @@ GOLDEN = {
         "pages": {"article": 106, "other_namespace": 1, "redirect": 99},
         "words": (457_082, 384_155),
         "unigram": (42_303, 469, 100.0, ["the", "of", "and"], ["low", "making", "man"]),
-        "bigram": (199_549, 187, 12.449974, ["Bhai Kanhaiya", "Blade Runner"], ["Achaemenid Empire"]),
+        "bigram": (199_549, 187, 12.449974, ["Bhai Kanhaiya"], ["Achaemenid Empire"]),
         "title": (106, 1, 99.0, ["Anarchism"], ["Anarchism"]),
         "sha256": "e588e98deb6e1e0a6c60e77b3f1d3a2515906cfe2edc2491c7e2da9f1bd0c104",
     },

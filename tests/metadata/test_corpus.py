@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from metadata import words
 from metadata.corpus import count_corpus, share_memory
-from metadata.errors import CurateError, InputError
+from metadata.errors import CurateError, InputError, MissingExtraError
 from metadata.processes import in_processes
 from tests.metadata.ngram_reference import count_texts, counts_of
 from tests.metadata.test_dump import dump, xml_page
@@ -111,6 +112,18 @@ def test_a_wiki_without_articles_is_counted(tmp_path):
     counts, pages, num_tokens = count(tmp_path / "scratch", path)
     assert (counts, pages, num_tokens) == (({}, {}), {"other_namespace": 1}, 0)
     assert count(tmp_path / "nothing")[2] == 0
+
+
+def test_titles_alone_need_no_segmenter(dumps, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "icu4py.breakers", None)
+    words._word_breaker.cache_clear()
+    options = {"memory_bytes": 1, "workers": 1}
+    path = str(dumps / "plain.xml")
+    with count_corpus("ja", [path], tmp_path, needs_words=False, **options) as corpus:
+        assert (corpus.pages, corpus.counts.num_tokens) == ({"article": 600}, 0)
+    with pytest.raises(MissingExtraError, match="ja"):
+        with count_corpus("ja", [path], tmp_path, needs_words=True, **options):
+            pass
 
 
 def test_processes_give_the_same(dumps, tmp_path):

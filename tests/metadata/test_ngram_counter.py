@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -84,6 +86,19 @@ def test_a_pair_that_a_full_table_parts_is_counted(tmp_path):
     _, pairs = counts_of(*runs)
     assert len(runs) > 1
     assert len(pairs) == 39_999
+
+
+def test_the_tables_keep_to_their_memory(tmp_path):
+    texts = [
+        " ".join(f"w{n * n % 999_983:x}" for n in range(s, s + 500)) for s in range(0, 500_000, 500)
+    ]
+    count(texts[:1], "en", tmp_path)  # compiled before it is measured
+    tracemalloc.start()
+    _, runs = count(texts, "en", tmp_path, memory_bytes=8 << 20)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(runs) > 3
+    assert peak < (8 << 20) + (6 << 20)  # and a block of text
 
 
 def test_a_word_longer_than_all_tables_is_one_word(tmp_path):
