@@ -27,7 +27,7 @@ test: $(VENV)/.test-extras ## Run the test suite: under five minutes, no network
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'

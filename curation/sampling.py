@@ -49,7 +49,9 @@ def check_threshold(t: int) -> int:
         ThresholdError: it is not in [1, 2^53].
     """
     if not 1 <= t <= 2**53:
-        raise ThresholdError(f"t is {t}; expected a number of pairs per entry, 1 to 2^53")
+        raise ThresholdError(
+            f"t is {t}; expected a number of pairs per entry, at least 1 and at most 2^53"
+        )
     return t
 
 
