@@ -55,7 +55,7 @@ def main(
     t: Annotated[str, typer.Option(help="English's, of the balanced pools.")] = "20,40,100",
     online_t: Annotated[int, typer.Option(help="English's, of the online pool.")] = 40,
     eval_rows: Annotated[int, typer.Option(help="Held-out images.")] = 1600,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 0.0015,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 0.001,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = len(os.sched_getaffinity(0)),
     model: Annotated[str, typer.Option(help="Name of a model, or a JSON file.")] = str(MODEL),
 ) -> None:
