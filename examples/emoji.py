@@ -123,7 +123,7 @@ def held_out_locales(data: Path, out: Path, steps: int) -> dict[str, Any]:
     num_train, _ = write_emoji(data, out, locales=HELD_OUT_LOCALES)
     curate(
         f"train --model emoji --shards {out}/shards --steps {steps} --batch-size 256 "
-        "--learning-rate 0.002 --checkpoint-every 0",
+        "--learning-rate 0.001 --checkpoint-every 0",
         out,
     )
     found = curate(f"eval {out}/locales.parquet {out}/new.parquet --group-by lang", out)
@@ -147,7 +147,7 @@ def table(found: dict[str, Any]) -> str:
 def main(
     data: Annotated[Path, typer.Argument(help="Folder of the public data.")],
     out: Annotated[Path | None, typer.Argument(help="Folder for the results.")] = None,
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 800,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 1200,
 ) -> None:
     """Train on 37 locales of emoji names; find emoji by the names of seven others."""
     start = time.perf_counter()
