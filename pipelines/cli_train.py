@@ -60,7 +60,7 @@ def train(
     eval_config: Annotated[
         str | None, typer.Option(help="An eval.json of sets to evaluate on.")
     ] = None,
-    eval_every: Annotated[int, typer.Option(help="Steps; 0: at the end only.")] = 0,
+    eval_every: Annotated[int, typer.Option(help="Steps, and at the end; 0: only then.")] = 0,
     peak_tflops: Annotated[
         float | None, typer.Option(help="Of a device, for MFU; default: by its name.")
     ] = None,

@@ -102,7 +102,7 @@ class TrainLoop:
         flops: of a pair, by the tokens of its text.
         peak_flops: of one device; None if it is not known.
         evaluate: gives figures by set; None: never.
-        eval_every: steps between evaluations; 0: never.
+        eval_every: steps between evaluations, beside the one after the last step; 0: no others.
     """
 
     files: RunFiles
@@ -158,10 +158,14 @@ class TrainLoop:
         if step % self.config.log_every == 0 or step == self.config.steps:
             self._log(metrics)
         self.view.step()
-        if self.evaluate and self.eval_every and step % self.eval_every == 0:
+        if self.evaluate and self._is_eval_due(step):
             self._evaluate(step)
         if is_due or (self.config.checkpoint_every and step % self.config.checkpoint_every == 0):
             self._save(writer)
+
+    def _is_eval_due(self, step: int) -> bool:
+        is_last = step == self.config.steps
+        return is_last or (self.eval_every > 0 and step % self.eval_every == 0)
 
     def _agree(self, wants_stop: bool) -> tuple[bool, bool]:
         """Return whether any rank has been asked to stop, and whether the clock says to save."""

@@ -36,7 +36,7 @@ class TrainExtras:
         balanced: folder that `balance` wrote, for the names of entries.
         trackers: tensorboard, wandb.
         eval_config: an eval.json of sets to evaluate on; None: never.
-        eval_every: steps between evaluations; 0: after the last one only.
+        eval_every: steps between evaluations; the last step is always followed by one.
         peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
         online: folder of `balance` whose probabilities decide while loading; None: train on all.
         unit: pair: every pair once per epoch; image: one pair of each image.
@@ -194,11 +194,11 @@ class TrainRun:
             flops=lambda tokens: flops_per_pair(self.shape, tokens),
             peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer),
-            eval_every=self.extras.eval_every or self.config.steps,
+            eval_every=self.extras.eval_every,
         )  # fmt: skip
 
     def _evaluation(self, trainer: Any, tokenizer: Any) -> Callable[[], dict[str, Any]] | None:
-        """Return a function that evaluates the model as it is then; None without sets."""
+        """Return a function that evaluates what would be published then; None without sets."""
         if self.extras.eval_config is None:
             return None
         from training.eval_sets import load_datasets
@@ -207,12 +207,17 @@ class TrainRun:
 
         datasets = load_datasets(self.extras.eval_config)
         preprocess, tokenize = input_functions(self.shape.image_size, tokenizer)
-        return lambda: evaluate_all(trainer.model, tokenize, preprocess, datasets)
+
+        def evaluate() -> dict[str, Any]:
+            with trainer.published() as model:
+                return evaluate_all(model, tokenize, preprocess, datasets)
+
+        return evaluate
 
     def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
         """Publish the weights and the card."""
-        from training.checkpoint import FORMAT
         from training.distributed import wait_for_all
+        from training.weights_file import FORMAT_VERSION
 
         progress, trainer = loop.progress, loop.trainer
         progress.gather(self.world)
@@ -222,7 +227,7 @@ class TrainRun:
             card: dict[str, Any] = storage.read_json(self.files.card)
             return card
         loop.run_log.publish()
-        save_tensors(self.files.final, {"format": FORMAT, "model": weights})
+        save_tensors(self.files.final, {"format": FORMAT_VERSION, "model": weights})
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
         card = {
             **values,

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from metadata.errors import ArtifactError
 from training.distributed import is_shared_out, whole
+from training.weights_file import FORMAT_VERSION
 
 __all__ = [
-    "FORMAT",
     "full_tensors",
     "load_optimizer",
     "load_tensors",
@@ -22,7 +22,6 @@ __all__ = [
     "require_format",
 ]
 
-FORMAT = 2
 _SHOWN = 3
 
 
@@ -33,11 +32,12 @@ def require_format(state: Mapping[str, Any], path: str) -> None:
         ArtifactError: it is of another version.
     """
     found = state.get("format", 1)
-    if found == FORMAT:
+    if found == FORMAT_VERSION:
         return
-    newer = isinstance(found, int) and found > FORMAT
+    newer = isinstance(found, int) and found > FORMAT_VERSION
     raise ArtifactError(
-        f"{path}: a checkpoint of format {found}; this version reads format {FORMAT}. "
+        f"{path}: a checkpoint of format {found}; this version reads "
+        f"{FORMAT_VERSION}. "
         + ("Update curate, or begin" if newer else "Begin")
         + " the run anew with --overwrite."
     )

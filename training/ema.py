@@ -1,6 +1,7 @@
 """A moving average of the weights: often better than the last ones, at the price of a copy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -34,3 +35,19 @@ class MovingAverage:
         share = 1 - min(self.decay, step / (step + 9))
         for name, parameter in self._parameters.items():
             self.averages[name].lerp_(parameter.detach(), share)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Within this, the parameters hold the averages; memory for one more tensor is needed."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for name, parameter in self._parameters.items():
+            held = parameter.detach().clone()
+            parameter.copy_(self.averages[name])
+            self.averages[name].copy_(held)

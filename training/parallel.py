@@ -70,6 +70,13 @@ class Parallel:
             self._call.set_requires_gradient_sync(is_last)  # type: ignore[operator]
         yield
 
+    def reshard(self) -> None:
+        """Let go of what FSDP has put together: weights may have changed since."""
+        for module in self.model.modules():
+            reshard = getattr(module, "reshard", None)
+            if reshard is not None:
+                reshard()
+
     def finish_gradients(self) -> None:
         """Average over ranks the gradients that FSDP leaves to us."""
         for parameter in self._unsynced:

@@ -4,7 +4,8 @@ Shapes: L pairs of this rank in a step, T tokens, E shared width.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -14,7 +15,6 @@ from torch import Tensor
 from metadata.errors import ArtifactError
 from training.backward import Backward
 from training.checkpoint import (
-    FORMAT,
     full_tensors,
     load_optimizer,
     load_tensors,
@@ -32,6 +32,7 @@ from training.pixels import normalize_images
 from training.schedule import learning_rate
 from training.timing import StepTimer
 from training.train_config import StepOptions, TrainConfig
+from training.weights_file import FORMAT_VERSION
 
 __all__ = ["StepMetrics", "Trainer", "learning_rate", "normalize_images"]
 
@@ -104,11 +105,11 @@ class Trainer:
             begin(self.model)
         self.model.to(self.device)
         self.model.visual.patch_dropout = config.patch_dropout
-        forward = Parallel(self.model, world, self.options, dtype, self.timer)
+        self._forward = Parallel(self.model, world, self.options, dtype, self.timer)
         self.optimizer = make_optimizer(self.model, config)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype is torch.float16)
         self._backward = Backward(
-            forward, config=config, options=self.options, dtype=dtype,
+            self._forward, config=config, options=self.options, dtype=dtype,
             world=replace(world, timer=self.timer), timer=self.timer, scaler=self._scaler,
         )  # fmt: skip
         self.average = (
@@ -174,7 +175,7 @@ class Trainer:
         keep = self.world.is_main
         averages = self.average.averages.items() if self.average else ()
         return {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "step": self.step_number,
             "model": full_tensors(self.model.state_dict().items(), keep=keep),
             "optimizer": optimizer_tensors(self.model, self.optimizer, keep=keep),
@@ -189,6 +190,22 @@ class Trainer:
         """
         tensors = self.average.averages if self.average else self.model.state_dict()
         return full_tensors(tensors.items(), keep=self.world.is_main)
+
+    @contextmanager
+    def published(self) -> Iterator[CLIP]:
+        """Within this, the model has the weights that `weights` gives; every rank has to call it.
+
+        FSDP keeps some weights put together after a forward pass: not beyond either end of this.
+        """
+        if self.average is None:
+            yield self.model
+            return
+        self._forward.reshard()
+        with self.average.in_place():
+            try:
+                yield self.model
+            finally:
+                self._forward.reshard()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state; every rank has to be given the same.

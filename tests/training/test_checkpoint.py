@@ -5,7 +5,8 @@ import torch
 
 from metadata.errors import ArtifactError
 from tests.training.tiny_trainer import assert_same_weights, tiny_batch, tiny_trainer
-from training.checkpoint import FORMAT, require_format
+from training.checkpoint import require_format
+from training.weights_file import FORMAT_VERSION
 
 EVERYTHING = {"patch_dropout": 0.5, "ema_decay": 0.9, "loss": "siglip", "precision": "float16"}
 
@@ -80,8 +81,8 @@ def test_a_state_of_another_model_says_what_differs():
 
 
 def test_other_formats_are_refused():
-    require_format({"format": FORMAT}, "x.pt")
+    require_format({"format": FORMAT_VERSION}, "x.pt")
     with pytest.raises(ArtifactError, match=r"x\.pt: a checkpoint of format 1"):
         require_format({}, "x.pt")
     with pytest.raises(ArtifactError, match="Update curate"):
-        require_format({"format": FORMAT + 1}, "x.pt")
+        require_format({"format": FORMAT_VERSION + 1}, "x.pt")

@@ -16,6 +16,7 @@ from training.distributed import (
     sum_over_ranks,
 )
 from training.loss import clip_loss, info_nce, siglip_loss
+from training.pixels import normalize_images
 
 RANKS = 2
 # The vocabulary of 301 rows cannot be shared equally by two: FSDP pads.
@@ -54,6 +55,36 @@ def bad_step(world):
         trainer.model.visual.proj.data[0, 0] = float("nan")
     found = trainer.step(tiny_batch(rows=rows_of(world)))
     return found.skipped, before["model"], trainer.state()["model"]
+
+
+def published(world):
+    """Train with an average of the weights that is looked at between the steps."""
+    config, options = SETUPS["fsdp"]
+    trainer = tiny_trainer(world=world, options=options, **config)
+    seen = []
+    for i in range(STEPS):
+        trainer.step(tiny_batch(seed=i, rows=rows_of(world)))
+        with trainer.published() as model, torch.no_grad():
+            images, tokens = tiny_batch().images, torch.from_numpy(tiny_batch().tokens)
+            seen += [model.encode_image(normalize_images(torch.from_numpy(images))).clone(),
+                     model.encode_text(tokens).clone()]  # fmt: skip
+    return seen, trainer.state()["model"]
+
+
+def float16(world):
+    """Train in float16; in the last step the gradient overflows in one rank's shard alone."""
+    trainer = tiny_trainer(world=world, options={"sharding": "fsdp"}, precision="float16")
+    trainer._scaler._init_scale = 16.0
+    metrics = [trainer.step(tiny_batch(seed=i, rows=rows_of(world))) for i in range(STEPS)]
+    before = trainer.state()
+
+    def overflow(parameter):
+        if world.rank == 1:
+            parameter.grad.to_local()[0, 0] = float("inf")
+
+    trainer.model.visual.proj.register_post_accumulate_grad_hook(overflow)
+    last = trainer.step(tiny_batch(rows=rows_of(world)))
+    return {"metrics": metrics, "before": before, "last": last, "after": trainer.state()}
 
 
 def features(num=8):
@@ -95,6 +126,8 @@ def everything(world, states):
         "clip": loss_of_ranks(world, clip_loss),
         "siglip": loss_of_ranks(world, siglip_loss),
         "bad": bad_step(world),
+        "float16": float16(world),
+        "published": published(world),
         "train": {name: train(world, *setup) for name, setup in SETUPS.items()},
         "resumed": {name: train(world, *SETUPS[name], states[name], first=2) for name in RESUMED},
     }
@@ -174,6 +207,29 @@ def test_a_number_that_is_not_finite_on_one_rank_makes_all_leave_the_step_out(tw
     for skipped, before, after in (rank["bad"] for rank in two):
         assert skipped
         assert_same_weights(before, after)
+
+
+def test_float16_on_shared_out_weights_is_scaled_on_all_ranks_alike(two):
+    expected = alone("ddp")["metrics"]
+    for rank in (found["float16"] for found in two):
+        for a, b in zip(rank["metrics"], expected, strict=True):
+            assert a.loss == pytest.approx(b.loss, rel=5e-3)
+            assert a.logit_scale == pytest.approx(b.logit_scale, rel=1e-4)
+        assert rank["before"]["scaler"]["scale"] == 16
+        assert rank["after"]["scaler"]["scale"] == 8, "an overflow on one rank halves it on all"
+        assert rank["last"].grad_norm == float("inf") and not rank["last"].skipped
+        assert_same_weights(rank["before"]["model"], rank["after"]["model"])
+
+
+def test_the_average_of_shared_out_weights_is_looked_at_and_put_back(two):
+    with joined_world("cpu") as world:
+        expected, _ = published(world)
+    for rank in two:
+        seen, model = rank["published"]
+        assert_same_weights(model, rank["train"]["fsdp"]["state"]["model"])
+        for a, b in zip(seen, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-2, atol=2e-3)
+    assert not torch.allclose(expected[0], expected[-2], atol=1e-2), "it moves"
 
 
 def test_time_for_communication_is_seen(two):

@@ -165,6 +165,23 @@ def test_the_moving_average_is_that_of_its_definition():
     torch.testing.assert_close(trainer.weights()["text_projection"], expected)
 
 
+def test_what_is_evaluated_is_what_would_be_published_and_training_goes_on_as_it_was():
+    trainer, other = (tiny_trainer(ema_decay=0.5) for _ in range(2))
+    for step in range(2):
+        trainer.step(tiny_batch(seed=step))
+        other.step(tiny_batch(seed=step))
+    last, average = trainer.state()["model"], trainer.weights()
+    assert not torch.equal(last["text_projection"], average["text_projection"])
+    with pytest.raises(KeyError), trainer.published() as model:
+        assert_same_weights(dict(model.state_dict()), average)
+        raise KeyError
+    assert_same_weights(trainer.state()["model"], last)
+    assert_same_weights(trainer.weights(), average)
+    assert trainer.step(tiny_batch(seed=2)) == other.step(tiny_batch(seed=2))
+    with tiny_trainer().published() as model:
+        assert_same_weights(dict(model.state_dict()), tiny_trainer().weights())
+
+
 def test_schedules_go_up_stay_and_go_down():
     for schedule in ("cosine", "wsd"):
         config = TrainConfig(steps=50, warmup_steps=5, learning_rate=2.0, schedule=schedule)
