@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from metadata.errors import CurateError
+from pipelines.cli_explain import explain
 from pipelines.cli_matches import measure, retract
 from pipelines.cli_options import (
     NUM_CORES,
-    BalancedFolder,
     Debug,
     DryRun,
     Json,
@@ -26,6 +26,7 @@ from pipelines.cli_options import (
     wants_traceback,
 )
 from pipelines.cli_train import train
+from pipelines.terminal import inert
 from pipelines.workspace import Workspace
 
 app = typer.Typer(
@@ -300,6 +301,7 @@ def balance(
 
 app.command("yield")(measure)
 app.command()(retract)
+app.command()(explain)
 app.command()(train)
 
 
@@ -403,47 +405,6 @@ def export_run(
     )  # fmt: skip
 
 
-@app.command()
-def explain(
-    text: Annotated[str, typer.Argument(help="An alt-text.")],
-    lang: Annotated[str | None, typer.Option(help="Take the text as this language.")] = None,
-    t: Annotated[
-        int | None, typer.Option("--t", help="Pairs per entry; default: as balanced.")
-    ] = None,
-    lid_model: LidModel = None,
-    metadata: MetadataFolder = None,
-    matched: MatchedFolder = None,
-    balanced: BalancedFolder = None,
-    workspace: Root = "data",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Say what a text matches and how likely it is kept, in both normalizations.
-
-    Example: curate explain "a red dog in the park"
-    """
-    from pipelines.explain import explain_text
-    from pipelines.report import explanation
-
-    place = Workspace(workspace)
-    finish(
-        lambda: explain_text(
-            text,
-            metadata=metadata or place.metadata,
-            matched=matched or place.matched,
-            balanced=balanced or place.balanced,
-            lang=lang,
-            lid_model=lid_model,
-            t=t,
-        ),
-        explanation,
-        as_json=as_json,
-        quiet=quiet,
-        debug=debug,
-    )
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     try:
@@ -451,7 +412,7 @@ def main(arguments: list[str] | None = None) -> None:
     except CurateError as error:
         if wants_traceback():
             raise
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write("Error: " + inert(str(error), allowed="\n") + "\n")
         sys.exit(error.exit_code)
     except SystemExit as ending:
         if ending.code == 130:  # what Typer makes of an interrupt

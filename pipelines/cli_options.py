@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.terminal import inert_json
+
 __all__ = [
     "NUM_CORES",
     "BalancedFolder",
@@ -82,7 +84,7 @@ def finish(
     result = run()
     seconds = time.perf_counter() - start
     if as_json:
-        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+        sys.stdout.write(inert_json(json.dumps(result, ensure_ascii=False)) + "\n")
     elif not quiet:
         read = result.get("read") or result.get("total", {}).get("read")
         rate = f", {read / seconds:,.0f} records/s" if read else ""

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
+
 __all__ = [
     "balance_table",
     "eval_table",
-    "explanation",
     "match_table",
     "metadata_table",
     "render_table",
@@ -27,11 +28,11 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     de        7
     """
     cells = [list(header), *([_cell(v) for v in row] for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(header))]
     lines = []
     for row in cells:
-        aligned = [row[0].ljust(widths[0])]
-        aligned += [c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True)]
+        room = [" " * (w - cell_len(c)) for c, w in zip(row, widths, strict=True)]
+        aligned = [row[0] + room[0], *(r + c for r, c in zip(room[1:], row[1:], strict=True))]
         lines.append("  ".join(aligned).rstrip())
     return "\n".join(lines)
 
@@ -206,31 +207,3 @@ def _retrieval_lines(name: str, found: Mapping[str, Any]) -> list[str]:
         f"{name}: retrieval, {found['distinct_images']:,} images, {found['texts']:,} texts",
         render_table(header, rows),
     ]
-
-
-def explanation(result: Mapping[str, Any]) -> str:
-    """Show an explained text."""
-    score = "" if result["lang_score"] is None else f" (score {result['lang_score']:.3f})"
-    lines = [f"language: {_printable(result['lang'])}{score}"]
-    if "normalizations" not in result:
-        return "\n".join([*lines, result["decision"]])
-    for name, found in result["normalizations"].items():
-        lines += ["", f"{name}: {_printable(found['normalized'].strip())}"]
-        if found["matches"]:
-            rows = [
-                [_printable(m["entry"]), m["entry_id"], m["source"], m.get("count"),
-                 m.get("probability")]
-                for m in found["matches"]
-            ]  # fmt: skip
-            lines.append(render_table(["entry", "id", "source", "count", "probability"], rows))
-        lines.append(found["decision"])
-    return "\n".join(lines)
-
-
-def _printable(text: str) -> str:
-    r"""Make control characters and direction overrides of a text visible instead of active.
-
-    >>> _printable("a" + chr(27) + "[31m")
-    'a\\x1b[31m'
-    """
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,69 @@
+"""The command that explains a text or a stored pair."""
+
+from typing import Annotated
+
+import typer
+
+from pipelines.cli_options import (
+    BalancedFolder,
+    Debug,
+    Json,
+    LidModel,
+    MatchedFolder,
+    MetadataFolder,
+    Quiet,
+    Root,
+    finish,
+)
+from pipelines.workspace import Workspace
+
+__all__ = ["explain"]
+
+
+def explain(
+    text: Annotated[str | None, typer.Argument(help="An alt-text.")] = None,
+    pair_id: Annotated[
+        str | None, typer.Option(help="Of a stored pair, instead of a text.")
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="Of the text's image: tells the pair's id and draw.")
+    ] = None,
+    lang: Annotated[str | None, typer.Option(help="Take the text as this language.")] = None,
+    t: Annotated[
+        int | None, typer.Option("--t", help="Pairs per entry; default: as balanced.")
+    ] = None,
+    lid_model: LidModel = None,
+    metadata: MetadataFolder = None,
+    matched: MatchedFolder = None,
+    balanced: BalancedFolder = None,
+    workspace: Root = "data",
+    as_json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a text matches and whether its pair is kept, in both normalizations.
+
+    Example: curate explain "a red dog in the park"
+    """
+    from pipelines.explain import explain_text
+    from pipelines.explain_view import explanation
+    from pipelines.terminal import colour_wanted
+
+    place = Workspace(workspace)
+    finish(
+        lambda: explain_text(
+            text,
+            pair_id=pair_id,
+            url=url,
+            metadata=metadata or place.metadata,
+            matched=matched or place.matched,
+            balanced=balanced or place.balanced,
+            lang=lang,
+            lid_model=lid_model,
+            t=t,
+        ),
+        lambda result: explanation(result, colour=colour_wanted()),
+        as_json=as_json,
+        quiet=quiet,
+        debug=debug,
+    )

@@ -1,0 +1,57 @@
+"""Texts of strangers on a terminal: nothing in them is obeyed; colour where it is wanted."""
+
+import os
+import sys
+from typing import IO
+
+__all__ = ["colour_wanted", "inert", "inert_json"]
+
+# Format characters that words are made of (Persian, Indic scripts, emoji); they move nothing.
+_JOINERS = "\u200c\u200d"
+
+
+def inert(text: str, allowed: str = "") -> str:
+    r"""Return a text with escapes in place of control characters, direction overrides and the like.
+
+    Args:
+        text: of anyone.
+        allowed: characters that are left as they are, such as a line feed of our own.
+
+    >>> inert("a\x1b[31m b\u202ec"), inert("one\ntwo", allowed="\n")
+    ('a\\x1b[31m b\\u202ec', 'one\ntwo')
+    """
+    return "".join(
+        c if c.isprintable() or c in _JOINERS or c in allowed else _escaped(c) for c in text
+    )
+
+
+def _escaped(char: str) -> str:
+    return (
+        char.encode("ascii", "backslashreplace").decode() if ord(char) > 126 else repr(char)[1:-1]
+    )
+
+
+def inert_json(document: str) -> str:
+    r"""Return a JSON document with JSON's own escapes for what a terminal could obey.
+
+    Only the content of strings can hold such characters, so that it means the same as before.
+
+    >>> inert_json('{"text": "a\x9b31m \u202e"}')
+    '{"text": "a\\u009b31m \\u202e"}'
+    """
+    return "".join(c if c.isprintable() or c in _JOINERS else _json_escaped(c) for c in document)
+
+
+def _json_escaped(char: str) -> str:
+    units = char.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[i : i + 2].hex()}" for i in range(0, len(units), 2))
+
+
+def colour_wanted(stream: IO[str] | None = None) -> bool:
+    """Tell whether a stream is a terminal that shows colours, and nobody forbade them.
+
+    Source: https://no-color.org.
+    """
+    chosen = stream or sys.stdout
+    forbidden = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return chosen.isatty() and not forbidden
