@@ -1,5 +1,6 @@
 """The dumps of a language in, the counts of all of them out: part by part, then merged."""
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from metadata.ngram_runs import Run
 from metadata.ngrams import CorpusCounts
 from metadata.processes import in_processes
 
-__all__ = ["DEFAULT_MEMORY_BYTES", "Corpus", "count_corpus"]
+__all__ = ["DEFAULT_MEMORY_BYTES", "Corpus", "count_corpus", "remove_counts"]
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 # What a process takes before it counts anything: the interpreter, its libraries, one dump's page.
@@ -135,3 +136,14 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what a killed run, or this one, does not need any more."""
     for path in folder.glob(f"{TEMPORARY}*"):
         path.unlink()
+
+
+def remove_counts(folder: Path) -> None:
+    """Remove the counts of a language; nothing happens if they are not there.
+
+    The notes go first: one says that the files it stands for are there.
+    """
+    for note in folder.glob("*.json"):
+        note.unlink()
+    if folder.is_dir():
+        shutil.rmtree(folder)

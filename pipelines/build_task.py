@@ -3,7 +3,6 @@
 A language that cannot be built is a `Failed`, with the reason: the others go on.
 """
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from curation.normalize import Normalization
 from metadata.build import BuiltMetadata, LanguageSources, build_language
+from metadata.corpus import remove_counts
 from metadata.entries import Thresholds, metadata_hash
 from metadata.errors import ArtifactError, CurateError, DiskSpaceError, InputError
 from metadata.languages import wikis_of
@@ -20,7 +20,7 @@ from pipelines.api_corpus import fetch_api_file
 from pipelines.disk_space import told_when_full
 from pipelines.executor import run_parts
 from pipelines.fetch_sources import Sources
-from pipelines.find_sources import SourceFile, identity
+from pipelines.find_sources import SourceFile, identity, local
 from pipelines.metadata_store import index_path, write_indices
 from pipelines.pageview_sample import CountedViews
 from pipelines.plan_languages import LanguagePlan
@@ -96,7 +96,13 @@ def build_all(
 ) -> dict[str, str]:
     """Build the languages that are not done; return what is wrong with those that failed."""
     failed = {plan.lang: plan.problem for plan in plans if plan.problem is not None}
-    todo = [p for p in plans if p.problem is None and p.kinds and not _is_planned_done(p, run)]
+    todo = []
+    for plan in plans:
+        if plan.problem is None and plan.kinds:
+            if _is_planned_done(plan, run):
+                _tidy(run.scratch, _task(plan, run))  # a run may have been killed just before it
+            else:
+                todo.append(plan)
 
     def prepare(plan: LanguagePlan) -> LanguageTask | Failed:
         try:
@@ -209,21 +215,32 @@ def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
         raise
     except CurateError as error:
         return Failed(job.lang, str(error))
-    for file in job.drop:
-        file.drop()
+    _tidy(output.scratch, job)
     return None
+
+
+def _counts_folder(scratch: str, lang: str) -> Path | None:
+    """Return where the counts of a language are: on this machine, since they are mapped."""
+    return local(scratch) / "words" / lang if storage.is_local(scratch) else None
+
+
+def _tidy(scratch: str, task: LanguageTask) -> None:
+    """Remove what is not needed any more when a language is written."""
+    folder = _counts_folder(scratch, task.lang)
+    if folder is not None:
+        remove_counts(folder)
+    for file in task.drop:
+        file.drop()
 
 
 def _build_one(output: _Output, task: LanguageTask) -> None:
     views = StoredViews(task.views, wikis_of(task.lang))
-    # Counts are files that are mapped, so they are on this machine.
-    scratch = Path(output.scratch, "words", task.lang) if storage.is_local(output.scratch) else None
     built = build_language(
         task.lang,
         task.sources,
         task.thresholds,
         views=views,
-        scratch=scratch,
+        scratch=_counts_folder(output.scratch, task.lang),
         memory_bytes=output.memory_bytes,
         workers=output.workers,
     )
@@ -234,8 +251,6 @@ def _build_one(output: _Output, task: LanguageTask) -> None:
             "wordnet."
         )
     write_language(output.folder, task.lang, built, task.stamp)
-    if scratch is not None:
-        shutil.rmtree(scratch, ignore_errors=True)  # only what saves time; the next run begins anew
 
 
 def write_language(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:

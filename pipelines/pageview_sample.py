@@ -183,6 +183,9 @@ def count_sample(
         rest = tuple(file for file in sample.files if file not in damaged)
         sample = replace(sample, files=rest, damaged=(*sample.damaged, *names))
         sample.write()
+    if not sources.options.keep:
+        for file in sample.files:  # also those that a killed run had counted and not dropped
+            file.drop()
     paths = [_target(file, scratch) for file in sample.files]
     made_from = [
         {**(identity(file) or {}), "bad_lines": num_bad_lines(path or "")}

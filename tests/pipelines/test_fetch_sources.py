@@ -138,6 +138,24 @@ def test_dropped_sources_are_not_missed(server, tmp_path):
     assert len(data_requests(server)) == before + 2
 
 
+def test_what_a_run_killed_before_it_had_tidied_up_left_is_removed(server, tmp_path):
+    changed = {"keep": False}
+    build(server, tmp_path, changed=changed)
+    once = contents(tmp_path)
+    for path, body in server.files.items():
+        if path.endswith(".bz2"):
+            name = path.rsplit("/", 1)[-1]
+            (tmp_path / ("views" if "pageviews" in name else "dumps") / name).write_bytes(body)
+    for name in ("part-0.json", "part-0.words.parquet"):
+        (tmp_path / "counted/words/de").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "counted/words/de" / name).write_bytes(b"{}")
+    build(server, tmp_path)  # sources are kept if nobody says otherwise; counts are not
+    assert len(list(tmp_path.glob("*/*.bz2"))) == 6
+    assert not (tmp_path / "counted/words/de").exists()
+    build(server, tmp_path, changed=changed)
+    assert contents(tmp_path) == once
+
+
 def test_a_run_that_was_cut_off_takes_the_same_dump_even_if_there_is_a_newer(server, tmp_path):
     part = "/dewiki/20260101/dewiki-20260101-pages-articles2.xml-p2p2.bz2"
     server.faults[part] = [Fault(close_after=9), *[Fault(status=503)] * 2]
