@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from metadata.errors import CurateError
+from pipelines.cli_diff import diff
 from pipelines.cli_explain import explain
 from pipelines.cli_matches import measure, retract
 from pipelines.cli_options import (
@@ -302,6 +303,7 @@ def balance(
 app.command("yield")(measure)
 app.command()(retract)
 app.command()(explain)
+app.command()(diff)
 app.command()(train)
 
 
