@@ -74,7 +74,15 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, help="That decode; default: all cores.")
     ] = None,
-    shards: Annotated[str | None, typer.Option(help="Folder of tars instead of balanced/.")] = None,
+    shards: Annotated[
+        str | None, typer.Option(help="Folder, pattern or URL of tars instead of balanced/.")
+    ] = None,
+    shard_cache: Annotated[
+        str | None, typer.Option(help="Local folder for copies of remote tars.")
+    ] = None,
+    shard_cache_gb: Annotated[
+        float, typer.Option(min=0, help="Of such copies; the oldest make room.")
+    ] = 50.0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda; a GPU if there is one.")] = None,
     workspace: Root = "data",
     output: Output = None,
@@ -143,6 +151,8 @@ def train(
                 unit=unit,
                 decoder=decoder,
                 threads=threads,
+                shard_cache=shard_cache,
+                shard_cache_gb=shard_cache_gb,
             ),
             device=device,
             overwrite=overwrite,

@@ -6,6 +6,7 @@ process runs all of this, and rank 0 alone writes.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,6 +22,8 @@ from training.config import ModelConfig, load_model_config
 from training.train_config import StepOptions, TrainConfig
 
 __all__ = ["TrainExtras", "check_run_name", "train_model"]
+
+_HASH_THREADS = 8
 
 
 def train_model(
@@ -72,12 +75,13 @@ def train_model(
     tars = list_shards(shards)
     files = RunFiles(output)
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
-    values = _identity(tars, shape, config, extras, start)
     if dry_run:
+        values = _identity(tars, shape, config, extras, start)
         _check_folder(files, values, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
     with joined_world(device) as world, stop_on_sigterm() as stop:
+        values = _agreed(world, tars, shape, config, extras, start)
         _check_folder(files, values, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
         if world.is_main:
@@ -100,6 +104,15 @@ def train_model(
         return run.train(values, stop)
 
 
+def _agreed(world: Any, *parts: Any) -> dict[str, Any]:
+    """Return what the run is made of, as rank 0 finds it: shards are hashed once, not by all."""
+    from training.distributed import gather_objects
+
+    found = gather_objects(_identity(*parts) if world.is_main else None, world)
+    values: dict[str, Any] = found[0]
+    return values
+
+
 def _identity(
     tars: Sequence[str],
     shape: ModelConfig,
@@ -108,7 +121,9 @@ def _identity(
     start: Start,
 ) -> dict[str, Any]:
     """Return what a run is made of: what `config.json` holds."""
-    hashes = {tar.rsplit("/", 1)[-1]: _shard_sha256(tar) for tar in tars}
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:  # hashing leaves the interpreter's lock
+        found = pool.map(_shard_identity, tars)
+        hashes = {tar.rsplit("/", 1)[-1]: of_tar for tar, of_tar in zip(tars, found, strict=True)}
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
         "model": asdict(shape),
@@ -149,13 +164,19 @@ def _prepare(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> Non
     storage.remove_leftovers(files.checkpoints)
 
 
-def _shard_sha256(tar: str) -> str:
-    """Return a shard's hash, from the file that `balance` wrote beside it if there is one."""
+def _shard_identity(tar: str) -> str:
+    """Return a shard's hash, from the file that `balance` wrote beside it if there is one.
+
+    A remote shard without such a file is not read for this: its size and time stand for it.
+    """
     sidecar = tar.removesuffix(".tar") + ".json"
     if storage.exists(sidecar):
-        found: str = storage.read_json(sidecar)["sha256"]
-        return found
-    return storage.file_sha256(tar)
+        found = storage.read_json(sidecar)
+        if isinstance(found, dict) and isinstance(found.get("sha256"), str):
+            return str(found["sha256"])
+    if storage.is_local(tar):
+        return storage.file_sha256(tar)
+    return "{} bytes of {}".format(*storage.size_and_time(tar))
 
 
 def _hash_if_there(path: str | None) -> str | None:

@@ -42,6 +42,8 @@ class TrainExtras:
         unit: pair: every pair once per epoch; image: one pair of each image.
         decoder: of JPEGs: auto, simplejpeg or pillow.
         threads: that decode; None: one for each core of this process.
+        shard_cache: folder for copies of remote shards; None: in the user's cache.
+        shard_cache_gb: of such copies, in GB.
     """
 
     init: str | None = None
@@ -56,6 +58,8 @@ class TrainExtras:
     unit: str = "pair"
     decoder: str = "auto"
     threads: int | None = None
+    shard_cache: str | None = None
+    shard_cache_gb: float = 50.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -118,13 +122,22 @@ class TrainRun:
         with storage.open_read(self.files.tokenizer) as file:
             return Tokenizer.from_json(file.read().decode(), self.shape.context_length)
 
+    def _shard_cache(self) -> Any:
+        from training.shard_cache import ShardCache, default_folder
+
+        return ShardCache(
+            folder=self.extras.shard_cache or default_folder(),
+            max_bytes=int(self.extras.shard_cache_gb * 1e9),
+        )
+
     def _new_tokenizer(self) -> Any:
         from training.data import captions
         from training.tokenizer import learn_tokenizer
 
         if self.start.tokenizer is not None:
             return self.start.tokenizer
-        texts = islice(captions(self.tars), MAX_TOKENIZER_CAPTIONS)
+        found = captions(self.tars, self._shard_cache().open)
+        texts = islice(found, MAX_TOKENIZER_CAPTIONS)
         return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
 
     def _trainer(self, tokenizer: Any) -> Any:
@@ -173,7 +186,8 @@ class TrainRun:
             pin_memory=self.world.device.type == "cuda",
         )
         online = read_online(self.extras.online)
-        return Loader(self.tars, tokenizer, config, online=online).batches(position)
+        loader = Loader(self.tars, tokenizer, config, online=online, cache=self._shard_cache())
+        return loader.batches(position)
 
     def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
         from training.flops import device_peak_flops, flops_per_pair

@@ -28,6 +28,7 @@ from training.online import Online
 from training.prefetch import prefetch
 from training.sampler import Group, Sampler
 from training.samples import Pair, Reader
+from training.shard_cache import ShardCache
 from training.shards import captions, list_shards
 from training.tokenizer import Tokenizer
 
@@ -99,6 +100,7 @@ class Loader:
         tokenizer: for the captions.
         config: how.
         online: the balancing that is done while loading; None if the shards are balanced.
+        cache: holds copies of remote shards; None for one as `ShardCache` has by default.
 
     Raises:
         UsageError: there is no such decoder.
@@ -112,13 +114,14 @@ class Loader:
         config: LoaderConfig,
         *,
         online: Online | None = None,
+        cache: ShardCache | None = None,
     ) -> None:
         self.config = config
         self._tokenizer = tokenizer
         self._decoder = resolve_decoder(config.decoder)
         self._sampler = Sampler(
             shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
-            online=online,
+            online=online, cache=cache or ShardCache(),
         )  # fmt: skip
         self._reader = Reader(self._sampler.files, host_decoder(self._decoder))
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
@@ -161,6 +164,7 @@ class Loader:
                         yield making.popleft().result()
             finally:
                 plans.close()
+                self._sampler.cache.stop()
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _plans(self, start: Position) -> Generator[_Plan, None, None]:

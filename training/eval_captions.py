@@ -12,7 +12,8 @@ from typing import Any
 
 from metadata.errors import InputError
 from training.eval_data import EvalDataset, EvalSample, image_key, parquet_rows, parquet_schema
-from training.eval_files import IMAGE_SUFFIXES, exists, find, join, open_read, read_text
+from training.eval_files import IMAGE_SUFFIXES, find
+from training.files import exists, join, open_read, read_text
 
 __all__ = ["open_cvqa", "open_xm3600"]
 

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 import xxhash
 
 from metadata.errors import InputError
-from training.eval_files import IMAGE_SUFFIXES, find, folders, open_read, read_tar
+from training.eval_files import IMAGE_SUFFIXES, find, folders, read_tar
+from training.files import open_read
 from training.prompts import Vocabulary
 
 __all__ = ["EvalDataset", "EvalSample", "folder_samples", "image_key", "parquet_rows",

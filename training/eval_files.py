@@ -1,74 +1,20 @@
-"""Files of evaluation sets, local or behind an fsspec URL."""
+"""Folders and tars of evaluation sets, local or behind an fsspec URL."""
 
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
-from typing import IO, Any
 
-import fsspec
+from metadata.errors import InputError
+from training.files import filesystem_of, join, open_read
 
-from metadata.errors import InputError, UsageError
-
-__all__ = ["IMAGE_SUFFIXES", "exists", "find", "folders", "join", "open_read", "read_tar",
-           "read_text"]  # fmt: skip
+__all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar"]
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 
 
-def _filesystem(path: str) -> tuple[Any, str]:
-    try:
-        filesystem, inside = fsspec.core.url_to_fs(path)
-    except (ImportError, ValueError) as error:
-        raise UsageError(f"{path}: no file system for this URL: {error}") from error
-    return filesystem, inside
-
-
-def join(folder: str, name: str) -> str:
-    """Return the path of something in a folder.
-
-    >>> join("s3://sets/a/", "test")
-    's3://sets/a/test'
-    """
-    return f"{folder.rstrip('/')}/{name}"
-
-
-def exists(path: str) -> bool:
-    """Tell whether a file or folder is there."""
-    filesystem, inside = _filesystem(path)
-    return bool(filesystem.exists(inside))
-
-
-def open_read(path: str) -> IO[bytes]:
-    """Open a file for reading bytes.
-
-    Raises:
-        InputError: there is no such file.
-    """
-    filesystem, inside = _filesystem(path)
-    try:
-        opened: IO[bytes] = filesystem.open(inside, "rb")
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{path}: there is no such file") from error
-    return opened
-
-
-def read_text(path: str) -> str:
-    """Read a UTF-8 file.
-
-    Raises:
-        InputError: there is no such file, or it is not UTF-8.
-    """
-    with open_read(path) as file:
-        content = file.read()
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error}); save it as UTF-8") from error
-
-
 def folders(path: str) -> list[str]:
     """Return the names of the folders in a folder, sorted."""
-    filesystem, inside = _filesystem(path)
+    filesystem, inside = filesystem_of(path)
     if not filesystem.isdir(inside):
         return []
     found = filesystem.ls(inside, detail=True)
@@ -81,7 +27,7 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     Numbers sort by value: ``2.tar`` comes before ``10.tar``. The path may also be such a file, or
     a pattern.
     """
-    filesystem, inside = _filesystem(path)
+    filesystem, inside = filesystem_of(path)
     if filesystem.isfile(inside):
         return [path] if path.lower().endswith(tuple(f".{s}" for s in suffixes)) else []
     if any(c in inside for c in "*?["):

@@ -22,8 +22,9 @@ from training.eval_data import (
     parquet_schema,
     tar_samples,
 )
-from training.eval_files import exists, find, folders, join, read_tar, read_text
+from training.eval_files import find, folders, read_tar
 from training.eval_tables import open_parquet
+from training.files import exists, join, read_text
 from training.prompts import Vocabulary, own_vocabulary, read_babel, read_vocabularies
 
 __all__ = ["EvalSpec", "load_datasets", "open_dataset"]

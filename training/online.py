@@ -107,7 +107,7 @@ def read_rows(index: ShardIndex, files: OpenShards) -> SampleRows:
     Raises:
         InputError: the shard cannot be read.
     """
-    table = _parse(gather_strings(index.path, index.json, b"{}"))
+    table = _parse(gather_strings(index.path, index.json, b"{}", files.open_file))
     keys = _keys(index, files)
     # A pair without image_id and URL is an image of its own.
     of_key = pc.binary_join_element_wise(keys, "", ":")
@@ -122,7 +122,7 @@ def read_rows(index: ShardIndex, files: OpenShards) -> SampleRows:
 
 def _keys(index: ShardIndex, files: OpenShards) -> pa.StringArray:
     if (index.places[:, 1] >= 0).all():
-        found = gather_strings(index.path, index.places[:, :2], b"")
+        found = gather_strings(index.path, index.places[:, :2], b"", files.open_file)
         try:
             return found.cast(pa.string())
         except pa.ArrowInvalid:  # not UTF-8: read as OpenShards.key does

@@ -11,7 +11,7 @@ from string import Formatter
 from typing import Any
 
 from metadata.errors import InputError
-from training.eval_files import read_text
+from training.files import read_text
 
 __all__ = ["TEMPLATES", "Vocabulary", "own_vocabulary", "parse_classes", "parse_templates",
            "read_babel", "read_vocabularies"]  # fmt: skip

@@ -1,10 +1,8 @@
 """A model, ready for use: of a finished run, of an export, or of a published file of weights."""
 
-import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from metadata.errors import ArtifactError, InputError, UsageError
 from training.config import ModelConfig, load_model_config
+from training.files import is_file, join, read_text
 from training.foreign_configs import from_huggingface, from_open_clip
 from training.images import fit, to_rgb
 from training.model import CLIP
@@ -22,7 +21,7 @@ from training.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
 from training.weights import build_model, fit_weights, published_end, read_weights
 from training.weights_file import find_weights, require_known_version
 
-__all__ = ["input_functions", "load_model", "load_run", "read_checkpoint"]
+__all__ = ["input_functions", "load_model", "load_run"]
 
 _OPEN_CLIP = "open_clip_config.json"
 
@@ -35,23 +34,6 @@ class _Source(NamedTuple):
     tokenizer: str | None
 
 
-def read_checkpoint(content: bytes, name: str) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values, never code.
-
-    Raises:
-        ArtifactError: it is cut off or no checkpoint of ours.
-    """
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for each kind of damage
-        raise ArtifactError(
-            f"{name}: not a readable checkpoint ({error}). Remove it to go on from the one before."
-        ) from error
-    if not isinstance(state, dict) or "model" not in state:
-        raise ArtifactError(f"{name}: not a checkpoint of `curate train` (it has no weights)")
-    return state
-
-
 def load_model(
     source: str, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
 ) -> tuple[CLIP, Tokenizer]:
@@ -59,7 +41,7 @@ def load_model(
 
     Args:
         source: folder of a finished run, or of an export (ours, OpenCLIP's, Hugging Face's); or,
-            with `model`, a file of weights.
+            with `model`, a file of weights. Local, or an fsspec URL.
         device: where the model goes.
         model: name or JSON file of the shape, for weights that come without it.
         tokenizer: as for `open_tokenizer`; None for the one that came with the weights.
@@ -122,45 +104,45 @@ def _by_name(source: str, model: str) -> _Source:
 
 
 def _by_folder(source: str) -> _Source:
-    folder = Path(source)
-    if folder.is_file():
+    if is_file(source):
         raise UsageError(
             f"{source} is a file of weights, which does not say what model it is of; give its name "
             "too, such as vit-b-32-quickgelu"
         )
-    if (folder / _OPEN_CLIP).is_file():
-        config = from_open_clip(_read_json(folder / _OPEN_CLIP), str(folder / _OPEN_CLIP))
-        return _Source(config, find_weights(source), tokenizer_beside(source))
-    values = _read_json(folder / "config.json") if (folder / "config.json").is_file() else {}
+    theirs, config = join(source, _OPEN_CLIP), join(source, "config.json")
+    if is_file(theirs):
+        shape = from_open_clip(_read_json(theirs), theirs)
+        return _Source(shape, find_weights(source), tokenizer_beside(source))
+    values = _read_json(config) if is_file(config) else {}
     if "model_type" in values:
-        config = from_huggingface(values, str(folder / "config.json"))
-        return _Source(config, find_weights(source), tokenizer_beside(source))
+        shape = from_huggingface(values, config)
+        return _Source(shape, find_weights(source), tokenizer_beside(source))
     return _by_config(source, values)
 
 
 def _by_config(source: str, values: dict[str, Any]) -> _Source:
     """Find the parts of a run or an export of ours."""
-    folder = Path(source)
-    needed = [folder / "config.json", folder / "tokenizer.json"]
-    if not (folder / "model.safetensors").is_file():
-        needed.append(folder / "checkpoints" / "final.pt")
+    config, tokenizer = join(source, "config.json"), join(source, "tokenizer.json")
+    needed = [config, tokenizer]
+    if not is_file(join(source, "model.safetensors")):
+        needed.append(join(source, "checkpoints", "final.pt"))
     for path in needed:
-        if not path.is_file():
+        if not is_file(path):
             raise ArtifactError(
-                f"{source}: there is no {path.name}; the run is not finished. "
+                f"{source}: there is no {path.rpartition('/')[2]}; the run is not finished. "
                 "Run the same `curate train` again to go on."
             )
-    require_known_version(values, str(needed[0]))
+    require_known_version(values, config)
     try:
-        config = ModelConfig(**values["model"])
+        shape = ModelConfig(**values["model"])
     except (KeyError, TypeError, UsageError) as error:
-        raise ArtifactError(f"{needed[0]}: not a config of ours ({error!r})") from error
-    return _Source(config, find_weights(source), str(needed[1]))
+        raise ArtifactError(f"{config}: not a config of ours ({error!r})") from error
+    return _Source(shape, find_weights(source), tokenizer)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: str) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(read_text(path))
     except ValueError as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(values, dict):

@@ -23,6 +23,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from training.online import Online, SampleRows, read_rows
+from training.shard_cache import ShardCache
 from training.shards import OpenShards, ShardIndex, index_shard
 
 __all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Sample", "Sampler", "mix", "shard_order"]
@@ -30,6 +31,7 @@ __all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Sample", "Sampler", "mix", "shard
 UNITS = ("pair", "image")
 GROUP_WINDOWS = 4
 RUN = 256
+AHEAD = 8  # shards that are fetched from afar while one is read
 _MAX_REMEMBERED = 1 << 22  # samples whose places are kept for the next epoch: 300 MB
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -110,6 +112,7 @@ class Sampler:
         unit: pair: every pair is trained on; image: of the pairs of an image in a shard, one per
             epoch, drawn by hash among those that are kept.
         online: the balancing that is done while loading; None if the shards are balanced.
+        cache: holds copies of remote shards.
     """
 
     shards: Sequence[str]
@@ -117,11 +120,16 @@ class Sampler:
     shuffle_pairs: int
     unit: str = "pair"
     online: Online | None = None
-    files: OpenShards = field(default_factory=OpenShards)
+    cache: ShardCache = field(default_factory=ShardCache)
+    files: OpenShards = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
         default_factory=OrderedDict
     )
     _num_remembered: int = 0
+
+    def __post_init__(self) -> None:
+        """Open files through the cache."""
+        self.files = OpenShards(self.cache.open)
 
     def groups(self, epoch: int, first_shard: int = 0, first: int = 0) -> Iterator[Group]:
         """Yield the groups of an epoch.
@@ -139,7 +147,8 @@ class Sampler:
         while first_shard < len(order):
             found: list[tuple[ShardIndex, SampleRows | None]] = []
             num_samples = 0
-            for path in order[first_shard:]:
+            for at, path in enumerate(order[first_shard:], start=first_shard):
+                self.cache.fetch_ahead(order[at + 1 : at + 1 + AHEAD])
                 found.append(self._index(path))
                 num_samples += len(found[-1][0].places)
                 if num_samples >= enough:
@@ -152,7 +161,7 @@ class Sampler:
     def _index(self, path: str) -> tuple[ShardIndex, SampleRows | None]:
         if path in self._indices:
             return self._indices[path]
-        index = index_shard(path)
+        index = index_shard(path, self.files.open_file)
         needs_rows = self.online is not None or self.unit == "image"
         self._indices[path] = index, (read_rows(index, self.files) if needs_rows else None)
         self._num_remembered += len(index.places)

@@ -11,31 +11,34 @@ import os
 import tarfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from metadata.errors import InputError
+from training.files import filesystem_of, is_remote, join, local_path
 from training.tar_kernels import FIELDS, UNUSUAL, WHOLE, find_samples, gather
 
 __all__ = [
     "IMAGE_KEYS",
+    "OpenFile",
     "OpenShards",
     "ShardIndex",
     "captions",
     "gather_strings",
     "index_shard",
     "list_shards",
+    "open_local",
 ]
 
 IMAGE_KEYS = ("jpg", "jpeg", "png", "webp")
 _MAX_OPEN = 64
+OpenFile = Callable[[str], int]  # from the path of a shard to a file descriptor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,57 +74,86 @@ class ShardIndex:
 
 
 def list_shards(path: str) -> list[str]:
-    """Return the tars of a folder in order, or the one tar that the path names.
+    """Return the tars of a folder in order, or those that a pattern or the path itself names.
+
+    Args:
+        path: local, or an fsspec URL.
 
     Raises:
         InputError: there is none.
     """
-    folder = Path(path)
-    shards = sorted(folder.glob("*.tar")) if folder.is_dir() else [folder]
-    if not shards or not all(s.is_file() for s in shards):
+    filesystem, inside = filesystem_of(path)
+    if filesystem.isdir(inside):
+        names = (found.rstrip("/").rpartition("/")[2] for found in filesystem.ls(inside, False))
+        shards = sorted(join(path, name) for name in names if name.endswith(".tar"))
+    elif any(c in inside for c in "*?[") and not filesystem.exists(inside):
+        shards = sorted(filesystem.glob(inside))
+        shards = [filesystem.unstrip_protocol(s) if is_remote(path) else s for s in shards]
+    else:
+        shards = [path] if filesystem.isfile(inside) else []
+    if not shards:
         raise InputError(
             f"{path}: there are no shards (*.tar) here. Make them with `curate balance --format "
             "shards` from pairs that have images."
         )
-    return [str(s) for s in shards]
+    return [local_path(shard) for shard in shards]
+
+
+def open_local(path: str) -> int:
+    """Open a file for reading; return its descriptor, which the caller closes."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
 
 @contextmanager
-def _mapped(path: str) -> Iterator[NDArray[np.uint8]]:
-    """Map a file into memory, to be read from its beginning to its end."""
+def _opened(path: str, open_file: OpenFile) -> Iterator[int]:
     try:
-        with Path(path).open("rb") as file:
-            if not os.fstat(file.fileno()).st_size:
-                yield np.zeros(0, np.uint8)
-                return
-            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        descriptor = open_file(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error}). Check its disk.") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _mapped(descriptor: int) -> NDArray[np.uint8]:
+    """Map a file into memory, to be read from its beginning to its end."""
+    if not os.fstat(descriptor).st_size:
+        return np.zeros(0, np.uint8)
+    data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     data.madvise(mmap.MADV_SEQUENTIAL)
-    yield np.frombuffer(data, np.uint8)  # unmapped when nobody looks into it any more
+    return np.frombuffer(data, np.uint8)  # unmapped when nobody looks into it any more
 
 
-def index_shard(path: str) -> ShardIndex:
+def index_shard(path: str, open_file: OpenFile = open_local) -> ShardIndex:
     """Read the headers of a tar.
+
+    Args:
+        path: of the tar.
+        open_file: opens it.
 
     Raises:
         InputError: it cannot be opened.
     """
-    with _mapped(path) as data:
+    with _opened(path, open_file) as descriptor:
+        data = _mapped(descriptor)
         samples = np.empty((len(data) // 1024 + 1, FIELDS), np.int64)
         num, state = find_samples(data, samples)
-    if state == UNUSUAL:
-        return _index_with_tarfile(path)
+        if state == UNUSUAL:
+            return _index_with_tarfile(path, descriptor)
     return ShardIndex(path, samples[:num].copy(), is_whole=state == WHOLE)
 
 
-def gather_strings(path: str, places: NDArray[np.int64], filler: bytes) -> pa.BinaryArray:
+def gather_strings(
+    path: str, places: NDArray[np.int64], filler: bytes, open_file: OpenFile = open_local
+) -> pa.BinaryArray:
     """Read pieces of a shard, all at once.
 
     Args:
         path: of the tar.
         places: offset and size of each piece, inside of the tar; shape (n, 2).
         filler: what stands for a piece of no size.
+        open_file: opens the tar.
 
     Returns:
         binary, shape (n,).
@@ -133,19 +165,23 @@ def gather_strings(path: str, places: NDArray[np.int64], filler: bytes) -> pa.Bi
     if room >= 1 << 31:
         raise InputError(f"{path}: JSON of {room:,} bytes; expected less than 2 GiB in a shard")
     out, offsets = np.empty(room, np.uint8), np.empty(len(places) + 1, np.int32)
-    with _mapped(path) as data:
+    with _opened(path, open_file) as descriptor:
+        data = _mapped(descriptor)
         gather(data, np.ascontiguousarray(places), np.frombuffer(filler, np.uint8), out, offsets)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(out)]
     return pa.BinaryArray.from_buffers(pa.binary(), len(places), buffers)
 
 
-def _index_with_tarfile(path: str) -> ShardIndex:
+def _index_with_tarfile(path: str, descriptor: int) -> ShardIndex:
     """Read a tar with long names and the like; slower by far."""
-    size = Path(path).stat().st_size
+    size = os.fstat(descriptor).st_size
     rows: list[list[int]] = []
     is_whole = True
     try:
-        with tarfile.open(path, "r:") as tar:
+        with (
+            os.fdopen(os.dup(descriptor), "rb") as file,
+            tarfile.open(fileobj=file, mode="r:") as tar,
+        ):
             files = (member for member in tar if member.isfile())
             for _, members in groupby(files, lambda member: _key_and_suffix(member.name)[0]):
                 found = [m for m in members if m.offset_data + m.size <= size]
@@ -179,18 +215,22 @@ def _key_and_suffix(name: str) -> tuple[str, str]:
 class _OpenFile:
     """A file that is closed when the last thread lets go of it."""
 
-    def __init__(self, path: str) -> None:
-        self.descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
 
     def __del__(self) -> None:
-        if hasattr(self, "descriptor"):
-            os.close(self.descriptor)
+        os.close(self.descriptor)
 
 
 class OpenShards:
-    """Reads bytes of shards by place, from any thread; the files used last stay open."""
+    """Reads bytes of shards by place, from any thread; the files used last stay open.
 
-    def __init__(self) -> None:
+    Args:
+        open_file: opens a shard.
+    """
+
+    def __init__(self, open_file: OpenFile = open_local) -> None:
+        self.open_file = open_file
         self._files: OrderedDict[str, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -223,17 +263,27 @@ class OpenShards:
 
     def _open(self, path: str) -> _OpenFile:
         with self._lock:
-            file = self._files.pop(path, None) or _OpenFile(path)
+            if path in self._files:
+                self._files.move_to_end(path)
+                return self._files[path]
+        # Outside of the lock: a shard from afar takes its time, and others are read meanwhile.
+        file = _OpenFile(self.open_file(path))
+        with self._lock:
             self._files[path] = file
             if len(self._files) > _MAX_OPEN:
                 self._files.popitem(last=False)
         return file
 
 
-def captions(shards: Sequence[str]) -> Iterator[str]:
-    """Yield the captions of all samples that have one."""
-    files = OpenShards()
+def captions(shards: Sequence[str], open_file: OpenFile = open_local) -> Iterator[str]:
+    """Yield the captions of all samples that have one.
+
+    Args:
+        shards: paths of tars.
+        open_file: opens them.
+    """
+    files = OpenShards(open_file)
     for path in shards:
-        index = index_shard(path)
+        index = index_shard(path, open_file)
         for offset, size in index.text[index.text[:, 1] > 0].tolist():
             yield files.read(path, offset, size).decode("utf-8", "replace")

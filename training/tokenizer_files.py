@@ -4,11 +4,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
 from metadata.errors import ArtifactError, InputError
 from training.clip_bpe import build_clip_bpe
 from training.config import ModelConfig
+from training.files import is_file, is_folder, join, open_read
 from training.tokenizer import Tokenizer
 
 __all__ = ["check_fit", "open_tokenizer", "tokenizer_beside"]
@@ -31,10 +30,10 @@ def open_tokenizer(source: str, context_length: int) -> Tokenizer:
         InputError: there is no such file or name, it is no tokenizer, or the Hub cannot be
             reached.
     """
-    if "://" not in source and Path(source).is_dir():
-        if not (Path(source) / _FILE).is_file():
+    if is_folder(source):
+        if not is_file(join(source, _FILE)):
             return Tokenizer(_convert(source), context_length)
-        source = str(Path(source) / _FILE)
+        source = join(source, _FILE)
     if source.endswith(_MERGES):
         return Tokenizer(build_clip_bpe(_read(source), source), context_length)
     if "://" in source or source.endswith(".json") or Path(source).is_file():
@@ -74,23 +73,23 @@ def tokenizer_beside(weights: str) -> str | None:
     """Return the tokenizer that came with weights: in their folder, or in their run's.
 
     Args:
-        weights: a file of weights, or a folder of a run or an export.
+        weights: a file of weights, or a folder of a run or an export; local, or an fsspec URL.
     """
-    path = Path(weights)
-    folders = [path] if path.is_dir() else [path.parent]
-    if folders[0].name == "checkpoints":
-        folders.append(folders[0].parent)
-    found = (str(folder / _FILE) for folder in folders if (folder / _FILE).is_file())
-    return None if "://" in weights else next(found, None)
+    folder = weights.rstrip("/") if is_folder(weights) else _parent(weights)
+    folders = [folder, _parent(folder)] if folder.endswith("/checkpoints") else [folder]
+    found = (join(place, _FILE) for place in folders)
+    return next((place for place in found if is_file(place)), None)
+
+
+def _parent(path: str) -> str:
+    return path.rpartition("/")[0] if "/" in path else "."
 
 
 def _read(source: str) -> bytes:
-    try:
-        with fsspec.open(source, "rb") as file:
-            content: bytes = file.read()
-    except FileNotFoundError as error:
-        raise InputError(f"{source}: there is no such tokenizer file") from error
-    return content
+    if not is_file(source):
+        raise InputError(f"{source}: there is no such tokenizer file")
+    with open_read(source) as file:
+        return file.read()
 
 
 def _from_json(content: bytes, source: str, context_length: int) -> Tokenizer:

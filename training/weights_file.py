@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from metadata.errors import ArtifactError, InputError
+from training.files import is_file, is_remote, join, local_path, open_read
 
 __all__ = ["FORMAT_VERSION", "find_weights", "read_tensors", "require_known_version"]
 
@@ -34,16 +34,14 @@ _WRAPPED = ("state_dict", "model", "model_state_dict", "module")
 
 
 def find_weights(path: str) -> str:
-    """Return the file of weights that a path names, itself or in a folder.
+    """Return the file of weights that a path or URL names, itself or in a folder.
 
     Raises:
         InputError: there is none.
     """
-    if "://" in path or Path(path).is_file():
-        return path
-    for name in _NAMES:
-        if (Path(path) / name).is_file():
-            return str(Path(path) / name)
+    for place in (path, *(join(path, name) for name in _NAMES)):
+        if is_file(place):
+            return place
     raise InputError(
         f"{path}: there are no weights here; expected a file, or a folder with one of "
         f"{', '.join(_NAMES)}"
@@ -54,7 +52,7 @@ def read_tensors(path: str) -> dict[str, Tensor]:
     """Read the tensors of a safetensors file or of a pickle that holds only tensors and values.
 
     Args:
-        path: a local file or folder, or an fsspec URL of a file.
+        path: a file or folder; local, or an fsspec URL.
 
     Raises:
         InputError: there is no such file; it is cut off; it holds code, or no tensors.
@@ -86,14 +84,14 @@ def require_known_version(values: Mapping[str, Any], path: str) -> None:
 @contextmanager
 def _local(path: str) -> Iterator[Path]:
     """Give a local file: tensors are mapped from it, not read twice."""
-    if "://" not in path:
-        yield Path(path)
+    if not is_remote(path):
+        yield Path(local_path(path))
         return
     with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
         try:
-            with fsspec.open(path, "rb") as remote:
-                shutil.copyfileobj(remote, copy)
-        except (FileNotFoundError, ImportError, ValueError) as error:
+            with open_read(path) as remote:
+                shutil.copyfileobj(remote, copy, 1 << 20)
+        except OSError as error:
             raise InputError(f"{path}: cannot be read: {error}") from error
         copy.flush()
         yield Path(copy.name)

@@ -28,9 +28,10 @@ def shards(tmp_path):
     return [write_shard(tmp_path / f"{s}.tar", [f"{s}-{i}" for i in range(10)]) for s in range(4)]
 
 
-def stream(shards, tokenizer, *, start=START, online=None, **config):
+def stream(shards, tokenizer, *, start=START, online=None, cache=None, **config):
     values = {"image_size": 8, "batch_size": 8, "shuffle_pairs": 5, "threads": 2, **config}
-    return Loader(shards, tokenizer, LoaderConfig(**values), online=online).batches(start)
+    loader = Loader(shards, tokenizer, LoaderConfig(**values), online=online, cache=cache)
+    return loader.batches(start)
 
 
 def take(shards, tokenizer, num, **config):
@@ -397,7 +398,7 @@ def test_an_index_is_read_once_and_forgotten_when_there_are_many(shards, monkeyp
     monkeypatch.setattr(
         module,
         "index_shard",
-        lambda path, index=module.index_shard: read.append(path) or index(path),
+        lambda path, *more, index=module.index_shard: read.append(path) or index(path, *more),
     )
     sampler = Sampler(shards=shards, seed=0, shuffle_pairs=5)
     for number in range(3):

@@ -229,8 +229,9 @@ def test_what_a_newer_version_wrote_is_refused(tmp_path, model):
 def test_folders_and_urls_without_weights_are_refused(tmp_path):
     with pytest.raises(InputError, match="there are no weights here"):
         read_tensors(str(tmp_path))
-    with pytest.raises(InputError, match="cannot be read"):
-        read_tensors(f"file://{tmp_path}/absent.pt")
+    for url in (f"file://{tmp_path}/absent.pt", "memory://weights/absent"):
+        with pytest.raises(InputError, match="there are no weights here"):
+            read_tensors(url)
 
 
 def test_a_file_of_weights_loads_by_its_models_name(tmp_path, model):
