@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from unicodedata import combining
 
 from metadata.errors import InputError
 from metadata.languages import metadata_languages, omw_codes
@@ -22,8 +23,9 @@ __all__ = ["existing_folder", "nltk_folder", "omw_files", "omw_languages", "omw_
 _FILE_NAME = re.compile(r"wn-data-(?P<code>\w+)\.tab(?:\.gz)?")
 _FACT = re.compile(r"\d{8}-[a-z]\t(?P<kind>[^\t]+)\t(?P<text>[^\t]*)")
 _LEMMA_KIND = re.compile(r"(?:\w+:)?lemma")
-# The Chinese WordNets part a lemma's particle from it with a sign that no text has.
-_PARTICLE_MARKS = {"zh": "+"}
+# Signs of dictionaries that running text does not have: the Chinese WordNets part a lemma's
+# particle from it by a +, the Hebrew one points its vowels (Hebrew points and accents of Unicode).
+_SIGNS = {"zh": "+", "he": "".join(c for c in map(chr, range(0x591, 0x5C8)) if combining(c))}
 
 
 def omw_lemmas(
@@ -41,7 +43,7 @@ def omw_lemmas(
     Returns:
         None if the language has no WordNet, or the folder no file of it; never an empty list.
         Words of a lemma are parted by spaces, for which the files may have ``_``; Chinese lemmas
-        lose the ``+`` with which their WordNets mark a particle.
+        lose the ``+`` with which their WordNets mark a particle, Hebrew ones their vowel points.
 
     Raises:
         InputError: there is no such folder, or a file that cannot be read or has no lemma.
@@ -101,7 +103,7 @@ def _omw_folder(wordnet_dir: str | None) -> Path:
 
 def _file_lemmas(path: Path, lang: str, bad_lines: Counter[str]) -> set[str]:
     """Return the lemmas of a file, which has at least one."""
-    lemmas = set(_tab_lemmas(path, _PARTICLE_MARKS.get(lang, ""), bad_lines))
+    lemmas = set(_tab_lemmas(path, _SIGNS.get(lang, ""), bad_lines))
     if not lemmas:
         raise InputError(
             f"{path}: no lemma in it ({bad_lines[str(path)]} lines are of another format). "
@@ -111,7 +113,8 @@ def _file_lemmas(path: Path, lang: str, bad_lines: Counter[str]) -> set[str]:
     return lemmas
 
 
-def _tab_lemmas(path: Path, mark: str, bad_lines: Counter[str]) -> Iterator[str]:
+def _tab_lemmas(path: Path, signs: str, bad_lines: Counter[str]) -> Iterator[str]:
+    left_out = dict.fromkeys(map(ord, signs))
     try:
         opener = gzip.open if path.suffix == ".gz" else open
         with opener(path, "rt", encoding="utf-8-sig") as file:
@@ -119,7 +122,7 @@ def _tab_lemmas(path: Path, mark: str, bad_lines: Counter[str]) -> Iterator[str]
                 if line.startswith("#") or not line.strip():
                     continue
                 fact = _FACT.match(line)
-                lemma = _words(fact["text"], mark) if fact else ""
+                lemma = _words(fact["text"], left_out) if fact else ""
                 if fact is None or (not lemma and _LEMMA_KIND.fullmatch(fact["kind"])):
                     bad_lines[str(path)] += 1
                 elif _LEMMA_KIND.fullmatch(fact["kind"]):
@@ -128,8 +131,8 @@ def _tab_lemmas(path: Path, mark: str, bad_lines: Counter[str]) -> Iterator[str]
         raise InputError(f"{path}: not readable as a WordNet tab file ({error})") from error
 
 
-def _words(text: str, mark: str) -> str:
-    return (text.replace(mark, "") if mark else text).replace("_", " ").strip()
+def _words(text: str, left_out: dict[int, None]) -> str:
+    return text.translate(left_out).replace("_", " ").strip()
 
 
 def existing_folder(wordnet_dir: str) -> Path:

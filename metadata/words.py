@@ -17,7 +17,7 @@ import regex
 from numpy.typing import NDArray
 
 from metadata.errors import MissingExtraError
-from metadata.languages import is_spaceless
+from metadata.languages import is_spaceless, segmenter_of
 from metadata.ngram_kernels import BREAK, JOINER, SPACE, WORD
 
 __all__ = [
@@ -41,7 +41,6 @@ _LETTER = regex.compile(r"[\p{L}\p{N}]")
 
 # Tibetan and Dzongkha mark the ends of syllables, not of words: unless botok is there, the
 # syllables are the words, and neighbours are parted by the mark (tsheg) that stands between them.
-_SYLLABLE_LANGUAGES = frozenset({"bo", "dz"})
 _TSHEG = "\u0f0b"
 _TSHEGS = _TSHEG + "\u0f0c"
 _SYLLABLE_RUN = regex.compile(rf"{_WORD}(?:[{_TSHEGS}{_SPACES}]+{_WORD})*")
@@ -60,11 +59,15 @@ def segmenter_name(lang: str) -> str:
     >>> segmenter_name("de"), segmenter_name("ja")
     ('regex', 'icu4py')
     """
-    if lang in _SYLLABLE_LANGUAGES:
+    if _has_syllables(lang):
         # It fetches its data when it is first used; here it is used if the data are there.
         has_botok = find_spec("botok") is not None and _BOTOK_PACK.is_dir()
         return "botok" if has_botok else "regex (tsheg syllables)"
-    return "icu4py" if is_spaceless(lang) else "regex"
+    return "icu4py" if segmenter_of(lang) == "icu" else "regex"
+
+
+def _has_syllables(lang: str) -> bool:
+    return segmenter_of(lang) == "tsheg"
 
 
 def segmenter_version(lang: str) -> str | None:
@@ -97,7 +100,7 @@ def split_runs(text: str, lang: str) -> Iterator[list[str]]:
         for line in text.splitlines():
             yield from _segmented_runs(_segments(line, lang), _blanks(lang))
     else:
-        pattern = _SYLLABLE_RUN if lang in _SYLLABLE_LANGUAGES else _RUN
+        pattern = _SYLLABLE_RUN if _has_syllables(lang) else _RUN
         for run in pattern.finditer(text):
             yield _WORDS.findall(run.group())
 
@@ -108,7 +111,7 @@ def join_words(words: Iterable[str], lang: str) -> str:
     >>> join_words(["red", "dog"], "en"), join_words(["红", "狗"], "zh")
     ('red dog', '红狗')
     """
-    if lang in _SYLLABLE_LANGUAGES:
+    if _has_syllables(lang):
         return _TSHEG.join(words)
     return ("" if is_spaceless(lang) else " ").join(words)
 
@@ -122,13 +125,13 @@ def character_classes(lang: str) -> NDArray[np.uint8]:
     if is_segmented(lang):
         _segments("", lang)  # what is missing is told before hours of work
         return _classes(r"[\p{L}\p{N}]+", "", _blanks(lang), _LINE_ENDS)
-    spaces = _SPACES + (_TSHEGS if lang in _SYLLABLE_LANGUAGES else "")
+    spaces = _SPACES + (_TSHEGS if _has_syllables(lang) else "")
     return _classes(rf"[{_LETTERS}]+", _JOINERS.replace("\\", ""), spaces, "")
 
 
 def _blanks(lang: str) -> str:
     """Return what parts segments without parting the words before and behind it."""
-    return _BLANKS + (_TSHEGS if lang in _SYLLABLE_LANGUAGES else "")
+    return _BLANKS + (_TSHEGS if _has_syllables(lang) else "")
 
 
 @cache
@@ -154,7 +157,7 @@ def cut_segments(text: str, lang: str) -> str:
 
 
 def _segments(text: str, lang: str) -> Iterable[str]:
-    if lang in _SYLLABLE_LANGUAGES:
+    if _has_syllables(lang):
         return _botok_segments(text)
     segments: Iterable[str] = _word_breaker(lang)(text, _ICU_LOCALES.get(lang, lang))
     return segments
