@@ -16,6 +16,8 @@ $(BIN)/curate: pyproject.toml constraints.txt
 
 $(VENV)/.test-extras: $(BIN)/curate
 	$(BIN)/pip install -q -c constraints.txt -e '.[train,segment,test,lint]'
+	# Without its dependencies: PyPI has no torchvision for torch's CPU build.
+	$(BIN)/pip install -q --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
 	touch $@
 
 install: $(BIN)/curate ## Create .venv if it is missing and install the package into it
