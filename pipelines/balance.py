@@ -4,7 +4,7 @@ The way through: counts → t per language → probability of each entry → pro
 each pair → the kept pairs, part by part as Parquet or as WebDataset shards → the data card.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,22 @@ from curation.sampling import (
 )
 from metadata.errors import ArtifactError, ThresholdError, UsageError
 from pipelines import artifacts, storage
-from pipelines.balance_part import BalanceJob, BalanceWorker, KeptSummary, balance_part
+from pipelines.balance_part import (
+    BalanceJob,
+    BalanceWorker,
+    KeptSummary,
+    balance_part,
+    kept_ids,
+)
 from pipelines.cards import write_cards
 from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 from pipelines.records import ColumnNames
-from pipelines.shards import has_images, write_shards
+from pipelines.shard_options import ShardOptions
+from pipelines.shards import has_images, pairs_per_shard, write_shards
 from pipelines.target import threshold_for_pairs
+from pipelines.uid_file import write_uid_file
 from pipelines.workspace import refuse_foreign
 
 __all__ = ["BalanceOptions", "balance_pairs", "load_counts"]
@@ -47,6 +55,7 @@ class BalanceOptions:
         seed: of the draws; 0 <= seed < 2^64.
         output_format: ``parquet``, ``shards``, or ``auto`` for shards where there are images.
         pairs_per_shard: size of a shard.
+        shards: what else decides how shards are cut, ordered and filled.
     """
 
     t: int | None = None
@@ -55,6 +64,7 @@ class BalanceOptions:
     seed: int = 0
     output_format: str = "auto"
     pairs_per_shard: int = 10_000
+    shards: ShardOptions = field(default_factory=ShardOptions)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -138,6 +148,7 @@ def balance_pairs(
     matched: str,
     output: str,
     options: BalanceOptions,
+    uids: str | None = None,
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -149,6 +160,7 @@ def balance_pairs(
         matched: folder that `match` wrote.
         output: the folder `balanced/`.
         options: what decides the result.
+        uids: write the ids of the kept pairs to this file, as DataComp's resharder takes them.
         workers: threads; processes that write shards.
         overwrite: replace what the folder holds.
         dry_run: choose t only; nothing is written.
@@ -194,7 +206,16 @@ def balance_pairs(
     kept = dict(shown)
     if parameters["format"] == "shards":
         num_kept = [kept[index].num_kept for index in tasks]
-        write_shards(job, num_kept, options.pairs_per_shard, workers=workers, quiet=quiet)
+        write_shards(
+            job,
+            num_kept,
+            parameters["pairs_per_shard"],
+            options.shards,
+            workers=workers,
+            quiet=quiet,
+        )
+    if uids is not None:
+        write_uid_file(uids, kept_ids(job, tasks))
     # In the order of the parts: sums of floats depend on it.
     total = sum((kept[index] for index in tasks), KeptSummary())
     return write_cards(plan, counts, t_of, total, parameters, output)
@@ -206,6 +227,10 @@ def _parameters(
     chosen = options.output_format
     if chosen == "auto":
         chosen = "shards" if has_images(plan) else "parquet"
+    size = None
+    if chosen == "shards":
+        wanted = options.shards.shard_bytes
+        size = pairs_per_shard(plan, wanted) if wanted else options.pairs_per_shard
     return {
         "matched": plan.digest(),
         "t": t,
@@ -214,7 +239,8 @@ def _parameters(
         "t_of_language": t_of,
         "seed": options.seed,
         "format": chosen,
-        "pairs_per_shard": options.pairs_per_shard if chosen == "shards" else None,
+        "pairs_per_shard": size,
+        "shards": options.shards.as_dict() if chosen == "shards" else None,
     }
 
 

@@ -19,7 +19,7 @@ from pipelines.overlap import ahead
 from pipelines.records import ColumnNames
 from pipelines.workspace import part_name
 
-__all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part"]
+__all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "kept_ids"]
 
 DECISION_COLUMNS = ["pair_id", "lang", "entry_ids"]
 BATCH_ROWS = 1 << 15
@@ -137,6 +137,17 @@ def balance_part(worker: BalanceWorker, index: int) -> tuple[int, KeptSummary]:
                 _decide_and_count(worker, batch, summary)
         return index, summary
     return index, _write_kept(worker, index, source, target)
+
+
+def kept_ids(job: BalanceJob, parts: list[int]) -> Iterator[pa.StringArray]:
+    """Yield the ids of the kept pairs, part by part."""
+    worker = BalanceWorker(job)
+    for index in parts:
+        source = storage.join(job.matched, "pairs", part_name(index, "parquet"))
+        with artifacts.open_parquet(source) as file:
+            for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+                _, keep = worker.decide(batch)
+                yield batch.column("pair_id").filter(pa.array(keep))
 
 
 def _is_done(path: str, job: BalanceJob, index: int) -> bool:

@@ -8,7 +8,6 @@ killed run goes on with the languages that have no file yet, and one that fails 
 others back.
 """
 
-import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -36,6 +35,7 @@ from pipelines.plan_languages import (
 )
 from pipelines.prefetch import in_words
 from pipelines.progress import log
+from pipelines.sizes import parse_size
 from pipelines.workspace import refuse_foreign
 
 __all__ = ["build_languages", "reindex"]
@@ -140,11 +140,7 @@ def parse_bytes(text: str) -> int:
     >>> parse_bytes("1.5 GB")
     1500000000
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)i?B?", text.strip(), re.IGNORECASE)
-    size = int(float(found[1]) * 1000 ** " KMGT".index(found[2].upper() or " ")) if found else 0
-    if size < LEAST_MEMORY_BYTES:
-        raise UsageError(f"--memory is {text!r}; expected a size such as 4GB, at least 256MB")
-    return size
+    return parse_size(text, "--memory", LEAST_MEMORY_BYTES)
 
 
 def _kinds(kinds: str) -> tuple[str, ...]:

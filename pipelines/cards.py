@@ -12,6 +12,7 @@ from pipelines import artifacts, storage
 from pipelines.balance_part import KeptSummary
 from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import combined_hash
+from pipelines.shard_options import ShardOptions
 
 __all__ = ["write_cards"]
 
@@ -100,4 +101,5 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
     balance += ["--seed", str(parameters["seed"]), "--format", parameters["format"]]
     if parameters["pairs_per_shard"]:
         balance += ["--pairs-per-shard", str(parameters["pairs_per_shard"])]
+        balance += ShardOptions.from_dict(parameters["shards"]).as_arguments()
     return f"{shlex.join(match)}\n{shlex.join(balance)}"

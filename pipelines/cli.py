@@ -26,6 +26,16 @@ from pipelines.cli_options import (
     finish,
     wants_traceback,
 )
+from pipelines.cli_shards import (
+    ImageSize,
+    OnlyIfBigger,
+    PairsPerShard,
+    Quality,
+    ResizeMode,
+    ShardSize,
+    ShuffleShards,
+    shard_options,
+)
 from pipelines.cli_train import train
 from pipelines.terminal import inert
 from pipelines.workspace import Workspace
@@ -257,7 +267,16 @@ def balance(
     output_format: Annotated[
         str, typer.Option("--format", help="parquet, shards, auto: shards if there are images.")
     ] = "auto",
-    pairs_per_shard: Annotated[int, typer.Option(help="Size of a shard.")] = 10_000,
+    pairs_per_shard: PairsPerShard = 10_000,
+    shard_size: ShardSize = None,
+    shuffle_shards: ShuffleShards = 4,
+    resize: ResizeMode = "no",
+    image_size: ImageSize = 256,
+    quality: Quality = 95,
+    resize_only_if_bigger: OnlyIfBigger = False,
+    uids: Annotated[
+        str | None, typer.Option(help="Also write the kept ids to this .npy, for DataComp.")
+    ] = None,
     matched: MatchedFolder = None,
     workspace: Root = "data",
     output: Output = None,
@@ -287,7 +306,11 @@ def balance(
                 seed=seed,
                 output_format=output_format,
                 pairs_per_shard=pairs_per_shard,
+                shards=shard_options(
+                    shard_size, shuffle_shards, resize, image_size, quality, resize_only_if_bigger
+                ),
             ),
+            uids=uids,
             workers=workers,
             overwrite=overwrite,
             dry_run=dry_run,

@@ -19,6 +19,7 @@ from pipelines.match import finish_matched
 from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import MetadataStore
 from pipelines.progress import progress
+from pipelines.shard_options import ShardOptions
 from pipelines.tombstones import Tombstones
 
 __all__ = ["retract_pairs"]
@@ -157,7 +158,11 @@ def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> di
         reference_lang=made_with["reference_lang"],
         seed=made_with["seed"],
         output_format=made_with["format"],
-        **({"pairs_per_shard": size} if size else {}),
+        **(
+            {"pairs_per_shard": size, "shards": ShardOptions.from_dict(made_with["shards"])}
+            if size
+            else {}
+        ),
     )
     return balance_pairs(
         matched=matched, output=balanced, options=options, workers=workers, overwrite=True,

@@ -1,31 +1,63 @@
-"""The image of a pair, wherever it is: in an `image` column, or in the tar it came from."""
+"""The image of a pair, wherever it is: in an `image` column, in a file, or in a tar."""
+
+from typing import IO
 
 import pyarrow as pa
 
+from metadata.errors import InputError
 from pipelines import storage
 
-__all__ = ["image_bytes"]
+__all__ = ["ImageReader"]
 
 
-def image_bytes(batch: pa.RecordBatch, row: int) -> bytes | None:
-    """Return a pair's encoded image.
+class ImageReader:
+    """Reads the images of pairs; the file that was read last stays open, until `close`."""
 
-    Args:
-        batch: with a column ``image`` (bytes, or Hugging Face's struct of bytes and path), or with
-            ``image_file``, ``image_offset`` and ``image_size``.
-        row: of the batch.
+    def __init__(self) -> None:
+        self._path: str | None = None
+        self._file: IO[bytes] | None = None
 
-    Returns:
-        None if the pair has none.
-    """
-    names = batch.schema.names
-    image = batch.column("image")[row].as_py() if "image" in names else None
-    if isinstance(image, dict):
-        image = image.get("bytes")
-    if isinstance(image, bytes):
-        return image
-    if "image_file" not in names or (path := batch.column("image_file")[row].as_py()) is None:
-        return None
-    with storage.open_read(path) as file:
-        file.seek(batch.column("image_offset")[row].as_py())
-        return file.read(batch.column("image_size")[row].as_py())
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+        self._path = self._file = None
+
+    def read(self, batch: pa.RecordBatch, row: int) -> bytes | None:
+        """Return a pair's encoded image.
+
+        Args:
+            batch: with a column ``image`` (bytes, or Hugging Face's struct of bytes and path), or
+                with ``image_file``, ``image_offset`` and ``image_size``.
+            row: of the batch.
+
+        Returns:
+            None if the pair has none.
+
+        Raises:
+            InputError: the file is not there any more, or shorter than it was.
+        """
+        names = batch.schema.names
+        image = batch.column("image")[row].as_py() if "image" in names else None
+        if isinstance(image, dict):
+            image = image.get("bytes")
+        if isinstance(image, bytes):
+            return image
+        if "image_file" not in names or (path := batch.column("image_file")[row].as_py()) is None:
+            return None
+        offset, size = (batch.column(f"image_{name}")[row].as_py() for name in ("offset", "size"))
+        file = self._opened(path)
+        file.seek(offset)
+        content = file.read(size)
+        if len(content) != size:
+            raise InputError(
+                f"{path}: ends at byte {offset + len(content)}, expected {offset + size}. It was "
+                "changed after `curate match`; match it again."
+            )
+        return content
+
+    def _opened(self, path: str) -> IO[bytes]:
+        if self._file is None or path != self._path:
+            self.close()
+            self._file, self._path = storage.open_read(path), path
+        return self._file

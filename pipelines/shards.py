@@ -1,16 +1,17 @@
 """WebDataset shards out of kept pairs: `<pair_id>.jpg|png|webp`, `.txt`, `.json`.
 
-A shard holds a fixed number of kept pairs in the order of the matched parts, so which pairs are in
-which shard follows from the number kept in each part, and any shard can be written by itself.
-Next to each shard stands `NNNNN.json` with its sha256, written last: a shard without it is redone.
+A shard holds a fixed number of kept pairs. Pairs are taken in the order of the matched parts, a
+window of some shards at a time; within a window they are put in the order of a hash of their ids
+(not the hash that decides whether they are kept). So what is in which shard follows from the number
+kept in each part, and any window can be written by itself.
+
+Beside each shard stand `NNNNN.idx`, where its samples are, and `NNNNN.json` with its sha256,
+written last: a shard without it is redone.
 """
 
-import io
-import json
-import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import accumulate
 from typing import Any
 
@@ -19,147 +20,282 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curation.ids import short_hash
+from curation.sampling import hash_draws
+from metadata.errors import UsageError
 from pipelines import artifacts, storage
 from pipelines.balance_part import BalanceJob, BalanceWorker
 from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
-from pipelines.read_tar import IMAGE_SUFFIXES
-from pipelines.records import ColumnNames, find_column, text_column
-from pipelines.sample_images import image_bytes
+from pipelines.sample_images import ImageReader
+from pipelines.shard_images import (
+    UnusableImageError,
+    image_suffix,
+    prepare_image,
+    require_pillow,
+)
+from pipelines.shard_options import Resize, ShardOptions
+from pipelines.shard_samples import SampleColumns, encode_json, sample_key, unique_key
+from pipelines.shard_spool import Spool
+from pipelines.shard_tar import shard_writer
 from pipelines.workspace import part_name
 
-__all__ = ["has_images", "write_shards"]
+__all__ = ["Window", "has_images", "order_draws", "pairs_per_shard", "windows", "write_shards"]
 
-_SAFE_KEY = re.compile(r"[0-9A-Za-z_-]{1,200}")
-_MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"RIFF": "webp"}
+# Added to the seed of the draws: in the order of those, likely pairs would stand behind others.
+_ORDER = 0x9E3779B97F4A7C15
+_BESIDE_IMAGE = 2560  # bytes of headers, padding and the end of short texts in a sample
 
 
 def has_images(plan: MatchedPlan) -> bool:
-    """Tell whether the matched pairs come with images: inside, or in tars they point into."""
+    """Tell whether the matched pairs come with images: inside, or in files they point into."""
     if not plan.parts:
         return False
     with artifacts.open_parquet(plan.pairs_path(0)) as file:
         return not {"image", "image_file"}.isdisjoint(file.schema_arrow.names)
 
 
-@dataclass(frozen=True, slots=True)
-class ShardTask:
-    """A shard: its number, and the kept pairs it takes from each part, as (part, first, stop)."""
+def pairs_per_shard(plan: MatchedPlan, shard_bytes: int) -> int:
+    """Return how many pairs make a shard of about a size, by the mean of all matched pairs.
 
-    index: int
+    Raises:
+        UsageError: there are no images.
+    """
+    total = num = 0
+    for index in range(len(plan.parts)):
+        with artifacts.open_parquet(plan.pairs_path(index)) as file:
+            num += file.metadata.num_rows
+            if "image_size" in file.schema_arrow.names:
+                sizes = file.read(columns=["image_size"]).column("image_size")
+                total += int(np.nansum(sizes.to_numpy()))
+            total += _stored_bytes(file.metadata)
+    if not total:
+        raise UsageError("--shard-size needs pairs that have images; give --pairs-per-shard")
+    return max(1, round(shard_bytes / (total / num + _BESIDE_IMAGE)))
+
+
+def _stored_bytes(metadata: pq.FileMetaData) -> int:
+    """Return the size of the column `image` in a Parquet file, before compression."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
+    return sum(
+        int(chunk.total_uncompressed_size)
+        for chunk in chunks
+        if chunk.path_in_schema.split(".")[0] == "image"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Neighbouring shards that are filled together.
+
+    Attributes:
+        first_shard: number of the first one.
+        pairs_per_shard: pairs in each but the very last.
+        slices: the kept pairs it takes from each part, as (part, first, stop).
+    """
+
+    first_shard: int
+    pairs_per_shard: int
     slices: tuple[tuple[int, int, int], ...]
 
+    @property
+    def num_pairs(self) -> int:
+        """Pairs in all of its shards."""
+        return sum(stop - first for _, first, stop in self.slices)
 
-def shard_tasks(num_kept: list[int], pairs_per_shard: int) -> list[ShardTask]:
-    """Cut the kept pairs of all parts, one after the other, into shards.
+    def shards(self) -> list[tuple[int, int, int]]:
+        """Return the number of each shard, and the first and stop of its pairs in the window."""
+        per, num = self.pairs_per_shard, self.num_pairs
+        return [
+            (self.first_shard + i, first, min(first + per, num))
+            for i, first in enumerate(range(0, num, per))
+        ]
 
-    >>> [task.slices for task in shard_tasks([3, 0, 2], 2)]
+
+def windows(num_pairs: Sequence[int], per_shard: int, window_shards: int) -> list[Window]:
+    """Cut the pairs of all parts, one after the other, into windows of shards.
+
+    >>> [window.slices for window in windows([3, 0, 2], 2, 1)]
     [((0, 0, 2),), ((0, 2, 3), (2, 0, 1)), ((2, 1, 2),)]
+    >>> windows([3, 0, 2], 2, 2)[0].shards()
+    [(0, 0, 2), (1, 2, 4)]
     """
-    ends = list(accumulate(num_kept))
-    tasks = []
-    for index, first in enumerate(range(0, ends[-1] if ends else 0, pairs_per_shard)):
-        stop = min(first + pairs_per_shard, ends[-1])
+    ends = list(accumulate(num_pairs))
+    size = per_shard * max(1, window_shards)
+    found = []
+    for index, first in enumerate(range(0, ends[-1] if ends else 0, size)):
+        stop = min(first + size, ends[-1])
         slices = [
             (part, max(first, end - num) - (end - num), min(stop, end) - (end - num))
-            for part, (end, num) in enumerate(zip(ends, num_kept, strict=True))
+            for part, (end, num) in enumerate(zip(ends, num_pairs, strict=True))
             if num and end > first and end - num < stop
         ]
-        tasks.append(ShardTask(index, tuple(slices)))
-    return tasks
+        found.append(Window(index * max(1, window_shards), per_shard, tuple(slices)))
+    return found
+
+
+def order_draws(pair_ids: pa.StringArray, seed: int) -> NDArray[np.float64]:
+    """Return the numbers in whose order the pairs of a window stand in its shards."""
+    return hash_draws(pair_ids, (seed + _ORDER) % 2**64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    window: Window
+    options: ShardOptions
 
 
 def write_shards(
-    job: BalanceJob, num_kept: list[int], pairs_per_shard: int, *, workers: int, quiet: bool
+    job: BalanceJob,
+    num_kept: list[int],
+    per_shard: int,
+    options: ShardOptions,
+    *,
+    workers: int,
+    quiet: bool,
 ) -> None:
     """Write the shards that are not there yet.
 
     Args:
         job: of the run; its probabilities are written.
         num_kept: kept pairs of each part.
-        pairs_per_shard: pairs in every shard but the last.
+        per_shard: pairs in every shard but the last.
+        options: of the shards.
         workers: processes.
         quiet: no progress.
+
+    Raises:
+        MissingExtraError: images are to be resized, and Pillow is not installed.
     """
-    tasks = [t for t in shard_tasks(num_kept, pairs_per_shard) if not _is_done(job, t)]
-    results = run_parts(_write_shard, tasks, workers=workers, setup=BalanceWorker, arguments=(job,))
-    for _ in progress(results, total=len(tasks), label="shards", unit="shard", quiet=quiet):
+    if options.resize.mode != "no":
+        require_pillow("Resizing images")
+    tasks = [
+        _Task(window, options)
+        for window in windows(num_kept, per_shard, options.window_shards)
+        if not all(_is_done(job, shard) for shard, _, _ in window.shards())
+    ]
+    results = run_parts(
+        _write_window, tasks, workers=workers, setup=BalanceWorker, arguments=(job,)
+    )
+    for _ in progress(results, total=len(tasks), label="shards", unit="window", quiet=quiet):
         pass
 
 
-def _paths(job: BalanceJob, index: int) -> tuple[str, str]:
+def _paths(job: BalanceJob, index: int) -> tuple[str, str, str]:
     folder = storage.join(job.output, "shards")
-    return (
-        storage.join(folder, part_name(index, "tar")),
-        storage.join(folder, part_name(index, "json")),
-    )
+    tar, idx, sidecar = (storage.join(folder, part_name(index, s)) for s in ("tar", "idx", "json"))
+    return tar, idx, sidecar
 
 
-def _is_done(job: BalanceJob, task: ShardTask) -> bool:
-    tar, sidecar = _paths(job, task.index)
-    if not (storage.exists(tar) and storage.exists(sidecar)):
+def _is_done(job: BalanceJob, index: int) -> bool:
+    tar, idx, sidecar = _paths(job, index)
+    if not all(storage.exists(path) for path in (tar, idx, sidecar)):
         return False
     found = storage.read_json(sidecar)
     artifacts.require_same(tar, {"parameters": found["parameters"]}, {"parameters": job.parameters})
     return True
 
 
-def _write_shard(worker: BalanceWorker, task: ShardTask) -> int:
-    import webdataset
+@dataclass(slots=True)
+class _Waiting:
+    """A sample whose image, text and JSON are in the spool."""
 
-    tar, sidecar = _paths(worker.job, task.index)
-    num_pairs = num_images = 0
-    with storage.publish(tar) as file:
-        hashing = _HashingFile(file)
-        # Fixed owner and time: the same pairs are the same bytes.
-        with webdataset.TarWriter(
-            hashing, user="curate", group="curate", mtime=0, encoder=False
-        ) as writer:
-            seen: set[str] = set()
-            for sample in _samples(worker, task):
-                if sample["__key__"] in seen:  # the input's ids repeat: a reader would lose these
-                    sample["__key__"] = short_hash(f"{sample['__key__']}\t{num_pairs}")
-                seen.add(sample["__key__"])
-                writer.write(sample)
-                num_pairs += 1
-                num_images += any(s in sample for s in IMAGE_SUFFIXES)
+    pair_id: str
+    suffix: str
+    reason: str
+    place: tuple[int, int]
+    lengths: tuple[int, int]
+
+    def members(self, content: bytes) -> dict[str, bytes]:
+        image, text = self.lengths[0], sum(self.lengths)
+        files = {self.suffix: content[:image]} if self.suffix else {}
+        return {**files, "txt": content[image:text], "json": content[text:]}
+
+
+def _write_window(worker: BalanceWorker, task: _Task) -> int:
+    """Gather the samples of a window in the order of their parts; write them in that of a hash."""
+    job, options = worker.job, task.options
+    with Spool(storage.join(job.output, "shards")) as spool:
+        waiting, draws = _gather(worker, task, spool)
+        if options.window_shards:
+            waiting = [waiting[i] for i in np.argsort(draws, kind="stable").tolist()]
+        for shard, first, stop in task.window.shards():
+            if not _is_done(job, shard):
+                _write_shard(job, shard, waiting[first:stop], spool)
+    return len(waiting)
+
+
+def _gather(
+    worker: BalanceWorker, task: _Task, spool: Spool
+) -> tuple[list[_Waiting], NDArray[np.float64]]:
+    job, waiting, draws = worker.job, [], []
+    images = ImageReader()
+    for path, batch, probability in _batches(worker, task.window):
+        draws.append(order_draws(batch.column("pair_id"), job.seed))
+        columns = SampleColumns.of(batch.schema, job.columns, path)
+        for row, (pair_id, text, about) in enumerate(columns.pairs(batch)):
+            about["probability"] = probability[row]
+            suffix, image, reason = _shard_image(images.read(batch, row), task.options.resize)
+            waiting.append(_add(spool, pair_id, suffix, image, text, about, reason))
+    images.close()
+    return waiting, np.concatenate(draws)
+
+
+def _add(
+    spool: Spool, pair_id: str, suffix: str, image: bytes, text: bytes, about: dict[str, Any],
+    reason: str,
+) -> _Waiting:  # fmt: skip
+    key = sample_key(pair_id)
+    described = encode_json(about if key == pair_id else {**about, "pair_id": pair_id})
+    place = spool.add(b"".join((image, text, described)))
+    return _Waiting(pair_id, suffix, reason, place, (len(image), len(text)))
+
+
+def _shard_image(content: bytes | None, resize: Resize) -> tuple[str, bytes, str]:
+    """Return the suffix and the bytes of an image; or why there is none."""
+    if not content:
+        return "", b"", "no_image"
+    if resize.mode == "no":
+        suffix = image_suffix(content)
+        return (suffix, content, "") if suffix else ("", b"", "not_jpeg_png_or_webp")
+    try:
+        image = prepare_image(content, resize)
+    except UnusableImageError as error:
+        return "", b"", error.reason
+    return image.suffix, image.content, ""
+
+
+def _write_shard(job: BalanceJob, shard: int, waiting: list[_Waiting], spool: Spool) -> None:
+    tar, _, sidecar = _paths(job, shard)
+    seen: set[str] = set()
+    with shard_writer(tar) as writer:
+        for sample in waiting:
+            key = unique_key(sample.pair_id, seen)
+            writer.add(key, sample.members(spool.get(sample.place)))
+    missing = Counter(sample.reason for sample in waiting if sample.reason)
     values = {
         "schema_version": artifacts.SCHEMA_VERSION,
-        "parameters": worker.job.parameters,
-        "sha256": hashing.digest.hexdigest(),
-        "pairs": num_pairs,
-        "images": num_images,
+        "parameters": job.parameters,
+        "sha256": writer.sha256,
+        "size_bytes": writer.size_bytes,
+        "pairs": len(waiting),
+        "images": len(waiting) - missing.total(),
+        "without_image": dict(sorted(missing.items())),
     }
     storage.write_json(sidecar, values)
-    return num_pairs
 
 
-class _HashingFile(io.RawIOBase):
-    """Pass bytes on to a file and hash them on the way."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self.digest = sha256()
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self.digest.update(data)
-        return int(self._file.write(data))
-
-
-def _samples(worker: BalanceWorker, task: ShardTask) -> Iterator[dict[str, Any]]:
-    for part, first, stop in task.slices:
+def _batches(
+    worker: BalanceWorker, window: Window
+) -> Iterator[tuple[str, pa.RecordBatch, list[float]]]:
+    """Yield the pairs of a window in the order of their parts, with their probabilities."""
+    for part, first, stop in window.slices:
         path = storage.join(worker.job.matched, "pairs", part_name(part, "parquet"))
         rows, probability = worker.kept_rows(path)
         with artifacts.open_parquet(path) as file:
             for batch, at in _batches_of_rows(file, rows[first:stop]):
-                columns = _SampleColumns.of(batch.schema, worker.job.columns, path)
-                for row, p in enumerate(probability[first:stop][at].tolist()):
-                    yield columns.sample(batch, row, p)
+                yield path, batch, probability[first:stop][at].tolist()
 
 
 def _batches_of_rows(
@@ -175,51 +311,3 @@ def _batches_of_rows(
             batch = table.combine_chunks().to_batches()[0]
             yield batch, at
         start = stop
-
-
-@dataclass(frozen=True, slots=True)
-class _SampleColumns:
-    """Names of the columns that a sample is made of."""
-
-    text: str
-    url: str | None
-
-    @classmethod
-    def of(cls, schema: pa.Schema, names: ColumnNames, path: str) -> "_SampleColumns":
-        return cls(text_column(schema, names, path), find_column(schema, "url", names, path))
-
-    def sample(self, batch: pa.RecordBatch, row: int, probability: float) -> dict[str, Any]:
-        """Return a pair as WebDataset writes it; without an image if the input has none for it."""
-        about = {
-            "url": batch.column(self.url)[row].as_py() if self.url else None,
-            "lang": batch.column("lang")[row].as_py(),
-            "entry_ids": batch.column("entry_ids")[row].as_py(),
-            "probability": probability,
-        }
-        image = image_bytes(batch, row)
-        pair_id = batch.column("pair_id")[row].as_py()
-        key = sample_key(pair_id)
-        if key != pair_id:
-            about["pair_id"] = pair_id
-        return {
-            "__key__": key,
-            **({suffix: image} if image and (suffix := _suffix(image)) else {}),
-            "txt": batch.column(self.text)[row].as_py().encode(),
-            "json": json.dumps(about, ensure_ascii=False).encode(),
-        }
-
-
-def sample_key(pair_id: str) -> str:
-    """Return a pair's key in a tar: its id, or a hash of one that would not come back whole.
-
-    WebDataset ends a key at the first point and takes a slash for a folder.
-
-    >>> sample_key("0a1b"), sample_key("img.001")
-    ('0a1b', '046e775769004ba9f8026c54')
-    """
-    return pair_id if _SAFE_KEY.fullmatch(pair_id) else short_hash(pair_id)
-
-
-def _suffix(image: bytes) -> str:
-    """Return the file name suffix of an image, or "" if it is no JPEG, PNG or WebP."""
-    return next((s for magic, s in _MAGIC.items() if image.startswith(magic)), "")
