@@ -133,7 +133,7 @@ def build_language(
         "pages": dict(sorted(corpus.pages.items())),
         "words": corpus.counts.num_tokens,
         "word_pairs": corpus.counts.num_pair_tokens,
-        "bad_lines": dict(sorted(bad_lines.items())),
+        "bad_lines": {Path(path).name: num for path, num in sorted(bad_lines.items())},
         "left_out": left_out,
         "sources": {source: _summary(f, kept[source]) for source, f in found.items()},
     }

@@ -18,7 +18,14 @@ from unicodedata import combining
 from metadata.errors import InputError
 from metadata.languages import metadata_languages, omw_codes
 
-__all__ = ["existing_folder", "nltk_folder", "omw_files", "omw_languages", "omw_lemmas"]
+__all__ = [
+    "existing_folder",
+    "nltk_folder",
+    "omw_files",
+    "omw_folder",
+    "omw_languages",
+    "omw_lemmas",
+]
 
 _FILE_NAME = re.compile(r"wn-data-(?P<code>\w+)\.tab(?:\.gz)?")
 _FACT = re.compile(r"\d{8}-[a-z]\t(?P<kind>[^\t]+)\t(?P<text>[^\t]*)")
@@ -52,7 +59,7 @@ def omw_lemmas(
     """
     if not omw_codes(lang):
         return None
-    files = omw_files(lang, _omw_folder(wordnet_dir))
+    files = omw_files(lang, omw_folder(wordnet_dir))
     bad = Counter[str]() if bad_lines is None else bad_lines
     lemmas = {lemma for path in files for lemma in _file_lemmas(path, lang, bad)}
     return sorted(lemmas) if files else None
@@ -67,7 +74,7 @@ def omw_languages(wordnet_dir: str | None) -> frozenset[str]:
     Raises:
         InputError: there is no such folder, or nltk's data could not be had.
     """
-    there = _codes(_omw_folder(wordnet_dir)).keys()
+    there = _codes(omw_folder(wordnet_dir)).keys()
     return frozenset(lang for lang in metadata_languages() if there & set(omw_codes(lang)))
 
 
@@ -88,7 +95,12 @@ def _codes(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _omw_folder(wordnet_dir: str | None) -> Path:
+def omw_folder(wordnet_dir: str | None) -> Path:
+    """Return the folder of tab files: the given one, else nltk's.
+
+    Raises:
+        InputError: there is no such folder, or nltk's data could not be had.
+    """
     if wordnet_dir is not None:
         return existing_folder(wordnet_dir)
     folder = nltk_folder("omw-1.4")

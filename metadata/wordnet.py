@@ -8,9 +8,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from metadata.errors import InputError
-from metadata.omw import existing_folder, nltk_folder, omw_languages, omw_lemmas
+from metadata.languages import omw_codes
+from metadata.omw import (
+    existing_folder,
+    nltk_folder,
+    omw_files,
+    omw_folder,
+    omw_languages,
+    omw_lemmas,
+)
 
-__all__ = ["english_lemmas", "omw_lemmas", "wordnet_languages"]
+__all__ = ["english_lemmas", "omw_lemmas", "wordnet_files", "wordnet_languages"]
 
 # The lexicographer files of WordNet 3.0 (lexnames(5WN)), in the order of their numbers. Debian's
 # wordnet-base leaves the file out that says so, and nltk's reader cannot start without it.
@@ -80,6 +88,23 @@ def wordnet_languages(wordnet_dir: str | None) -> frozenset[str]:
         nltk_folder("wordnet") if wordnet_dir is None else _below(existing_folder(wordnet_dir))
     )
     return omw_languages(wordnet_dir) | (frozenset({"en"}) if english else frozenset())
+
+
+def wordnet_files(lang: str, wordnet_dir: str | None) -> list[Path]:
+    """Return the files that the WordNet entries of a language are read from; [] if it has none.
+
+    Args:
+        lang: metadata language.
+        wordnet_dir: as for `english_lemmas` and `omw_lemmas`.
+
+    Raises:
+        InputError: there is no such folder, no English database in it, or nltk's data could not be
+            had.
+    """
+    if lang == "en":
+        folder = _database_folder(wordnet_dir)
+        return [folder / name for name in (*_FILES, "lexnames") if (folder / name).is_file()]
+    return omw_files(lang, omw_folder(wordnet_dir)) if omw_codes(lang) else []
 
 
 def _database_folder(wordnet_dir: str | None) -> Path:

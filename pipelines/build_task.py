@@ -15,6 +15,7 @@ from metadata.entries import Thresholds, metadata_hash
 from metadata.errors import ArtifactError, CurateError, DiskSpaceError, InputError
 from metadata.languages import wikis_of
 from metadata.stored_views import StoredViews
+from metadata.wordnet import wordnet_files
 from pipelines import artifacts, storage
 from pipelines.api_corpus import fetch_api_file
 from pipelines.disk_space import told_when_full
@@ -99,7 +100,12 @@ def build_all(
     todo = []
     for plan in plans:
         if plan.problem is None and plan.kinds:
-            if _is_planned_done(plan, run):
+            try:
+                is_done = _is_planned_done(plan, run)
+            except InputError as error:
+                failed[plan.lang] = str(error)
+                continue
+            if is_done:
                 _tidy(run.scratch, _task(plan, run))  # a run may have been killed just before it
             else:
                 todo.append(plan)
@@ -154,8 +160,11 @@ def _task(plan: LanguagePlan, run: BuildRun) -> LanguageTask:
         "thresholds": asdict(thresholds),
         "dumps": [identity(file) for file in plan.files],
         "pageviews": list(run.counted.made_from) if has_titles else [],
-        "wordnet_dir": run.wordnet_dir if "wordnet" in plan.kinds else None,
+        "wordnet": [],
     }
+    if "wordnet" in plan.kinds:
+        files = wordnet_files(plan.lang, run.wordnet_dir)
+        stamp["wordnet"] = [identity(SourceFile(path=str(path))) for path in files]
     if has_titles and run.counted.sample is not None:
         stamp["pageview_sample"] = run.counted.sample
     if plan.absent and needs_articles:

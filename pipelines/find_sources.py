@@ -229,11 +229,13 @@ def _base(path: str) -> str:
     return path.rstrip("/").rsplit("/", 1)[-1]
 
 
-_identities: dict[str, dict[str, Any]] = {}
+_hashes: dict[tuple[str, int, str], str] = {}
 
 
 def identity(file: SourceFile) -> dict[str, Any] | None:
     """Return what a source is: its name, size and hash, and where and when it came from.
+
+    Where it lies is no part of it: a workspace may be moved.
 
     Args:
         file: here, or dropped; page views are shared, so a file is hashed once.
@@ -242,9 +244,11 @@ def identity(file: SourceFile) -> dict[str, Any] | None:
         JSON-able; None if nothing is known of it before it is fetched.
     """
     source = read_source(local(file.path)) if storage.is_local(file.path) else None
+    *_, folder, name = "/", *file.path.rsplit("/", 2)
+    name = f"{folder}/{name}" if _FOLDER_NAME.match(folder) else name
     if source is not None:
         return {
-            "file": file.path,
+            "file": name,
             "url": source.url,
             "date": source.date,
             "size_bytes": source.size_bytes,
@@ -253,11 +257,11 @@ def identity(file: SourceFile) -> dict[str, Any] | None:
         }
     if not file.is_here:
         return None
-    if file.path not in _identities:
-        size, _ = storage.size_and_time(file.path)
-        sha256 = storage.file_sha256(file.path)
-        _identities[file.path] = {"file": file.path, "size_bytes": size, "sha256": sha256}
-    return _identities[file.path]
+    size, modified = storage.size_and_time(file.path)
+    state = (file.path, size, modified)
+    if state not in _hashes:
+        _hashes[state] = storage.file_sha256(file.path)
+    return {"file": name, "size_bytes": size, "sha256": _hashes[state]}
 
 
 def total_size(files: Iterable[SourceFile]) -> int:

@@ -2,6 +2,7 @@ import bz2
 import gzip
 import json
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -85,6 +86,37 @@ def test_workers_and_reruns_give_the_same_bytes(sources):
     (sources / "one/de.parquet").unlink()
     build(sources, "de", "one")
     assert contents(sources / "one") == contents(sources / "two")
+
+
+def test_a_workspace_may_be_moved(sources):
+    """Where files lie is no part of what a language is made from, and stands nowhere."""
+    (sources / "wordnet").mkdir()
+    (sources / "wordnet/wn-data-slk.tab").write_text("00000001-n\tlemma\tpes\nno line\n")
+    table = pa.table({"title": ["Pes"], "text": ["pes " * 9]})
+    pq.write_table(table, sources / "dumps/skwiki-20231101.parquet")
+    kinds = "wordnet,unigram,title"
+    build(sources, "de,sk", kinds=kinds, wordnet_dir=str(sources / "wordnet"))
+    before = contents(sources)
+    moved = sources.rename(sources.with_name("moved"))
+    manifest = build(moved, "de,sk", kinds=kinds, wordnet_dir=str(moved / "wordnet"))
+    assert contents(moved) == before and str(sources) not in json.dumps(manifest["languages"])
+    made = manifest["languages"]["sk"]["made_from"]
+    assert [file["file"] for file in made["wordnet"]] == ["wn-data-slk.tab"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "more"), [("dumps/*", b"\n"), ("views/*", gzip.compress(b"")), ("wordnet/*", b"\n")]
+)
+def test_a_source_that_changed_is_noticed(sources, changed, more):
+    (sources / "wordnet").mkdir()
+    (sources / "wordnet/wn-data-slk.tab").write_text("00000001-n\tlemma\tpes\n")
+    write_dump(sources / "dumps", "sk", [("Pes", "pes " * 9)])
+    options = {"kinds": "wordnet,unigram,title", "wordnet_dir": str(sources / "wordnet")}
+    build(sources, "sk", **options)
+    for path in sources.glob(changed):
+        path.write_bytes(path.read_bytes() + more)
+    with pytest.raises(ArtifactError, match="was made with something else"):
+        build(sources, "sk", **options)
 
 
 def test_other_thresholds_are_refused_until_overwrite(sources):
