@@ -9,8 +9,9 @@ Inputs:
 
 MFU is given twice: with the tokens that were computed (texts are cut to the longest of a batch),
 and as if all 77 had been, as others count. open_clip runs in the same process if
-`pip install open_clip_torch` is there, in bfloat16, with and without torch.compile; it takes the
-synthetic batch. Without a GPU everything runs tiny: to see that the script works, not to measure.
+`pip install open_clip_torch torchvision` is there, in bfloat16, with and without torch.compile; it
+takes the synthetic batch. Without a GPU everything runs tiny: to see that the script works, not to
+measure.
 """
 
 import shutil
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,8 +83,8 @@ def main(
     options = StepOptions(grad_checkpointing=grad_checkpointing, accumulate=accumulate)
     bench = Bench(batch_size=batch_size, steps=steps, pairs=pairs, folder=folder, place=place,
                   options=options)  # fmt: skip
-    if find_spec("open_clip") is None:
-        print("open_clip is not installed (pip install open_clip_torch): no comparison.")
+    if problem := _open_clip_problem():
+        print(f"{problem}: no comparison. For one: pip install open_clip_torch torchvision")
     is_first = True
     for model in models.split(","):
         shape = TINY if model == "tiny" else load_model_config(model)
@@ -104,7 +105,7 @@ def bench_model(shape: ModelConfig, inputs: list[str], bench: Bench) -> Iterator
                 shape, tokenizer.eos_id, bench.batch_size, bench.options, bench.place
             )
         }
-        if source == "synthetic" and find_spec("open_clip") is not None:
+        if source == "synthetic" and _open_clip_problem() is None:
             for compiled in (False, True) if bench.place.type == "cuda" else (False,):
                 title = "open_clip, compiled" if compiled else "open_clip"
                 systems[title] = lambda compiled=compiled: open_clip_step(  # type: ignore[misc]
@@ -118,6 +119,15 @@ def bench_model(shape: ModelConfig, inputs: list[str], bench: Bench) -> Iterator
                     print(f"{title}, {source}: {str(error).splitlines()[0]}")
                     continue
                 yield {"input": source, "step": title, **timed}
+
+
+def _open_clip_problem() -> str | None:
+    """Return why there is nothing to compare with; None if open_clip can be used."""
+    try:
+        import_module("open_clip")
+    except (ImportError, RuntimeError) as error:  # RuntimeError: torchvision of another torch
+        return f"open_clip cannot be imported ({error})"
+    return None
 
 
 def _run(

@@ -1,10 +1,30 @@
 import os
+import sys
+from importlib.util import find_spec
 
 import pytest
 import torch
 
 from examples.bench import gpu
 from metadata.errors import CurateError
+from tests.training.torchvision_stub import import_open_clip
+
+
+@pytest.mark.skipif(not find_spec("open_clip"), reason="make test installs open_clip")
+def test_open_clip_is_timed_beside_ours(tmp_path, capsys):
+    import_open_clip()
+    gpu.main(folder=str(tmp_path), inputs="synthetic", device="cpu")
+    printed = capsys.readouterr().out
+    rows = [line.split(" | ") for line in printed.splitlines() if line.startswith("| tiny")]
+    assert [row[2] for row in rows] == ["curate", "open_clip"] and "no comparison" not in printed
+    assert all(float(row[3].replace(",", "")) > 0 for row in rows) and rows[1][4] == "77"
+
+
+def test_without_open_clip_ours_is_timed_alone(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    gpu.main(folder=str(tmp_path), inputs="synthetic", device="cpu")
+    printed = capsys.readouterr().out
+    assert "open_clip cannot be imported" in printed and printed.count("| tiny |") == 1
 
 
 def test_the_benchmark_of_steps_runs_tiny_on_a_cpu(tmp_path, capsys):

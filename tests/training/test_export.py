@@ -1,4 +1,3 @@
-import importlib
 import json
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -13,7 +12,7 @@ from metadata.errors import ArtifactError, InputError, UsageError
 from pipelines.export import export_model, export_table, find_run
 from tests.reference_clip import logits_per_image
 from tests.training.tiny import TEXTS, tiny_config, tiny_model, tiny_tokenizer
-from tests.training.torchvision_stub import ensure_torchvision
+from tests.training.torchvision_stub import import_open_clip
 from training.clip_bpe import build_clip_bpe
 from training.export import FORMATS, export_files
 from training.run import load_model
@@ -108,11 +107,10 @@ def test_an_open_clip_folder_means_the_same_logits(tmp_path, images, eos_id, cha
 
 
 @pytest.fixture
-def open_clip(monkeypatch):
+def open_clip():
     if not find_spec("open_clip"):
         pytest.skip("open_clip is not installed; make test does it, without its dependencies")
-    ensure_torchvision(monkeypatch)
-    return importlib.import_module("open_clip")
+    return import_open_clip()
 
 
 @pytest.mark.parametrize(("eos_id", "changes"), [*VARIANTS, (2, {"logit_bias": True})])

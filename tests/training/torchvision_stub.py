@@ -26,15 +26,25 @@ class _Interpolation:
     BICUBIC, BILINEAR, NEAREST = "bicubic", "bilinear", "nearest"
 
 
-def ensure_torchvision(monkeypatch) -> None:
-    """Make `import torchvision` work in a test."""
+def import_open_clip():
+    """Import open_clip, with names instead of torchvision if that cannot be imported."""
     try:
-        importlib.import_module("torchvision")
-    except (ImportError, RuntimeError):  # RuntimeError: built for another torch
-        for name in [n for n in sys.modules if n.partition(".")[0] == "torchvision"]:
-            monkeypatch.delitem(sys.modules, name)
-    else:
-        return
+        return importlib.import_module("open_clip")
+    except (ImportError, RuntimeError):  # RuntimeError: torchvision is built for another torch
+        pass
+    # transformers asks for torchvision's version; it is to find what is really there.
+    from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig  # noqa: F401
+
+    names = _names()
+    sys.modules.update(names)
+    try:
+        return importlib.import_module("open_clip")
+    finally:
+        for name in names:
+            del sys.modules[name]
+
+
+def _names() -> dict[str, types.ModuleType]:
     transforms = types.ModuleType("torchvision.transforms")
     for name in _NAMES:
         setattr(transforms, name, type(name, (_Unused,), {}))
@@ -45,5 +55,5 @@ def ensure_torchvision(monkeypatch) -> None:
     ops.misc.FrozenBatchNorm2d = type("FrozenBatchNorm2d", (torch.nn.Module,), {})
     package = types.ModuleType("torchvision")
     package.transforms, package.ops = transforms, ops
-    for module in (package, transforms, transforms.functional, ops, ops.misc):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
+    modules = (package, transforms, transforms.functional, ops, ops.misc)
+    return {module.__name__: module for module in modules}
