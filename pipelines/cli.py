@@ -9,6 +9,7 @@ import typer
 from metadata.errors import CurateError
 from pipelines.cli_diff import diff
 from pipelines.cli_explain import explain
+from pipelines.cli_extract import extract
 from pipelines.cli_matches import measure, retract
 from pipelines.cli_options import (
     NUM_CORES,
@@ -191,6 +192,9 @@ def build_metadata(
         quiet=quiet,
         debug=debug,
     )
+
+
+app.command()(extract)
 
 
 @app.command()

@@ -16,6 +16,7 @@ __all__ = [
     "BalancedFolder",
     "Debug",
     "DryRun",
+    "FilterOption",
     "Json",
     "LidModel",
     "MatchedFolder",
@@ -43,6 +44,14 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress, no summary.")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done; write nothing.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        help="text-length=MIN:MAX, url-length=MAX, blocklist=FILE, an installed filter or "
+        "package.module:function; more than once for several.",
+    ),
+]
 Workers = Annotated[
     int, typer.Option("--workers", min=1, help="Processes; the result is the same.")
 ]

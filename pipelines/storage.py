@@ -124,6 +124,9 @@ def list_files(folder: str, suffix: str) -> list[str]:
 def expand(patterns: list[str]) -> list[str]:
     """Return the files that paths, folders and glob patterns name, in order, each once.
 
+    Of a folder's files those are left out whose name, or whose folder's name in it, begins with
+    ``_`` or ``.``: by custom they are no data.
+
     Raises:
         InputError: a pattern names nothing.
     """
@@ -136,6 +139,8 @@ def expand(patterns: list[str]) -> list[str]:
         if filesystem.isdir(inside):
             names = sorted(p for p in filesystem.find(inside))
             paths = [_relative_to(pattern, filesystem, inside, p) for p in names]
+            skip = len(pattern.rstrip("/"))
+            paths = [p for p in paths if not any(f in p[skip:] for f in ("/_", "/."))]
         elif any(c in inside for c in "*?[") and not filesystem.exists(inside):
             paths = sorted(_as_given(pattern, p) for p in filesystem.glob(inside))
         else:

@@ -33,6 +33,11 @@ class Workspace:
         return self.folder("metadata")
 
     @property
+    def pairs(self) -> str:
+        """What `extract` writes."""
+        return self.folder("pairs")
+
+    @property
     def matched(self) -> str:
         """What `match` writes."""
         return self.folder("matched")
