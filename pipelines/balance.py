@@ -28,6 +28,7 @@ from pipelines.balance_part import (
 )
 from pipelines.cards import write_cards
 from pipelines.executor import run_parts
+from pipelines.filters import load_filters
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 from pipelines.records import ColumnNames
@@ -64,6 +65,7 @@ class BalanceOptions:
     seed: int = 0
     output_format: str = "auto"
     pairs_per_shard: int = 10_000
+    filters: tuple[str, ...] = ()
     shards: ShardOptions = field(default_factory=ShardOptions)
 
     def __post_init__(self) -> None:
@@ -197,6 +199,7 @@ def balance_pairs(
         columns=ColumnNames(**plan.parameters["columns"]),
         seed=options.seed,
         write_pairs=parameters["format"] == "parquet",
+        filters=options.filters,
     )
     tasks = list(range(len(plan.parts)))
     results = run_parts(
@@ -241,6 +244,7 @@ def _parameters(
         "format": chosen,
         "pairs_per_shard": size,
         "shards": options.shards.as_dict() if chosen == "shards" else None,
+        **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
     }
 
 

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from curation.sampling import hash_draws, pair_probability
 from pipelines import artifacts, storage
 from pipelines.counting import split_by_language
+from pipelines.filters import load_filters, with_usual_names
 from pipelines.metadata_store import combined_hash
 from pipelines.overlap import ahead
-from pipelines.records import ColumnNames
+from pipelines.records import ColumnNames, find_column
 from pipelines.workspace import part_name
 
 __all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "kept_ids"]
@@ -36,6 +37,7 @@ class BalanceJob:
     columns: ColumnNames
     seed: int
     write_pairs: bool
+    filters: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -46,11 +48,15 @@ class KeptSummary:
         matched: pairs looked at.
         kept: pairs kept.
         expected: Σ of their probabilities.
+        filtered: pairs that were drawn, but that a filter drops.
+        filters: the same, over all languages, by the filter.
     """
 
     matched: Counter[str] = field(default_factory=Counter)
     kept: Counter[str] = field(default_factory=Counter)
     expected: dict[str, float] = field(default_factory=dict)
+    filtered: Counter[str] = field(default_factory=Counter)
+    filters: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "KeptSummary") -> "KeptSummary":
         return KeptSummary(
@@ -60,6 +66,8 @@ class KeptSummary:
                 lang: self.expected.get(lang, 0.0) + other.expected.get(lang, 0.0)
                 for lang in {*self.expected, *other.expected}
             },
+            self.filtered + other.filtered,
+            self.filters + other.filters,
         )
 
     @property
@@ -73,6 +81,9 @@ class BalanceWorker:
 
     def __init__(self, job: BalanceJob) -> None:
         self.job = job
+        self.filters = load_filters(job.filters)
+        # A filter may look at any column, a draw at three of them.
+        self.columns = None if job.filters else DECISION_COLUMNS
         self._probability: dict[str, NDArray[np.float64]] = {}
         self._lock = threading.Lock()
         self._last_part: tuple[str, NDArray[np.int64], NDArray[np.float64]] = (
@@ -107,7 +118,7 @@ class BalanceWorker:
         if self._last_part[0] != path:
             probabilities, keeps = [], []
             with artifacts.open_parquet(path) as file:
-                for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+                for batch in file.iter_batches(BATCH_ROWS, columns=self.columns):
                     probability, keep = self.decide(batch)
                     probabilities.append(probability[keep])
                     keeps.append(keep)
@@ -117,9 +128,29 @@ class BalanceWorker:
 
     def decide(self, batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Return the probability of each pair of a batch, and whether it is kept."""
+        probability, drawn = self.draw(batch)
+        return probability, self.filter(batch, drawn)[0]
+
+    def draw(self, batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the probability of each pair of a batch, and whether it is drawn."""
         probability = self.pair_probability(batch)
         draws = hash_draws(batch.column("pair_id"), self.job.seed)
         return probability, draws < probability
+
+    def filter(
+        self, batch: pa.RecordBatch, drawn: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], Counter[str]]:
+        """Return which of the drawn pairs the filters keep, and what each of them drops."""
+        if not self.filters.filters or not drawn.any():
+            return drawn, Counter()
+        rows = batch.filter(pa.array(drawn))
+        names = [find_column(batch.schema, r, self.job.columns, self.job.matched)
+                 for r in ("text", "url")]  # fmt: skip
+        texts, urls = (None if name is None else rows.column(name) for name in names)
+        mask, dropped = self.filters.keep(with_usual_names(rows, texts, urls))
+        keep = drawn.copy()
+        keep[np.flatnonzero(drawn)[~mask]] = False
+        return keep, dropped
 
 
 def balance_part(worker: BalanceWorker, index: int) -> tuple[int, KeptSummary]:
@@ -133,7 +164,7 @@ def balance_part(worker: BalanceWorker, index: int) -> tuple[int, KeptSummary]:
     if not job.write_pairs or _is_done(target, job, index):
         summary = KeptSummary()
         with artifacts.open_parquet(source) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+            for batch in file.iter_batches(BATCH_ROWS, columns=worker.columns):
                 _decide_and_count(worker, batch, summary)
         return index, summary
     return index, _write_kept(worker, index, source, target)
@@ -145,7 +176,7 @@ def kept_ids(job: BalanceJob, parts: list[int]) -> Iterator[pa.StringArray]:
     for index in parts:
         source = storage.join(job.matched, "pairs", part_name(index, "parquet"))
         with artifacts.open_parquet(source) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+            for batch in file.iter_batches(BATCH_ROWS, columns=worker.columns):
                 _, keep = worker.decide(batch)
                 yield batch.column("pair_id").filter(pa.array(keep))
 
@@ -197,8 +228,11 @@ def _kept_batches(
 def _decide_and_count(
     worker: BalanceWorker, batch: pa.RecordBatch, summary: KeptSummary
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    probability, keep = worker.decide(batch)
+    probability, drawn = worker.draw(batch)
+    keep, dropped = worker.filter(batch, drawn)
+    summary.filters.update(dropped)
     for lang, rows in split_by_language(batch):
+        summary.filtered[lang] += int((drawn[rows] & ~keep[rows]).sum())
         summary.matched[lang] += len(rows)
         summary.kept[lang] += int(keep[rows].sum())
         expected = float(probability[rows].sum())

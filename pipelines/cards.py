@@ -47,6 +47,7 @@ def write_cards(
             kept=kept.kept[lang],
             expected=kept.expected.get(lang, 0.0),
         )
+        languages[lang]["not_sampled"] -= kept.filtered[lang]
     card = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "command": replay_command(plan, parameters),
@@ -64,6 +65,8 @@ def write_cards(
             {k: i[k] for k in ("path", "size_bytes", "sha256")} for i in plan.inputs
         ],
     }  # fmt: skip
+    if "filters" in parameters:
+        card["total"]["filtered"] = dict(sorted(kept.filters.items()))
     _check_sums(card, kept)
     storage.write_json(storage.join(output, "datacard.json"), card)
     with storage.publish(storage.join(output, "datacard.md")) as file:
@@ -83,8 +86,9 @@ def _check_sums(card: Mapping[str, Any], kept: KeptSummary) -> None:
         raise AssertionError(f"read is not matched + dropped: {total}")
     if total["matched"] != sum(kept.matched.values()):
         raise AssertionError(f"matched {total['matched']}, but {kept.matched} were looked at")
-    if total["matched"] != total["kept"] + total["not_sampled"]:
-        raise AssertionError(f"matched is not kept + not sampled: {total}")
+    filtered = sum(kept.filters.values())
+    if total["matched"] != total["kept"] + total["not_sampled"] + filtered:
+        raise AssertionError(f"matched is not kept + not sampled + filtered {filtered}: {total}")
 
 
 def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
@@ -95,9 +99,13 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
         match += ["--lang", plan.parameters["lang"]]
     for role, name in plan.parameters["columns"].items():
         match += [f"--{role}-column", name] if name else []
+    for one in plan.parameters.get("filters", []):
+        match += ["--filter", one["filter"]]
     balance = ["curate", "balance", "--t", str(parameters["t"])]
     if parameters["reference_lang"]:
         balance += ["--reference-lang", parameters["reference_lang"]]
+    for one in parameters.get("filters", []):
+        balance += ["--filter", one["filter"]]
     balance += ["--seed", str(parameters["seed"]), "--format", parameters["format"]]
     if parameters["pairs_per_shard"]:
         balance += ["--pairs-per-shard", str(parameters["pairs_per_shard"])]

@@ -15,6 +15,7 @@ from pipelines.cli_options import (
     NUM_CORES,
     Debug,
     DryRun,
+    FilterOption,
     Json,
     LidModel,
     MatchedFolder,
@@ -214,6 +215,7 @@ def match(
     lid_engine: Annotated[
         str, typer.Option(help="compiled, or fasttext: the library; the labels are the same.")
     ] = "compiled",
+    filters: FilterOption = None,
     metadata: MetadataFolder = None,
     workspace: Root = "data",
     output: Output = None,
@@ -247,6 +249,7 @@ def match(
                 max_bad=max_bad,
                 engine=engine,
                 lid_engine=lid_engine,
+                filters=tuple(filters or ()),
             ),
             workers=workers,
             overwrite=overwrite,
@@ -281,6 +284,7 @@ def balance(
     uids: Annotated[
         str | None, typer.Option(help="Also write the kept ids to this .npy, for DataComp.")
     ] = None,
+    filters: FilterOption = None,
     matched: MatchedFolder = None,
     workspace: Root = "data",
     output: Output = None,
@@ -309,6 +313,7 @@ def balance(
                 reference_lang=reference_lang,
                 seed=seed,
                 output_format=output_format,
+                filters=tuple(filters or ()),
                 pairs_per_shard=pairs_per_shard,
                 shards=shard_options(
                     shard_size, shuffle_shards, resize, image_size, quality, resize_only_if_bigger

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from metadata.errors import CurateError, UsageError
 from pipelines.filters_builtin import BUILT_IN
 
-__all__ = ["GROUP", "Filter", "Filters", "load_filters"]
+__all__ = ["GROUP", "Filter", "Filters", "load_filters", "with_usual_names"]
 
 GROUP = "curate.filters"
 
@@ -92,6 +92,17 @@ class Filters:
                 given = reasons.filter(pa.array(~mask)).to_pylist()
                 dropped.update(f"{one.name}:{r}" if r else one.name for r in given)
         return keep, +dropped
+
+
+def with_usual_names(
+    batch: pa.RecordBatch, texts: pa.Array, urls: pa.Array | None
+) -> pa.RecordBatch:
+    """Return a batch as filters get it: with its alt-texts as `text`, its URLs as `url`."""
+    names = [name for name in batch.schema.names if name not in ("text", "url")]
+    if urls is None:
+        urls = pa.nulls(batch.num_rows, pa.string())
+    arrays = [texts.cast(pa.string()), urls.cast(pa.string()), *(batch.column(n) for n in names)]
+    return pa.RecordBatch.from_arrays(arrays, ["text", "url", *names])
 
 
 def _answer(one: Filter, batch: pa.RecordBatch) -> tuple[NDArray[np.bool_], pa.Array | None]:

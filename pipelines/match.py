@@ -18,6 +18,7 @@ from metadata.errors import BadShareError, UsageError
 from pipelines import artifacts, storage
 from pipelines.counting import count_parts
 from pipelines.executor import run_parts
+from pipelines.filters import load_filters
 from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
 from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
@@ -46,6 +47,7 @@ class MatchOptions:
         max_bad: share of bad records, 0 to 1, above which the run fails.
         engine: one of ENGINES; it changes how long matching takes and nothing else.
         lid_engine: one of LID_ENGINES; likewise, but for the last digits of scores.
+        filters: as `--filter` takes them; what they drop is not matched.
     """
 
     normalization: str = "standard"
@@ -55,6 +57,7 @@ class MatchOptions:
     max_bad: float = 0.01
     engine: str = "index"
     lid_engine: str = "compiled"
+    filters: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -130,6 +133,7 @@ def match_inputs(
         columns=options.columns,
         engine=options.engine,
         lid_engine=options.lid_engine,
+        filters=options.filters,
         threads=max(1, workers // max(1, len(todo))),
     )
     _run(job, plan, todo, options.max_bad, workers, quiet)
@@ -147,6 +151,7 @@ def _plan(
         "lid_model": storage.file_sha256(lid_model) if lid_model else None,
         "columns": asdict(options.columns),
         "metadata": store.hashes,
+        **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
     }
     plan = MatchedPlan(output, parameters, [], [])
     if storage.exists(storage.join(output, PLAN)) and not anew:

@@ -22,6 +22,7 @@ from curation.normalize import Normalization
 from metadata.errors import CurateError
 from metadata.languages import metadata_language
 from pipelines import artifacts, storage
+from pipelines.filters import load_filters, with_usual_names
 from pipelines.metadata_store import MetadataStore, combined_hash
 from pipelines.overlap import ahead
 from pipelines.part_summary import PartSummary
@@ -74,6 +75,7 @@ class MatchJob:
     engine: str
     lid_engine: str
     threads: int
+    filters: tuple[str, ...] = ()
 
 
 class Worker:
@@ -86,6 +88,7 @@ class Worker:
         self._identifier: LanguageIdentifier | None = None
         self._lock = threading.Lock()
         self.tombstones = Tombstones.read(job.output)
+        self.filters = load_filters(job.filters)
 
     def matcher_of(self, lang: str) -> Matcher | None:
         """Return the matcher of a language, or None if there is no metadata for it."""
@@ -217,7 +220,18 @@ def _matched_batches(
             summary.add(NO_LANGUAGE, reject.reason, 1)
         if bad:
             yield bad
+        records = _filter_records(worker, records, summary)
         yield _match_records(worker, records, part.path, summary)
+
+
+def _filter_records(worker: Worker, records: Records, summary: PartSummary) -> Records:
+    if not worker.filters.filters:
+        return records
+    batch = with_usual_names(records.batch, records.texts, records.urls)
+    keep, dropped = worker.filters.keep(batch)
+    for reason, num in dropped.items():
+        summary.add(NO_LANGUAGE, reason, num)
+    return _select(records, keep)
 
 
 def _match_records(
@@ -248,6 +262,12 @@ def _match_records(
     for code, num in enumerate(counts.tolist()):
         lang, kind = divmod(code, len(kinds))
         summary.add(langs.lang.dictionary[lang].as_py(), kinds[kind], num)
+    for kind in (1, 2):  # dropped here; a retracted text is shown to nobody
+        at = np.flatnonzero(what == kind)
+        chosen = pa.array(at)
+        summary.add_examples(
+            kinds[kind], records.rows[at], records.texts.take(chosen), langs.lang.take(chosen)
+        )
     return batch.filter(pa.array(~hits)) if hits.any() else batch
 
 

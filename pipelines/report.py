@@ -100,8 +100,14 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
     return (
         _with_rest(["lang", "t", "p", "matched", "kept", "expected", "slots"], rows)
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
-        + f" + not sampled {total['not_sampled']:,}\n→ {output}/datacard.md"
+        + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n→ {output}/datacard.md"
     )
+
+
+def _filtered(total: Mapping[str, Any]) -> str:
+    dropped = total.get("filtered", {})
+    reasons = ", ".join(f"{reason} {num:,}" for reason, num in dropped.items())
+    return f" + filtered {sum(dropped.values()):,} ({reasons})" if dropped else ""
 
 
 def yield_table(result: Mapping[str, Any]) -> str:

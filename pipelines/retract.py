@@ -158,6 +158,7 @@ def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> di
         reference_lang=made_with["reference_lang"],
         seed=made_with["seed"],
         output_format=made_with["format"],
+        filters=tuple(one["filter"] for one in made_with.get("filters", [])),
         **(
             {"pairs_per_shard": size, "shards": ShardOptions.from_dict(made_with["shards"])}
             if size
