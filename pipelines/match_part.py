@@ -268,6 +268,9 @@ def _match_records(
         summary.add_examples(
             kinds[kind], records.rows[at], records.texts.take(chosen), langs.lang.take(chosen)
         )
+    for kind in (1, 2):  # dropped here; a retracted text is shown to nobody
+        dropped = np.flatnonzero(what == kind)
+        summary.add_examples(kinds[kind], dropped, records.rows, records.texts, langs.lang)
     return batch.filter(pa.array(~hits)) if hits.any() else batch
 
 

@@ -4,12 +4,20 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 __all__ = ["BAD_REASONS", "PartSummary"]
 
 BAD_REASONS = frozenset(
     {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "text_too_long",
      "unreadable_file", "unreadable_rows", "wrong_type"}
 )  # fmt: skip
+
+_NUM_EXAMPLES = 4  # dropped texts of a reason, to be shown
+_MOST_CHARACTERS = 240
+_SCRAMBLE = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(slots=True)
@@ -19,10 +27,13 @@ class PartSummary:
     Attributes:
         by_lang: read, matched, and dropped by reason, per language.
         lost_files: 1 if the file could not be read to its end.
+        examples: texts dropped for a reason, each behind a number that orders them and its
+            language; the first few over all parts stay.
     """
 
     by_lang: dict[str, Counter[str]] = field(default_factory=dict)
     lost_files: int = 0
+    examples: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
 
     def add(self, lang: str, what: str, num: int) -> None:
         """Count records: `what` is "matched" or a reason for dropping."""
@@ -31,11 +42,42 @@ class PartSummary:
             counter["read"] += num
             counter[what] += num
 
+    def add_examples(
+        self,
+        reason: str,
+        dropped: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        texts: pa.StringArray,
+        langs: pa.Array,
+    ) -> None:
+        """Remember some of the texts that were dropped for a reason.
+
+        Args:
+            reason: for all of them.
+            dropped: their places among the texts.
+            rows: positions of the texts in their file; scrambled, they decide which are remembered.
+            texts: alt-texts.
+            langs: languages of the texts, a dictionary array.
+        """
+        keys = (rows[dropped].astype(np.uint64) * _SCRAMBLE) >> np.uint64(16)
+        found = [
+            (int(keys[i]), langs[int(at)].as_py(), texts[int(at)].as_py()[:_MOST_CHARACTERS])
+            for i in np.argsort(keys, kind="stable")[:_NUM_EXAMPLES].tolist()
+            for at in [dropped[i]]
+        ]
+        best = sorted([*self.examples.get(reason, []), *found])[:_NUM_EXAMPLES]
+        self.examples.update({reason: best} if best else {})
+
     def __add__(self, other: "PartSummary") -> "PartSummary":
         langs = {*self.by_lang, *other.by_lang}
         none: Counter[str] = Counter()
         summed = {k: self.by_lang.get(k, none) + other.by_lang.get(k, none) for k in langs}
-        return PartSummary(summed, self.lost_files + other.lost_files)
+        examples = {
+            reason: sorted([*self.examples.get(reason, []), *other.examples.get(reason, [])])
+            for reason in sorted({*self.examples, *other.examples})
+        }
+        examples = {reason: found[:_NUM_EXAMPLES] for reason, found in examples.items()}
+        return PartSummary(summed, self.lost_files + other.lost_files, examples)
 
     def _total(self, what: str) -> int:
         return sum(counter[what] for counter in self.by_lang.values())
@@ -71,8 +113,13 @@ class PartSummary:
             dropped = {r: n for r, n in sorted(counter.items()) if r not in ("read", "matched")}
             languages[lang] = {"read": counter["read"], "matched": counter["matched"],
                                "dropped": dropped}  # fmt: skip
+        examples = {
+            reason: [{"key": key, "lang": lang, "text": text} for key, lang, text in found]
+            for reason, found in sorted(self.examples.items())
+        }
         return {"read": self.read, "matched": self.matched, "dropped": self.dropped(),
-                "lost_files": self.lost_files, "languages": languages}  # fmt: skip
+                "lost_files": self.lost_files, "languages": languages,
+                "examples": examples}  # fmt: skip
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PartSummary":
@@ -81,4 +128,8 @@ class PartSummary:
             lang: Counter({"read": v["read"], "matched": v["matched"], **v["dropped"]})
             for lang, v in values["languages"].items()
         }
-        return cls(by_lang, values["lost_files"])
+        examples = {
+            reason: [(e["key"], e["lang"], e["text"]) for e in found]
+            for reason, found in values.get("examples", {}).items()
+        }
+        return cls(by_lang, values["lost_files"], examples)
