@@ -1,4 +1,4 @@
-"""Run a function over many parts, in threads or processes, and yield results as they come.
+"""Run a function over many parts and yield results as they come: here, on Ray or on Slurm.
 
 Threads are for work that compiled code does, which lets go of the interpreter: they start at once
 and share the models and indices. Processes are for work that Python itself does.
@@ -10,6 +10,7 @@ whoever gathers results only adds them up.
 import multiprocessing
 import os
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -24,7 +25,13 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from metadata.errors import CurateError
+from pipelines.exec_cluster import current_cluster
+from pipelines.exec_lease import run_folder
+from pipelines.exec_ray import run_on_ray
+from pipelines.exec_slurm import run_on_slurm
+from pipelines.exec_task import Failure, Work, perform, perform_here
 from pipelines.overlap import stop_with
+from pipelines.storage import join
 
 __all__ = ["run_parts"]
 
@@ -32,12 +39,8 @@ State = TypeVar("State")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_state: Any = None
 
-
-def _start_worker(setup: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    global _state
-    _state = setup(*arguments)
+def _start_worker() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
@@ -47,10 +50,6 @@ def _exit_with(sentinel: int) -> None:
     """End this worker when its parent is gone; otherwise it would wait for work for ever."""
     multiprocessing.connection.wait([sentinel])
     os._exit(1)
-
-
-def _call(function: Callable[[Any, Any], Any], task: Any) -> Any:
-    return function(_state, task)
 
 
 def run_parts(
@@ -67,30 +66,52 @@ def run_parts(
     Args:
         function: importable by name.
         tasks: small and picklable.
-        workers: processes or threads; 1 runs everything in this one.
+        workers: processes, threads or jobs at once; 1 runs everything in this process, unless
+            `use_cluster` says otherwise.
         setup: makes what all calls of a worker share; called once in each process.
         arguments: of `setup`.
-        threads: share the work out to threads, which share what `setup` made.
+        threads: on this machine, share the work out to threads, which share what `setup` made.
 
     Raises:
         CurateError: a worker process died; or whatever `function` raises.
     """
-    if workers <= 1 or len(tasks) <= 1:
-        if tasks:
-            state = setup(*arguments)
-            yield from (function(state, task) for task in tasks)
+    if not tasks:
         return
-    if threads:
-        yield from _in_threads(partial(function, setup(*arguments)), tasks, workers)
-        return
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)),
-        multiprocessing.get_context("spawn"),
-        _start_worker,
-        (setup, arguments),
+    cluster = current_cluster()
+    folder = run_folder()
+    work = Work(
+        function=function,
+        setup=setup,
+        arguments=arguments,
+        key=uuid.uuid4().hex,
+        log_folder=join(folder, "log") if folder else None,
+        retries=cluster.retries,
+        working_folder=os.getcwd(),
     )
+    if cluster.kind == "ray":
+        yield from run_on_ray(work, tasks, cluster, workers)
+    elif cluster.kind == "slurm":
+        beside = join(folder, "slurm") if folder else None
+        yield from run_on_slurm(work, tasks, cluster, workers, beside)
+    elif workers <= 1 or len(tasks) <= 1:
+        state = setup(*arguments)
+        yield from (perform(work, state, *item) for item in enumerate(tasks))
+    elif threads:
+        yield from _in_threads(partial(perform, work, setup(*arguments)), tasks, workers)
+    else:
+        yield from _in_processes(partial(perform_here, work), tasks, workers)
+
+
+def _in_processes(
+    function: Callable[[int, Any], Any], tasks: Sequence[Any], workers: int
+) -> Iterator[Any]:
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker)
     try:
-        yield from _bounded(pool, partial(_call, function), tasks, workers)
+        for result in _bounded(pool, function, tasks, workers):
+            if isinstance(result, Failure):
+                raise result.error
+            yield result
     except BrokenProcessPool as error:
         raise CurateError(
             "a worker process died, most often because memory ran out. What is done is kept: "
@@ -101,7 +122,7 @@ def run_parts(
 
 
 def _in_threads(
-    function: Callable[[Any], Any], tasks: Sequence[Any], workers: int
+    function: Callable[[int, Any], Any], tasks: Sequence[Any], workers: int
 ) -> Iterator[Any]:
     """Yield results; where the consumer stops or a part fails, end the others' parts early."""
     is_over = threading.Event()
@@ -116,14 +137,14 @@ def _in_threads(
 
 
 def _bounded(
-    pool: Executor, function: Callable[[Any], Any], tasks: Sequence[Any], workers: int
+    pool: Executor, function: Callable[[int, Any], Any], tasks: Sequence[Any], workers: int
 ) -> Iterator[Any]:
     """Keep two tasks per worker in flight, so that a million tasks are not a million futures."""
-    waiting = iter(tasks)
-    pending = {pool.submit(function, task) for task in islice(waiting, 2 * workers)}
+    waiting = iter(enumerate(tasks))
+    pending = {pool.submit(function, *item) for item in islice(waiting, 2 * workers)}
     while pending:
         done, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for task in islice(waiting, len(done)):
-            pending.add(pool.submit(function, task))
+        for item in islice(waiting, len(done)):
+            pending.add(pool.submit(function, *item))
         for future in done:
             yield future.result()

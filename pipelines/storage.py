@@ -1,12 +1,14 @@
 """Files, local or behind an fsspec URL: read them, list them, and publish them whole or not at all.
 
 A local file is written under a temporary name in its own folder, synced and renamed. An object
-store shows an object only once its upload has completed, which is the same guarantee.
+store shows an object only once its upload has completed, which is the same guarantee; its size is
+then compared with what was written. Credentials and endpoints come from the usual environment.
 """
 
 import json
 import mmap
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -20,11 +22,13 @@ from metadata.errors import ArtifactError, InputError, UsageError
 from pipelines.paths import join
 
 __all__ = [
+    "create_json",
     "exists",
     "expand",
     "file_sha256",
     "join",
     "list_files",
+    "local_path",
     "map_file",
     "open_arrow",
     "open_read",
@@ -36,11 +40,15 @@ __all__ = [
 
 _CHUNK_BYTES = 1 << 20
 _TEMPORARY = ".tmp-"
+# Workers on several machines, which may have the same process ids, write into one folder.
+_MACHINE = uuid.uuid4().hex[:8]
 
 
 def _filesystem(path: str) -> tuple[Any, str]:
+    # Other processes write too, so that a listing of some time ago says nothing.
+    fresh = {} if is_local(path) or "::" in path else {"use_listings_cache": False}
     try:
-        filesystem, inside = fsspec.core.url_to_fs(path)
+        filesystem, inside = fsspec.core.url_to_fs(path, **fresh)
     except (ImportError, ValueError) as error:
         raise UsageError(f"{path}: no file system for this URL: {error}") from error
     return filesystem, inside
@@ -86,12 +94,13 @@ def open_arrow(path: str) -> Any:
     if not is_local(path):
         return open_read(path)
     try:
-        return pa.OSFile(_local(path))
+        return pa.OSFile(local_path(path))
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
 
 
-def _local(path: str) -> str:
+def local_path(path: str) -> str:
+    """Return a local path without the protocol that it may be given with."""
     return path.removeprefix("file://").removeprefix("local://")
 
 
@@ -106,7 +115,7 @@ def map_file(path: str) -> Any:
     if not is_local(path):
         with open_read(path) as file:
             return file.read()
-    with Path(_local(path)).open("rb") as file:
+    with Path(local_path(path)).open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return b""
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -168,19 +177,12 @@ def _as_given(pattern: str, path: str) -> str:
 def publish(path: str) -> Iterator[IO[bytes]]:
     """Open a file for writing that appears under its name only if the block succeeds."""
     if not is_local(path):
-        filesystem, inside = _filesystem(path)
-        remote = filesystem.open(inside, "wb", autocommit=False)
-        try:
+        with _upload(path) as remote:
             yield remote
-            remote.close()
-        except BaseException:
-            remote.discard()
-            raise
-        remote.commit()
         return
-    target = Path(_local(path))
+    target = Path(local_path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{target.name}")
+    temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{_MACHINE}-{target.name}")
     try:
         with temporary.open("wb") as file:
             yield file
@@ -191,6 +193,59 @@ def publish(path: str) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
+
+
+@contextmanager
+def _upload(path: str) -> Iterator[IO[bytes]]:
+    """Upload to an object store, in several parts if it is much, and look that it is all there.
+
+    Raises:
+        ArtifactError: the store has another number of bytes than were written.
+    """
+    filesystem, inside = _filesystem(path)
+    remote = filesystem.open(inside, "wb", autocommit=False)
+    try:
+        yield remote
+        num_bytes = remote.tell()
+        remote.close()
+    except BaseException:
+        remote.discard()
+        raise
+    remote.commit()
+    found = int(filesystem.info(inside)["size"])
+    if found != num_bytes:
+        raise ArtifactError(
+            f"{path}: {num_bytes} bytes were uploaded and the store has {found}. "
+            "Run the same command again."
+        )
+
+
+def create_json(path: str, value: Any) -> bool:
+    """Write a JSON file unless one of that name is there; tell whether it was written.
+
+    Of several that try at once one succeeds, where the file system or the store can do that.
+    """
+    content = json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+    if not is_local(path):
+        filesystem, inside = _filesystem(path)
+        if filesystem.exists(inside):
+            return False
+        try:
+            filesystem.pipe_file(inside, content, mode="create")
+        except FileExistsError:
+            return False
+        return True
+    target = Path(local_path(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}")
+    try:
+        temporary.write_bytes(content)
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
 
 
 def _sync_folder(folder: Path) -> None:
@@ -210,8 +265,8 @@ def remove(path: str) -> None:
 
 def remove_leftovers(folder: str) -> None:
     """Remove the temporary files that killed runs left in a local folder and below it."""
-    if is_local(folder) and Path(_local(folder)).is_dir():
-        for leftover in Path(_local(folder)).rglob(f"{_TEMPORARY}*"):
+    if is_local(folder) and Path(local_path(folder)).is_dir():
+        for leftover in Path(local_path(folder)).rglob(f"{_TEMPORARY}*"):
             leftover.unlink()
 
 
