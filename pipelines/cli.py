@@ -8,6 +8,7 @@ import typer
 
 from metadata.errors import CurateError
 from pipelines.cli_diff import diff
+from pipelines.cli_download import download
 from pipelines.cli_explain import explain
 from pipelines.cli_extract import extract
 from pipelines.cli_matches import measure, retract
@@ -39,6 +40,7 @@ from pipelines.cli_shards import (
     shard_options,
 )
 from pipelines.cli_train import train
+from pipelines.exec_options import on_cluster
 from pipelines.terminal import inert
 from pipelines.workspace import Workspace
 
@@ -52,6 +54,7 @@ app = typer.Typer(
 
 
 @app.command()
+@on_cluster
 def build_metadata(
     lang: Annotated[
         str,
@@ -199,6 +202,7 @@ app.command()(extract)
 
 
 @app.command()
+@on_cluster
 def match(
     inputs: Annotated[list[str], typer.Argument(help="Parquet, tar, jsonl, csv, tsv; patterns.")],
     lang: Annotated[str | None, typer.Option(help="Take every text as this language.")] = None,
@@ -264,6 +268,7 @@ def match(
 
 
 @app.command()
+@on_cluster
 def balance(
     t: Annotated[int | None, typer.Option("--t", help="Pairs per entry, about; >= 1.")] = None,
     target_pairs: Annotated[int | None, typer.Option(help="Pairs to keep, instead of t.")] = None,
@@ -334,6 +339,7 @@ def balance(
 
 app.command("yield")(measure)
 app.command()(retract)
+app.command()(download)
 app.command()(explain)
 app.command()(diff)
 app.command()(train)
