@@ -219,19 +219,22 @@ def _captions(document: LexborHTMLParser) -> dict[int, str]:
     An inner figure comes after the outer one, and its caption wins. Figures that are nested by the
     thousand would take the square of their number; after enough of them no more captions are read.
     """
+    first: dict[int, LexborNode] = {}
+    for caption in document.tags("figcaption"):
+        parent = caption.parent
+        if parent is not None and parent.tag == "figure":
+            first.setdefault(parent.mem_id, caption)
     captions: dict[int, str] = {}
     left = _CAPTION_NODES
-    for caption in document.tags("figcaption"):
-        figure = caption.parent
-        if figure is None or figure.tag != "figure":
-            continue
-        text, num_nodes = _text(caption)
-        nodes = figure.css("img, amp-img")
-        left -= num_nodes + len(nodes)
-        if left < 0:
-            break
-        if text:
-            captions |= dict.fromkeys((node.mem_id for node in nodes), text)
+    for figure in document.tags("figure") if first else []:
+        if figure.mem_id in first:
+            text, num_nodes = _text(first[figure.mem_id])
+            nodes = figure.css("img, amp-img")
+            left -= num_nodes + len(nodes)
+            if left < 0:
+                break
+            if text:
+                captions |= dict.fromkeys((node.mem_id for node in nodes), text)
     return captions
 
 
