@@ -41,7 +41,6 @@ from pipelines.cli_shards import (
 )
 from pipelines.cli_train import train
 from pipelines.exec_options import on_cluster
-from pipelines.exec_options import on_cluster
 from pipelines.terminal import inert
 from pipelines.workspace import Workspace
 
