@@ -42,6 +42,11 @@ class LanguageSources:
     kinds: frozenset[str]
     pageviews: tuple[str, ...] = ()
 
+    @property
+    def needs_words(self) -> bool:
+        """Whether words and pairs have to be counted."""
+        return not self.kinds.isdisjoint({"unigram", "bigram"})
+
 
 @dataclass(frozen=True, slots=True)
 class BuiltMetadata:
@@ -112,7 +117,7 @@ def build_language(
             folder,
             memory_bytes=memory_bytes,
             workers=workers,
-            needs_words=not sources.kinds.isdisjoint({"unigram", "bigram"}),
+            needs_words=sources.needs_words,
             part_bytes=part_bytes,
             on_part=on_part,
         ) as corpus,

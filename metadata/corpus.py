@@ -1,5 +1,6 @@
 """The dumps of a language in, the counts of all of them out: part by part, then merged."""
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -7,13 +8,32 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from metadata.count_part import TEMPORARY, CountedPart, CountTask, count_part, split_dumps
+from metadata.count_part import (
+    TEMPORARY,
+    CountedPart,
+    CountTask,
+    count_part,
+    dump_note,
+    part_size,
+    read_counted,
+    split_dumps,
+)
 from metadata.ngram_merge import merge_runs
 from metadata.ngram_runs import Run
 from metadata.ngrams import CorpusCounts
 from metadata.processes import in_processes
+from metadata.sources import publish_json
 
-__all__ = ["DEFAULT_MEMORY_BYTES", "Corpus", "count_corpus", "remove_counts"]
+__all__ = [
+    "DEFAULT_MEMORY_BYTES",
+    "Corpus",
+    "count_corpus",
+    "count_dump",
+    "is_counted",
+    "part_size",
+    "remove_counts",
+    "remove_leftovers",
+]
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 # What a process takes before it counts anything: the interpreter, its libraries, one dump's page.
@@ -57,7 +77,8 @@ def count_corpus(
 
     Args:
         lang: metadata language.
-        dumps: XML, plain or compressed, and Parquet files of title and text.
+        dumps: XML, plain or compressed, and Parquet files of title and text; those that
+            `count_dump` has counted need not be there any more.
         folder: counts of parts are written to it, and are used if they are there; when the context
             ends, nothing else of it is left. One run at a time works in it.
         memory_bytes: what all processes together may take; small values mean fewer processes.
@@ -72,7 +93,12 @@ def count_corpus(
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_leftovers(folder)
-    parts = split_dumps(dumps, part_bytes)
+    counted, uncounted = [], []
+    for dump in dumps:
+        parts_of_dump = _counted_parts(dump, lang, folder, needs_words=needs_words)
+        counted += parts_of_dump or []
+        uncounted += [dump] if parts_of_dump is None else []
+    parts = split_dumps(uncounted, part_bytes)
     workers, of_each = share_memory(memory_bytes, min(workers, len(parts)))
     tasks = [
         CountTask(
@@ -80,7 +106,6 @@ def count_corpus(
         )
         for part in parts
     ]
-    counted = []
     for done in in_processes(count_part, tasks, workers):
         counted.append(done)
         if on_part is not None:
@@ -89,6 +114,55 @@ def count_corpus(
         yield _sum(counted, folder, memory_bytes)
     finally:
         remove_leftovers(folder)
+
+
+def count_dump(
+    dump: str, lang: str, folder: Path, *, memory_bytes: int, needs_words: bool, part_bytes: int
+) -> None:
+    """Count one of the dumps of a language, so that it can be removed before the others come.
+
+    Args:
+        dump: as for `count_corpus`, which is to be called with all of them in the end.
+        lang: metadata language.
+        folder: of the language's counts; other dumps may be counted into it at the same time.
+        memory_bytes: what it may take, the interpreter included.
+        needs_words: as for `count_corpus`.
+        part_bytes: size of a part; `part_size` of all dumps of the language is best.
+
+    Raises:
+        InputError: the dump is missing, cut off or corrupt.
+        MissingExtraError: the language needs a segmenter that is not installed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _, of_each = share_memory(memory_bytes, 1)
+    counted = [
+        count_part(
+            CountTask(
+                lang=lang, part=part, folder=folder, memory_bytes=of_each, needs_words=needs_words
+            )
+        )
+        for part in split_dumps([dump], part_bytes)
+    ]
+    note = dump_note(dump, lang, folder, needs_words=needs_words)
+    if note is None:
+        raise AssertionError(f"{dump} was counted and is not known")
+    publish_json(note, [part.path.name for part in counted])
+
+
+def is_counted(dump: str, lang: str, folder: Path, *, needs_words: bool) -> bool:
+    """Tell whether `count_dump` has counted a dump, there or removed."""
+    return _counted_parts(dump, lang, folder, needs_words=needs_words) is not None
+
+
+def _counted_parts(
+    dump: str, lang: str, folder: Path, *, needs_words: bool
+) -> list[CountedPart] | None:
+    note = dump_note(dump, lang, folder, needs_words=needs_words)
+    if note is None or not note.is_file():
+        return None
+    found = [read_counted(folder / name) for name in json.loads(note.read_bytes())]
+    parts = [part for part in found if part is not None]
+    return parts if len(parts) == len(found) else None
 
 
 def share_memory(memory_bytes: int, workers: int) -> tuple[int, int]:

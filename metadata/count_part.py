@@ -1,7 +1,8 @@
 """A part of a dump in, its counts out: words, pairs, titles and redirects, in files.
 
 The files' name is made of what they come from, and the one that says that all are there
-(``<name>.json``) is written last. So a part that is counted is not counted again.
+(``<name>.json``) is written last. So a part that is counted is not counted again. A note on a whole
+dump (``dump-….json``) names its parts, for which the dump is then not needed any more.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from typing import Any
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from metadata.article_table import ArticlePart, read_articles, split_articles
 from metadata.dump import MAIN_NAMESPACE, DumpPart, read_part, split_dump
@@ -25,7 +27,7 @@ from metadata.errors import InputError
 from metadata.ngram_counter import NgramCounter
 from metadata.ngram_merge import merge_runs
 from metadata.ngram_runs import Run, write_run
-from metadata.sources import publish_json
+from metadata.sources import publish_json, read_source
 from metadata.titles import TITLES
 from metadata.wikitext import strip_wikitext
 from metadata.words import (
@@ -36,7 +38,16 @@ from metadata.words import (
     segmenter_version,
 )
 
-__all__ = ["TEMPORARY", "CountTask", "CountedPart", "count_part", "split_dumps"]
+__all__ = [
+    "TEMPORARY",
+    "CountTask",
+    "CountedPart",
+    "count_part",
+    "dump_note",
+    "part_size",
+    "read_counted",
+    "split_dumps",
+]
 
 # What files that come and go are called first.
 TEMPORARY = ".tmp-"
@@ -71,13 +82,44 @@ class CountTask:
     @property
     def path(self) -> Path:
         """Return what the part's files are called, without what tells them apart."""
-        fs, path = fsspec.core.url_to_fs(self.part.path)
-        made_from = [
-            _FORMAT, fs.ukey(path), self.lang, segmenter_name(self.lang),
-            segmenter_version(self.lang), self.needs_words, asdict(self.part),
-        ]  # fmt: skip
-        digest = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
-        return self.folder / f"part-{digest[:24]}"
+        of_dump = _made_from(self.part.path, self.lang, needs_words=self.needs_words)
+        return self.folder / f"part-{_digest([of_dump, asdict(self.part)])}"
+
+
+def _made_from(path: str, lang: str, *, needs_words: bool) -> list[Any]:
+    return [
+        _FORMAT, _version(path), lang, segmenter_name(lang), segmenter_version(lang), needs_words,
+    ]  # fmt: skip
+
+
+def _version(path: str) -> str:
+    """Return what tells a file from another of its name, also if it was fetched and dropped.
+
+    Raises:
+        FileNotFoundError: nothing is known of it.
+    """
+    fs, name = fsspec.core.url_to_fs(path)
+    source = read_source(Path(name)) if isinstance(fs, LocalFileSystem) else None
+    return source.sha256 if source is not None else str(fs.ukey(name))
+
+
+def _digest(value: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def dump_note(path: str, lang: str, folder: Path, *, needs_words: bool) -> Path | None:
+    """Return where it is noted which parts a dump has; None if nothing is known of the dump.
+
+    Args:
+        path: of the dump.
+        lang: metadata language.
+        folder: of the counts.
+        needs_words: as for `CountTask`.
+    """
+    try:
+        return folder / f"dump-{_digest(_made_from(path, lang, needs_words=needs_words))}.json"
+    except FileNotFoundError:
+        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +155,20 @@ def _named(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
+def read_counted(path: Path) -> CountedPart | None:
+    """Return a part that is counted, by what its files are called; None if it is not."""
+    note = _named(path, ".json")
+    if not note.is_file():
+        return None
+    known = json.loads(note.read_bytes())
+    return CountedPart(path=path, **{**known, "tally": Counter(known["tally"])})
+
+
+def part_size(num_bytes: int) -> int:
+    """Return the best size of a part, of dumps that together have so many bytes."""
+    return max(_PART_BYTES, num_bytes // _MAX_PARTS)
+
+
 def split_dumps(paths: Sequence[str], part_bytes: int | None = None) -> list[Part]:
     """Cut dumps into parts, which are counted one by one.
 
@@ -124,8 +180,7 @@ def split_dumps(paths: Sequence[str], part_bytes: int | None = None) -> list[Par
         InputError: a dump is missing, is none, or its beginning is corrupt.
     """
     if part_bytes is None:
-        sizes = [fs.size(path) or 0 for fs, path in map(_find, paths)]
-        part_bytes = max(_PART_BYTES, sum(sizes) // _MAX_PARTS)
+        part_bytes = part_size(sum(fs.size(path) or 0 for fs, path in map(_find, paths)))
     parts: list[Part] = []
     for path in paths:
         split = split_articles if path.endswith(".parquet") else split_dump
@@ -148,15 +203,14 @@ def count_part(task: CountTask) -> CountedPart:
         MissingExtraError: the language needs a segmenter that is not installed.
     """
     path = task.path
-    note = _named(path, ".json")
-    if note.is_file():
-        known = json.loads(note.read_bytes())
-        return CountedPart(path=path, **{**known, "tally": Counter(known["tally"])})
+    known = read_counted(path)
+    if known is not None:
+        return known
     start = time.process_time()
     counting = _Counting(task, path.with_name(f"{TEMPORARY}{path.name}"))
     counted = counting.count(path)
     publish_json(
-        note,
+        _named(path, ".json"),
         {
             "tally": dict(sorted(counted.tally.items())),
             "num_tokens": counted.num_tokens,

@@ -27,7 +27,6 @@ from pipelines.metadata_store import MANIFEST, MetadataStore, write_indices
 from pipelines.pageview_sample import PageviewSample, count_sample, find_sample
 from pipelines.plan_languages import (
     LanguagePlan,
-    check_space,
     choose_languages,
     describe,
     plan_languages,
@@ -36,6 +35,7 @@ from pipelines.plan_languages import (
 from pipelines.prefetch import in_words
 from pipelines.progress import log
 from pipelines.sizes import parse_size
+from pipelines.space_needed import check_space
 from pipelines.workspace import refuse_foreign
 
 __all__ = ["build_languages", "reindex"]

@@ -3,9 +3,8 @@
 A language that cannot be built is a `Failed`, with the reason: the others go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from curation.normalize import Normalization
@@ -18,10 +17,16 @@ from metadata.stored_views import StoredViews
 from metadata.wordnet import wordnet_files
 from pipelines import artifacts, storage
 from pipelines.api_corpus import fetch_api_file
+from pipelines.count_dumps import (
+    count_and_drop,
+    counts_folder,
+    is_dropped_one_by_one,
+    uncounted_dumps,
+)
 from pipelines.disk_space import told_when_full
 from pipelines.executor import run_parts
 from pipelines.fetch_sources import Sources
-from pipelines.find_sources import SourceFile, identity, local
+from pipelines.find_sources import SourceFile, identity
 from pipelines.metadata_store import index_path, write_indices
 from pipelines.pageview_sample import CountedViews
 from pipelines.plan_languages import LanguagePlan
@@ -110,6 +115,40 @@ def build_all(
             else:
                 todo.append(plan)
 
+    results = _results(todo, run, workers, quiet=quiet)
+    for result in progress(results, total=len(todo), label="build", unit="language", quiet=quiet):
+        if result is not None:
+            failed[result.lang] = result.problem
+    return dict(sorted(failed.items()))
+
+
+def _results(
+    todo: Sequence[LanguagePlan], run: BuildRun, workers: int, *, quiet: bool
+) -> Iterator[Failed | None]:
+    """Build first, one after the other, the languages whose dumps are dropped one by one."""
+    rest = []
+    for plan in todo:
+        if not is_dropped_one_by_one(plan, run.sources, run.scratch):
+            rest.append(plan)
+            continue
+        problem = count_and_drop(
+            plan,
+            run.sources,
+            run.scratch,
+            memory_bytes=run.memory_bytes,
+            workers=workers,
+            quiet=quiet,
+        )
+        if problem is None:
+            yield from _build_plans([plan], run, workers)
+        else:
+            yield Failed(plan.lang, problem)
+    yield from _build_plans(rest, run, workers)
+
+
+def _build_plans(
+    plans: Sequence[LanguagePlan], run: BuildRun, workers: int
+) -> Iterator[Failed | None]:
     def prepare(plan: LanguagePlan) -> LanguageTask | Failed:
         try:
             _fetch(plan, run)
@@ -119,8 +158,8 @@ def build_all(
         except CurateError as error:
             return Failed(plan.lang, str(error))
 
-    jobs = Prefetched(todo, prepare, run.sources.fetcher)
-    at_once = max(1, min(workers, len(todo)))
+    jobs = Prefetched(plans, prepare, run.sources.fetcher)
+    at_once = max(1, min(workers, len(plans)))
     arguments = (
         run.output,
         run.overwrite,
@@ -128,11 +167,7 @@ def build_all(
         run.memory_bytes // at_once,
         workers if at_once == 1 else 1,
     )
-    results = run_parts(_build, jobs, workers=workers, setup=_Output, arguments=arguments)
-    for result in progress(results, total=len(todo), label="build", unit="language", quiet=quiet):
-        if result is not None:
-            failed[result.lang] = result.problem
-    return dict(sorted(failed.items()))
+    return run_parts(_build, jobs, workers=workers, setup=_Output, arguments=arguments)
 
 
 def _is_planned_done(plan: LanguagePlan, run: BuildRun) -> bool:
@@ -143,7 +178,7 @@ def _is_planned_done(plan: LanguagePlan, run: BuildRun) -> bool:
 
 def _fetch(plan: LanguagePlan, run: BuildRun) -> None:
     if run.sources.options.corpus == "dumps":
-        for file in plan.files:
+        for file in uncounted_dumps(plan, run.scratch):
             run.sources.fetch(file)
         return
     for file in plan.files:
@@ -228,14 +263,9 @@ def _build(output: _Output, job: LanguageTask | Failed) -> Failed | None:
     return None
 
 
-def _counts_folder(scratch: str, lang: str) -> Path | None:
-    """Return where the counts of a language are: on this machine, since they are mapped."""
-    return local(scratch) / "words" / lang if storage.is_local(scratch) else None
-
-
 def _tidy(scratch: str, task: LanguageTask) -> None:
     """Remove what is not needed any more when a language is written."""
-    folder = _counts_folder(scratch, task.lang)
+    folder = counts_folder(scratch, task.lang)
     if folder is not None:
         remove_counts(folder)
     for file in task.drop:
@@ -249,7 +279,7 @@ def _build_one(output: _Output, task: LanguageTask) -> None:
         task.sources,
         task.thresholds,
         views=views,
-        scratch=_counts_folder(output.scratch, task.lang),
+        scratch=counts_folder(output.scratch, task.lang),
         memory_bytes=output.memory_bytes,
         workers=output.workers,
     )

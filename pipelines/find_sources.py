@@ -123,6 +123,13 @@ class SourceFile:
         """Bytes to fetch; 0 if it is here, or if the server does not say."""
         return 0 if self.is_here or self.remote is None else self.remote.size_bytes or 0
 
+    @property
+    def whole_bytes(self) -> int:
+        """Bytes of the file, here or not; 0 if nobody says."""
+        if self.is_here:
+            return storage.size_and_time(self.path)[0]
+        return (self.remote.size_bytes or 0) if self.remote is not None else 0
+
     def drop(self) -> None:
         """Remove the file if it was fetched; the note of what it was stays."""
         if is_fetched(self.path):

@@ -1,4 +1,4 @@
-"""Which languages to build, out of which files, and whether there is room to fetch them."""
+"""Which languages to build, and out of which files."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -7,23 +7,18 @@ from metadata.errors import InputError, UsageError
 from metadata.languages import metadata_languages, wikis_of
 from metadata.wordnet import wordnet_languages
 from pipelines.api_corpus import api_file
-from pipelines.disk_space import require_space
 from pipelines.fetch_sources import Sources, WikiSources
 from pipelines.find_sources import SourceFile, total_size
-from pipelines.pageview_sample import PageviewSample, uncounted
-from pipelines.prefetch import AHEAD, in_words
+from pipelines.pageview_sample import PageviewSample
+from pipelines.prefetch import in_words
 
 __all__ = [
     "LanguagePlan",
-    "check_space",
     "choose_languages",
     "describe",
     "plan_languages",
     "wordnets_at_hand",
 ]
-
-# Counted page views are about half as large as daily files, which name other projects and hours.
-_COUNTED_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,49 +188,6 @@ def _require_all(plan: LanguagePlan, kinds: Sequence[str]) -> None:
             f"{plan.lang}wiki-20260101-pages-articles.xml.bz2. Name its folder with --dumps, or "
             "use --sources wordnet"
         )
-
-
-def check_space(
-    plans: Sequence[LanguagePlan],
-    sample: PageviewSample,
-    sources: Sources,
-    folders: tuple[str, str, str],
-    workers: int,
-) -> int:
-    """Refuse to begin what there is no room for.
-
-    Args:
-        plans: languages to be built.
-        sample: page views.
-        sources: where they come from.
-        folders: of dumps, of page views, and of counted page views.
-        workers: processes, each of which may hold files.
-
-    Returns:
-        Bytes to be fetched.
-
-    Raises:
-        DiskSpaceError: there is less than is needed.
-    """
-    files = uncounted(sample, folders[2])
-    dumps = [total_size(plan.files) for plan in plans]
-    views = [file.size_bytes for file in files]
-    counted = int(_COUNTED_SHARE * sum(views))
-    at_once = 2 * workers + AHEAD
-    least = _largest(dumps, at_once), _largest(views, at_once)
-    kept = (sum(dumps), sum(views)) if sources.options.keep else least
-    advice = (
-        f"With --drop-sources, {in_words(max(least) + counted)} are enough."
-        if sources.options.keep and sum(kept) > max(least)
-        else ""
-    )
-    needs = zip(folders, (*kept, counted), strict=True)
-    require_space(needs, advice)
-    return sum(dumps) + sum(views)
-
-
-def _largest(sizes: Sequence[int], num: int) -> int:
-    return sum(sorted(sizes, reverse=True)[:num])
 
 
 def describe(plans: Sequence[LanguagePlan], views: Sequence[SourceFile]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import bz2
 import errno
+import hashlib
 import json
 import shutil
 import subprocess
@@ -136,6 +137,64 @@ def test_dropped_sources_are_not_missed(server, tmp_path):
     build(server, tmp_path, "de", overwrite=True)
     assert [p for p in data_requests(server)[before:] if "pageviews" in p] == []
     assert len(data_requests(server)) == before + 2
+
+
+def test_of_several_dumps_each_is_dropped_once_counted(server, tmp_path):
+    """A dump that was counted is neither there nor fetched again when a later one fails."""
+    once = contents_of_all(server, tmp_path / "once")
+    part = "/dewiki/20260101/dewiki-20260101-pages-articles2.xml-p2p2.bz2"
+    server.faults[part] = [Fault(status=503)] * 2
+    before = len(server.seen)
+    with pytest.raises(InputError, match="503"):
+        build(server, tmp_path, "de", changed={"keep": False})
+    assert not list(tmp_path.glob("dumps/*.bz2"))
+    counted = tmp_path / "counted/words/de"
+    assert len(list(counted.glob("dump-*.json"))) == 1
+    (counted / ".tmp-of-a-killed-run").write_bytes(b"x")
+    manifest = build(server, tmp_path, "de", changed={"keep": False}, workers=2)
+    fetched = [seen.path for seen in server.seen[before:] if "articles1.xml" in seen.path]
+    assert len(fetched) == 1 and not counted.exists()
+    assert entries(tmp_path, "de", "title") == [("Roter Hund", 18.0), ("Berlin am See", 14.0)]
+    assert manifest["languages"]["de"]["sha256"] == once["de"]
+    assert len(manifest["languages"]["de"]["made_from"]["dumps"]) == 2
+
+
+def contents_of_all(server, folder):
+    return {lang: made["sha256"] for lang, made in build(server, folder)["languages"].items()}
+
+
+def test_of_several_dumps_a_corrupt_one_is_kept_and_the_others_go_on(server, tmp_path):
+    """Also those that come after it: nothing else of the language is fetched."""
+    for number in range(3, 30):
+        add_part(server, "de", number)
+    body = server.files["/dewiki/20260101/dewiki-20260101-pages-articles1.xml-p1p1.bz2"]
+    put_up_again(server, "/dewiki/20260101/dewiki-20260101-pages-articles1.xml-p1p1.bz2", body[:-9])
+    manifest = build(server, tmp_path, changed={"keep": False}, workers=2)
+    assert set(manifest["failed"]) == {"de"} and "p1p1.bz2: corrupt" in manifest["failed"]["de"]
+    assert set(manifest["languages"]) == {"fr", "ltg", "other"}
+    left = [path.name for path in tmp_path.glob("dumps/*.bz2")]
+    assert "dewiki-20260101-pages-articles1.xml-p1p1.bz2" in left
+    assert len(server.requests("/dewiki/20260101/dewiki-20260101-pages-articles")) < 29
+
+
+def add_part(server, wiki, number):
+    body = {f"pages-articles{number}.xml-p{number}p{number}.bz2": dump([(f"T {number}", "x " * 9)])}
+    status = f"/{wiki}wiki/20260101/dumpstatus.json"
+    before = json.loads(server.files[status])["jobs"]["articlesdump"]["files"]
+    server.add_dump(f"{wiki}wiki", "20260101", body)
+    jobs = json.loads(server.files[status])
+    jobs["jobs"]["articlesdump"]["files"] |= before
+    server.files[status] = json.dumps(jobs).encode()
+
+
+def put_up_again(server, path, body):
+    """Put up another file under a name, as a server lists it that is consistent."""
+    server.files[path] = body
+    status = path.rsplit("/", 1)[0] + "/dumpstatus.json"
+    jobs = json.loads(server.files[status])
+    listed = jobs["jobs"]["articlesdump"]["files"][path.rsplit("/", 1)[-1]]
+    listed |= {"size": len(body), "sha1": hashlib.sha1(body).hexdigest()}
+    server.files[status] = json.dumps(jobs).encode()
 
 
 def test_what_a_run_killed_before_it_had_tidied_up_left_is_removed(server, tmp_path):
@@ -286,6 +345,16 @@ def test_too_small_a_disk_is_said_before_anything_is_fetched(server, tmp_path, m
     with pytest.raises(DiskSpaceError, match=r"[\d.]+ k?B are needed and 500 B are free.*"):
         build(server, tmp_path)
     assert data_requests(server) == []
+
+
+def test_the_counts_need_room_too(server, tmp_path, monkeypatch):
+    build(server, tmp_path, kinds="title")  # everything is here, and nothing but counts to write
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=50))
+    with pytest.raises(DiskSpaceError, match="counted: .* B are needed and 50 B are free"):
+        build(server, tmp_path, kinds="unigram", output=str(tmp_path / "second"))
+    manifest = build(server, tmp_path, kinds="title", output=str(tmp_path / "second"))
+    assert set(manifest["languages"]) == {"de", "fr", "ltg", "other"}
 
 
 def test_where_dropping_would_help_it_is_said(server, tmp_path, monkeypatch):
