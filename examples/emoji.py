@@ -66,9 +66,9 @@ def split_pairs(pairs: list[Pair], seed: int) -> tuple[list[Pair], list[Pair]]:
 
 
 def write_emoji(
-    data: Path, out: Path, seed: int = 0, locales: tuple[str, ...] = ()
+    data: Path, out: Path, seed: int = 0, locales: tuple[str, ...] = (), every: int = 1
 ) -> tuple[int, int]:
-    """Write shards and captions held out.
+    """Write shards and captions held out, of every `every`-th emoji.
 
     ``shards/*.tar`` to train on; ``held_out.parquet``, names of the trained locales that no pair
     of the shards spells; with `locales`, which are held out as a whole, ``locales.parquet``, and
@@ -77,7 +77,7 @@ def write_emoji(
     Returns:
         Pairs in the shards, and in ``held_out.parquet``.
     """
-    images = read_images(data)
+    images = dict(sorted(read_images(data).items())[::every])
     pairs = [p for p in read_pairs(data) if p[0] in images]
     train, held = split_pairs([p for p in pairs if p[1] not in locales], seed)
     _write_shards(out / "shards", train, images)

@@ -91,12 +91,24 @@ def six_languages(data: Path, out: Path) -> dict[str, Any]:
     }
 
 
-def emoji(data: Path, out: Path, steps: int) -> dict[str, Any]:
-    """Train a model on emoji and their names; names it has never seen are to find their emoji."""
-    num_train, num_held = write_emoji(data, out)
+EMOJI_OPTIONS = "--model emoji --batch-size 256 --learning-rate 0.002"
+
+
+def emoji(
+    data: Path, out: Path, steps: int, options: str = EMOJI_OPTIONS, every: int = 1
+) -> dict[str, Any]:
+    """Train a model on emoji and their names; names it has never seen are to find their emoji.
+
+    Args:
+        data: folder of the public data.
+        out: for the results.
+        steps: of training.
+        options: of `curate train`.
+        every: take every so many-th emoji.
+    """
+    num_train, num_held = write_emoji(data, out, every=every)
     curate(
-        f"train --model emoji --shards {out}/shards --steps {steps} --batch-size 256 "
-        "--learning-rate 0.002 --checkpoint-every 0",
+        f"train --shards {out}/shards --steps {steps} --checkpoint-every 0 {options}",
         workspace=out,
     )
     found = curate(f"eval {out}/held_out.parquet", workspace=out)["results"]["held_out"]

