@@ -5,6 +5,7 @@ same order. Then the pairs are merged with their ids replaced. What comes out de
 how the corpus was cut into runs nor on the memory.
 """
 
+import resource
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from metadata.errors import CurateError
 from metadata.ngram_runs import (
     PAIRS,
     WORDS,
@@ -31,6 +33,8 @@ __all__ = ["merge_runs"]
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _ID = np.uint32
+# Besides those of the merge.
+_OTHER_FILES = 128
 
 Ids = NDArray[np.uint32]
 
@@ -81,7 +85,11 @@ def merge_runs(runs: Sequence[Run], target: Run, memory_bytes: int) -> None:
         runs: any number, in any order.
         target: the files to write; other files beside them come and go.
         memory_bytes: what the merge may take.
+
+    Raises:
+        CurateError: the system does not let so many files be open.
     """
+    _allow_files(2 * len(runs) + _OTHER_FILES)
     id_files = [target.path.with_name(f"{target.path.name}.{n}.ids") for n in range(len(runs))]
     _merge_words(runs, target, id_files)
     groups = _groups([file.stat().st_size for file in id_files], memory_bytes // 4)
@@ -97,6 +105,19 @@ def merge_runs(runs: Sequence[Run], target: Run, memory_bytes: int) -> None:
             path.unlink()
     for file in id_files:
         file.unlink()
+
+
+def _allow_files(num: int) -> None:
+    """Raise this process's own limit of open files, which on macOS is 256, within the system's."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= num:
+        return
+    if hard != resource.RLIM_INFINITY and hard < num:
+        raise CurateError(
+            f"adding up counts takes {num} open files, and the system allows {hard}. What is "
+            f"counted is kept: allow more (ulimit -Hn {num}) and run the same command again."
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (num, hard))
 
 
 def _groups(sizes: Sequence[int], limit: int) -> list[list[int]]:

@@ -1,3 +1,4 @@
+import resource
 from collections import Counter
 
 import numpy as np
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metadata import ngram_merge
+from metadata.errors import CurateError
 from metadata.ngram_merge import merge_runs
 from metadata.ngram_runs import PAIRS, WORDS, Run, write_run
 from tests.metadata.ngram_reference import counts_of
@@ -87,3 +89,25 @@ def test_words_of_one_hash_that_fill_more_than_a_group_stay_apart(tmp_path):
 
 def test_groups_hold_what_fits():
     assert ngram_merge._groups([5, 1, 1, 9, 1], 7) == [[0, 1, 2], [3], [4]]
+
+
+@pytest.fixture
+def few_open_files():
+    """What macOS lets a process have, about."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_more_runs_than_files_may_be_open(tmp_path, few_open_files):
+    runs = [colliding_run(tmp_path / str(n), {"a", f"b{n}"}) for n in range(120)]
+    merge_runs(runs, Run(tmp_path / "all"), 1 << 28)
+    assert counts_of(Run(tmp_path / "all")) == counts_of(*runs)
+
+
+def test_a_system_that_allows_too_few_files_is_said(tmp_path, monkeypatch):
+    runs = [colliding_run(tmp_path / "0", {"a"})]
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 100))
+    with pytest.raises(CurateError, match=r"takes 130 open files, and the system allows 100"):
+        merge_runs(runs, Run(tmp_path / "all"), 0)
