@@ -4,6 +4,8 @@ A file is read once, record by record, whatever it is compressed with (gzip, zst
 Where it is damaged, reading goes on at the next place where a record can begin.
 """
 
+import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -20,6 +22,7 @@ BAD_RECORDS = frozenset({"bad_http", "bad_page_url", "truncated_record", "unread
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _MAX_RESTARTS = 10_000  # per file, so that a file of nothing but false beginnings comes to an end
 _CHUNK_BYTES = 1 << 20
+_GZIP_BITS, _HEAD_BYTES = 31, 4096
 _GZIP, _ZSTD, _PLAIN = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\nWARC/1."
 
 
@@ -75,7 +78,7 @@ def read_records(path: str, max_bytes: int) -> Iterator[CrawlRecord | SkippedRec
             try:
                 yield from _until_damage(file, progress, max_bytes)
                 damage = progress.cut
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, zlib.error) as error:
                 damage = SkippedRecord(
                     offset=progress.resume_at, reason="unreadable_records", detail=str(error)
                 )
@@ -92,14 +95,14 @@ def read_records(path: str, max_bytes: int) -> Iterator[CrawlRecord | SkippedRec
 
 def _has_bare_lines(file: IO[bytes]) -> bool:
     """Tell whether lines end without a carriage return: somebody's editor wrote the file."""
-    for is_bare in (False, True):
-        file.seek(0)
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    if head.startswith(_GZIP):
         try:
-            if next(iter(ArchiveIterator(file, parse_http=False, quirks_mode=is_bare)), None):
-                return is_bare
-        except (OSError, ValueError):
-            continue
-    return False
+            head = zlib.decompressobj(_GZIP_BITS).decompress(head, _HEAD_BYTES)
+        except zlib.error:
+            return False
+    return re.match(rb"WARC/[0-9.]+\n", head) is not None
 
 
 def _edited_records(path: str, max_bytes: int) -> Iterator[CrawlRecord | SkippedRecord]:
@@ -172,6 +175,30 @@ def _until_damage(
             yield _skipped(record, "too_large", f"{length} bytes")
         else:
             yield _record(record, body, max_bytes)
+    if not _ends_whole(file, progress.resume_at - 1):
+        raise OSError("the file ends inside a record")
+
+
+def _ends_whole(file: IO[bytes], start: int) -> bool:
+    """Tell whether the members of a gzip file from `start` on are whole, and nothing follows them.
+
+    A member that is cut off near its beginning holds nothing that a reader of records could miss.
+    """
+    file.seek(start)
+    chunk = file.read(_CHUNK_BYTES)
+    if not chunk.startswith(_GZIP):
+        return True
+    member = zlib.decompressobj(_GZIP_BITS)
+    while chunk:
+        member.decompress(chunk)
+        if member.eof:
+            chunk = member.unused_data.lstrip(b"\0") or file.read(_CHUNK_BYTES).lstrip(b"\0")
+            if not chunk:
+                return True
+            member = zlib.decompressobj(_GZIP_BITS)
+            continue
+        chunk = file.read(_CHUNK_BYTES)
+    return False
 
 
 def _skipped(record: WarcRecord, reason: str, detail: str = "") -> SkippedRecord:
@@ -223,11 +250,13 @@ def _response(
 ) -> CrawlRecord | SkippedRecord:
     try:
         record.set_bytes_content(block)
-        record.parse_http("all")
-        headers = record.http_headers
-        status, content_type = headers.status_code, _text(headers.get_bytes(b"Content-Type"))
+        record.parse_http("all", quirks_mode=True)
     except (OSError, ValueError) as error:
         return _skipped(record, "bad_http", str(error))
+    headers = record.http_headers if block else None
+    if headers is None:
+        return _skipped(record, "bad_http", "no header")
+    status, content_type = headers.status_code, _text(headers.get_bytes(b"Content-Type"))
     if status is None or not 200 <= status < 300:
         return _skipped(record, "http_status", str(status))
     if not _is_html(content_type.lower() or _header(record, b"WARC-Identified-Payload-Type")):

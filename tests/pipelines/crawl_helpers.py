@@ -30,10 +30,9 @@ def record(kind: str, block: bytes, content_type: str, url: str = PAGE_URL, **mo
 def response(html: bytes | str, url: str = PAGE_URL, status: int = 200, **headers: str) -> bytes:
     """Return the record of a page that a server sent."""
     body = html.encode() if isinstance(html, str) else html
-    sent = {"Content-Type": "text/html; charset=utf-8", **headers}
-    head = "".join(
-        f"{name.replace('_', '-')}: {value}\r\n" for name, value in sent.items() if value
-    )
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = {"Content-Type": "text/html; charset=utf-8", **named}
+    head = "".join(f"{name}: {value}\r\n" for name, value in sent.items() if value)
     block = f"HTTP/1.1 {status} OK\r\n{head}\r\n".encode() + body
     return record("response", block, "application/http; msgtype=response", url)
 
