@@ -1,0 +1,119 @@
+"""The recipes in examples/ run on the toy web."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub
+import pyarrow.parquet as pq
+import pytest
+
+from examples.demo import THRESHOLDS
+from examples.toyweb.write import ToyWeb, write_toy_web
+from metadata.errors import InputError
+from pipelines.build_metadata import build_languages
+from pipelines.own_entries import write_own_entries
+from tests.conftest import ROOT
+from tests.pipelines.helpers import match, read_pairs, write_metadata, write_pairs
+
+OVERRIDES = {"unigram_min_count": 5, "unigram_top_share": 1.0, "title_min_views": 1}
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory):
+    """A toy web with metadata of German, Spanish and Russian."""
+    folder = tmp_path_factory.mktemp("toy")
+    write_toy_web(folder, ToyWeb(rows=2_000, files=2, images=False))
+    build_languages(
+        "de,es,ru", kinds="unigram,title", wordnet_dir=None, dumps=f"{folder}/sources/dumps", quiet=True,
+        pageviews=f"{folder}/sources/pageviews", output=f"{folder}/metadata", overrides=OVERRIDES,
+        scratch=f"{folder}/counted",
+    )  # fmt: skip
+    return folder
+
+
+def run(*command, **environment):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    found = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, check=False, cwd=ROOT,
+        env={**os.environ, "PATH": path, "CURATE_OFFLINE": "1", **environment},
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return found.stdout
+
+
+@pytest.mark.slow
+def test_from_my_parquet_to_a_card_to_publish(toy, tmp_path):
+    shown = run("examples/my_parquet.sh", toy, 300, f"{toy}/web/*.parquet")
+    assert "read 2,000 = matched" in shown
+    kept = read_pairs(toy / "balanced")
+    assert 300 <= len(kept) < 400
+
+    shown = run("examples/choose_t.sh", toy, 300)
+    assert "of matched" in shown and (toy / "yield.svg").read_text().startswith("<svg")
+    t = json.loads((toy / "balanced/datacard.json").read_text())["t"]
+    assert f"\nde    {t}  " in shown
+
+    hub = tmp_path / "hub"
+    run(sys.executable, "examples/publish_card.py", toy / "balanced", "-o", hub)
+    card = huggingface_hub.DatasetCard.load(hub / "README.md")
+    assert card.content and (hub / "datacard.json").exists()
+    published = pq.read_table(hub / "data")
+    assert published.column("pair_id").to_pylist() == kept.column("pair_id").to_pylist()
+    assert "image" not in published.column_names
+
+
+@pytest.mark.slow
+def test_a_language_is_added_and_compared(toy, tmp_path):
+    shutil.copytree(toy / "metadata", tmp_path / "metadata")
+    (tmp_path / "sources").symlink_to(toy / "sources")
+    match(sorted((toy / "web").glob("*.parquet")), tmp_path / "metadata", tmp_path / "matched",
+          lang=None)  # fmt: skip
+    options = ["--sources", "unigram,title", *THRESHOLDS.split()]
+    shown = run("examples/add_language.sh", tmp_path, "ja", f"{toy}/web/*.parquet", "--", *options)
+    old, new = (read_pairs(tmp_path / name) for name in ("matched", "matched-ja"))
+    assert "ja" not in set(old.column("lang").to_pylist())
+    assert "ja" in set(new.column("lang").to_pylist())
+    assert re.search(rf"^all +{len(old):,} +0 +0 +{len(new) - len(old):,} ", shown, re.MULTILINE)
+    assert "metadata.ja: nothing →" in shown
+
+
+def test_entries_of_ones_own_match_in_the_order_of_the_list(tmp_path):
+    (tmp_path / "mine.txt").write_text("red dog\nSt. John\nred dog\n\n?!\ncat\n", "utf-8")
+    shown = run(sys.executable, "examples/own_entries.py", tmp_path / "mine.txt", "--metadata",
+                tmp_path / "metadata")  # fmt: skip
+    assert "103 entries" in shown and "duplicate 1, punctuation_only 2" in shown
+    table = pq.read_table(tmp_path / "metadata/en.parquet")
+    assert table.column("entry").to_pylist()[100:] == ["red dog", "St. John", "cat"]
+    pairs = write_pairs(tmp_path / "a.parquet", ["a red dog", "St. John's", "a cat, St. John"])
+    match([pairs], tmp_path / "metadata", tmp_path / "matched")
+    assert read_pairs(tmp_path / "matched").column("entry_ids").to_pylist() == [[100], [101, 102]]
+
+
+def test_entries_of_ones_own_may_be_added_to_a_language(tmp_path):
+    write_metadata(tmp_path, {"en": ["dog", "cat"], "de": ["Hund"]})
+    result = write_own_entries(str(tmp_path), "en", ["red dog", "dog"], keep=True)
+    assert result["left_out"] == {"duplicate": 1}
+    table = pq.read_table(tmp_path / "en.parquet")
+    assert table.column("entry").to_pylist()[100:] == ["cat", "dog", "red dog"]
+    assert table.column("source").to_pylist()[-2:] == ["unigram", "title"]
+    match([write_pairs(tmp_path / "a.parquet", ["Hund"])], tmp_path, tmp_path / "m", lang="de")
+    with pytest.raises(InputError, match="no usable entry among 2"):
+        write_own_entries(str(tmp_path), "en", ["?", "7"])
+
+
+def test_a_card_is_uploaded_only_with_a_token(tmp_path):
+    balanced = tmp_path / "balanced"
+    (balanced / "pairs").mkdir(parents=True)
+    (balanced / "datacard.md").write_text("# Card\n")
+    found = subprocess.run(
+        [sys.executable, "examples/publish_card.py", balanced, "-o", tmp_path / "hub", "--repo",
+         "me/set"], capture_output=True, text=True, cwd=ROOT, check=False,
+        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HF_TOKEN": ""},
+    )  # fmt: skip
+    assert found.returncode == 1 and "there is no token" in found.stderr
+    assert (tmp_path / "hub/README.md").read_text() == "# Card\n"
