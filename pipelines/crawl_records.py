@@ -72,25 +72,37 @@ def read_records(path: str, max_bytes: int) -> Iterator[CrawlRecord | SkippedRec
         if _has_bare_lines(file):
             yield from _edited_records(path, max_bytes)
             return
-        start = 0
-        for restart in range(_MAX_RESTARTS):
-            progress = _Progress(start)
-            try:
-                yield from _until_damage(file, progress, max_bytes)
-                damage = progress.cut
-            except (OSError, ValueError, zlib.error) as error:
-                damage = SkippedRecord(
-                    offset=progress.resume_at, reason="unreadable_records", detail=str(error)
-                )
-            if damage is None:
-                return
-            following = _next_beginning(file, progress.resume_at)
-            is_last = following is None or restart == _MAX_RESTARTS - 1
-            if progress.num_records or restart == 0 or is_last:
-                yield replace(damage, is_file_lost=is_last)
-            if is_last or following is None:
-                return
-            start = following
+        yield from _with_restarts(file, max_bytes)
+
+
+def _with_restarts(file: IO[bytes], max_bytes: int) -> Iterator[CrawlRecord | SkippedRecord]:
+    """Yield records, and each damage once: when the next record shows up, or at the end."""
+    start = 0
+    damage: SkippedRecord | None = None
+    for restart in range(_MAX_RESTARTS):
+        progress = _Progress(start)
+        found: SkippedRecord | None = None
+        try:
+            for record in _until_damage(file, progress, max_bytes):
+                if damage is not None:
+                    yield damage
+                    damage = None
+                yield record
+        except (OSError, ValueError, zlib.error) as error:
+            found = SkippedRecord(
+                offset=progress.resume_at, reason="unreadable_records", detail=str(error)
+            )
+        if damage is not None and (progress.cut or found is None):
+            yield damage
+            damage = None
+        damage = progress.cut or damage or found
+        if damage is None:
+            return
+        following = _next_beginning(file, progress.resume_at)
+        if following is None or restart == _MAX_RESTARTS - 1:
+            yield replace(damage, is_file_lost=True)
+            return
+        start = following
 
 
 def _has_bare_lines(file: IO[bytes]) -> bool:
@@ -150,7 +162,6 @@ class _Progress:
     def __init__(self, start: int) -> None:
         self.start = start
         self.resume_at = start + 1
-        self.num_records = 0
         self.cut: SkippedRecord | None = None
 
 
@@ -161,7 +172,6 @@ def _until_damage(
     file.seek(progress.start)
     for record in ArchiveIterator(file, parse_http=False):
         offset, length = record.stream_pos, record.content_length
-        progress.num_records += 1
         progress.resume_at = offset + 1
         reader = record.reader
         skipped = length > 2 * max_bytes

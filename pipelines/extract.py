@@ -162,6 +162,7 @@ def extract_pairs(
     if options.dedup != "none":
         _check_bad_share(plan, _summaries(plan), options.max_bad)
         _without_duplicates(plan, options.dedup, workers=workers, quiet=quiet)
+        storage.remove(storage.join(output, _OURS, "found"))
     return _finish(plan, options.max_bad)
 
 
@@ -261,8 +262,6 @@ def _without_duplicates(plan: _Plan, mode: str, *, workers: int, quiet: bool) ->
         )  # fmt: skip
         for _ in progress(results, total=len(tasks), label="write", unit="file", quiet=quiet):
             pass
-    for index in tasks:
-        storage.remove(plan.found_path(index))
 
 
 def _write_unique(state: tuple[_Plan, Duplicates, str], index: int) -> None:
