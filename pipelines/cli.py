@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from metadata.errors import CurateError
+from pipelines.cli_card import card
 from pipelines.cli_diff import diff
 from pipelines.cli_download import download
 from pipelines.cli_explain import explain
@@ -108,6 +109,12 @@ def build_metadata(
     wordnet_dir: Annotated[
         str | None, typer.Option(help="English WordNet database and wn-data-*.tab files.")
     ] = None,
+    lid_labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the LID model to be, for `other`: lid176, nllb, openlid, openlid2, glotlid."
+        ),
+    ] = None,
     unigram_min_count: Annotated[int | None, typer.Option(help="Words; en: 100.")] = None,
     unigram_top_share: Annotated[float | None, typer.Option(help="0 to 1; not en: 0.1.")] = None,
     unigram_max: Annotated[int | None, typer.Option(help="Entries; 251,465.")] = None,
@@ -184,6 +191,7 @@ def build_metadata(
                     pageview_kind=pageview_files,
                 ),
                 scratch=f"{place.sources}/counted",
+                lid_labels=lid_labels,
                 memory=memory,
                 workers=workers,
                 overwrite=overwrite,
@@ -220,6 +228,9 @@ def match(
         str, typer.Option(help="compiled, or fasttext: the library; the labels are the same.")
     ] = "compiled",
     filters: FilterOption = None,
+    rows_per_part: Annotated[
+        int | None, typer.Option(help="Of a task; an eighth of a file, 125,000 to 500,000.")
+    ] = None,
     metadata: MetadataFolder = None,
     workspace: Root = "data",
     output: Output = None,
@@ -254,6 +265,7 @@ def match(
                 engine=engine,
                 lid_engine=lid_engine,
                 filters=tuple(filters or ()),
+                rows_per_part=rows_per_part,
             ),
             workers=workers,
             overwrite=overwrite,
@@ -337,6 +349,7 @@ def balance(
     )
 
 
+app.command()(card)
 app.command("yield")(measure)
 app.command()(retract)
 app.command()(download)

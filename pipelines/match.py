@@ -2,11 +2,14 @@
 
 The way through: input files → parts → records → language → entries → `pairs/NNNNN.parquet`, one
 file a part, each with a stamp that names its part and holds its summary. A killed run therefore
-goes on at the first part without a file. When all parts are there, the counts are added up from
-them and `summary.json` is written, which says that the whole is complete.
+goes on at the first part without a file. What is done is noted in a journal (`exec_journal`). When
+all parts are there, the counts are added up from them and `summary.json` is written, which says
+that the whole is complete.
 """
 
-from dataclasses import asdict, dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,23 +17,26 @@ import pyarrow as pa
 
 from curation.lid import default_lid_model
 from curation.normalize import check_normalization
-from metadata.errors import BadShareError, UsageError
+from metadata.errors import ArtifactError, UsageError
 from pipelines import artifacts, storage
-from pipelines.counting import count_parts
+from pipelines.counting import COUNTING, count_parts
+from pipelines.exec_cluster import current_cluster
+from pipelines.exec_journal import JOURNAL, PARTS, Journal
+from pipelines.exec_lease import driving
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
 from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
+from pipelines.match_totals import MatchTotals
 from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
 from pipelines.part_summary import PartSummary
+from pipelines.plan_inputs import add_inputs
 from pipelines.progress import progress
 from pipelines.purge import PurgeJob, purge_part
-from pipelines.readers import plan_parts
 from pipelines.records import ColumnNames
-from pipelines.rows import Part
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
-from pipelines.workspace import part_name, refuse_foreign
+from pipelines.workspace import refuse_foreign
 
 __all__ = ["MatchOptions", "finish_matched", "match_inputs"]
 
@@ -48,6 +54,8 @@ class MatchOptions:
         engine: one of ENGINES; it changes how long matching takes and nothing else.
         lid_engine: one of LID_ENGINES; likewise, but for the last digits of scores.
         filters: as `--filter` takes them; what they drop is not matched.
+        rows_per_part: rows of a Parquet file that one task matches, at least a row group; None for
+            an eighth of the file, within limits.
     """
 
     normalization: str = "standard"
@@ -58,6 +66,7 @@ class MatchOptions:
     engine: str = "index"
     lid_engine: str = "compiled"
     filters: tuple[str, ...] = ()
+    rows_per_part: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -68,6 +77,8 @@ class MatchOptions:
         check_normalization(self.normalization)
         if not 0.0 <= self.max_bad <= 1.0:
             raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
+        if self.rows_per_part is not None and self.rows_per_part < 1:
+            raise UsageError(f"--rows-per-part is {self.rows_per_part}; expected at least 1")
         if self.engine not in ENGINES:
             raise UsageError(f"--engine is {self.engine!r}; expected one of {', '.join(ENGINES)}")
         if self.lid_engine not in LID_ENGINES:
@@ -110,38 +121,32 @@ def match_inputs(
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
     refuse_foreign(output, PLAN, TOMBSTONES)
-    plan = _plan(inputs, store, output, options, anew=overwrite)
-    todo = [] if overwrite else _todo(plan)
-    if dry_run:
-        return {"inputs": len(plan.inputs), "parts": len(plan.parts),
-                "parts_to_do": len(plan.parts) if overwrite else len(todo)}  # fmt: skip
-    if overwrite:
-        _clear(output)
-        todo = list(enumerate(plan.parts))
-    if not todo and (done := plan.summary()):
-        return done
-    plan.write()
-    storage.remove_leftovers(output)
-    job = MatchJob(
-        output=output,
-        metadata=metadata,
-        hashes=store.hashes,
-        parameters=artifacts.digest(plan.parameters),
-        normalization=check_normalization(options.normalization),
-        lang=options.lang,
-        lid_model=options.lid_model or default_lid_model(),
-        columns=options.columns,
-        engine=options.engine,
-        lid_engine=options.lid_engine,
-        filters=options.filters,
-        threads=max(1, workers // max(1, len(todo))),
-    )
-    _run(job, plan, todo, options.max_bad, workers, quiet)
-    return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
+    with nullcontext() if dry_run else driving(output, "match"):
+        plan = _plan(inputs, store, output, options, anew=overwrite, workers=workers, quiet=quiet)
+        if dry_run:
+            num_done = 0 if overwrite else int((_journal(plan).found >= 0).sum())
+            return {"inputs": len(plan.inputs), "parts": len(plan.parts),
+                    "parts_to_do": len(plan.parts) - num_done}  # fmt: skip
+        if overwrite:
+            _clear(output)
+        journal = _journal(plan)
+        if not journal.missing() and (done := plan.summary()):
+            return done
+        plan.write()
+        storage.remove_leftovers(output)
+        _run(_job(plan, store, metadata, options), plan, journal, options.max_bad, workers, quiet)
+        return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
 
 
 def _plan(
-    inputs: list[str], store: MetadataStore, output: str, options: MatchOptions, *, anew: bool
+    inputs: list[str],
+    store: MetadataStore,
+    output: str,
+    options: MatchOptions,
+    *,
+    anew: bool,
+    workers: int,
+    quiet: bool,
 ) -> MatchedPlan:
     """Return the plan of a folder with the inputs added that it does not have yet."""
     lid_model = None if options.lang else options.lid_model or default_lid_model()
@@ -158,50 +163,54 @@ def _plan(
         plan = MatchedPlan.read(output)
         artifacts.require_same(output, plan.parameters, parameters)
     plan.retracted = Tombstones.read(output).digest()
-    known = {i["path"]: i for i in plan.inputs}
-    for path in storage.expand(inputs):
-        size, modified = storage.size_and_time(path)
-        before = known.get(path)
-        if before and (before["size_bytes"], before["modified"]) == (size, modified):
-            continue
-        sha256 = storage.file_sha256(path)
-        if before:
-            artifacts.require_same(
-                f"{output} holds pairs of {path}, which has changed since; {output}",
-                {"sha256": before["sha256"]}, {"sha256": sha256},
-            )  # fmt: skip
-            continue
-        plan.inputs.append(
-            {"path": path, "sha256": sha256, "size_bytes": size, "modified": modified}
-        )
-        plan.parts += plan_parts(path, sha256)
+    paths = storage.expand(inputs)
+    add_inputs(plan, paths, options.rows_per_part, workers=workers, quiet=quiet)
     return plan
 
 
-def _todo(plan: MatchedPlan) -> list[tuple[int, Part]]:
-    """Return the parts that have no file yet; a file of something else is an error."""
-    there = set(storage.list_files(storage.join(plan.folder, "pairs"), ".parquet"))
-    return [
-        (index, part)
-        for index, part in enumerate(plan.parts)
-        if plan.pairs_path(index) not in there
-    ]
+def _journal(plan: MatchedPlan) -> Journal:
+    made_from = {"parameters": artifacts.digest(plan.parameters)}
+    return Journal(plan.folder, len(plan.parts), made_from)
+
+
+def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchOptions) -> MatchJob:
+    return MatchJob(
+        output=plan.folder,
+        metadata=metadata,
+        hashes=store.hashes,
+        parameters=artifacts.digest(plan.parameters),
+        normalization=check_normalization(options.normalization),
+        lang=options.lang,
+        lid_model=options.lid_model or default_lid_model(),
+        columns=options.columns,
+        engine=options.engine,
+        lid_engine=options.lid_engine,
+        filters=options.filters,
+        threads=1,
+    )
 
 
 def _clear(output: str) -> None:
-    for name in ("pairs", "counts", "rejected", SUMMARY, PLAN):
+    for name in ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, SUMMARY, PLAN):
         storage.remove(storage.join(output, name))
 
 
 def _run(
     job: MatchJob,
     plan: MatchedPlan,
-    todo: list[tuple[int, Part]],
+    journal: Journal,
     max_bad: float,
     workers: int,
     quiet: bool,
 ) -> None:
     """Match the parts that are left; stop early once the bad ones are too many for sure."""
+    journal.complete(partial(_stamped_summary, plan, job.parameters))
+    todo = [(index, plan.parts[index]) for index in journal.missing()]
+    totals = MatchTotals(plan, max_bad)
+    for index, summary in journal.summaries():
+        totals.add(index, PartSummary.from_dict(summary))
+    if current_cluster().kind == "local":
+        job = replace(job, threads=max(1, workers // max(1, len(todo))))
     sizes = [part.num_rows for part in plan.parts]
     total = None if None in sizes else sum(n or 0 for n in sizes)
     # Compiled engines on Parquet hardly need the interpreter; everything else lives in it.
@@ -210,56 +219,26 @@ def _run(
     results = run_parts(
         match_part, todo, workers=workers, setup=Worker, arguments=(job,), threads=threads
     )
-    bad = 0
-    for summary in progress(results, total=len(todo), label="match", unit="part", quiet=quiet):
-        bad += summary.bad
-        if total and bad > max_bad * total:
-            _check_bad_share(_summaries(plan, partial=True), max_bad, plan, total)
+    try:
+        for index, size_bytes, found in progress(
+            results, total=len(todo), label="match", unit="part", quiet=quiet
+        ):
+            journal.note(index, size_bytes, found.as_dict())
+            totals.add(index, found)
+            if total is not None:
+                totals.check_bad_share(total)
+    finally:
+        journal.flush()
 
 
-def _summaries(plan: MatchedPlan, *, partial: bool = False) -> dict[int, PartSummary]:
-    """Return each part's summary from its file's stamp, checked to be of this plan's part."""
-    parameters = artifacts.digest(plan.parameters)
-    summaries = {}
-    for index, part in enumerate(plan.parts):
-        path = plan.pairs_path(index)
-        if partial and not storage.exists(path):
-            continue
-        stamp = artifacts.read_stamp(path)
-        found = {"parameters": stamp["parameters"], "part": stamp["part"]}
-        artifacts.require_same(path, found, {"parameters": parameters, "part": part.as_dict()})
-        summaries[index] = PartSummary.from_dict(stamp["summary"])
-    return summaries
-
-
-def _check_bad_share(
-    summaries: dict[int, PartSummary], max_bad: float, plan: MatchedPlan, num_read: int
-) -> None:
-    """Raise if bad records, or cut-off files, are more than the allowed share.
-
-    A file that cannot be read to its end counts among the files: nobody knows how many of its
-    rows are lost, and one lost file must not pass for one lost row.
-    """
-    bad = {index: s.bad for index, s in summaries.items() if s.bad}
-    lost = {plan.parts[i].path for i, s in summaries.items() if s.lost_files}
-    if sum(bad.values()) <= max_bad * num_read and len(lost) <= max_bad * len(plan.inputs):
-        return
-    worst = sorted(bad, key=lambda index: -bad[index])[:5]
-    where = "\n  ".join(
-        f"{plan.parts[i].path}: {bad[i]} ({_shown(summaries[i].bad_reasons())}); see "
-        + storage.join(plan.folder, "rejected", part_name(i, "parquet"))
-        for i in worst
-    )
-    raise BadShareError(
-        f"{sum(bad.values())} of {num_read} records are bad"
-        + (f" and {len(lost)} of {len(plan.inputs)} files cannot be read whole" if lost else "")
-        + f"; --max-bad allows a share of {max_bad:g}:\n  {where}\n"
-        "Mend the input, or rerun with a larger --max-bad to drop and count them."
-    )
-
-
-def _shown(reasons: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {num}" for reason, num in sorted(reasons.items()))
+def _stamped_summary(plan: MatchedPlan, parameters: str, index: int) -> dict[str, Any]:
+    """Return a part's summary from its file's stamp, checked to be of this plan's part."""
+    path, part = plan.pairs_path(index), plan.parts[index]
+    stamp = artifacts.read_stamp(path)
+    found = {"parameters": stamp["parameters"], "part": stamp["part"]}
+    artifacts.require_same(path, found, {"parameters": parameters, "part": part.as_dict()})
+    summary: dict[str, Any] = stamp["summary"]
+    return summary
 
 
 def finish_matched(
@@ -274,20 +253,29 @@ def finish_matched(
         BadShareError: too many bad records.
     """
     if plan.retracted:
+        _journal(plan).forget()
         _purge(plan, store, workers, quiet)
-    summaries = _summaries(plan)
-    total = sum(summaries.values(), PartSummary())
-    _check_bad_share(summaries, max_bad, plan, total.read)
-    if total.read != total.matched + sum(total.dropped().values()):
-        raise AssertionError(f"read {total.read} != matched {total.matched} + {total.dropped()}")
-    _write_counts(plan, store, quiet)
+    journal = _journal(plan)
+    journal.complete(partial(_stamped_summary, plan, artifacts.digest(plan.parameters)))
+    if missing := journal.missing():
+        raise ArtifactError(
+            f"{plan.pairs_path(missing[0])} is not there any more. Run the same `curate match` "
+            "again."
+        )
+    totals = MatchTotals(plan, max_bad)
+    for index, found in journal.summaries():
+        totals.add(index, PartSummary.from_dict(found))
+    totals.check_bad_share(totals.total.read)
+    sums = totals.check_sums()
+    _write_counts(plan, store, workers, quiet)
+    journal.close()
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "plan": plan.digest(),
         "metadata_hash": combined_hash(store.hashes),
         "inputs": len(plan.inputs),
         "parts": len(plan.parts),
-        **total.as_dict(),
+        **sums,
     }
     storage.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
@@ -308,9 +296,12 @@ def _purge(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -
         pass
 
 
-def _write_counts(plan: MatchedPlan, store: MetadataStore, quiet: bool) -> None:
+def _write_counts(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:
     paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
-    for lang, count in count_parts(paths, store, quiet=quiet).items():
+    counts = count_parts(
+        paths, store, folder=plan.folder, plan=plan.digest(), workers=workers, quiet=quiet
+    )
+    for lang, count in counts.items():
         entry = store.table(lang).column("entry")
         table = pa.table(
             {

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -146,18 +147,23 @@ def open_identifier(model: str, engine: str, threads: int = 1) -> LanguageIdenti
     return CompiledIdentifier(storage.map_file(model), model, threads=threads)
 
 
-def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
+def match_part(worker: Worker, task: tuple[int, Part]) -> tuple[int, int, PartSummary]:
     """Match a part and publish its pairs, and before them its rejects if there are any.
 
+    A part that is there already, because its worker was thought lost, is left as it is.
+
     Returns:
-        The part's counts, which also stand in the stamp of its file.
+        Its number, the size of its file in bytes, and its counts, which also stand in the stamp
+        of its file.
 
     Raises:
         CurateError: memory or the disk ran out, or Arrow cannot do what the columns ask for.
     """
     index, part = task
+    path = _path(worker.job, "pairs", index)
     try:
-        return _match_part(worker, index, part)
+        summary = _done_before(worker.job, path, part) or _match_part(worker, index, part)
+        return index, storage.size_and_time(path)[0], summary
     except (pa.ArrowException, MemoryError, OSError) as error:
         raise CurateError(
             f"{part.path}, from row {part.first_row} on: {type(error).__name__}: {error}. "
@@ -165,11 +171,23 @@ def match_part(worker: Worker, task: tuple[int, Part]) -> PartSummary:
         ) from error
 
 
+def _made_from(job: MatchJob, part: Part) -> dict[str, Any]:
+    return {"parameters": job.parameters, "part": part.as_dict()}
+
+
+def _done_before(job: MatchJob, path: str, part: Part) -> PartSummary | None:
+    if not storage.exists(path):
+        return None
+    stamp = artifacts.read_stamp(path)
+    is_same = {name: stamp.get(name) for name in ("parameters", "part")} == _made_from(job, part)
+    return PartSummary.from_dict(stamp["summary"]) if is_same else None
+
+
 def _match_part(worker: Worker, index: int, part: Part) -> PartSummary:
     job = worker.job
     summary = PartSummary()
     metadata = combined_hash(job.hashes)
-    made_from = {"parameters": job.parameters, "part": part.as_dict()}
+    made_from = _made_from(job, part)
     pairs = rejected = None
     # Left from the inside out: the rejects appear before the pairs, which say that all is there.
     with ExitStack() as pairs_stack, ExitStack() as rejects_stack:
@@ -262,12 +280,6 @@ def _match_records(
     for code, num in enumerate(counts.tolist()):
         lang, kind = divmod(code, len(kinds))
         summary.add(langs.lang.dictionary[lang].as_py(), kinds[kind], num)
-    for kind in (1, 2):  # dropped here; a retracted text is shown to nobody
-        at = np.flatnonzero(what == kind)
-        chosen = pa.array(at)
-        summary.add_examples(
-            kinds[kind], records.rows[at], records.texts.take(chosen), langs.lang.take(chosen)
-        )
     for kind in (1, 2):  # dropped here; a retracted text is shown to nobody
         dropped = np.flatnonzero(what == kind)
         summary.add_examples(kinds[kind], dropped, records.rows, records.texts, langs.lang)

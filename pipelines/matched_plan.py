@@ -1,6 +1,6 @@
 """What `matched/` is made of: `plan.json`, which only ever grows, and where everything is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from metadata.errors import ArtifactError
@@ -23,6 +23,7 @@ class MatchedPlan:
     inputs: list[dict[str, Any]]
     parts: list[Part]
     retracted: str | None = None
+    _digest: tuple[tuple[int, str | None], str] | None = field(default=None, compare=False)
 
     @classmethod
     def read(cls, folder: str) -> "MatchedPlan":
@@ -61,10 +62,12 @@ class MatchedPlan:
 
     def digest(self) -> str:
         """Return a hash of all that decides the content of `matched/`."""
-        parts = [part.as_dict() for part in self.parts]
-        return artifacts.digest(
-            {"parameters": self.parameters, "parts": parts, **self._retracted()}
-        )
+        state = (len(self.parts), self.retracted)  # parts are only ever added
+        if self._digest is None or self._digest[0] != state:
+            parts = [part.as_dict() for part in self.parts]
+            values = {"parameters": self.parameters, "parts": parts, **self._retracted()}
+            self._digest = (state, artifacts.digest(values))
+        return self._digest[1]
 
     def pairs_path(self, index: int) -> str:
         """Return the path of a part's pairs."""

@@ -79,6 +79,19 @@ class PartSummary:
         examples = {reason: found[:_NUM_EXAMPLES] for reason, found in examples.items()}
         return PartSummary(summed, self.lost_files + other.lost_files, examples)
 
+    def __iadd__(self, other: "PartSummary") -> "PartSummary":
+        for lang, counter in other.by_lang.items():
+            self.by_lang.setdefault(lang, Counter()).update(counter)
+        self.lost_files += other.lost_files
+        for reason, found in other.examples.items():
+            best = sorted([*self.examples.get(reason, []), *found])
+            self.examples[reason] = best[:_NUM_EXAMPLES]
+        return self
+
+    def log_figures(self) -> dict[str, Any]:
+        """Return what a worker's log says of a part."""
+        return {"read": self.read, "matched": self.matched, "dropped": self.dropped()}
+
     def _total(self, what: str) -> int:
         return sum(counter[what] for counter in self.by_lang.values())
 

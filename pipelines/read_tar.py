@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines import storage
+from pipelines.exec_faults import is_transient
 from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 
 __all__ = ["IMAGE_SUFFIXES", "read_tar"]
@@ -52,6 +53,8 @@ def read_tar(part: Part) -> Iterator[Rows | Unreadable]:
                         yield Rows(first, pa.RecordBatch.from_pylist(rows, SCHEMA))
                         first, size, rows = row + 1, 0, []
         except (tarfile.TarError, OSError, EOFError) as error:
+            if is_transient(error):
+                raise
             problem = Unreadable(first + len(rows), 1, "unreadable_file", str(error), is_file=True)
         if rows:
             yield Rows(first, pa.RecordBatch.from_pylist(rows, SCHEMA))

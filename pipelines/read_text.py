@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from pipelines import storage
+from pipelines.exec_faults import is_transient
 from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 
 __all__ = ["invalid_utf8", "read_csv", "read_jsonl"]
@@ -64,6 +65,8 @@ def read_csv(part: Part) -> Iterator[Rows | Unreadable]:
             ragged.clear()
             row += batch.num_rows
     except (pa.ArrowException, OSError, EOFError) as error:
+        if is_transient(error):
+            raise
         yield Unreadable(row, 1, "unreadable_file", str(error), is_file=True)
     yield from ragged
 
@@ -124,6 +127,8 @@ def read_jsonl(part: Part) -> Iterator[Rows | Unreadable]:
                 yield from _fitting(good, schema)
                 row = block[-1][0] + 1
         except (OSError, EOFError) as error:
+            if is_transient(error):
+                raise
             yield Unreadable(row, 1, "unreadable_file", str(error), is_file=True)
 
 

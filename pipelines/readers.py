@@ -13,13 +13,18 @@ import pyarrow.parquet as pq
 
 from metadata.errors import InputError
 from pipelines import storage
+from pipelines.exec_faults import is_transient
 from pipelines.read_tar import read_tar
 from pipelines.read_text import read_csv, read_jsonl
 from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 
 __all__ = ["plan_parts", "read_part"]
 
-ROWS_PER_PART = 500_000
+# A part is a share of its file, so that a few files feed many workers, but neither so small that
+# beginning it counts nor so large that the last one is waited for.
+PARTS_PER_FILE = 8
+ROWS_PER_PART_AT_LEAST = 125_000
+ROWS_PER_PART_AT_MOST = 500_000
 _SAMPLE_ROWS = 64
 
 _KINDS = {".parquet": "parquet", ".tar": "tar", ".jsonl": "jsonl", ".ndjson": "jsonl",
@@ -52,9 +57,10 @@ def input_kind(path: str) -> str:
     return kind
 
 
-def plan_parts(path: str, sha256: str, rows_per_part: int = ROWS_PER_PART) -> list[Part]:
+def plan_parts(path: str, sha256: str, rows_per_part: int | None = None) -> list[Part]:
     """Split one input file into parts; a Parquet file of no rows has none.
 
+    Without `rows_per_part` the size follows from the rows of the file, and from nothing else.
     A Parquet file whose footer cannot be read is one part of unknown size: reading it gives the
     error, which is counted there.
     """
@@ -64,12 +70,17 @@ def plan_parts(path: str, sha256: str, rows_per_part: int = ROWS_PER_PART) -> li
     try:
         with pq.ParquetFile(storage.open_arrow(path)) as file:
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
         return [Part(path=path, sha256=sha256, kind=kind)]
+    wanted = rows_per_part or min(
+        max(sum(rows) // PARTS_PER_FILE, ROWS_PER_PART_AT_LEAST), ROWS_PER_PART_AT_MOST
+    )
     return [
         Part(path=path, sha256=sha256, kind=kind, row_groups=(first, stop),
              first_row=sum(rows[:first]), num_rows=sum(rows[first:stop]))
-        for first, stop in _group_ranges(rows, rows_per_part)
+        for first, stop in _group_ranges(rows, wanted)
     ]  # fmt: skip
 
 
@@ -104,6 +115,8 @@ def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
     try:
         file = pq.ParquetFile(storage.open_arrow(part.path))
     except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
         yield Unreadable(None, 1, "unreadable_file", str(error), is_file=True)
         return
     row = part.first_row
@@ -115,6 +128,8 @@ def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
                     yield Rows(row, batch)
                     row += batch.num_rows
             except (pa.ArrowException, OSError) as error:
+                if is_transient(error):  # another try may read them
+                    raise
                 yield Unreadable(row, stop - row, "unreadable_rows", str(error))
             row = stop
 

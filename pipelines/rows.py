@@ -1,6 +1,6 @@
 """The pieces that inputs are read in: parts, batches of rows, and what could not be read."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -33,7 +33,7 @@ class Part:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the part as JSON-able values."""
-        values = asdict(self)
+        values = {name: getattr(self, name) for name in self.__slots__}
         values["row_groups"] = list(self.row_groups) if self.row_groups else None
         return values
 

@@ -44,7 +44,12 @@ _TEMPORARY = ".tmp-"
 _MACHINE = uuid.uuid4().hex[:8]
 
 
-def _filesystem(path: str) -> tuple[Any, str]:
+def filesystem_of(path: str) -> tuple[Any, str]:
+    """Return the file system of a path or URL, and its name for the path.
+
+    Raises:
+        UsageError: there is none of this protocol.
+    """
     # Other processes write too, so that a listing of some time ago says nothing.
     fresh = {} if is_local(path) or "::" in path else {"use_listings_cache": False}
     try:
@@ -61,7 +66,7 @@ def is_local(path: str) -> bool:
 
 def exists(path: str) -> bool:
     """Tell whether a file or folder is there."""
-    filesystem, inside = _filesystem(path)
+    filesystem, inside = filesystem_of(path)
     return bool(filesystem.exists(inside))
 
 
@@ -75,7 +80,7 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
     Raises:
         InputError: there is no such file.
     """
-    _filesystem(path)
+    filesystem_of(path)
     try:
         opened: IO[bytes] = fsspec.open(
             path, "rb", compression="infer" if decompress else None
@@ -123,7 +128,7 @@ def map_file(path: str) -> Any:
 
 def list_files(folder: str, suffix: str) -> list[str]:
     """Return the paths of a folder's files whose names end in `suffix`, sorted; [] without it."""
-    filesystem, inside = _filesystem(folder)
+    filesystem, inside = filesystem_of(folder)
     if not filesystem.isdir(inside):
         return []
     names = sorted(os.path.basename(p.rstrip("/")) for p in filesystem.ls(inside, detail=False))
@@ -141,7 +146,7 @@ def expand(patterns: list[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for pattern in patterns:
-        filesystem, inside = _filesystem(pattern)
+        filesystem, inside = filesystem_of(pattern)
         prefix = pattern[: len(pattern) - len(inside)] if pattern.endswith(inside) else ""
         if is_local(pattern) and prefix == "":
             inside = pattern
@@ -202,7 +207,7 @@ def _upload(path: str) -> Iterator[IO[bytes]]:
     Raises:
         ArtifactError: the store has another number of bytes than were written.
     """
-    filesystem, inside = _filesystem(path)
+    filesystem, inside = filesystem_of(path)
     remote = filesystem.open(inside, "wb", autocommit=False)
     try:
         yield remote
@@ -227,7 +232,7 @@ def create_json(path: str, value: Any) -> bool:
     """
     content = json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
     if not is_local(path):
-        filesystem, inside = _filesystem(path)
+        filesystem, inside = filesystem_of(path)
         if filesystem.exists(inside):
             return False
         try:
@@ -258,7 +263,7 @@ def _sync_folder(folder: Path) -> None:
 
 def remove(path: str) -> None:
     """Remove a file, or a folder with all that is in it; nothing happens if it is not there."""
-    filesystem, inside = _filesystem(path)
+    filesystem, inside = filesystem_of(path)
     if filesystem.exists(inside):
         filesystem.rm(inside, recursive=True)
 
@@ -281,8 +286,12 @@ def file_sha256(path: str) -> str:
 
 def size_and_time(path: str) -> tuple[int, str]:
     """Return a file's size in bytes and when it was last modified, as its file system tells it."""
-    filesystem, inside = _filesystem(path)
-    info = filesystem.info(inside)
+    filesystem, inside = filesystem_of(path)
+    return size_and_time_in(filesystem.info(inside))
+
+
+def size_and_time_in(info: Any) -> tuple[int, str]:
+    """Return size and time of the last change out of what a file system says of a file."""
     modified = next((info[k] for k in ("mtime", "LastModified", "created") if k in info), "")
     return int(info["size"]), str(modified)
 
