@@ -29,9 +29,9 @@ def toy(tmp_path_factory):
     folder = tmp_path_factory.mktemp("toy")
     write_toy_web(folder, ToyWeb(rows=2_000, files=2, images=False))
     build_languages(
-        "de,es,ru", kinds="unigram,title", wordnet_dir=None, dumps=f"{folder}/sources/dumps", quiet=True,
-        pageviews=f"{folder}/sources/pageviews", output=f"{folder}/metadata", overrides=OVERRIDES,
-        scratch=f"{folder}/counted",
+        "de,es,ru", kinds="unigram,title", quiet=True,
+        wordnet_dir=None, dumps=f"{folder}/sources/dumps", pageviews=f"{folder}/sources/pageviews",
+        output=f"{folder}/metadata", overrides=OVERRIDES, scratch=f"{folder}/counted",
     )  # fmt: skip
     return folder
 
