@@ -15,15 +15,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from metadata.build import BuiltMetadata
-from metadata.entries import Thresholds, union_entries
+from metadata.entries import Thresholds
 from metadata.errors import InputError, UsageError
-from metadata.languages import unreached_languages
+from metadata.languages import OTHER, LabelSet
 from pipelines import artifacts, storage
-from pipelines.build_task import BuildRun, build_all, language_path, looks_done, write_language
+from pipelines.build_task import BuildRun, build_all, language_path, looks_done
 from pipelines.fetch_sources import Sources
 from pipelines.find_sources import SourceOptions, own_dumps
 from pipelines.metadata_store import MANIFEST, MetadataStore, write_indices
+from pipelines.other_language import check_label_set, write_other
 from pipelines.pageview_sample import PageviewSample, count_sample, find_sample
 from pipelines.plan_languages import (
     LanguagePlan,
@@ -41,7 +41,6 @@ from pipelines.workspace import refuse_foreign
 __all__ = ["build_languages", "reindex"]
 
 KINDS = ("wordnet", "unigram", "bigram", "title")
-OTHER = "other"
 LEAST_MEMORY_BYTES = 256_000_000
 
 
@@ -56,6 +55,7 @@ def build_languages(
     overrides: dict[str, Any],
     options: SourceOptions | None = None,
     scratch: str | None = None,
+    lid_labels: str | None = None,
     memory: str = "4GB",
     workers: int = 1,
     overwrite: bool = False,
@@ -76,6 +76,8 @@ def build_languages(
         options: where to fetch what is not at hand; None to fetch nothing.
         scratch: folder of counted page views and words, for runs that go on; None for one that is
             removed.
+        lid_labels: name of the set of labels that `other` is for; None for that of the one there,
+            else lid.176's.
         memory: what counting may take, all processes together, such as 4GB.
         workers: processes.
         overwrite: replace the languages' files.
@@ -92,6 +94,7 @@ def build_languages(
         DiskSpaceError: a disk is full, or would be.
     """
     wanted = _kinds(kinds)
+    label_set = check_label_set(lid_labels)
     memory_bytes = parse_bytes(memory)
     Thresholds.for_language("en", **overrides)  # whatever is wrong with them is so for every one
     options = _options(lang, dumps, options or SourceOptions())
@@ -126,7 +129,9 @@ def build_languages(
                 memory_bytes=memory_bytes,
             )
             failed = build_all(plans, run, workers=workers, quiet=quiet)
-        return _finish(lang, plans, failed, output, overwrite=overwrite, quiet=quiet)
+        return _finish(
+            lang, plans, failed, output, label_set=label_set, overwrite=overwrite, quiet=quiet
+        )
     finally:
         sources.close()
 
@@ -180,22 +185,6 @@ def _scratch(folder: str | None) -> Iterator[str]:
         yield temporary
 
 
-def _write_other(output: str, langs: list[str], *, overwrite: bool) -> None:
-    """Write `other`: the union of the languages that no label of the LID model goes to."""
-    unreached = unreached_languages()
-    members = [c for c in langs if c in unreached and storage.exists(language_path(output, c))]
-    if not members:
-        return
-    hashes = {lang: artifacts.read_stamp(language_path(output, lang))["sha256"] for lang in members}
-    made_from = {"lang": OTHER, "union_of": hashes}
-    path = language_path(output, OTHER)
-    if storage.exists(path) and not overwrite:
-        if artifacts.read_stamp(path)["made_from"] == made_from:
-            return
-    table = union_entries([artifacts.read_table(language_path(output, lang)) for lang in members])
-    write_language(output, OTHER, BuiltMetadata(table, {"union_of": members}), made_from)
-
-
 def reindex(folder: str) -> dict[str, Any]:
     """Write the indices of all languages of a metadata folder anew, from their entries.
 
@@ -217,6 +206,7 @@ def _finish(
     failed: dict[str, str],
     output: str,
     *,
+    label_set: LabelSet | None,
     overwrite: bool,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -228,8 +218,8 @@ def _finish(
     """
     absent = [plan.lang for plan in plans if plan.problem is None and not plan.kinds]
     built = [plan.lang for plan in plans if plan.kinds and plan.lang not in failed]
-    if lang == "all" and built:
-        _write_other(output, built, overwrite=overwrite)
+    if built and (lang == "all" or storage.exists(language_path(output, OTHER))):
+        write_other(output, label_set, overwrite=overwrite, quiet=quiet)
     if built:
         manifest = _write_manifest(output, failed, absent)
     if failed and (lang != "all" or not built):

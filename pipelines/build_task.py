@@ -33,7 +33,14 @@ from pipelines.plan_languages import LanguagePlan
 from pipelines.prefetch import Prefetched
 from pipelines.progress import progress
 
-__all__ = ["BuildRun", "build_all", "language_path", "looks_done", "write_language"]
+__all__ = [
+    "NORMALIZATIONS",
+    "BuildRun",
+    "build_all",
+    "language_path",
+    "looks_done",
+    "write_language",
+]
 
 NORMALIZATIONS: tuple[Normalization, ...] = ("standard", "metaclip")
 

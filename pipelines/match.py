@@ -7,7 +7,6 @@ all parts are there, the counts are added up from them and `summary.json` is wri
 that the whole is complete.
 """
 
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from pipelines import artifacts, storage
 from pipelines.counting import COUNTING, count_parts
 from pipelines.exec_cluster import current_cluster
 from pipelines.exec_journal import JOURNAL, PARTS, Journal
-from pipelines.exec_lease import driving
+from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
 from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
@@ -87,6 +86,7 @@ class MatchOptions:
             )
 
 
+@driven("match")
 def match_inputs(
     inputs: list[str],
     *,
@@ -121,21 +121,20 @@ def match_inputs(
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
     refuse_foreign(output, PLAN, TOMBSTONES)
-    with nullcontext() if dry_run else driving(output, "match"):
-        plan = _plan(inputs, store, output, options, anew=overwrite, workers=workers, quiet=quiet)
-        if dry_run:
-            num_done = 0 if overwrite else int((_journal(plan).found >= 0).sum())
-            return {"inputs": len(plan.inputs), "parts": len(plan.parts),
-                    "parts_to_do": len(plan.parts) - num_done}  # fmt: skip
-        if overwrite:
-            _clear(output)
-        journal = _journal(plan)
-        if not journal.missing() and (done := plan.summary()):
-            return done
-        plan.write()
-        storage.remove_leftovers(output)
-        _run(_job(plan, store, metadata, options), plan, journal, options.max_bad, workers, quiet)
-        return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
+    plan = _plan(inputs, store, output, options, anew=overwrite, workers=workers, quiet=quiet)
+    if dry_run:
+        num_done = 0 if overwrite else int((_journal(plan).found >= 0).sum())
+        return {"inputs": len(plan.inputs), "parts": len(plan.parts),
+                "parts_to_do": len(plan.parts) - num_done}  # fmt: skip
+    if overwrite:
+        _clear(output)
+    journal = _journal(plan)
+    if not journal.missing() and (done := plan.summary()):
+        return done
+    plan.write()
+    storage.remove_leftovers(output)
+    _run(_job(plan, store, metadata, options), plan, journal, options.max_bad, workers, quiet)
+    return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
 
 
 def _plan(
@@ -217,8 +216,9 @@ def _run(
     is_compiled = (job.engine, job.lid_engine) == (ENGINES[0], LID_ENGINES[0])
     threads = is_compiled and all(part.kind == "parquet" for _, part in todo)
     results = run_parts(
-        match_part, todo, workers=workers, setup=Worker, arguments=(job,), threads=threads
-    )
+        match_part, todo, workers=workers, setup=Worker, arguments=(job,), threads=threads,
+        anywhere=True,
+    )  # fmt: skip
     try:
         for index, size_bytes, found in progress(
             results, total=len(todo), label="match", unit="part", quiet=quiet
@@ -290,8 +290,9 @@ def _purge(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -
     )
     tasks = range(len(plan.parts))
     results = run_parts(
-        purge_part, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True
-    )
+        purge_part, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True,
+        anywhere=True,
+    )  # fmt: skip
     for _ in progress(results, total=len(tasks), label="retract", unit="part", quiet=quiet):
         pass
 
