@@ -33,20 +33,18 @@ def is_public(address: str) -> bool:
     Source: IANA's special-purpose address registries, RFC 6890.
     """
     found = ipaddress.ip_address(address.partition("%")[0])
-    if not _is_global(found):
-        return False
-    if isinstance(found, ipaddress.IPv4Address):
-        return True
-    inner = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
-    if found in _NAT64:
-        inner.append(ipaddress.IPv4Address(int(found) & 0xFFFFFFFF))
-    return all(_is_global(i) for i in inner if i is not None)
+    if isinstance(found, ipaddress.IPv6Address):
+        # These are another way to write an IPv4 address, so that it alone decides.
+        if found.ipv4_mapped is not None:
+            found = found.ipv4_mapped
+        elif found in _NAT64:
+            found = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+        elif not all(map(_is_global, [i for i in (found.sixtofour, *(found.teredo or ())) if i])):
+            return False
+    return _is_global(found)
 
 
 def _is_global(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    # ipaddress calls mapped addresses reserved in some versions and global in others.
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

@@ -1,0 +1,290 @@
+"""`curate download`: pairs in, shards out, whatever the servers do."""
+
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from examples.toyweb.images import draw_scene
+from examples.toyweb.rows import sample_scenes
+from metadata.errors import ArtifactError, InputError, UsageError
+from pipelines.balance import BalanceOptions, balance_pairs
+from pipelines.download import download_images
+from pipelines.image_fetch import FetchOptions
+from pipelines.records import ColumnNames
+from pipelines.shard_options import Resize, ShardOptions
+from pipelines.shard_tar import read_index
+from tests.conftest import ROOT
+from tests.pipelines.helpers import WORDS, contents, match, write_metadata
+from tests.pipelines.image_server import ImageServer, photo
+from training.data import Loader, LoaderConfig, Position
+from training.shards import index_shard
+from training.tokenizer import learn_tokenizer
+
+
+@pytest.fixture
+def server():
+    with ImageServer() as running:
+        yield running
+
+
+def balanced(folder, urls, **columns):
+    """Match and balance pairs of these URLs, all of which are kept; return the folder."""
+    metadata = write_metadata(folder / "metadata", {"en": WORDS})
+    words = [f"a {WORDS[i % len(WORDS)]} {i}" for i in range(len(urls))]
+    pq.write_table(pa.table({"url": urls, "text": words, **columns}), folder / "pairs.parquet")
+    match([folder / "pairs.parquet"], metadata, folder / "matched")
+    balance_pairs(
+        matched=str(folder / "matched"), output=str(folder / "balanced"),
+        options=BalanceOptions(t=10_000, output_format="parquet"), quiet=True,
+    )  # fmt: skip
+    return folder / "balanced"
+
+
+def download(source, output=None, *, resize=None, per_shard=8, window=4, columns=None, **options):
+    run = {k: options.pop(k) for k in ("retry_failed", "overwrite", "dry_run") if k in options}
+    fetch = {"allow_private": True, "retries": 0, "backoff_s": 0.0, **options}
+    return download_images(
+        balanced=str(source), output=str(output or source / "shards"),
+        columns=columns or ColumnNames(), fetch=FetchOptions(**fetch),
+        shards=ShardOptions(window_shards=window, resize=resize or Resize()),
+        per_shard=per_shard, workers=2, quiet=True, **run,
+    )  # fmt: skip
+
+
+def samples(folder):
+    """Return the files of each sample of all shards, by key, in order."""
+    found = {}
+    for path in sorted(Path(folder).glob("*.tar")):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, _, suffix = member.name.partition(".")
+                found.setdefault(key, {})[suffix] = tar.extractfile(member).read()
+    return found
+
+
+def stated(folder):
+    """Return the rows of the Parquet files of all shards."""
+    files = sorted(Path(folder).glob("*.parquet"))
+    return [row for path in files for row in stated_of(path)]
+
+
+def stated_of(path):
+    return pq.read_table(path).to_pylist()
+
+
+def test_images_come_into_shards_with_all_columns_and_are_found_by_index(tmp_path, server):
+    urls = [server.url(f"/photo/{i}") for i in range(30)]
+    source = balanced(tmp_path, urls, licence=["CC0"] * 30)
+    result = download(source)
+    assert (result["read"], result["downloaded"], result["failed"]) == (30, 30, {})
+    found, rows = samples(source / "shards"), stated(source / "shards")
+    assert list(found) == [row["key"] for row in rows] and len(found) == 30
+    for row in rows:
+        sample = found[row["key"]]
+        number = int(row["url"].rpartition("/")[2])
+        assert sample["jpg"] == photo(number) and sample["txt"].decode() == row["text"]
+        about = json.loads(sample["json"])
+        assert about["licence"] == "CC0" and about["pair_id"] == row["pair_id"] == row["key"]
+        assert about["url"] == row["url"] and about["entry_ids"] == row["entry_ids"]
+        assert about["width"], about["original_height"] == (40, 30)
+        assert row["status"] == "success" and row["reason"] is None
+        assert row["sha256"] == hashlib.sha256(photo(number)).hexdigest()
+    tar = source / "shards/00001.tar"
+    stats = json.loads((source / "shards/00001_stats.json").read_text("utf-8"))
+    assert stats["sha256"] == hashlib.sha256(tar.read_bytes()).hexdigest()
+    places = read_index(tar.with_suffix(".idx").read_text("utf-8"))
+    assert [p["jpg"] for p in places] == [tuple(i) for i in index_shard(str(tar)).image.tolist()]
+
+
+def test_nothing_is_lost_and_reasons_add_up(tmp_path, server):
+    paths = ["/photo/1", "/photo/2", "/typed", "/gif", "/other", "/hops/2", "/page", "/bomb",
+             "/empty", "/noai", "/loop/0", "/status/403", "/status/404", "/status/429",
+             "/status/500", "/early", "/garbage", "/close", "/big", "/endless",
+             "/hang"]  # fmt: skip
+    urls = [server.url(p) for p in paths] + ["javascript:x", "", None]
+    source = balanced(tmp_path, urls, uid=[f"id{i}" for i in range(len(urls))])
+    result = download(source, timeout_s=4.0)
+    assert result["downloaded"] == 6 and result["failed"] == {
+        "too_large": 2, "too_many_redirects": 1, "bad_url": 1, "no_url": 2, "not_an_image": 1,
+        "decompression_bomb": 1, "empty": 1, "opted_out": 1, "http_403": 1, "http_404": 1,
+        "http_429": 1, "http_500": 1, "truncated": 1, "bad_answer": 1, "connection": 1,
+        "timeout": 1,
+    }  # fmt: skip
+    rows = stated(source / "shards")
+    assert {row["uid"] for row in rows} == {f"id{i}" for i in range(len(urls))}
+    assert Counter(r["status"] for r in rows) == {
+        "success": 6, "failed_to_resize": 2, "failed_to_download": len(urls) - 8,
+    }  # fmt: skip
+    assert len(samples(source / "shards")) == 6
+    for path in (source / "shards").glob("*_stats.json"):
+        stats = json.loads(path.read_text("utf-8"))
+        assert (
+            sum(stats["status_dict"].values())
+            == stats["count"]
+            == (stats["successes"] + stats["failed_to_download"] + stats["failed_to_resize"])
+        )
+
+
+def test_private_addresses_are_refused_unless_allowed(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/photo/1"), f"http://localhost:{server.port}/photo/2"])
+    result = download(source, allow_private=False)
+    assert result["failed"] == {"private_address": 2} and not server.asked
+    assert download(source, retry_failed=True)["downloaded"] == 2
+
+
+def test_the_same_answers_give_the_same_bytes(tmp_path, server):
+    urls = [server.url(f"/{'photo' if i % 3 else 'status'}/{i + 400}") for i in range(40)]
+    source = balanced(tmp_path, urls)
+    for name, per_host in (("a", 1), ("b", 16)):
+        download(source, tmp_path / name, per_host=per_host)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_pairs_of_one_url_share_one_request(tmp_path, server):
+    urls = [server.url("/photo/1")] * 5 + [server.url("/photo/2")]
+    source = balanced(tmp_path, urls)
+    assert download(source)["downloaded"] == 6
+    assert server.asked == {"/photo/1": 1, "/photo/2": 1}
+
+
+def test_failures_in_done_shards_are_asked_for_again_and_nothing_else(tmp_path, server):
+    kinds = ["/flaky/{}", "/photo/{}", "/noai/{}", "/photo/{}"]
+    source = balanced(tmp_path, [server.url(kinds[i % 4].format(i)) for i in range(32)])
+    server.is_broken = True
+    first = download(source)
+    assert first["failed"] == {"http_500": 8, "opted_out": 8}
+    server.is_broken = False
+    asked = server.asked.copy()
+    assert download(source) == first and server.asked == asked
+    second = download(source, retry_failed=True)
+    assert second["failed"] == {"opted_out": 8} and second["downloaded"] == 24
+    assert set(server.asked - asked) == {f"/flaky/{i}" for i in range(0, 32, 4)}
+    asked = server.asked.copy()
+    assert download(source, retry_failed=True) == second and server.asked == asked
+    download(source, tmp_path / "fresh")
+    assert contents(source / "shards") == contents(tmp_path / "fresh")
+
+
+def test_a_retry_that_was_killed_between_its_files_is_mended(tmp_path, server):
+    source = balanced(tmp_path, [server.url(f"/flaky/{i}") for i in range(6)]
+                      + [server.url(f"/photo/{i}") for i in range(2)])  # fmt: skip
+    server.is_broken = True
+    download(source)
+    old = {p: p.read_bytes() for p in (source / "shards").iterdir()}
+    server.is_broken = False
+    download(source, retry_failed=True)
+    wanted = contents(source / "shards")
+    for path, content in old.items():
+        if path.suffix != ".tar":
+            path.write_bytes(content)
+    asked = server.asked.copy()
+    download(source)
+    assert contents(source / "shards") == wanted and server.asked == asked
+
+
+def test_resized_images_and_their_original_sizes(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/photo/1"), server.url("/gif")])
+    download(source, resize=Resize(mode="center_crop", size=12))
+    for sample in samples(source / "shards").values():
+        assert Image.open(io.BytesIO(sample["jpg"])).size == (12, 12)
+        about = json.loads(sample["json"])
+        assert (about["width"], about["original_width"]) == (12, 40)
+
+
+def test_other_options_and_other_folders_are_refused(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/photo/1")])
+    with pytest.raises(ArtifactError, match="Run `curate balance` first"):
+        download(tmp_path / "nothing")
+    with pytest.raises(InputError, match="no column 'link'"):
+        download(source, columns=ColumnNames(url="link"))
+    assert download(source, dry_run=True) == {"pairs": 1, "shards": 1, "to_do": 1}
+    assert not (source / "shards").exists()
+    download(source)
+    with pytest.raises(ArtifactError, match="made with something else"):
+        download(source, per_shard=5)
+    assert download(source, per_shard=5, overwrite=True)["downloaded"] == 1
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/thesis.txt").write_text("x")
+    with pytest.raises(ArtifactError, match="not an output of this command"):
+        download(source, tmp_path / "mine")
+
+
+def command(source, *more):
+    return [
+        sys.executable, "-m", "pipelines.cli", "download", "--balanced", str(source),
+        "--allow-private-addresses", "--pairs-per-shard", "8", "--retries", "0", *more,
+    ]  # fmt: skip
+
+
+def test_the_command_prints_reasons_that_add_up(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/photo/1"), server.url("/status/404")])
+    done = subprocess.run(command(source), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "http_404" in done.stdout and "read 2 = downloaded 1 + failed 1" in done.stdout
+    done = subprocess.run(command(source, "--json"), cwd=ROOT, capture_output=True, timeout=120)
+    assert json.loads(done.stdout)["failed"] == {"http_404": 1}
+
+
+def path(row):
+    return "/" + row["url"].split("/", 3)[3]
+
+
+def test_a_killed_download_goes_on_where_it_was(tmp_path, server):
+    source = balanced(tmp_path, [server.url(f"/photo/{i}") for i in range(24)])
+    download(source, tmp_path / "fresh")
+    first, *others = (stated_of(path) for path in sorted((tmp_path / "fresh").glob("*.parquet")))
+    server.held = {path(row) for rows in others for row in rows}
+    more = ["--timeout", "600", "--per-host", "64", "--quiet"]
+    process = subprocess.Popen(command(source, *more), cwd=ROOT)
+    try:
+        until = time.monotonic() + 100
+        while not (source / "shards/00000_stats.json").exists():
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (source / "shards/00002_stats.json").exists()
+    server.held, before = set(), server.asked.copy()
+    assert download(source)["downloaded"] == 24
+    again = server.asked - before
+    assert not {path(row) for row in first} & set(again) and again.total() == 16
+    assert contents(source / "shards") == contents(tmp_path / "fresh")
+
+
+def test_images_of_the_toy_web_are_downloaded_and_trained_on(tmp_path, server):
+    rng = np.random.default_rng(0)
+    scenes = sample_scenes(rng, 40)
+    for i, scene in enumerate(scenes):
+        server.images[f"{i}.png"] = draw_scene(scene, rng.random(8), 64)
+    urls = [server.url(f"/given/{i}.png") for i in range(40)] + [server.url("/status/404")]
+    source = balanced(tmp_path, urls)
+    assert download(source)["downloaded"] == 40
+    found = samples(source / "shards")
+    assert {s["png"] for s in found.values()} == set(server.images.values())
+    tars = sorted(str(p) for p in (source / "shards").glob("*.tar"))
+    tokenizer = learn_tokenizer(["a red dog"] * 4, 300, 8)
+    config = LoaderConfig(image_size=8, batch_size=40, shuffle_pairs=5, threads=2)
+    loading = Loader(tars, tokenizer, config).batches(Position())
+    batch = next(loading)
+    loading.close()
+    assert set(batch.pair_ids) == set(found) and not batch.skipped
+
+
+def test_options_that_cannot_be_meant_are_refused():
+    with pytest.raises(UsageError, match="--shuffle-shards is -1"):
+        ShardOptions(window_shards=-1)
