@@ -81,6 +81,35 @@ def test_what_is_left_is_what_a_run_from_scratch_gives_byte_for_byte(workspace):
     assert found == {name: contents(workspace / name) for name in ("matched", "balanced")}
 
 
+def test_next_months_files_and_takedowns_leave_what_a_run_from_scratch_gives(workspace):
+    fresh = workspace / "fresh"
+    shutil.rmtree(workspace / "matched")
+    for num in (1, 2, 3):  # a file more each month
+        match(inputs(workspace)[:num], workspace / "metadata", workspace / "matched", lang=None)
+    balance_again(workspace / "matched", workspace / "balanced")
+    match(inputs(workspace), workspace / "metadata", fresh / "matched", lang=None)
+    balance_again(fresh / "matched", fresh / "balanced")
+    for name in ("matched", "balanced"):
+        assert contents(workspace / name) == contents(fresh / name)
+
+    retract(workspace, [*some_ids(workspace), url(NUM + 7)])
+    shutil.copy(workspace / "matched/retracted.parquet", workspace / "tombstones.parquet")
+    shutil.rmtree(fresh)
+    (fresh / "matched").mkdir(parents=True)
+    shutil.copy(workspace / "tombstones.parquet", fresh / "matched/retracted.parquet")
+    match(inputs(workspace), workspace / "metadata", fresh / "matched", lang=None)
+    balance_again(fresh / "matched", fresh / "balanced")
+    for name in ("matched", "balanced"):
+        assert contents(workspace / name) == contents(fresh / name)
+
+
+def balance_again(matched, output):
+    balance_pairs(
+        matched=str(matched), output=str(output), options=BalanceOptions(t=30), overwrite=True,
+        quiet=True,
+    )  # fmt: skip
+
+
 def test_a_rerun_does_not_bring_them_back(workspace):
     ids = some_ids(workspace)
     retract(workspace, ids)
