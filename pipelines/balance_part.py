@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from pipelines.overlap import ahead
 from pipelines.records import ColumnNames, find_column
 from pipelines.workspace import part_name
 
-__all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "kept_ids"]
+__all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "kept_ids", "sum_in_order"]
 
 DECISION_COLUMNS = ["pair_id", "lang", "entry_ids"]
 BATCH_ROWS = 1 << 15
@@ -70,10 +70,42 @@ class KeptSummary:
             self.filters + other.filters,
         )
 
+    def __iadd__(self, other: "KeptSummary") -> "KeptSummary":
+        for name in ("matched", "kept", "filtered", "filters"):
+            getattr(self, name).update(getattr(other, name))
+        for lang, expected in other.expected.items():
+            self.expected[lang] = self.expected.get(lang, 0.0) + expected
+        return self
+
+    def log_figures(self) -> dict[str, Any]:
+        """Return what a worker's log says of a part."""
+        return {"read": self.matched.total(), "kept": self.num_kept}
+
     @property
     def num_kept(self) -> int:
         """Pairs kept over all languages."""
         return sum(self.kept.values())
+
+
+def sum_in_order(parts: Iterable[tuple[int, KeptSummary]]) -> tuple[KeptSummary, list[int]]:
+    """Add up summaries in the order of the parts, on which sums of floats depend.
+
+    Args:
+        parts: numbers from 0 on and summaries, in any order; those that come early wait.
+
+    Returns:
+        The sum, and the number of kept pairs of each part.
+    """
+    total = KeptSummary()
+    num_kept: list[int] = []
+    waiting: dict[int, KeptSummary] = {}
+    for index, summary in parts:
+        waiting[index] = summary
+        while len(num_kept) in waiting:
+            following = waiting.pop(len(num_kept))
+            num_kept.append(following.num_kept)
+            total += following
+    return total, num_kept
 
 
 class BalanceWorker:

@@ -90,8 +90,9 @@ def count_parts(
             for at in range(0, len(paths), FAN_IN)
         ]  # fmt: skip
         results = run_parts(
-            _count_group, groups, workers=workers, setup=lambda: job, arguments=(), threads=True
-        )
+            _count_group, groups, workers=workers, setup=lambda: job, arguments=(), threads=True,
+            anywhere=True,
+        )  # fmt: skip
         label = "count" if is_first else "add up counts"
         for _ in progress(results, total=len(groups), label=label, unit="group", quiet=quiet):
             pass

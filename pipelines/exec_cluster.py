@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from metadata.errors import UsageError
 
-__all__ = ["EXECUTORS", "Cluster", "current_cluster", "use_cluster"]
+__all__ = ["EXECUTORS", "LOCAL", "Cluster", "current_cluster", "use_cluster"]
 
 EXECUTORS = ("local", "ray", "slurm")
 
@@ -63,8 +63,8 @@ class Cluster:
                 raise UsageError(f"{option} is {getattr(self, name)}; expected at least 1")
 
 
-_LOCAL = Cluster()
-_current: ContextVar[Cluster] = ContextVar("cluster", default=_LOCAL)
+LOCAL = Cluster()
+_current: ContextVar[Cluster] = ContextVar("cluster", default=LOCAL)
 
 
 def current_cluster() -> Cluster:

@@ -9,18 +9,21 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from metadata.errors import ArtifactError
 from pipelines import storage
 from pipelines.exec_log import flush_logs
 from pipelines.progress import log
 
-__all__ = ["LEASE", "beside", "driving", "holder", "run_folder"]
+__all__ = ["LEASE", "beside", "driven", "driving", "holder", "run_folder"]
+
+Result = TypeVar("Result")
 
 LEASE = "lease.json"
 BEAT_S = 10.0
@@ -85,6 +88,22 @@ def driving(output: str, command: str) -> Iterator[None]:
             f"{output}: another `curate` took this output over, because this one was not heard of "
             f"for {STALE_S:.0f} s. It goes on there; what is done is kept."
         )
+
+
+def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Make a function with the keywords `output` and `dry_run` the only driver of its output."""
+
+    def wrap(function: Callable[..., Result]) -> Callable[..., Result]:
+        @wraps(function)
+        def run(*arguments: Any, **options: Any) -> Result:
+            if options.get("dry_run"):
+                return function(*arguments, **options)
+            with driving(options["output"], command):
+                return function(*arguments, **options)
+
+        return run
+
+    return wrap
 
 
 def _identity() -> dict[str, Any]:

@@ -25,7 +25,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from metadata.errors import CurateError
-from pipelines.exec_cluster import current_cluster
+from pipelines.exec_cluster import LOCAL, current_cluster
 from pipelines.exec_lease import run_folder
 from pipelines.exec_ray import run_on_ray
 from pipelines.exec_slurm import run_on_slurm
@@ -60,6 +60,7 @@ def run_parts(
     setup: Callable[..., State],
     arguments: tuple[Any, ...],
     threads: bool = False,
+    anywhere: bool = False,
 ) -> Iterator[Result]:
     """Yield ``function(setup(*arguments), task)`` of every task, in any order.
 
@@ -71,13 +72,15 @@ def run_parts(
         setup: makes what all calls of a worker share; called once in each process.
         arguments: of `setup`.
         threads: on this machine, share the work out to threads, which share what `setup` made.
+        anywhere: other machines may do it, if `use_cluster` says so: results are all that comes
+            back, and what is read and written has the same path everywhere.
 
     Raises:
         CurateError: a worker process died; or whatever `function` raises.
     """
     if not tasks:
         return
-    cluster = current_cluster()
+    cluster = current_cluster() if anywhere else LOCAL
     folder = run_folder()
     work = Work(
         function=function,

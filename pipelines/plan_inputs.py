@@ -29,7 +29,7 @@ def add_inputs(
     tasks = [(at, path) for at, path in enumerate(new)]
     results = run_parts(
         _look_at, tasks, workers=workers, setup=_rows_per_part, arguments=(rows_per_part,),
-        threads=True,
+        threads=True, anywhere=True,
     )  # fmt: skip
     found: dict[int, tuple[str, list[Part]]] = {}
     for at, sha256, parts in progress(

@@ -73,11 +73,11 @@ def read_pairs(folder: Path) -> pa.Table:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Return the sha256 of every file below a folder."""
+    """Return the sha256 of every file below a folder, logs and leases left out."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and ".curate" not in path.relative_to(folder).parts
     }
 
 
