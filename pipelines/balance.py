@@ -22,11 +22,12 @@ from pipelines import artifacts, storage
 from pipelines.balance_part import (
     BalanceJob,
     BalanceWorker,
-    KeptSummary,
     balance_part,
     kept_ids,
+    sum_in_order,
 )
 from pipelines.cards import write_cards
+from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
 from pipelines.matched_plan import MatchedPlan
@@ -145,6 +146,7 @@ def thresholds(
     return {**found, reference_lang: t}
 
 
+@driven("balance")
 def balance_pairs(
     *,
     matched: str,
@@ -203,12 +205,12 @@ def balance_pairs(
     )
     tasks = list(range(len(plan.parts)))
     results = run_parts(
-        balance_part, tasks, workers=workers, setup=BalanceWorker, arguments=(job,), threads=True
-    )
+        balance_part, tasks, workers=workers, setup=BalanceWorker, arguments=(job,), threads=True,
+        anywhere=True,
+    )  # fmt: skip
     shown = progress(results, total=len(tasks), label="balance", unit="part", quiet=quiet)
-    kept = dict(shown)
+    total, num_kept = sum_in_order(shown)
     if parameters["format"] == "shards":
-        num_kept = [kept[index].num_kept for index in tasks]
         write_shards(
             job,
             num_kept,
@@ -219,8 +221,6 @@ def balance_pairs(
         )
     if uids is not None:
         write_uid_file(uids, kept_ids(job, tasks))
-    # In the order of the parts: sums of floats depend on it.
-    total = sum((kept[index] for index in tasks), KeptSummary())
     return write_cards(plan, counts, t_of, total, parameters, output)
 
 
