@@ -46,7 +46,7 @@ def threshold_for_pairs(
     num_matched = int((plan.summary() or {})["matched"])
     if num_matched < target_pairs:
         raise ThresholdError(
-            f"--target-pairs is {target_pairs}, but only {num_matched} pairs matched; "
+            f"{target_pairs} pairs are asked for, but only {num_matched} pairs matched; "
             "expected at most that many"
         )
     while low < high:
@@ -60,7 +60,7 @@ def threshold_for_pairs(
         if kept[first] < target_pairs:
             # With a reference language even its largest t may leave other languages sampled.
             raise ThresholdError(
-                f"--target-pairs is {target_pairs}; with this --reference-lang at most "
+                f"{target_pairs} pairs are asked for; with this --reference-lang at most "
                 f"{int(kept.max())} pairs can be kept. Ask for fewer, or leave the option out."
             )
         high = int(grid[first])

@@ -51,12 +51,14 @@ def measure_yields(
         language.
 
     Raises:
-        UsageError: more than one of grid, pairs and tail_share.
+        UsageError: more than one of grid, pairs and tail_share, or a seed out of range.
         ThresholdError: a t below 1, or more pairs than there are.
         ArtifactError: matching is not complete.
     """
     if sum(option is not None for option in (grid, pairs, tail_share)) > 1:
         raise UsageError("give one of --grid, --pairs and --tail-share")
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"--seed is {seed}; expected 0 <= seed < 2^64")
     plan = MatchedPlan.read(matched)
     counts = load_counts(plan)
     if tail_share is not None:
