@@ -37,7 +37,8 @@ def no_contact_data(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
 def few_symbols(share: str) -> Callable[[pa.RecordBatch], pa.Array]:
     """Return a filter that leaves out texts with more than a share of symbols.
 
-    A symbol is what is no letter, mark, digit or space. A function that is given an argument on the command line returns the filter.
+    A symbol is what is no letter, mark, digit or space. A function that is given an argument on the
+    command line returns the filter.
 
     >>> few_symbols("0.3")(pa.record_batch({"text": ["a dog!", "$$$ 9.99 $$$"]})).to_pylist()
     [True, False]
