@@ -32,6 +32,7 @@ from pipelines.part_summary import PartSummary
 from pipelines.plan_inputs import add_inputs
 from pipelines.progress import progress
 from pipelines.purge import PurgeJob, purge_part
+from pipelines.read_image_files import data_files
 from pipelines.records import ColumnNames
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
@@ -162,7 +163,7 @@ def _plan(
         plan = MatchedPlan.read(output)
         artifacts.require_same(output, plan.parameters, parameters)
     plan.retracted = Tombstones.read(output).digest()
-    paths = storage.expand(inputs)
+    paths = data_files(storage.expand(inputs))
     add_inputs(plan, paths, options.rows_per_part, workers=workers, quiet=quiet)
     return plan
 

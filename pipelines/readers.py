@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from metadata.errors import InputError
 from pipelines import storage
 from pipelines.exec_faults import is_transient
+from pipelines.read_image_files import with_image_files
 from pipelines.read_tar import read_tar
 from pipelines.read_text import read_csv, read_jsonl
 from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
@@ -108,7 +109,8 @@ def read_part(part: Part) -> Iterator[Rows | Unreadable]:
     """
     readers = {"parquet": _read_parquet, "tar": read_tar, "jsonl": read_jsonl,
                "csv": read_csv, "tsv": read_csv}  # fmt: skip
-    return readers[part.kind](part)
+    rows = readers[part.kind](part)
+    return rows if part.kind == "tar" else with_image_files(rows, part.path)
 
 
 def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
