@@ -5,7 +5,7 @@
 DATA is the folder of public data that the README lists. Rates are megabytes per second of processor
 time, so they are those of one core. The pages are those of DATA, again and again; WAT files are
 written from the same pages, since DATA has one WAT record only. The pairs of the other bench are
-generated: two in five stand somewhere before. `--engine duckdb` finds duplicates with DuckDB, within
+generated: two in five stand somewhere before. `--engine duckdb` finds them with DuckDB, within
 1 GB too, to compare (`pip install duckdb`).
 """
 
