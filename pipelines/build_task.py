@@ -174,7 +174,9 @@ def _build_plans(
         run.memory_bytes // at_once,
         workers if at_once == 1 else 1,
     )
-    return run_parts(_build, jobs, workers=workers, setup=_Output, arguments=arguments)
+    return run_parts(
+        _build, jobs, workers=workers, setup=_Output, arguments=arguments, anywhere=True
+    )
 
 
 def _is_planned_done(plan: LanguagePlan, run: BuildRun) -> bool:

@@ -206,7 +206,7 @@ def build_metadata(
     )
 
 
-app.command()(extract)
+app.command()(on_cluster(extract))
 
 
 @app.command()
@@ -350,7 +350,7 @@ def balance(
 
 
 app.command()(card)
-app.command("yield")(measure)
+app.command("yield")(on_cluster(measure))
 app.command()(retract)
 app.command()(download)
 app.command()(explain)

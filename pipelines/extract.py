@@ -22,6 +22,7 @@ from metadata.errors import ArtifactError, BadShareError, UsageError
 from pipelines import artifacts, storage
 from pipelines.crawl_pages import PageOptions
 from pipelines.dedup import MODES, Duplicates, find_duplicates
+from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.extract_part import ExtractJob, ExtractSummary, Worker, extract_part
 from pipelines.filters import load_filters
@@ -111,6 +112,7 @@ class _Plan:
         return ExtractSummary.from_dict(stamp["summary"])
 
 
+@driven("extract")
 def extract_pairs(
     inputs: list[str],
     *,
@@ -225,7 +227,9 @@ def _extract(
         i for i in todo if is_last or plan.summary_of(plan.found_path(i), i) is None
     ]  # fmt: skip
     tasks = [(i, plan.inputs[i]["path"], plan.part(i)) for i in todo]
-    results = run_parts(extract_part, tasks, workers=workers, setup=Worker, arguments=(job,))
+    results = run_parts(
+        extract_part, tasks, workers=workers, setup=Worker, arguments=(job,), anywhere=True
+    )
     for _ in progress(results, total=len(tasks), label="extract", unit="file", quiet=quiet):
         pass
 
@@ -257,7 +261,7 @@ def _without_duplicates(plan: _Plan, mode: str, *, workers: int, quiet: bool) ->
         duplicates = find_duplicates(paths, folder, mode, workers=workers, quiet=quiet)
         tasks = [i for i, is_done in enumerate(done) if not is_done]
         results = run_parts(
-            _write_unique, tasks, workers=workers, threads=True,
+            _write_unique, tasks, workers=workers, threads=True, anywhere=True,
             setup=lambda: (plan, duplicates, MODES[mode]), arguments=(),
         )  # fmt: skip
         for _ in progress(results, total=len(tasks), label="write", unit="file", quiet=quiet):

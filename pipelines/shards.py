@@ -176,7 +176,7 @@ def write_shards(
         if not all(_is_done(job, shard) for shard, _, _ in window.shards())
     ]
     results = run_parts(
-        _write_window, tasks, workers=workers, setup=BalanceWorker, arguments=(job,)
+        _write_window, tasks, workers=workers, setup=BalanceWorker, arguments=(job,), anywhere=True
     )
     for _ in progress(results, total=len(tasks), label="shards", unit="window", quiet=quiet):
         pass

@@ -126,8 +126,9 @@ def yields_by_language(
     job = _Job(plan=plan, counts=counts, thresholds=thresholds, seed=seed)
     tasks = list(range(len(plan.parts)))
     results = run_parts(
-        _part_yields, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True
-    )
+        _part_yields, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True,
+        anywhere=True,
+    )  # fmt: skip
     shown = progress(results, total=len(tasks), label="yield", unit="part", quiet=quiet)
     parts = dict(shown)
     total: dict[str, Yields] = {}
