@@ -28,6 +28,7 @@ from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
 from pipelines.match_totals import MatchTotals
 from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
+from pipelines.other_language import hint_at_labels
 from pipelines.part_summary import PartSummary
 from pipelines.plan_inputs import add_inputs
 from pipelines.progress import progress
@@ -132,6 +133,8 @@ def match_inputs(
     journal = _journal(plan)
     if not journal.missing() and (done := plan.summary()):
         return done
+    if options.lang is None:
+        hint_at_labels(store, options.lid_model, quiet=quiet)
     plan.write()
     storage.remove_leftovers(output)
     _run(_job(plan, store, metadata, options), plan, journal, options.max_bad, workers, quiet)
