@@ -1,161 +1,205 @@
-"""What balancing did, as numbers and as text: the data card.
+"""What balancing did, as numbers: the figures of a data card for one language and for all.
 
-`language_card` sums up one language; `render_markdown` writes the whole card for people. Both take
-counts and give values; `pipelines.cards` puts them into files.
+Counts before and after balancing come in, JSON-able values go out; `pipelines.cards` puts them
+into files.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.sampling import slots, tail_share
 
-__all__ = ["kl_to_uniform", "language_card", "render_markdown"]
+__all__ = [
+    "Divergence",
+    "divergence",
+    "entry_lists",
+    "kl_to_uniform",
+    "language_card",
+    "sum_cards",
+]
 
-NUM_TOP = 20
+
+class Divergence(NamedTuple):
+    """Sums that Kullback-Leibler divergences to the uniform are computed from; they add up.
+
+    Attributes:
+        entries: that the uniform spreads over.
+        total: Σ counts.
+        weighted_logs: Σ count · log count.
+    """
+
+    entries: int
+    total: int
+    weighted_logs: float
 
 
-def kl_to_uniform(entry_count: NDArray[np.float64]) -> float:
-    """Divergence, in nats, of the distribution of matches over matched entries from the uniform.
+def divergence(entry_count: NDArray[np.int64], support: NDArray[np.bool_]) -> Divergence:
+    """Return the sums over the entries of a support; counts outside of it are 0."""
+    count = entry_count[entry_count > 0].astype(np.float64)
+    logs = float((count * np.log(count)).sum())
+    return Divergence(int(np.count_nonzero(support)), int(entry_count.sum()), logs)
 
-    0 means that every entry that matches at all has the same number of pairs.
 
-    >>> round(kl_to_uniform(np.array([1.0, 1.0, 0.0])), 6)
+def kl_to_uniform(sums: Divergence) -> float:
+    """Divergence, in nats, of the distribution of matches over entries from the uniform.
+
+    Σ q log(q · n) with q = count / total over n entries. 0 means that every entry of the support
+    has the same number of pairs.
+
+    >>> round(kl_to_uniform(divergence(np.array([1, 1, 0]), np.array([True, True, False]))), 6)
     0.0
     """
-    count = entry_count[entry_count > 0]
-    if not len(count):
+    if not sums.total:
         return 0.0
-    share = count / count.sum()
-    return max(0.0, float((share * np.log(share * len(count))).sum()))
+    return max(
+        0.0,
+        sums.weighted_logs / sums.total + float(np.log(sums.entries)) - float(np.log(sums.total)),
+    )
 
 
 def language_card(
-    entries: Sequence[str],
     entry_count: NDArray[np.int64],
+    kept_count: NDArray[np.int64],
     t: int | None,
     records: Mapping[str, Any],
     *,
     kept: int,
     expected: float,
+    certain: int,
+    filtered: int = 0,
 ) -> dict[str, Any]:
     """Sum up one language.
 
     Args:
-        entries: shape (num_entries,).
         entry_count: pairs matched per entry; shape (num_entries,).
+        kept_count: kept pairs per entry; same shape.
         t: threshold in pairs; None if nothing matched.
         records: read, matched, and dropped by reason.
         kept: pairs kept.
         expected: Σ of the probabilities of the matched pairs.
+        certain: matched pairs whose probability is 1, most of them for an entry of the tail.
+        filtered: pairs that were drawn, but that a filter dropped.
 
     Returns:
-        JSON-able: t; achieved tail share p; pairs read, matched, kept, not sampled, expected, and
-        dropped by reason; entries, matched entries, head entries; matches, their share in the
-        head, slots Σ min(count, t); KL to uniform of counts before and of slots after; the most
-        frequent entries.
+        JSON-able: t; achieved tail share p; pairs read, matched, kept, not sampled, filtered,
+        expected, certain, and dropped by reason; entries, matched entries, head entries; matches
+        before and after, their share in the head, slots Σ min(count, t); KL to uniform over
+        matched entries, of counts before and after; the same sums for head and tail.
     """
+    matched = entry_count > 0
     head = entry_count >= t if t is not None else np.zeros(len(entry_count), bool)
     matches = int(entry_count.sum())
-    order = np.argsort(-entry_count, kind="stable")[:NUM_TOP]
-    after = np.minimum(entry_count, t) if t is not None else entry_count
+    parts = {
+        name: _part(entry_count, kept_count, t, chosen)
+        for name, chosen in (("head", head), ("tail", matched & ~head))
+    }
     return {
         "t": t,
         "p": tail_share(entry_count, t) if t is not None else None,
         "read": records["read"],
         "matched": records["matched"],
         "kept": kept,
-        "not_sampled": records["matched"] - kept,
+        "not_sampled": records["matched"] - kept - filtered,
+        "num_filtered": filtered,
         "expected": round(expected, 3),
+        "certain": certain,
         "dropped": dict(records["dropped"]),
-        "entries": len(entries),
-        "entries_matched": int((entry_count > 0).sum()),
+        "entries": len(entry_count),
+        "entries_matched": int(matched.sum()),
         "entries_head": int(head.sum()),
         "matches": matches,
-        "head_share": float(entry_count[head].sum() / matches) if matches else None,
+        "matches_kept": int(kept_count.sum()),
+        "head_share": parts["head"]["matches"] / matches if matches else None,
         "slots": slots(entry_count, t) if t is not None else 0,
-        "kl_before": round(kl_to_uniform(entry_count.astype(np.float64)), 6),
-        "kl_after": round(kl_to_uniform(after.astype(np.float64)), 6),
-        "top_entries": [
-            {"entry": entries[i], "count": int(entry_count[i]), "slots": int(after[i])}
-            for i in order.tolist()
-            if entry_count[i]
-        ],
+        "kl_before": round(kl_to_uniform(divergence(entry_count, matched)), 6),
+        "kl_after": round(kl_to_uniform(divergence(kept_count, matched)), 6),
+        **parts,
     }
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else _inert(str(value))
+def _part(
+    entry_count: NDArray[np.int64],
+    kept_count: NDArray[np.int64],
+    t: int | None,
+    chosen: NDArray[np.bool_],
+) -> dict[str, int]:
+    count = entry_count[chosen]
+    return {
+        "entries": len(count),
+        "matches": int(count.sum()),
+        "slots": slots(count, t) if t is not None else 0,
+        "kept": int(kept_count[chosen].sum()),
+    }
 
 
-def _inert(text: str) -> str:
-    """Escape what Markdown or HTML would act on, so that any entry is shown as it is."""
-    shown = "".join(c if c.isprintable() else " " for c in text)
-    for char, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        shown = shown.replace(char, escaped)
-    return "".join("\\" + c if c in "\\`*_{}[]()#+!|~$" else c for c in shown)
+def sum_cards(cards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Add up what adds up of several languages."""
+    names = ("read", "matched", "kept", "not_sampled", "num_filtered", "certain", "entries",
+             "entries_matched", "entries_head", "matches", "matches_kept", "slots")  # fmt: skip
+    total: dict[str, Any] = {name: sum(card[name] for card in cards) for name in names}
+    total["expected"] = round(sum(card["expected"] for card in cards), 3)
+    for part in ("head", "tail"):
+        keys = ("entries", "matches", "slots", "kept")
+        total[part] = {key: sum(card[part][key] for card in cards) for key in keys}
+    matches = total["matches"]
+    total["head_share"] = total["head"]["matches"] / matches if matches else None
+    return total
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    r"""Write a Markdown table; all columns but the first are numbers.
-
-    >>> print(_table(["entry", "pairs"], [["a|b", 1200]]))
-    | entry | pairs |
-    |---|---:|
-    | a\|b | 1,200 |
-    """
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def render_markdown(card: Mapping[str, Any]) -> str:
-    """Write the data card as Markdown.
+def entry_lists(
+    entries: pa.StringArray | pa.ChunkedArray,
+    entry_count: NDArray[np.int64],
+    kept_count: NDArray[np.int64],
+    t: int | None,
+    *,
+    num_top: int,
+    num_tail: int,
+) -> dict[str, list[dict[str, Any]]]:
+    """Return the entries that a card shows, each with its count, slots and kept pairs.
 
     Args:
-        card: as `pipelines.cards` puts it together.
+        entries: string, shape (num_entries,).
+        entry_count: pairs matched per entry; shape (num_entries,).
+        kept_count: kept pairs per entry; same shape.
+        t: threshold in pairs; None if nothing matched.
+        num_top: most frequent entries, at most.
+        num_tail: tail entries, at most.
+
+    Returns:
+        top_entries: most frequent before balancing; top_entries_after: in the kept pairs;
+        tail_entries: tail entries at even steps from the most frequent to the rarest.
     """
-    languages = card["languages"]
-    total = card["total"]
-    flow = [["read", total["read"]]]
-    flow += [[f"dropped: {r}", n] for r, n in total["dropped"].items()]
-    flow += [[k.replace("_", " "), total[k]] for k in ("matched", "not_sampled", "kept")]
-    names = ("t", "p", "read", "matched", "kept", "expected", "entries", "entries_matched",
-             "entries_head", "matches", "head_share", "slots", "kl_before", "kl_after")  # fmt: skip
-    rows = [[lang or "(none)", *(card_[n] for n in names)] for lang, card_ in languages.items()]
-    parts = [
-        "# Data card",
-        f"{total['kept']:,} pairs kept of {total['matched']:,} matched and {total['read']:,} read. "
-        f"Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: one pair "
-        "fills a slot of every entry it matches, so pairs are fewer than slots.",
-        "## From records to pairs",
-        _table(["", "records"], flow),
-        "## Languages",
-        _table(["language", *(n.replace("_", " ") for n in names)], rows),
-        *_top_entries(languages),
-        "## How to make it again",
-        f"```\n{card['command']}\n```",
-        f"Seed {card['seed']}; metadata sha256 `{card['metadata_hash']}`; "
-        f"matches sha256 `{card['matched']}`. Inputs:",
-        _table(
-            ["file", "bytes", "sha256"],
-            [[i["path"], i["size_bytes"], i["sha256"]] for i in card["inputs"]],
-        ),
-    ]
-    return "\n\n".join(parts) + "\n"
+    tail = np.flatnonzero((entry_count > 0) & (entry_count < (t or 0)))
+    tail = tail[np.argsort(-entry_count[tail], kind="stable")]
+    steps = np.unique(np.linspace(0, len(tail) - 1, min(num_tail, len(tail))).astype(np.int64))
+    chosen = {
+        "top_entries": _largest(entry_count, num_top),
+        "top_entries_after": _largest(kept_count, num_top),
+        "tail_entries": tail[steps],
+    }
+    return {
+        name: [
+            {
+                "entry": entries[i].as_py(),
+                "count": int(entry_count[i]),
+                "slots": int(min(entry_count[i], t or 0)),
+                "kept": int(kept_count[i]),
+            }
+            for i in ids.tolist()
+        ]
+        for name, ids in chosen.items()
+    }
 
 
-def _top_entries(languages: Mapping[str, Any]) -> list[str]:
-    parts = []
-    for lang, card in languages.items():
-        if card["top_entries"]:
-            rows = [[e["entry"], e["count"], e["slots"]] for e in card["top_entries"]]
-            parts += [f"### Most frequent entries: {lang}",
-                      _table(["entry", "count", "slots"], rows)]  # fmt: skip
-    return ["## Entries", *parts] if parts else []
+def _largest(count: NDArray[np.int64], num: int) -> NDArray[np.int64]:
+    """Return the positions of the largest counts, descending; of equal ones, the first."""
+    if len(count) > num:
+        lowest = np.partition(count, len(count) - num)[len(count) - num]
+        candidates = np.flatnonzero(count >= max(1, lowest))
+    else:
+        candidates = np.flatnonzero(count)
+    return candidates[np.argsort(-count[candidates], kind="stable")][:num]

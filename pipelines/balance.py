@@ -26,7 +26,7 @@ from pipelines.balance_part import (
     kept_ids,
     sum_in_order,
 )
-from pipelines.cards import write_cards
+from pipelines.cards import CARDS, write_cards
 from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
@@ -221,7 +221,9 @@ def balance_pairs(
         )
     if uids is not None:
         write_uid_file(uids, kept_ids(job, tasks))
-    return write_cards(plan, counts, t_of, total, parameters, output)
+    return write_cards(
+        plan, counts, t_of, job, parameters, output, kept=total, workers=workers, quiet=quiet
+    )
 
 
 def _parameters(
@@ -254,7 +256,7 @@ def _prepare(output: str, parameters: dict[str, Any], *, overwrite: bool) -> Non
     if storage.exists(path) and not overwrite:
         artifacts.require_same(output, storage.read_json(path), plan)
     if overwrite:
-        names = ("pairs", "shards", "probabilities", CARD, "datacard.md", PLAN)
+        names = ("pairs", "shards", "probabilities", *CARDS, PLAN)
         for name in names:
             storage.remove(storage.join(output, name))
     storage.remove_leftovers(output)

@@ -1,94 +1,215 @@
-"""Put the data card together and write it: `datacard.json` and `datacard.md`."""
+"""Put the data card together and write it: `datacard.json`, `datacard.md` and `datacard.html`."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from platform import python_version
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.datacard import language_card, render_markdown
+from curation.curves import CountGroups, cumulative_curve, group_counts, merge_groups
+from curation.datacard import (
+    Divergence,
+    divergence,
+    entry_lists,
+    kl_to_uniform,
+    language_card,
+    sum_cards,
+)
 from pipelines import artifacts, storage
-from pipelines.balance_part import KeptSummary
+from pipelines.balance_part import BalanceJob, KeptSummary
+from pipelines.card_classes import class_coverage
+from pipelines.card_examples import (
+    dropped_examples,
+    examples_per_language,
+    pair_examples,
+    rarest,
+)
+from pipelines.card_markdown import render_markdown
+from pipelines.card_page import render_page
+from pipelines.card_tally import Tally, tally_pairs
 from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import combined_hash
 from pipelines.shard_options import ShardOptions
 
-__all__ = ["write_cards"]
+__all__ = ["CARDS", "write_cards"]
 
+CARDS = ("datacard.json", "datacard.md", "datacard.html")
+
+NUM_TOP = 20
+NUM_TAIL = 12
+NUM_POINTS = 160  # of the curve of all languages
 _NOTHING: dict[str, Any] = {"read": 0, "matched": 0, "dropped": {}}
+_PACKAGES = ("curate", "numpy", "pyarrow", "numba", "xxhash")
+
+Counts = Mapping[str, NDArray[np.int64]]
 
 
 def write_cards(
     plan: MatchedPlan,
-    counts: Mapping[str, NDArray[np.int64]],
+    counts: Counts,
     t_of: Mapping[str, int | None],
-    kept: KeptSummary,
+    job: BalanceJob,
     parameters: Mapping[str, Any],
     output: str,
+    *,
+    kept: KeptSummary | None = None,
+    classes: str | None = None,
+    classes_lang: str = "en",
+    num_examples: int | None = None,
+    workers: int = 1,
+    quiet: bool = True,
 ) -> dict[str, Any]:
     """Write the data card of a balanced set and return it.
+
+    Args:
+        plan: of `matched/`.
+        counts: entry counts per language.
+        t_of: threshold per language; None where nothing matched.
+        job: of `balance`, whose probabilities are written.
+        parameters: of `balance`, as in its `plan.json`.
+        output: folder of the card.
+        kept: what `balance` counted, to be checked against; None if it is long over.
+        classes: file of classes whose coverage is to be shown.
+        classes_lang: language of their names.
+        num_examples: texts to show per language and decision; None for a few, 0 for none, not
+            even dropped ones.
+        workers: threads.
+        quiet: no progress.
 
     Raises:
         AssertionError: the sums that the contract guarantees do not hold.
     """
     summary = plan.summary() or {}
-    languages = {}
-    for lang in sorted({*counts, *summary["languages"]}):
-        entries: list[str] = []
-        if lang in counts:
-            column = artifacts.read_table(plan.counts_path(lang), ["entry"]).column("entry")
-            entries = column.to_pylist()
-        languages[lang] = language_card(
-            entries,
-            counts.get(lang, np.zeros(0, np.int64)),
-            t_of.get(lang),
-            summary["languages"].get(lang, _NOTHING),
-            kept=kept.kept[lang],
-            expected=kept.expected.get(lang, 0.0),
-        )
-        languages[lang]["not_sampled"] -= kept.filtered[lang]
+    with_matches = sum(bool(t) for t in t_of.values())
+    num_chosen = examples_per_language(with_matches) if num_examples is None else num_examples
+    num_entries = {lang: len(count) for lang, count in counts.items()}
+    tally = tally_pairs(plan, job, num_entries, num_chosen=num_chosen, workers=workers, quiet=quiet)
+    total, languages = _figures(plan, counts, t_of, tally, summary)
     card = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "command": replay_command(plan, parameters),
         "seed": parameters["seed"],
         "t": parameters["t"],
         "format": parameters["format"],
-        "total": _total(languages, summary),
+        "total": total,
         "languages": languages,
+        "dropped_examples": dropped_examples(plan, summary) if num_chosen else [],
         "metadata_hash": combined_hash(plan.parameters["metadata"]),
         "metadata": plan.parameters["metadata"],
         "matched": plan.digest(),
+        "balanced": artifacts.digest(parameters),
         "normalization": plan.parameters["normalization"],
         "lid_model": plan.parameters["lid_model"],
+        "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
         "inputs": [
             {k: i[k] for k in ("path", "size_bytes", "sha256")} for i in plan.inputs
         ],
     }  # fmt: skip
     if "filters" in parameters:
-        card["total"]["filtered"] = dict(sorted(kept.filters.items()))
-    _check_sums(card, kept)
+        card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))
+    if classes is not None:
+        card["classes"] = class_coverage(classes, classes_lang, counts, tally.kept_count, t_of,
+                                         plan.counts_path(classes_lang))  # fmt: skip
+    _check_sums(total, tally.pairs.summary, kept)
     storage.write_json(storage.join(output, "datacard.json"), card)
-    with storage.publish(storage.join(output, "datacard.md")) as file:
-        file.write(render_markdown(card).encode())
+    for name, render in (("datacard.md", render_markdown), ("datacard.html", render_page)):
+        with storage.publish(storage.join(output, name)) as file:
+            file.write(render(card).encode())
     return card
 
 
-def _total(languages: Mapping[str, Any], summary: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("read", "matched", "kept", "not_sampled", "expected", "slots", "matches")
-    total = {name: sum(card[name] for card in languages.values()) for name in names}
-    return {**total, "expected": round(total["expected"], 3), "dropped": summary["dropped"]}
+def _figures(
+    plan: MatchedPlan,
+    counts: Counts,
+    t_of: Mapping[str, int | None],
+    tally: Tally,
+    summary: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the figures of all languages together, and of each."""
+    num_languages = max(1, sum(bool(t) for t in t_of.values()))
+    cards: dict[str, dict[str, Any]] = {}
+    groups: list[CountGroups] = []
+    sums: list[tuple[Divergence, Divergence]] = []
+    lists: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    entry_of: dict[tuple[str, int], str] = {}
+    pairs = tally.pairs.summary
+    none, no_entries = np.zeros(0, np.int64), artifacts.strings([])
+    for lang in sorted({*counts, *summary["languages"]}):
+        t = t_of.get(lang)
+        count, kept = counts.get(lang, none), tally.kept_count.get(lang, none)
+        entries = no_entries
+        if t is not None:
+            entries = artifacts.read_table(plan.counts_path(lang), ["entry"]).column("entry")
+        cards[lang] = language_card(
+            count, kept, t, summary["languages"].get(lang, _NOTHING),
+            kept=pairs.kept[lang], expected=pairs.expected.get(lang, 0.0),
+            certain=tally.pairs.certain[lang], filtered=pairs.filtered[lang],
+        )  # fmt: skip
+        groups.append(group_counts(count, kept, t))
+        sums.append((divergence(count, count > 0), divergence(kept, count > 0)))
+        if t is not None:
+            points = max(24, NUM_POINTS // num_languages)
+            cards[lang]["curve"] = cumulative_curve(groups[-1], points)
+            lists[lang] = entry_lists(entries, count, kept, t, num_top=NUM_TOP, num_tail=NUM_TAIL)
+            entry_of |= _entries_of_examples(lang, tally, count, entries)
+    examples = pair_examples(plan, tally, counts, entry_of)
+    total = {
+        **sum_cards(list(cards.values())),
+        "dropped": summary["dropped"],
+        "kl_before": _kl([before for before, _ in sums]),
+        "kl_after": _kl([after for _, after in sums]),
+        "curve": cumulative_curve(merge_groups(groups), NUM_POINTS),
+        **_merged(lists),
+    }
+    few = NUM_TOP if num_languages <= 40 else NUM_TOP // 2
+    for lang, found in lists.items():
+        cards[lang].update({name: rows[:few] for name, rows in found.items()})
+        cards[lang]["examples"] = examples.get(lang, {})
+    return total, cards
 
 
-def _check_sums(card: Mapping[str, Any], kept: KeptSummary) -> None:
-    total = card["total"]
+def _entries_of_examples(
+    lang: str, tally: Tally, count: NDArray[np.int64], entries: pa.ChunkedArray
+) -> dict[tuple[str, int], str]:
+    """Return the entries that examples of a language are shown with, by language and id."""
+    chosen = [c for (where, _), found in tally.chosen.items() if where == lang for c in found]
+    return {(lang, i): entries[i].as_py() for c in chosen for i in rarest(c, count)}
+
+
+def _merged(lists: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> dict[str, Any]:
+    """Return the lists of entries of all languages: the largest, with their language."""
+    merged: dict[str, Any] = {}
+    for name, key in (("top_entries", "count"), ("top_entries_after", "kept")):
+        rows = [{"lang": lang, **row} for lang, found in lists.items() for row in found[name]]
+        merged[name] = sorted(rows, key=lambda row: -row[key])[:NUM_TOP]
+    tails = [
+        {"lang": lang, **row} for lang, found in lists.items() for row in found["tail_entries"]
+    ]
+    tails.sort(key=lambda row: -row["count"])
+    steps = np.unique(np.linspace(0, len(tails) - 1, min(NUM_TAIL, len(tails))).astype(int))
+    return {**merged, "tail_entries": [tails[i] for i in steps.tolist()]}
+
+
+def _kl(sums: Sequence[Divergence]) -> float:
+    entries, total, logs = (sum(s[at] for s in sums) for at in range(3))
+    return round(kl_to_uniform(Divergence(int(entries), int(total), float(logs))), 6)
+
+
+def _check_sums(total: Mapping[str, Any], found: KeptSummary, balanced: KeptSummary | None) -> None:
     if total["read"] != total["matched"] + sum(total["dropped"].values()):
         raise AssertionError(f"read is not matched + dropped: {total}")
-    if total["matched"] != sum(kept.matched.values()):
-        raise AssertionError(f"matched {total['matched']}, but {kept.matched} were looked at")
-    filtered = sum(kept.filters.values())
-    if total["matched"] != total["kept"] + total["not_sampled"] + filtered:
-        raise AssertionError(f"matched is not kept + not sampled + filtered {filtered}: {total}")
+    if total["matched"] != found.matched.total():
+        raise AssertionError(f"matched {total['matched']}, but {found.matched} were looked at")
+    if total["matched"] != total["kept"] + total["not_sampled"] + total["num_filtered"]:
+        raise AssertionError(f"matched is not kept + not sampled + filtered: {total}")
+    if total["num_filtered"] != found.filters.total():
+        raise AssertionError(f"filtered {total['filtered']}, but by filter {found.filters}")
+    if balanced is not None and (balanced.kept, balanced.filters) != (found.kept, found.filters):
+        raise AssertionError(f"balance kept {balanced.kept}, the card counts {found.kept}")
 
 
 def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from rich.cells import cell_len
 
 __all__ = [
     "balance_table",
+    "card_table",
     "eval_table",
     "match_table",
     "metadata_table",
@@ -102,6 +103,19 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
         + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n→ {output}/datacard.md"
     )
+
+
+def card_table(result: Mapping[str, Any], output: str) -> str:
+    """Show where the card is, and how many classes it covers if it was asked."""
+    if "languages" not in result:
+        return _plan(result)
+    total, classes = result["total"], result.get("classes")
+    lines = [f"kept {total['kept']:,} of {total['matched']:,} matched pairs, "
+             f"KL to uniform {total['kl_before']:.4g} → {total['kl_after']:.4g}"]  # fmt: skip
+    if classes:
+        lines.append(f"classes {classes['classes']:,}: entries {classes['entries']:,}, matched "
+                     f"{classes['matched']:,}, kept {classes['kept']:,}")  # fmt: skip
+    return "\n".join([*lines, f"→ {output}/datacard.html"])
 
 
 def _filtered(total: Mapping[str, Any]) -> str:
