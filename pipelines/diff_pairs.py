@@ -26,7 +26,7 @@ from pipelines.progress import progress
 
 __all__ = ["PairDiff", "compare_pairs"]
 
-PAIRS_PER_PARTITION = 4_000_000  # of both sides; about 100 bytes each, while they are compared
+PAIRS_PER_PARTITION = 1_000_000  # of both sides; about 250 bytes each, while they are compared
 MOST_PARTITIONS = 512  # files that are open at once
 _PARTITION_SEED = 0x9E3779B9  # of its own: the draws of `balance` would put its pairs in a few
 _BYTES_PER_PAIR = 80
@@ -89,8 +89,10 @@ def compare_pairs(
         is_comparable = np.array([lang in comparable for lang in langs] or [False])
         parts = progress(range(num), total=num, label="compare", unit="partition", quiet=quiet)
         for part in parts:
-            ours, theirs = (_read(folder / side / str(part)) for side in ("a", "b"))
-            _compare_partition(diff, ours, theirs, langs, is_comparable, num_examples)
+            _compare_partition(
+                diff, _read(folder / "a" / str(part)), _read(folder / "b" / str(part)),
+                langs, is_comparable, num_examples,
+            )  # fmt: skip
     return diff
 
 
