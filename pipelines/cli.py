@@ -40,6 +40,7 @@ from pipelines.cli_shards import (
     ShuffleShards,
     shard_options,
 )
+from pipelines.cli_status import status
 from pipelines.cli_train import train
 from pipelines.exec_options import on_cluster
 from pipelines.terminal import inert
@@ -353,6 +354,7 @@ app.command()(card)
 app.command("yield")(on_cluster(measure))
 app.command()(retract)
 app.command()(download)
+app.command()(status)
 app.command()(explain)
 app.command()(diff)
 app.command()(train)

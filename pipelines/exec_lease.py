@@ -21,7 +21,7 @@ from pipelines import storage
 from pipelines.exec_log import flush_logs
 from pipelines.progress import log
 
-__all__ = ["LEASE", "beside", "driven", "driving", "holder", "run_folder"]
+__all__ = ["LEASE", "beside", "driven", "driven_outputs", "driving", "holder", "run_folder"]
 
 Result = TypeVar("Result")
 
@@ -34,6 +34,14 @@ _SETTLE_S = 0.2
 _SETTLE_REMOTE_S = 1.0
 
 _folder: ContextVar[str | None] = ContextVar("run_folder", default=None)
+
+
+_driven: list[str] = []
+
+
+def driven_outputs() -> list[str]:
+    """Return the outputs that this process works on now."""
+    return list(_driven)
 
 
 def run_folder() -> str | None:
@@ -74,9 +82,11 @@ def driving(output: str, command: str) -> Iterator[None]:
     heart = threading.Thread(target=_beat, args=(path, mine, is_over, is_lost), daemon=True)
     heart.start()
     token = _folder.set(folder)
+    _driven.append(output)
     try:
         yield
     finally:
+        _driven.remove(output)
         _folder.reset(token)
         flush_logs()
         is_over.set()

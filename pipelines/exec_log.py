@@ -1,7 +1,8 @@
 """A log of each worker in JSON lines: which part began, ended, failed, and what came of it.
 
-A line has `time` (seconds since 1970), `event` (start, done, retry, failed, stopped), `stage`,
-`part`, `host`, `pid`, and with `done` also `seconds` and counts of records. Local logs are appended
+A line has `time` (seconds since 1970), `event` (plan, start, done, retry, failed, stopped), `run`,
+`stage`, `host` and `pid`; `part` if it is about one; with `plan`, which the driver writes, how many
+`parts` there are; with `done` also `seconds` and counts of records. Local logs are appended
 to; where a store cannot append, the lines of late are published anew now and then.
 """
 
@@ -43,19 +44,19 @@ class WorkerLog:
         with _lock:
             return _logs.setdefault((folder, os.getpid()), cls(folder))
 
-    def write(self, event: str, stage: str, part: int, **figures: Any) -> None:
+    def write(self, event: str, **figures: Any) -> None:
         """Add a line."""
         if self._folder is None:
             return
         host, _, pid = self._name.rpartition("-")
-        values = {"time": round(time.time(), 3), "event": event, "stage": stage, "part": part,
-                  "host": host, "pid": int(pid), **figures}  # fmt: skip
+        values = {"time": round(time.time(), 3), "event": event, "host": host, "pid": int(pid)}
+        values |= figures
         line = json.dumps(values, ensure_ascii=False) + "\n"
         with self._lock:
             if storage.is_local(self._folder):
                 self._append(line)
             else:
-                self._gather(line, is_urgent=event == "failed")
+                self._gather(line, is_urgent=event in ("failed", "plan"))
 
     def _append(self, line: str) -> None:
         path = Path(storage.local_path(storage.join(self._folder or "", f"{self._name}.jsonl")))

@@ -29,6 +29,7 @@ def _options(
     slurm_array_size: Annotated[int, _option("Jobs in an array, at most.")] = 1000,
     slurm_parts_per_job: Annotated[int, _option("Parts that a job takes, at most.")] = 8,
     slurm_folder: Annotated[str | None, _option("For job files; all nodes share it.")] = None,
+    metrics_port: Annotated[int | None, _option("Serve figures to Prometheus here.")] = None,
 ) -> None:
     """Hold the options that `on_cluster` adds."""
 
@@ -41,9 +42,12 @@ def on_cluster(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**values: Any) -> None:
         from pipelines.exec_cluster import Cluster, use_cluster
+        from pipelines.metrics import serving_metrics
 
         chosen = {name: values.pop(name) for name in added}
-        with use_cluster(Cluster(kind=chosen.pop("executor"), **chosen)):
+        port = chosen.pop("metrics_port")
+        cluster = Cluster(kind=chosen.pop("executor"), **chosen)
+        with use_cluster(cluster), serving_metrics(port):
             command(**values)
 
     parameters = [*own.parameters.values(), *added.values()]

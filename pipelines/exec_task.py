@@ -85,28 +85,26 @@ def task_name(number: int, task: Any) -> int:
 def perform(work: Work, state: Any, number: int, task: Any) -> Any:
     """Do a task, again if a fault may have passed, and write begin and end into the log."""
     log = WorkerLog.of(work.log_folder)
-    name = task_name(number, task)
+    about = {"run": work.key, "stage": work.stage, "part": task_name(number, task)}
     for attempt in range(work.retries + 1):
-        log.write("start", work.stage, name, attempt=attempt)
+        log.write("start", **about, attempt=attempt)
         start = time.perf_counter()
         try:
             result = work.function(state, task)
         except StoppedError:
-            log.write("stopped", work.stage, name)
+            log.write("stopped", **about)
             raise
         except Exception as error:
             seconds = round(time.perf_counter() - start, 3)
             is_last = attempt == work.retries or not is_transient(error)
-            log.write(
-                "failed" if is_last else "retry", work.stage, name, seconds=seconds,
-                error=_in_a_line(error),
-            )  # fmt: skip
+            event = "failed" if is_last else "retry"
+            log.write(event, **about, seconds=seconds, error=_in_a_line(error))
             if is_last:
                 raise
             time.sleep(_FIRST_WAIT_S * 2**attempt)
         else:
             seconds = round(time.perf_counter() - start, 3)
-            log.write("done", work.stage, name, seconds=seconds, **_figures(result))
+            log.write("done", **about, seconds=seconds, **_figures(result))
             return result
     raise AssertionError("the last attempt returns or raises")
 

@@ -27,6 +27,7 @@ from typing import Any, TypeVar
 from metadata.errors import CurateError
 from pipelines.exec_cluster import LOCAL, current_cluster
 from pipelines.exec_lease import run_folder
+from pipelines.exec_log import WorkerLog
 from pipelines.exec_ray import run_on_ray
 from pipelines.exec_slurm import run_on_slurm
 from pipelines.exec_task import Failure, Work, perform, perform_here
@@ -90,6 +91,9 @@ def run_parts(
         log_folder=join(folder, "log") if folder else None,
         retries=cluster.retries,
         working_folder=os.getcwd(),
+    )
+    WorkerLog.of(work.log_folder).write(
+        "plan", run=work.key, stage=work.stage, parts=len(tasks), executor=cluster.kind
     )
     if cluster.kind == "ray":
         yield from run_on_ray(work, tasks, cluster, workers)

@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-from metadata.errors import InputError
 from pipelines import storage
 
 __all__ = ["file_sizes", "sizes_and_times"]
@@ -30,22 +29,21 @@ def file_sizes(folder: str) -> dict[str, int]:
     return {name: int(entry["size"]) for name, entry in _listed(folder).items()}
 
 
-def sizes_and_times(paths: Iterable[str]) -> list[tuple[int, str]]:
+def sizes_and_times(paths: Iterable[str]) -> list[tuple[int, str] | None]:
     """Return size in bytes and time of the last change of files, as their file system tells them.
 
-    Raises:
-        InputError: a file is not there.
+    Returns:
+        None for a file that is not there.
     """
-    found = []
+    found: list[tuple[int, str] | None] = []
     listed: dict[str, dict[str, Any]] = {}
     for path in paths:
         if storage.is_local(path):
-            found.append(storage.size_and_time(path))
+            found.append(storage.size_and_time(path) if storage.exists(path) else None)
             continue
         folder, _, name = path.rpartition("/")
         if folder not in listed:
             listed[folder] = _listed(folder)
-        if name not in listed[folder]:
-            raise InputError(f"{path}: there is no such file")
-        found.append(storage.size_and_time_in(listed[folder][name]))
+        entry = listed[folder].get(name)
+        found.append(storage.size_and_time_in(entry) if entry is not None else None)
     return found

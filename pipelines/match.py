@@ -123,7 +123,9 @@ def match_inputs(
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
     refuse_foreign(output, PLAN, TOMBSTONES)
-    plan = _plan(inputs, store, output, options, anew=overwrite, workers=workers, quiet=quiet)
+    plan = _plan(store, output, options, anew=overwrite)
+    paths = data_files(storage.expand(inputs))
+    is_another = add_inputs(plan, paths, options.rows_per_part, workers=workers, quiet=quiet)
     if dry_run:
         num_done = 0 if overwrite else int((_journal(plan).found >= 0).sum())
         return {"inputs": len(plan.inputs), "parts": len(plan.parts),
@@ -132,6 +134,8 @@ def match_inputs(
         _clear(output)
     journal = _journal(plan)
     if not journal.missing() and (done := plan.summary()):
+        if is_another:
+            plan.write()
         return done
     if options.lang is None:
         hint_at_labels(store, options.lid_model, quiet=quiet)
@@ -141,17 +145,8 @@ def match_inputs(
     return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
 
 
-def _plan(
-    inputs: list[str],
-    store: MetadataStore,
-    output: str,
-    options: MatchOptions,
-    *,
-    anew: bool,
-    workers: int,
-    quiet: bool,
-) -> MatchedPlan:
-    """Return the plan of a folder with the inputs added that it does not have yet."""
+def _plan(store: MetadataStore, output: str, options: MatchOptions, *, anew: bool) -> MatchedPlan:
+    """Return the plan of a folder, of no inputs if there is none, after comparing parameters."""
     lid_model = None if options.lang else options.lid_model or default_lid_model()
     parameters = {
         "normalization": options.normalization,
@@ -166,8 +161,6 @@ def _plan(
         plan = MatchedPlan.read(output)
         artifacts.require_same(output, plan.parameters, parameters)
     plan.retracted = Tombstones.read(output).digest()
-    paths = data_files(storage.expand(inputs))
-    add_inputs(plan, paths, options.rows_per_part, workers=workers, quiet=quiet)
     return plan
 
 

@@ -1,0 +1,156 @@
+"""What the logs of workers say of the run at hand: parts done, running and failed, and how fast."""
+
+import json
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines import storage
+from pipelines.exec_lease import beside, holder
+from pipelines.listing import file_sizes
+
+__all__ = ["LogReader", "RunState"]
+
+_RATE_OVER_S = 300.0
+_SHOWN = 3
+
+Line = dict[str, Any]
+
+
+@dataclass(slots=True)
+class RunState:
+    """One run of parts, as told by the lines about it.
+
+    Attributes:
+        stage: the function that works on a part.
+        planned: when the driver began; seconds since 1970.
+        parts: number of parts in this run; None until its plan is read.
+        done: the line of each part that is done.
+        begun: the line of each part that was begun and is neither done nor failed.
+        failed: the line of each part whose last attempt failed.
+        retries: attempts that met a passing fault.
+    """
+
+    stage: str = ""
+    planned: float = 0.0
+    parts: int | None = None
+    executor: str = "local"
+    done: dict[int, Line] = field(default_factory=dict)
+    begun: dict[int, Line] = field(default_factory=dict)
+    failed: dict[int, Line] = field(default_factory=dict)
+    retries: int = 0
+
+    def add(self, line: Line) -> None:
+        """Take a line; of a part that was done twice, the first counts."""
+        event, part = line["event"], line.get("part", -1)
+        self.stage = line["stage"]
+        if event == "plan":
+            self.planned, self.parts = line["time"], line["parts"]
+            self.executor = line["executor"]
+        elif event == "retry":
+            self.retries += 1
+        elif event == "start":
+            if part not in self.done:
+                self.begun[part] = line
+                self.failed.pop(part, None)
+        else:
+            self.begun.pop(part, None)
+            self.failed.pop(part, None)
+            if event == "done":
+                self.done.setdefault(part, line)
+            elif event == "failed" and part not in self.done:
+                self.failed[part] = line
+
+    def dropped(self) -> dict[str, int]:
+        """Return the number of dropped records by reason."""
+        total: Counter[str] = Counter()
+        for line in self.done.values():
+            total.update(line.get("dropped", {}))
+        return dict(sorted(total.items()))
+
+    def read(self) -> int:
+        """Return the number of records read."""
+        return sum(line.get("read", 0) for line in self.done.values())
+
+    def figures(self, *, is_alive: bool, now: float | None = None) -> dict[str, Any]:
+        """Return all of it as JSON-able values.
+
+        Args:
+            is_alive: there is a driver; without one nothing runs, whatever was begun.
+            now: seconds since 1970; None for the clock's.
+        """
+        now = time.time() if now is None else now
+        recent = [line for line in self.done.values() if line["time"] > now - _RATE_OVER_S]
+        span = max(1e-3, min(_RATE_OVER_S, now - self.planned))
+        rate = len(recent) / span
+        left = None if self.parts is None else self.parts - len(self.done)
+        slow = sorted(self.begun.values(), key=lambda line: line["time"])[:_SHOWN]
+        seconds = [line["seconds"] for line in self.done.values()]
+        return {
+            "stage": self.stage,
+            "executor": self.executor,
+            "parts": self.parts,
+            "done": len(self.done),
+            "running": len(self.begun) if is_alive else 0,
+            "interrupted": 0 if is_alive else len(self.begun),
+            "failed": len(self.failed),
+            "retries": self.retries,
+            "parts_per_s": round(rate, 4),
+            "records_per_s": round(sum(line.get("read", 0) for line in recent) / span, 1),
+            "eta_s": round(left / rate, 1) if is_alive and left is not None and rate else None,
+            "median_part_s": round(statistics.median(seconds), 3) if seconds else None,
+            "slowest_running": [
+                {"part": line["part"], "host": line["host"], "pid": line["pid"],
+                 "seconds": round(now - line["time"], 1)}
+                for line in slow if is_alive
+            ],
+            "errors": [
+                {"part": line["part"], "host": line["host"], "pid": line["pid"],
+                 "error": line["error"]}
+                for line in list(self.failed.values())[-_SHOWN:]
+            ],
+            "read": self.read(),
+            "dropped": self.dropped(),
+        }  # fmt: skip
+
+
+class LogReader:
+    """Reads the logs of an output, and at each call only what is new in them."""
+
+    def __init__(self, output: str) -> None:
+        self._output = output
+        self._folder = storage.join(beside(output), "log")
+        self._offsets: dict[str, int] = {}
+        self._runs: dict[str, RunState] = {}
+
+    def latest(self) -> RunState | None:
+        """Return the run that was planned last, None if there never was one."""
+        for name, size in sorted(file_sizes(self._folder).items()):
+            if name.endswith(".jsonl") and size > self._offsets.get(name, 0):
+                self._read(name)
+        planned = [run for run in self._runs.values() if run.parts is not None]
+        newest = max(planned, key=lambda run: run.planned, default=None)
+        if newest is not None:  # what is over is not asked for again
+            self._runs = {k: r for k, r in self._runs.items() if r.parts is None or r is newest}
+        return newest
+
+    def _read(self, name: str) -> None:
+        with storage.open_read(storage.join(self._folder, name)) as file:
+            file.seek(self._offsets.get(name, 0))
+            content = file.read()
+        whole = content.rfind(b"\n") + 1
+        self._offsets[name] = self._offsets.get(name, 0) + whole
+        for text in content[:whole].splitlines():
+            line = json.loads(text)
+            self._runs.setdefault(line["run"], RunState()).add(line)
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return what is known of the latest run as JSON-able values, and who drives it."""
+        run = self.latest()
+        if run is None:
+            return None
+        driver = holder(self._output)
+        who = {k: driver[k] for k in ("command", "host", "pid")} if driver else None
+        return {"driver": who, **run.figures(is_alive=driver is not None)}
