@@ -20,6 +20,8 @@ _LATE_URLS = frozenset(
 _SRCSETS = ("srcset", "data-srcset", "data-lazy-srcset", "data-original-set", "data-ll-srcset")
 _WORDS = ("true", "false", "lazy", "auto", "none", "null", "undefined", "1", "0")
 
+_TAG = re.compile(rb"<(?:ima?g|amp-img)", re.IGNORECASE)  # <image> is parsed as <img>
+_TAG_STR = re.compile(_TAG.pattern.decode(), re.IGNORECASE)
 _SPACES = " \t\n\f\r"
 _SMALL_STYLE = re.compile(r"(?:^|;)\s*(?:width|height)\s*:\s*[01](?:\.\d*)?(?:px)?\s*(?:;|$)")
 _SMALL = re.compile(r"\s*\+?0*[01](?:\.\d*)?(?:px)?\s*$")
@@ -68,6 +70,9 @@ def parse_page(html: bytes | str, *, srcset: str = "largest", max_images: int) -
 
     Source: HTML standard, sections 13.2 (parsing) and 4.8.4 (images).
     """
+    is_found = _TAG.search(html) if isinstance(html, bytes) else _TAG_STR.search(html)
+    if not is_found:  # however broken, without such a tag no page has an image
+        return PageImages([], None, None, 0)
     document = LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS)
     nodes = document.tags("img")
     root = document.root

@@ -2,10 +2,13 @@ import gzip
 import random
 import re
 from collections import Counter
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from fastwarc.stream_io import ZstdWriter
 
+from pipelines.crawl_pages import BadPageError, PageOptions, page_rows
 from pipelines.crawl_records import CrawlRecord, read_records
 from tests.pipelines.crawl_helpers import record, response, wat, write_crawl
 
@@ -212,5 +215,41 @@ def test_mutated_files_never_crash_and_never_loop(tmp_path):
             if not data:
                 break
         path.write_bytes(bytes(data))
+        found = read(path)
         # 12 mutations spoil some records; there are no more of them than beginnings.
-        assert len(read(path)) <= data.count(b"WARC/1") + data.count(b"\x1f\x8b") + 13
+        assert len(found) <= data.count(b"WARC/1") + data.count(b"\x1f\x8b") + 13
+        for one in found:
+            if isinstance(one, CrawlRecord):
+                with suppress(BadPageError):
+                    page_rows(one, PageOptions())
+
+
+@pytest.mark.slow
+def test_mutated_pages_give_strings_and_sums(real_data):
+    draw = random.Random(0)
+    files = ("resiliparse-warcfile.warc.gz", "CC-MAIN-sample.warc.wat.gz")
+    originals = [
+        one
+        for name in files
+        for one in read(real_data / "crawl" / name, 1 << 24)
+        if isinstance(one, CrawlRecord)
+    ]
+    num_pairs = 0
+    for number in range(1200):
+        original = originals[number % len(originals)]
+        body = bytearray(original.body)
+        for _ in range(draw.randint(1, 60)):
+            at = draw.randrange(len(body))
+            piece = draw.choice([b"<", b">", b"\0", b'"', b"&#x110000;", b"</table>", b"\xff",
+                                 b"<svg>", b"<img src=x alt=y ", b"<!--", b"\x80\x81"])  # fmt: skip
+            body[at : at + draw.choice([0, 1, 9, 99])] = piece
+        try:
+            found = page_rows(replace(original, body=bytes(body)), PageOptions())
+        except BadPageError:
+            continue
+        assert len(found.urls) == len(found.texts) == len(found.text_keys)
+        assert all(url.isascii() and url.startswith("http") for url in found.urls)
+        assert all(text and text == " ".join(text.split()) for text in found.texts)
+        "".join([*found.texts, found.page_lang or ""]).encode()
+        num_pairs += len(found.urls)
+    assert num_pairs > 1000

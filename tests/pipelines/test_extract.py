@@ -4,7 +4,9 @@ import subprocess
 import sys
 from collections import Counter
 
+import fsspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from examples.toyweb.rows import sample_scenes
@@ -12,6 +14,7 @@ from examples.toyweb.world import caption
 from metadata.errors import ArtifactError, BadShareError, UsageError
 from pipelines import artifacts
 from pipelines.crawl_pages import PageOptions
+from pipelines.extract import ExtractOptions, extract_pairs
 from tests.pipelines.crawl_helpers import (
     PAGE_URL,
     extract,
@@ -131,6 +134,25 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path, m
         monkeypatch.setattr(artifacts, "parquet_writer", publish)
         extract(paths, tmp_path / f"stopped{stop_after}")
         assert content(tmp_path / f"stopped{stop_after}") == content(tmp_path / "whole")
+
+
+def test_files_and_output_may_be_behind_urls(tmp_path):
+    paths, _ = toy_crawl(tmp_path / "crawl", num_files=2)
+    there = fsspec.filesystem("memory")
+    urls = [f"memory://work/crawl/{path.name}" for path in paths]
+    for path, url in zip(paths, urls, strict=True):
+        there.pipe_file(url, path.read_bytes())
+    try:
+        options = ExtractOptions(max_bad=0.0)
+        remote = extract_pairs(urls, output="memory://work/pairs", options=options, quiet=True)
+        local = extract(paths, tmp_path / "pairs")
+        assert {**remote, "plan": ""} == {**local, "plan": ""}
+        for name in ("00000.parquet", "00001.parquet"):
+            with there.open(f"memory://work/pairs/{name}") as file:
+                found = pq.read_table(file).drop_columns("crawl_file")
+            assert found.equals(pq.read_table(tmp_path / "pairs" / name).drop_columns("crawl_file"))
+    finally:
+        there.rm("memory://work", recursive=True)
 
 
 def test_other_parameters_and_changed_files_are_refused(tmp_path):
