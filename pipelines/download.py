@@ -35,7 +35,6 @@ __all__ = ["download_images"]
 PLAN = "plan.json"
 # So that the slowest servers of a shard do not keep the others waiting.
 _SHARDS_AT_ONCE = 3
-_LOOKUPS_AT_ONCE = 64
 
 
 def require_packages() -> None:
@@ -200,8 +199,6 @@ class _Run:
         """Wait until a shard is done; None if all are."""
         if not self._is_begun:
             self._is_begun = True
-            lookups = ThreadPoolExecutor(_LOOKUPS_AT_ONCE)
-            asyncio.get_running_loop().set_default_executor(lookups)
             await self._stack.enter_async_context(self._fetcher)
         await self._begin()
         if not self._running:

@@ -22,6 +22,7 @@ from yarl import URL
 from metadata.errors import UsageError
 from pipelines.image_addresses import PrivateAddressError, is_public, public_socket
 from pipelines.image_hosts import Host, Hosts
+from pipelines.image_names import ThreadResolver
 from pipelines.shard_images import ShardImage, UnusableImageError, prepare_image
 from pipelines.shard_options import Resize
 
@@ -154,6 +155,7 @@ class ImageFetcher:
         connector = aiohttp.TCPConnector(
             limit=0,  # `Hosts` limits; waiting here would count as time of the request
             ssl=ssl.create_default_context(cafile=certifi.where()),
+            resolver=ThreadResolver(),
             ttl_dns_cache=300,
             socket_factory=None if options.allow_private else public_socket,
         )

@@ -1,11 +1,13 @@
 """An image server on loopback that misbehaves in every way that the path asks for."""
 
 import asyncio
+import gzip
 import io
 import struct
 import threading
 import zlib
 from collections import Counter
+from functools import cache
 
 from PIL import Image
 
@@ -35,6 +37,22 @@ def answer(status: int, content: bytes = b"", **headers: str) -> bytes:
     lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(content)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return ("\r\n".join(lines) + "\r\n\r\n").encode() + content
+
+
+@cache
+def fixed_answers() -> dict[str, bytes]:
+    """Return the answers that are always the same, by the first word of the path."""
+    return {
+        "page": answer(200, b"<html>not here</html>", Content_Type="image/jpeg"),
+        "typed": answer(200, photo(3), Content_Type="text/html"),
+        "bomb": answer(200, bomb(), Content_Type="image/png"),
+        "gif": answer(200, photo(4, form="GIF")),
+        "empty": answer(200),
+        "gzip": answer(200, gzip.compress(bytes(1 << 26)), Content_Encoding="gzip"),
+        "noai": answer(200, photo(5), X_Robots_Tag="noai, noimageai"),
+        "other": answer(200, photo(6), X_Robots_Tag="otherbot: noindex, noai"),
+        "big": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
+    }
 
 
 class ImageServer:
@@ -134,17 +152,7 @@ class ImageServer:
             return answer(301, Location=f"/hops/{number - 1}") if number else self._photo(number)
         if kind == "to":
             return answer(302, Location=rest)
-        fixed = {
-            "page": answer(200, b"<html>not here</html>", Content_Type="image/jpeg"),
-            "typed": answer(200, photo(3), Content_Type="text/html"),
-            "bomb": answer(200, bomb(), Content_Type="image/png"),
-            "gif": answer(200, photo(4, form="GIF")),
-            "empty": answer(200),
-            "noai": answer(200, photo(5), X_Robots_Tag="noai, noimageai"),
-            "other": answer(200, photo(6), X_Robots_Tag="otherbot: noindex, noai"),
-            "big": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n",
-        }
-        return fixed.get(kind) or self._photo(number)
+        return fixed_answers().get(kind) or self._photo(number)
 
     @staticmethod
     def _photo(number: int) -> bytes:

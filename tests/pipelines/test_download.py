@@ -243,6 +243,7 @@ def path(row):
     return "/" + row["url"].split("/", 3)[3]
 
 
+@pytest.mark.slow
 def test_a_killed_download_goes_on_where_it_was(tmp_path, server):
     source = balanced(tmp_path, [server.url(f"/photo/{i}") for i in range(24)])
     download(source, tmp_path / "fresh")
@@ -264,6 +265,27 @@ def test_a_killed_download_goes_on_where_it_was(tmp_path, server):
     again = server.asked - before
     assert not {path(row) for row in first} & set(again) and again.total() == 16
     assert contents(source / "shards") == contents(tmp_path / "fresh")
+
+
+@pytest.mark.slow
+def test_a_download_that_is_interrupted_ends_soon(tmp_path, server):
+    source = balanced(tmp_path, [server.url(f"/hang/{i}") for i in range(4)])
+    process = subprocess.Popen(
+        command(source, "--timeout", "600"), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until = time.monotonic() + 100
+        while not server.asked:
+            assert process.poll() is None and time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=100)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130 and "Interrupted. What is done is kept" in errors
+    assert "Traceback" not in errors
+    assert [p.name for p in (source / "shards").iterdir()] == ["plan.json"]
 
 
 def test_images_of_the_toy_web_are_downloaded_and_trained_on(tmp_path, server):

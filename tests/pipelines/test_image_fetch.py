@@ -46,6 +46,7 @@ def fetch(urls, *, resize=None, **options):
         ("/status/500", "http_500"), ("/status/204", "http_204"), ("/status/304", "http_304"),
         ("/early", "truncated"), ("/garbage", "bad_answer"), ("/close", "connection"),
         ("/big", "too_large"), ("/endless", "too_large"),
+        ("/gzip", "too_large"),
     ],
 )  # fmt: skip
 def test_every_way_to_misbehave_has_a_reason(server, path, reason):
