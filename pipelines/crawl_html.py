@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
@@ -35,8 +36,7 @@ _INLINE = frozenset(
 _SILENT = frozenset({"script", "style", "noscript", "template", "title", "textarea"})
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """An image as it is written on a page.
 
     Attributes:
@@ -111,8 +111,13 @@ def _image(node: LexborNode, caption: str | None, srcset: str) -> Image:
     if src := attributes.get("src"):
         urls[src.strip(_SPACES)] = None
     if srcset != "none":
-        for written in (*_srcsets(attributes), *_picture_sources(node)):
-            urls |= dict.fromkeys(_chosen(written, srcset))
+        if not attributes.keys().isdisjoint(_SRCSETS):
+            for written in _srcsets(attributes):
+                urls |= dict.fromkeys(_chosen(written, srcset))
+        parent = node.parent
+        if parent is not None and parent.tag == "picture":
+            for written in _picture_sources(parent, node):
+                urls |= dict.fromkeys(_chosen(written, srcset))
     if not attributes.keys().isdisjoint(_LATE_URLS):
         for name, value in attributes.items():
             if name in _LATE_URLS and value and value.strip(_SPACES).lower() not in _WORDS:
@@ -160,12 +165,9 @@ def _srcsets(attributes: dict[str, str | None]) -> Iterator[str]:
             yield written
 
 
-def _picture_sources(node: LexborNode) -> Iterator[str]:
+def _picture_sources(picture: LexborNode, node: LexborNode) -> Iterator[str]:
     """Yield the srcsets of the sources before an image in its `<picture>`."""
-    parent = node.parent
-    if parent is None or parent.tag != "picture":
-        return
-    sibling = parent.first_child
+    sibling = picture.first_child
     while sibling is not None and sibling.mem_id != node.mem_id:
         if sibling.tag == "source":
             yield from _srcsets(sibling.attributes)
