@@ -20,6 +20,7 @@ from metadata.errors import InputError, UsageError
 from metadata.languages import OTHER, LabelSet
 from pipelines import artifacts, storage
 from pipelines.build_task import BuildRun, build_all, language_path, looks_done
+from pipelines.exec_lease import driven, driving
 from pipelines.fetch_sources import Sources
 from pipelines.find_sources import SourceOptions, own_dumps
 from pipelines.metadata_store import MANIFEST, MetadataStore, write_indices
@@ -44,6 +45,7 @@ KINDS = ("wordnet", "unigram", "bigram", "title")
 LEAST_MEMORY_BYTES = 256_000_000
 
 
+@driven("build-metadata")
 def build_languages(
     lang: str,
     *,
@@ -90,7 +92,8 @@ def build_languages(
     Raises:
         UsageError: an unknown language, source or threshold.
         InputError: a named language could not be built, or with ``all`` none could; the others are.
-        ArtifactError: a language's file was made from something else.
+        ArtifactError: a language's file was made from something else, or another run works on the
+            output or the sources.
         DiskSpaceError: a disk is full, or would be.
     """
     wanted = _kinds(kinds)
@@ -179,7 +182,9 @@ def _announce(num_bytes: int, options: SourceOptions, *, quiet: bool) -> None:
 @contextmanager
 def _scratch(folder: str | None) -> Iterator[str]:
     if folder is not None:
-        yield folder
+        # Outputs of several runs may differ, and their sources be the same.
+        with driving(folder, "build-metadata"):
+            yield folder
         return
     with tempfile.TemporaryDirectory() as temporary:
         yield temporary

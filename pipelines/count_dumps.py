@@ -111,13 +111,6 @@ def count_and_drop(
     problems: list[str] = []
 
     def prepare(file: SourceFile) -> _Task:
-        if not problems:  # after one, nothing is gained by fetching the rest
-            try:
-                sources.fetch(file)
-            except DiskSpaceError:
-                raise
-            except CurateError as error:
-                problems.append(str(error))
         return _Task(
             lang=plan.lang,
             file=file,
@@ -125,8 +118,20 @@ def count_and_drop(
             needs_words=needs_words(plan),
             memory_bytes=memory_bytes // at_once,
             part_bytes=part_bytes,
-            problem=problems[0] if problems else None,
+            problem=fetch(file),
         )
+
+    def fetch(file: SourceFile) -> str | None:
+        if problems:  # nothing is gained by fetching the rest
+            return problems[0]
+        try:
+            sources.fetch(file)
+        except DiskSpaceError:
+            raise
+        except CurateError as error:
+            problems.append(str(error))
+            return str(error)
+        return None
 
     tasks = Prefetched(files, prepare, sources.fetcher)
     results = run_parts(_count, tasks, workers=workers, setup=str, arguments=())

@@ -19,6 +19,7 @@ from metadata.languages import WIKIPEDIA_CODES
 from metadata.wikimedia import sample_days
 from pipelines import storage
 from pipelines.build_metadata import build_languages
+from pipelines.exec_lease import driving
 from pipelines.find_sources import SourceOptions, own_dumps
 from tests.metadata.mirror_server import Fault, MirrorServer
 from tests.pipelines.helpers import contents
@@ -467,6 +468,16 @@ def test_own_dumps_may_be_parquet_in_folders_or_files(tmp_path):
     assert set(own_dumps(str(tmp_path), "20231101")) == {"zh_yue", "simple", "de"}
 
 
+@pytest.mark.parametrize("held", ["counted", "metadata"])
+def test_a_second_run_on_the_same_sources_or_output_is_refused(server, tmp_path, held):
+    with driving(str(tmp_path / held), "build-metadata"):
+        with pytest.raises(ArtifactError, match=f"{held}: .*works on it already"):
+            build(server, tmp_path, "fr", kinds="unigram")
+        assert data_requests(server) == []
+        assert list(build(server, tmp_path, "fr", kinds="unigram", dry_run=True)) == ["fr"]
+    build(server, tmp_path, "fr", kinds="unigram")
+
+
 def curate(folder, server, *arguments):
     return subprocess.run(
         [CURATE, "build-metadata", "-w", folder, "--mirror", server.url, "--pageview-days", "3",
@@ -481,7 +492,9 @@ def test_the_command_says_what_it_fetched_and_what_failed(server, tmp_path):
     assert found.returncode == 0, found.stderr
     assert "to fetch: " in found.stderr and "failed: it: " in found.stderr
     assert found.stdout.startswith("lang")
-    assert {p.name for p in (tmp_path / "sources").iterdir()} == {"dumps", "pageviews", "counted"}
+    assert {p.name for p in (tmp_path / "sources").iterdir() if p.name[0] != "."} == {
+        "dumps", "pageviews", "counted"
+    }  # fmt: skip
     found = curate(tmp_path, server, "--pageview-to", "tomorrow")
     assert found.returncode == 2 and "--pageview-to is 'tomorrow'" in found.stderr
     found = curate(tmp_path, server, "--lang", "it", "--sources", "unigram")
