@@ -19,6 +19,7 @@ from typing import Any
 
 from metadata.errors import ArtifactError
 from pipelines import storage
+from pipelines.disk_space import told_when_full
 
 __all__ = ["CheckpointWriter", "RunFiles", "RunLog", "read_checkpoint"]
 
@@ -127,7 +128,8 @@ class CheckpointWriter:
 
     def _write(self, path: str, state: dict[str, Any]) -> None:
         try:
-            save_tensors(path, state)
+            with told_when_full(self._files.checkpoints):
+                save_tensors(path, state)
             for old in self._files.step_checkpoints()[: -self._keep]:
                 storage.remove(old)
         except BaseException as error:  # handed to the caller, who raises it

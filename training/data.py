@@ -27,9 +27,9 @@ from training.images import describe_decoder, host_decoder, resolve_decoder
 from training.online import Online
 from training.prefetch import prefetch
 from training.sampler import Group, Sampler
-from training.samples import Pair, Reader
+from training.samples import Pair, Reader, captions
 from training.shard_cache import ShardCache
-from training.shards import captions, list_shards
+from training.shards import list_shards
 from training.tokenizer import Tokenizer
 
 if TYPE_CHECKING:

@@ -39,8 +39,8 @@ def is_remote(path: str) -> bool:
 def local_path(path: str) -> str:
     """Return a local path as the operating system takes it.
 
-    >>> local_path("file:///tmp/a.tar")
-    '/tmp/a.tar'
+    >>> local_path("file:///data/a.tar")
+    '/data/a.tar'
     """
     for protocol in _LOCAL:
         path = path.removeprefix(protocol)

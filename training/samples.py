@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from metadata.errors import InputError
 from training.images import UnusableImageError, crop_into
 from training.sampler import Group, Sample, mix
-from training.shards import OpenShards
+from training.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
 
-__all__ = ["Pair", "Reader"]
+__all__ = ["Pair", "Reader", "captions"]
 
 _DRAWS_INSTEAD = 64
+# Of a caption in a sample's JSON, where there is no .txt.
+_TEXT_FIELDS = ("text", "TEXT", "caption", "alt", "alt_text")
 _BETWEEN = 4096  # bytes of headers and padding between the parts of a sample
 
 
@@ -125,10 +127,11 @@ class Reader:
         chosen = _chosen_text(about.get("texts"), sample.key)
         if chosen is not None:
             about = {**about, **chosen}
-        elif parts.text:
-            about["text"] = parts.text.decode("utf-8", "replace")
         else:
-            return None
+            text = _plain_text(parts.text, about)
+            if text is None:
+                return None
+            about["text"] = text
         pair_id, lang, entry_ids = about.get("pair_id"), about.get("lang"), about.get("entry_ids")
         return Pair(
             pair_id if isinstance(pair_id, str) else self.files.key(sample.shard, sample.number),
@@ -136,6 +139,39 @@ class Reader:
             lang if isinstance(lang, str) else None,
             _as_ids(entry_ids),
         )
+
+
+def captions(shards: Sequence[str], open_file: OpenFile = open_local) -> Iterator[str]:
+    """Yield the captions of all samples that have one; of several, all.
+
+    Args:
+        shards: paths of tars.
+        open_file: opens them.
+    """
+    files = OpenShards(open_file)
+    for path in shards:
+        index = index_shard(path, open_file)
+        for number in range(len(index.places)):
+            yield from _all_texts(index, number, files)
+
+
+def _all_texts(index: ShardIndex, number: int, files: OpenShards) -> list[str]:
+    def part(place: NDArray[np.int64]) -> bytes:
+        offset, size = place[number].tolist()
+        return files.read(index.path, offset, size) if size else b""
+
+    about = _parse(part(index.json))
+    several = [found["text"] for found in _usable_texts(about.get("texts"))]
+    one = _plain_text(part(index.text), about)
+    return several or ([] if one is None else [one])
+
+
+def _plain_text(text: bytes, about: dict[str, Any]) -> str | None:
+    """Return the text of a .txt, else one that the JSON has in a field; None without any."""
+    if text:
+        return text.decode("utf-8", "replace")
+    found = (about.get(name) for name in _TEXT_FIELDS)
+    return next((value for value in found if isinstance(value, str) and value), None)
 
 
 def _others(key: int, num: int) -> Iterator[int]:
@@ -160,14 +196,20 @@ def _chosen_text(texts: Any, key: int) -> dict[str, Any] | None:
     >>> _chosen_text(["a dog"], 5)
     {'text': 'a dog'}
     """
-    if not isinstance(texts, list):
-        return None
-    known = [text if isinstance(text, dict) else {"text": text} for text in texts]
-    usable = [text for text in known if isinstance(text.get("text"), str) and text["text"]]
+    usable = _usable_texts(texts)
     if not usable:
         return None
     draw = int(mix(np.array([~np.uint64(key)]))[0])
     return usable[draw % len(usable)]
+
+
+def _usable_texts(texts: Any) -> list[dict[str, Any]]:
+    known = [t if isinstance(t, dict) else {"text": t} for t in _as_list(texts)]
+    return [text for text in known if isinstance(text.get("text"), str) and text["text"]]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _as_ids(value: Any) -> Sequence[int]:

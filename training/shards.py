@@ -29,7 +29,6 @@ __all__ = [
     "OpenFile",
     "OpenShards",
     "ShardIndex",
-    "captions",
     "gather_strings",
     "index_shard",
     "list_shards",
@@ -273,17 +272,3 @@ class OpenShards:
             if len(self._files) > _MAX_OPEN:
                 self._files.popitem(last=False)
         return file
-
-
-def captions(shards: Sequence[str], open_file: OpenFile = open_local) -> Iterator[str]:
-    """Yield the captions of all samples that have one.
-
-    Args:
-        shards: paths of tars.
-        open_file: opens them.
-    """
-    files = OpenShards(open_file)
-    for path in shards:
-        index = index_shard(path, open_file)
-        for offset, size in index.text[index.text[:, 1] > 0].tolist():
-            yield files.read(path, offset, size).decode("utf-8", "replace")

@@ -28,7 +28,8 @@ from training.data import Loader, LoaderConfig, Online, list_shards
 from training.images import crop_into
 from training.resize_kernels import resize_box
 from training.sampler import Sampler
-from training.shards import OpenShards, captions, index_shard
+from training.samples import captions
+from training.shards import OpenShards, index_shard
 from training.tokenizer import Tokenizer, learn_tokenizer
 
 PAIRS_PER_SHARD = 2000

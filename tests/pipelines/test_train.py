@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,7 @@ import torch
 from PIL import Image
 
 import training
-from metadata.errors import ArtifactError, CurateError, InputError, UsageError
+from metadata.errors import ArtifactError, CurateError, DiskSpaceError, InputError, UsageError
 from pipelines.consumed import Consumed
 from pipelines.evaluate import evaluate_model
 from pipelines.run_files import CheckpointWriter, RunFiles, RunLog
@@ -167,6 +168,17 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(OSError, match="checkpoints"):
         writer.wait()
     writer.wait()  # told once
+
+
+def test_a_full_disk_says_that_the_run_goes_on_when_there_is_room(tmp_path, monkeypatch):
+    def full(path, state):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipelines.run_files.save_tensors", full)
+    writer = CheckpointWriter(RunFiles(str(tmp_path)), keep=1)
+    writer.save(1, {"model": {}})
+    with pytest.raises(DiskSpaceError, match="run the same command again"):
+        writer.wait()
 
 
 def nan_loss_in(monkeypatch, steps):

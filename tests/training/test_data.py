@@ -378,6 +378,12 @@ def test_of_several_texts_one_is_drawn_in_each_epoch(tmp_path, tokenizer):
     ]
 
 
+def test_a_caption_may_stand_in_the_json_alone(tmp_path, tokenizer):
+    members = [sample(f"{i}", text=None, caption="a red dog", width=9) for i in range(8)]
+    [batch] = epoch([write_tar(tmp_path / "0.tar", members)], tokenizer)
+    assert (batch.tokens == tokenizer.encode(["a red dog"])).all() and not batch.skipped
+
+
 def test_of_the_pairs_of_an_image_one_is_drawn_in_each_epoch(tmp_path, tokenizer):
     members = [sample(f"{i}", image_id=f"i{i // 4}") for i in range(60)]
     members += [sample(f"u{i}", url=f"http://x/{i // 2}") for i in range(10)]

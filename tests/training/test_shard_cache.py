@@ -8,8 +8,9 @@ from metadata.errors import DiskSpaceError, FetchError, InputError
 from tests.training.shard_files import write_shard
 from tests.training.test_data import epoch, ids, take, tokenizer  # noqa: F401
 from training import shard_cache
+from training.samples import captions
 from training.shard_cache import ShardCache
-from training.shards import captions, list_shards
+from training.shards import list_shards
 
 
 @pytest.fixture

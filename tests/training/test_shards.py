@@ -1,4 +1,5 @@
 import io
+import json
 import tarfile
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 from metadata.errors import InputError
 from tests.training.shard_files import IMAGE, sample, write_tar
 from training import shards
-from training.shards import OpenShards, captions, gather_strings, index_shard, list_shards
+from training.samples import captions
+from training.shards import OpenShards, gather_strings, index_shard, list_shards
 
 MEMBERS = [
     ("a/00", {"jpg": b"J" * 700, "txt": b"one", "json": b'{"x": 1}'}),
@@ -138,6 +140,15 @@ def test_captions_are_those_of_all_shards_in_order(tmp_path):
         write_tar(tmp_path / "1.tar", [("x", {"txt": b"caf\xc3\xa9 \xff"})]),
     ]
     assert list(captions(paths)) == ["one", "two", "three", "café \ufffd"]
+    about = [
+        {"caption": "four"},
+        {"texts": ["five", {"text": "six"}, ""]},
+        {"text": 7},
+        {"alt": ""},
+    ]
+    samples = [(f"{i}", {"json": json.dumps(a).encode()}) for i, a in enumerate(about)]
+    path = write_tar(tmp_path / "2.tar", [*samples, ("9", {"json": b"[", "txt": b"nine"})])
+    assert list(captions([path])) == ["four", "five", "six", "nine"]
 
 
 def test_a_file_that_ends_before_a_sample_does_is_an_error(tmp_path):
