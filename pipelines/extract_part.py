@@ -1,8 +1,9 @@
 """Extract the pairs of one crawl file: what a worker of `curate extract` does."""
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,7 +186,8 @@ def _items(
     for record in read_records(path, worker.job.options.max_page_bytes):
         if isinstance(record, CrawlRecord):
             try:
-                page = worker.watch.rows(record)
+                with _without_collector():
+                    page = worker.watch.rows(record)
             except BadPageError as error:
                 record = SkippedRecord(
                     offset=record.offset, reason=str(error), page_url=record.page_url
@@ -201,6 +203,18 @@ def _items(
         if record.reason in BAD_REASONS:
             yield record
     yield _filtered(worker, rows.batch(), summary)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Spare the search for cycles, of which the nodes of a page have none: a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _filtered(worker: Worker, batch: pa.RecordBatch, summary: ExtractSummary) -> pa.RecordBatch:
