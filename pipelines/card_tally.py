@@ -6,8 +6,9 @@ those with the smallest low bits of their draws: the same ones for any workers, 
 """
 
 import threading
+from bisect import insort
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,18 +16,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curation.sampling import hash_draws
-from curation.sampling_kernels import add_counts
+from curation.sampling import hash_draws, sampling_probability
+from curation.tally import EntryRanges, add_kept, probabilities_of_pairs
 from pipelines import artifacts
 from pipelines.balance_part import BATCH_ROWS, BalanceJob, BalanceWorker, KeptSummary
-from pipelines.counting import split_by_language
 from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 
 __all__ = ["Chosen", "Tally", "tally_pairs"]
 
+DECISIONS = ("kept", "not_sampled", "filtered")
 _LOW_BITS = np.uint64((1 << 30) - 1)
+
+Counts = Mapping[str, NDArray[np.int64]]
+Thresholds = Mapping[str, int | None]
 
 
 class Chosen(NamedTuple):
@@ -81,23 +85,42 @@ class Tally:
 
 
 class _Worker:
-    """What the parts share: probabilities, and the sums, which one thread at a time adds to."""
+    """What the parts share: the entries of all languages in one array, and the sums.
+
+    One thread at a time adds to the sums; it is a small share of the work.
+    """
 
     def __init__(
-        self, plan: MatchedPlan, job: BalanceJob, num_entries: Mapping[str, int], num_chosen: int
+        self, plan: MatchedPlan, job: BalanceJob, counts: Counts, t_of: Thresholds, num_chosen: int
     ) -> None:
         self.plan = plan
         self.balance = BalanceWorker(job)
         self.num_chosen = num_chosen
-        self.kept_count = {lang: np.zeros(num, np.int64) for lang, num in num_entries.items()}
+        sizes = [len(count) for count in counts.values()]
+        bases = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self.range_of = {
+            lang: (int(base), size) for lang, base, size in zip(counts, bases, sizes, strict=False)
+        }
+        self.probability = np.ones(int(bases[-1]))
+        for lang, count in counts.items():
+            t = t_of[lang]
+            if t is not None:
+                base, size = self.range_of[lang]
+                self.probability[base : base + size] = sampling_probability(count, t)
+        self.kept = np.zeros(int(bases[-1]), np.int64)
         self.chosen: dict[tuple[str, str], list[Chosen]] = {}
         self.lock = threading.Lock()
+
+    def kept_count(self) -> dict[str, NDArray[np.int64]]:
+        """Return the kept pairs of each entry, per language."""
+        return {lang: self.kept[b : b + size] for lang, (b, size) in self.range_of.items()}
 
 
 def tally_pairs(
     plan: MatchedPlan,
     job: BalanceJob,
-    num_entries: Mapping[str, int],
+    counts: Counts,
+    t_of: Thresholds,
     *,
     num_chosen: int,
     workers: int = 1,
@@ -107,8 +130,9 @@ def tally_pairs(
 
     Args:
         plan: of `matched/`.
-        job: of `balance`, whose probabilities are written.
-        num_entries: per language.
+        job: of `balance`.
+        counts: entry counts per language.
+        t_of: threshold per language; None where nothing matched.
         num_chosen: pairs to show of each language and decision.
         workers: threads.
         quiet: no progress.
@@ -116,7 +140,7 @@ def tally_pairs(
     Raises:
         ArtifactError: a part is missing, or its entry ids are beyond the entries.
     """
-    worker = _Worker(plan, job, num_entries, num_chosen)
+    worker = _Worker(plan, job, counts, t_of, num_chosen)
     tasks = list(range(len(plan.parts)))
     results = run_parts(
         _tally_part, tasks, workers=workers, setup=lambda: worker, arguments=(), threads=True
@@ -124,7 +148,7 @@ def tally_pairs(
     parts = dict(progress(results, total=len(tasks), label="card", unit="part", quiet=quiet))
     # In the order of the parts: sums of floats depend on it.
     total = sum((parts[index] for index in tasks), PairCounts())
-    return Tally(total, worker.kept_count, worker.chosen)
+    return Tally(total, worker.kept_count(), worker.chosen)
 
 
 def _tally_part(worker: _Worker, index: int) -> tuple[int, PairCounts]:
@@ -140,60 +164,72 @@ def _tally_part(worker: _Worker, index: int) -> tuple[int, PairCounts]:
 def _add_batch(
     worker: _Worker, counts: PairCounts, batch: pa.RecordBatch, part: int, first: int
 ) -> None:
-    probability = worker.balance.pair_probability(batch)
+    names = batch.column("lang").dictionary.to_pylist()
+    langs = batch.column("lang").indices.to_numpy()
+    ranges = EntryRanges(
+        *np.array([worker.range_of.get(name, (0, 0)) for name in names], np.int64).reshape(-1, 2).T
+    )
+    entry_ids = batch.column("entry_ids")
+    probability = probabilities_of_pairs(entry_ids, langs, ranges, worker.probability)
     draws = hash_draws(batch.column("pair_id"), worker.balance.job.seed)
     drawn = draws < probability
     keep, dropped = worker.balance.filter(batch, drawn)
-    summary = counts.summary
-    summary.filters.update(dropped)
-    decisions = {"kept": keep, "not_sampled": ~drawn, "filtered": drawn & ~keep}
-    candidates = _Candidates(batch.column("entry_ids"), draws, probability, part, first)
-    for lang, rows in split_by_language(batch):
-        summary.matched[lang] += len(rows)
-        summary.kept[lang] += int(np.count_nonzero(keep[rows]))
-        summary.filtered[lang] += int(np.count_nonzero(decisions["filtered"][rows]))
-        counts.certain[lang] += int(np.count_nonzero(probability[rows] == 1.0))
-        expected = float(probability[rows].sum())
-        summary.expected[lang] = summary.expected.get(lang, 0.0) + expected
-        with worker.lock:
-            candidates.count(rows[keep[rows]], worker.kept_count[lang])
-            for decision, mask in decisions.items():
-                best = worker.chosen.setdefault((lang, decision), [])
-                candidates.choose(rows[mask[rows]], best, worker.num_chosen)
+    counts.summary.filters.update(dropped)
+    _add_pairs(counts, names, langs, probability, drawn, keep)
+    # 0 kept, 1 not sampled, 2 filtered; one group for each language and decision.
+    groups = len(DECISIONS) * langs + np.where(keep, 0, np.where(drawn, 2, 1))
+    keys = (draws * 2.0**53).astype(np.uint64) & _LOW_BITS
+    with worker.lock:
+        add_kept(entry_ids, langs, ranges, keep, worker.kept)
+        for row, lang, decision in _candidates(worker, names, groups, keys):
+            ids = tuple(entry_ids[row].as_py())
+            best = worker.chosen.setdefault((lang, decision), [])
+            insort(best, Chosen(int(keys[row]), part, first + row, float(draws[row]),
+                                float(probability[row]), ids))  # fmt: skip
+            del best[worker.num_chosen :]
 
 
-class _Candidates:
-    """The pairs of a batch, to be counted and to be chosen from."""
+def _add_pairs(
+    counts: PairCounts,
+    names: list[str],
+    langs: NDArray[np.int32],
+    probability: NDArray[np.float64],
+    drawn: NDArray[np.bool_],
+    keep: NDArray[np.bool_],
+) -> None:
+    """Add the pairs of a batch to the counts of their languages."""
+    summary, num = counts.summary, len(names)
+    for counter, mask in (
+        (summary.matched, None),
+        (summary.kept, keep),
+        (summary.filtered, drawn & ~keep),
+        (counts.certain, probability == 1.0),
+    ):
+        found = np.bincount(langs if mask is None else langs[mask], minlength=num)
+        counter.update(dict(zip(names, found.tolist(), strict=True)))
+    expected = np.bincount(langs, weights=probability, minlength=num)
+    for name, value in zip(names, expected.tolist(), strict=True):
+        summary.expected[name] = summary.expected.get(name, 0.0) + value
 
-    def __init__(
-        self,
-        entry_ids: pa.ListArray,
-        draws: NDArray[np.float64],
-        probability: NDArray[np.float64],
-        part: int,
-        first: int,
-    ) -> None:
-        self.offsets = entry_ids.offsets.to_numpy().astype(np.int64)
-        self.values = entry_ids.values.to_numpy(zero_copy_only=False)
-        self.keys = (draws * 2.0**53).astype(np.uint64) & _LOW_BITS
-        self.draws, self.probability = draws, probability
-        self.part, self.first = part, first
 
-    def count(self, rows: NDArray[np.int64], kept_count: NDArray[np.int64]) -> None:
-        """Add the entries of some pairs to counts; the ids were checked with the probabilities."""
-        add_counts(self.offsets, self.values, rows, kept_count)
-
-    def choose(self, rows: NDArray[np.int64], best: list[Chosen], num: int) -> None:
-        """Let those of some pairs in that are among the `num` with the smallest keys."""
-        if len(best) == num:
-            rows = rows[self.keys[rows] <= best[-1].key] if num else rows[:0]
-        if len(rows) > num:
-            rows = rows[np.argsort(self.keys[rows], kind="stable")[:num]]
-        for row in rows.tolist():
-            ids = self.values[self.offsets[row] : self.offsets[row + 1]].tolist()
-            best.append(
-                Chosen(int(self.keys[row]), self.part, self.first + row, float(self.draws[row]),
-                       float(self.probability[row]), tuple(ids))
-            )  # fmt: skip
-        best.sort()
-        del best[num:]
+def _candidates(
+    worker: _Worker,
+    names: list[str],
+    groups: NDArray[np.int32],
+    keys: NDArray[np.uint64],
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the rows that may be among the smallest of their group, with language and decision."""
+    if not worker.num_chosen:
+        return
+    bounds = np.full(len(DECISIONS) * len(names), _LOW_BITS)
+    for at in range(len(bounds)):
+        lang, decision = names[at // len(DECISIONS)], DECISIONS[at % len(DECISIONS)]
+        best = worker.chosen.get((lang, decision), [])
+        if len(best) == worker.num_chosen:
+            bounds[at] = best[-1].key
+    rows = np.flatnonzero(keys <= bounds[groups])
+    rows = rows[np.lexsort((keys[rows], groups[rows]))]
+    found = groups[rows]
+    first = np.arange(len(rows)) - np.searchsorted(found, found) < worker.num_chosen
+    for row, group in zip(rows[first].tolist(), found[first].tolist(), strict=True):
+        yield row, names[group // len(DECISIONS)], DECISIONS[group % len(DECISIONS)]

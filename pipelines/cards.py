@@ -86,8 +86,9 @@ def write_cards(
     summary = plan.summary() or {}
     with_matches = sum(bool(t) for t in t_of.values())
     num_chosen = examples_per_language(with_matches) if num_examples is None else num_examples
-    num_entries = {lang: len(count) for lang, count in counts.items()}
-    tally = tally_pairs(plan, job, num_entries, num_chosen=num_chosen, workers=workers, quiet=quiet)
+    tally = tally_pairs(
+        plan, job, counts, t_of, num_chosen=num_chosen, workers=workers, quiet=quiet
+    )
     total, languages = _figures(plan, counts, t_of, tally, summary)
     card = {
         "schema_version": artifacts.SCHEMA_VERSION,

@@ -110,7 +110,7 @@ function renderFlow() {
     return [draw("text", { ...at, class: "strong" }, n.name), draw("text", { x: at.x, y: at.y + 15 }, `${number(n.n)} · ${share(n.n, f.read)}`)];
   };
   const rects = [read, middle, ...lost, ...ends].map((n) => draw("rect", { class: `n-${n.kind}`, x: n.x, y: n.y, width: bar, height: n.h, rx: 2 }));
-  const height = Math.max(y, read.y + read.h) + 8;
+  const height = Math.max(y - gap, read.y + read.h) + 4;
   const title = `Of ${number(f.read)} records ${number(f.matched)} matched and ${number(f.kept)} were kept`;
   fill("flow-figure", draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title },
     links, rects, label(read, true), label(middle, true), lost.map((n) => label(n)), ends.map((n) => label(n))));
@@ -120,7 +120,7 @@ function renderFlow() {
 const SERIES = [["matches", "before", "Before"], ["slots", "slots", "Slots"], ["kept", "kept", "After"]];
 const niceStep = (span, num) => {
   const raw = span / num, power = 10 ** Math.floor(Math.log10(raw || 1));
-  return Math.max(1e-9, power * [1, 2, 5, 10].find((m) => m * power >= raw));
+  return Math.max(1e-9, power * [1, 2, 2.5, 5, 10].find((m) => m * power >= raw));
 };
 let plot = null;
 function renderCurve() {
@@ -136,7 +136,7 @@ function renderCurve() {
   const py = (v) => height - edge.bottom - ((height - edge.top - edge.bottom) * v) / top;
   const value = (name, i) => curve[name][i] / (by === "share" ? last(name) : 1);
   const parts = [];
-  const rise = by === "share" ? 0.25 : niceStep(top, 4);
+  const rise = by === "share" ? 0.25 : niceStep(top, 5);
   for (let v = 0; v <= top * 1.0001; v += rise) {
     parts.push(draw("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: py(v), y2: py(v) }),
       draw("text", { x: edge.left - 8, y: py(v) + 4, "text-anchor": "end" }, by === "share" ? `${100 * v}%` : brief(v)));
