@@ -20,7 +20,7 @@ PRIVATE = ("image", "image_file", "image_offset", "image_size", "image_ext", "js
 
 def write_folder(balanced: Path, output: Path) -> None:
     """Write the repository's files."""
-    (output / "data").mkdir(parents=True)
+    (output / "pairs").mkdir(parents=True)
     shutil.copy(balanced / "datacard.md", output / "README.md")
     for extra in ("datacard.json", "datacard.html"):
         if (balanced / extra).exists():
@@ -31,7 +31,7 @@ def write_folder(balanced: Path, output: Path) -> None:
             columns = [name for name in file.schema_arrow.names if name not in PRIVATE]
             name = f"train-{number:05d}-of-{len(parts):05d}.parquet"
             schema = file.schema_arrow.empty_table().select(columns).schema
-            with pq.ParquetWriter(output / "data" / name, schema, compression="zstd") as writer:
+            with pq.ParquetWriter(output / "pairs" / name, schema, compression="zstd") as writer:
                 for batch in file.iter_batches(columns=columns):
                     writer.write_batch(batch)
 

@@ -62,7 +62,7 @@ def test_from_my_parquet_to_a_card_to_publish(toy, tmp_path):
     run(sys.executable, "examples/publish_card.py", toy / "balanced", "-o", hub)
     card = huggingface_hub.DatasetCard.load(hub / "README.md")
     assert card.content and (hub / "datacard.json").exists()
-    published = pq.read_table(hub / "data")
+    published = pq.read_table(hub / "pairs")
     assert published.column("pair_id").to_pylist() == kept.column("pair_id").to_pylist()
     assert "image" not in published.column_names
 
