@@ -1,7 +1,9 @@
 import json
+import random
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import fsspec
@@ -134,6 +136,24 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path, m
         monkeypatch.setattr(artifacts, "parquet_writer", publish)
         extract(paths, tmp_path / f"stopped{stop_after}")
         assert content(tmp_path / f"stopped{stop_after}") == content(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_times_ends_with_the_same_bytes(tmp_path):
+    paths, _ = toy_crawl(tmp_path / "crawl", num_files=12, pages_per_file=150)
+    extract(paths, tmp_path / "whole", max_bad=0.01)
+    draw = random.Random(0)
+    command = [sys.executable, "-m", "pipelines.cli", "extract", *map(str, paths), "--quiet",
+               "--workers", "2", "-o", str(tmp_path / "killed")]  # fmt: skip
+    kills = 0
+    for _ in range(5):
+        process = subprocess.Popen(command)
+        time.sleep(draw.uniform(0.5, 3.0))
+        process.kill()
+        kills += process.wait() == -9
+    assert kills > 0
+    subprocess.run(command, check=True, timeout=120)
+    assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
 def test_files_and_output_may_be_behind_urls(tmp_path):
