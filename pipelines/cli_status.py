@@ -33,6 +33,7 @@ def status(
 
     Example: curate status --watch
     """
+    from pipelines.exec_faults import told_when_passing
     from pipelines.metrics import write_metrics
     from pipelines.status import StatusReader
     from pipelines.status_view import status_table
@@ -40,7 +41,8 @@ def status(
     reader = StatusReader(workspace)
 
     def look() -> dict[str, Any]:
-        found = reader.read()
+        with told_when_passing():
+            found = reader.read()
         if metrics_file is not None:
             runs = {stage["path"]: stage["run"] for stage in found["stages"].values()}
             write_metrics(metrics_file, runs)

@@ -1,8 +1,12 @@
 """Which errors pass by themselves: a store that is busy, a connection that breaks."""
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-__all__ = ["is_transient"]
+from metadata.errors import CurateError
+
+__all__ = ["is_transient", "told_when_passing"]
 
 _PASSING = frozenset(
     {errno.EAGAIN, errno.EBUSY, errno.ECONNABORTED, errno.ECONNREFUSED, errno.ECONNRESET,
@@ -33,3 +37,23 @@ def is_transient(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+@contextmanager
+def told_when_passing() -> Iterator[None]:
+    """Turn an error that passes, and that all tries met, into one that says what to do.
+
+    Raises:
+        CurateError: a store or the network did not answer as it should.
+    """
+    try:
+        yield
+    except CurateError:
+        raise
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise CurateError(
+            f"a store or the network does not answer as it should ({type(error).__name__}: "
+            f"{error}). What is done is kept: run the same command again later."
+        ) from error

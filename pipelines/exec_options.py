@@ -42,12 +42,13 @@ def on_cluster(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**values: Any) -> None:
         from pipelines.exec_cluster import Cluster, use_cluster
+        from pipelines.exec_faults import told_when_passing
         from pipelines.metrics import serving_metrics
 
         chosen = {name: values.pop(name) for name in added}
         port = chosen.pop("metrics_port")
         cluster = Cluster(kind=chosen.pop("executor"), **chosen)
-        with use_cluster(cluster), serving_metrics(port):
+        with told_when_passing(), use_cluster(cluster), serving_metrics(port):
             command(**values)
 
     parameters = [*own.parameters.values(), *added.values()]
