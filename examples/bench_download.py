@@ -98,6 +98,7 @@ def measure_download(num: int, resize: Resize, workers: int) -> dict[str, float]
     here, there = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(image, there))
     server.start()
+    there.close()  # so that a server that does not start is an error here
     try:
         with tempfile.TemporaryDirectory() as folder:
             write_balanced(Path(folder), here.recv(), num)

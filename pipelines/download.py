@@ -7,7 +7,7 @@ in it and leaves the rest.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from importlib.util import find_spec
@@ -167,23 +167,13 @@ def _results(
     """Yield the number and the statistics of each shard as it is done."""
     from pipelines.image_fetch import ImageFetcher
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner() as runner:
         run = _Run(tasks, ImageFetcher(fetch, shards.resize, pool))
         try:
             while (result := runner.run(run.next())) is not None:
                 yield result
         finally:
             runner.run(run.close())
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes an event loop: uvloop's where it is installed, which is faster."""
-    if find_spec("uvloop") is None:
-        return None
-    import uvloop
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 class _Run:

@@ -1,7 +1,7 @@
 """Look up names of hosts, many at once.
 
-An event loop lends its lookups few threads (uvloop: four), and a name server that gives no answer
-holds one of them for many seconds.
+An event loop lends its lookups few threads, the same that write files, and a name server that gives
+no answer holds one of them for many seconds.
 """
 
 import asyncio
