@@ -5,7 +5,7 @@ hash, so that what belongs together is in one bucket, and one bucket is in memor
 by the title that was looked at, then by the article it leads to.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +26,8 @@ __all__ = ["TITLES", "Views", "select_titles"]
 _TITLES_PER_BUCKET = 500_000
 _MAX_BUCKETS = 256
 _ROWS = 100_000
+# Views of a title come once for each day: so many rows are added up before more are taken in.
+_ROWS_TO_FOLD = 1_000_000
 _SPILL_BYTES = 64 << 20
 TITLES = pa.schema([("title", pa.string()), ("redirect", pa.string())])
 _VIEWS = pa.schema([("title", pa.string()), ("views", pa.int64())])
@@ -39,12 +41,27 @@ class Views(Protocol):
 
 
 class _Buckets:
-    """Rows by the hash of their title; on the disk if there are many."""
+    """Rows by the hash of their title; on the disk if there are many titles.
 
-    def __init__(self, path: Path, schema: pa.Schema, num: int) -> None:
+    Args:
+        path: what the files are called, without what tells them apart.
+        schema: of the rows.
+        num: buckets; a single one stays in memory.
+        fold: makes one row of those that belong together; None where every row is needed.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: pa.Schema,
+        num: int,
+        fold: Callable[[pa.Table], pa.Table] | None = None,
+    ) -> None:
         self._path = path
         self._schema = schema
         self._num = num
+        self._fold = fold
+        self._num_unfolded = 0
         self._rows: list[list[pa.Table]] = [[] for _ in range(num)]
         self._waiting_bytes = 0
         self._files: list[list[Path]] = [[] for _ in range(num)]
@@ -53,6 +70,10 @@ class _Buckets:
         """Take in rows with a title."""
         if self._num == 1:
             self._rows[0].append(table)
+            self._num_unfolded += table.num_rows
+            if self._fold is not None and self._num_unfolded > _ROWS_TO_FOLD:
+                self._rows[0] = [self._fold(self.read(0))]
+                self._num_unfolded = 0
             return
         of_row = _hashes(table.column("title")) % np.uint64(self._num)
         order = np.argsort(of_row, kind="stable")
@@ -107,9 +128,11 @@ def select_titles(
     """
     num = min(_MAX_BUCKETS, 1 + sum(map(_num_rows, files)) // _TITLES_PER_BUCKET)
     titles, viewed, led = (
-        _Buckets(temporary.with_name(f"{temporary.name}.{name}"), schema, num)
-        for name, schema in (("titles", TITLES), ("viewed", _VIEWS), ("led", _VIEWS))
-    )
+        _Buckets(temporary.with_name(f"{temporary.name}.{name}"), schema, num, fold)
+        for name, schema, fold in (
+            ("titles", TITLES, None), ("viewed", _VIEWS, _sums), ("led", _VIEWS, _sums),
+        )
+    )  # fmt: skip
     for file in files:
         with pq.ParquetFile(file) as opened:
             for batch in opened.iter_batches(_ROWS, use_threads=False):

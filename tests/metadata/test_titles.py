@@ -54,6 +54,8 @@ def test_views_are_those_of_the_definition(tmp_path_factory, per_bucket, rows, v
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(titles, "_TITLES_PER_BUCKET", per_bucket)
         patch.setattr(titles, "_SPILL_BYTES", 50)
+        patch.setattr(titles, "_ROWS", 2)
+        patch.setattr(titles, "_ROWS_TO_FOLD", 3)
         found = select_titles(files, Items(views), ALL, folder / "tmp")
     articles, expected = naive(rows, views)
     assert found.num_raw == len(articles)
@@ -76,3 +78,15 @@ def test_without_views_there_are_no_titles(tmp_path):
     found = select_titles([file], Counter(), ALL, tmp_path / "tmp")
     assert (found.num_raw, found.kept) == (1, [])
     assert select_titles([], Counter(A=1), ALL, tmp_path / "tmp").num_raw == 0
+
+
+def test_more_days_of_views_take_no_more_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(titles, "_ROWS_TO_FOLD", 100)
+    viewed = titles._Buckets(tmp_path / "tmp", titles._VIEWS, 1, titles._sums)
+    day = pa.table([[f"T{n}" for n in range(60)], [1] * 60], schema=titles._VIEWS)
+    held = []
+    for _ in range(40):
+        viewed.add(day)
+        held.append(viewed.read(0).num_rows)
+    assert max(held) <= 60 + 100
+    assert set(titles._sums(viewed.read(0)).column("views").to_pylist()) == {40}
