@@ -216,6 +216,8 @@ class _Waiting:
 def _write_window(worker: BalanceWorker, task: _Task) -> int:
     """Gather the samples of a window in the order of their parts; write them in that of a hash."""
     job, options = worker.job, task.options
+    if options.resize.mode != "no":
+        require_pillow("Resizing images")  # here too: its limit of pixels is the process's own
     with Spool(storage.join(job.output, "shards")) as spool:
         waiting, draws = _gather(worker, task, spool)
         if options.window_shards:

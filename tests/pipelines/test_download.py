@@ -307,6 +307,18 @@ def test_images_of_the_toy_web_are_downloaded_and_trained_on(tmp_path, server):
     assert set(batch.pair_ids) == set(found) and not batch.skipped
 
 
+def test_a_shard_of_failures_alone_does_not_hinder_training(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/status/404")] * 8 + [server.url("/photo/1")] * 8)
+    assert download(source, window=0)["failed"] == {"http_404": 8}
+    tars = sorted(str(p) for p in (source / "shards").glob("*.tar"))
+    assert [len(index_shard(t).places) for t in tars] == [0, 8]
+    tokenizer = learn_tokenizer(["a red dog"] * 4, 300, 8)
+    config = LoaderConfig(image_size=8, batch_size=8, shuffle_pairs=5, threads=2)
+    loading = Loader(tars, tokenizer, config).batches(Position())
+    assert len(next(loading).pair_ids) == 8
+    loading.close()
+
+
 def test_options_that_cannot_be_meant_are_refused():
     with pytest.raises(UsageError, match="--shuffle-shards is -1"):
         ShardOptions(window_shards=-1)
