@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from metadata.errors import ArtifactError
 from pipelines import storage
+from pipelines.disk_space import told_when_full
 from pipelines.exec_log import flush_logs
 from pipelines.progress import log
 
@@ -108,7 +109,7 @@ def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Resu
         def run(*arguments: Any, **options: Any) -> Result:
             if options.get("dry_run"):
                 return function(*arguments, **options)
-            with driving(options["output"], command):
+            with told_when_full(options["output"]), driving(options["output"], command):
                 return function(*arguments, **options)
 
         return run

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines import storage
+from pipelines.progress import log
 
 __all__ = ["WorkerLog", "flush_logs"]
 
@@ -52,11 +53,14 @@ class WorkerLog:
         values = {"time": round(time.time(), 3), "event": event, "host": host, "pid": int(pid)}
         values |= figures
         line = json.dumps(values, ensure_ascii=False) + "\n"
-        with self._lock:
-            if storage.is_local(self._folder):
-                self._append(line)
-            else:
-                self._gather(line, is_urgent=event in ("failed", "plan"))
+        try:
+            with self._lock:
+                if storage.is_local(self._folder):
+                    self._append(line)
+                else:
+                    self._gather(line, is_urgent=event in ("failed", "plan"))
+        except OSError as error:  # a part is not lost for a line about it
+            log(f"{self._folder}: a line could not be written ({error}): {line.strip()}")
 
     def _append(self, line: str) -> None:
         path = Path(storage.local_path(storage.join(self._folder or "", f"{self._name}.jsonl")))
@@ -89,5 +93,5 @@ def flush_logs() -> None:
     """Publish what this process has gathered, at the end of a run."""
     with _lock:
         logs = list(_logs.values())
-    for log in logs:
-        log.flush()
+    for one in logs:
+        one.flush()
