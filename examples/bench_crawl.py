@@ -235,16 +235,16 @@ def _watch(folder: Path, most: list[int]) -> None:
 
 
 def _with_duckdb(paths: list[str], folder: str) -> int:
-    """Mark the first row of each pair as SQL does it."""
+    """Find the first row of each pair as SQL does it."""
     import duckdb
 
     database = duckdb.connect(config={"memory_limit": "800MB", "temp_directory": folder,
                                       "threads": os.cpu_count() or 1})  # fmt: skip
     names = ", ".join(f"'{path}'" for path in paths)
+    files = f"read_parquet([{names}], filename = true, file_row_number = true)"
     (num,) = database.execute(
-        f"""SELECT count(*) - count(DISTINCT first) FROM (
-            SELECT min((filename, file_row_number)) OVER (PARTITION BY url, text) AS first
-            FROM read_parquet([{names}], filename = true, file_row_number = true))"""
+        f"""SELECT (SELECT count(*) FROM {files}) - count(first) FROM (
+            SELECT min((filename, file_row_number)) AS first FROM {files} GROUP BY url, text)"""
     ).fetchone()  # type: ignore[misc]
     return int(num)
 
