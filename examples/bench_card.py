@@ -55,7 +55,8 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
     pairs_share = np.r_[1 / 3, share[1:] / share[1:].sum() * 2 / 3][: len(langs)]
     rest = max(20, int(num_entries * 0.9 / max(1, len(langs) - 1)))
     sizes = {lang: rest if lang != "en" else max(20, num_entries // 10) for lang in langs}
-    counts = {lang: np.zeros(size, np.int64) for lang, size in sizes.items()}
+    bases = np.r_[0, np.cumsum(list(sizes.values()))]
+    counts = np.zeros(bases[-1], np.int64)
     matched = folder / "matched"
     hashes = {lang: artifacts.digest([lang, size]) for lang, size in sizes.items()}
     rows_of = [min(PART_ROWS, num_pairs - at) for at in range(0, num_pairs, PART_ROWS)]
@@ -72,10 +73,10 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
     plan = MatchedPlan(str(matched), parameters, inputs, parts)
     matched.mkdir(parents=True)
     storage.write_json(str(matched / PLAN), plan.as_dict())
-    read: dict[str, int] = dict.fromkeys(langs, 0)
+    read = np.zeros(len(langs), np.int64)
     for index, rows in enumerate(rows_of):
-        _write_part(plan, index, rows, langs, pairs_share, counts, read)
-    for lang, count in counts.items():
+        _write_part(plan, index, rows, langs, pairs_share, bases, counts, read)
+    for lang, count in zip(langs, np.split(counts, bases[1:-1]), strict=True):
         entry = pa.array([f"{lang} entry {i}" for i in range(len(count))])
         ids = pa.array(np.arange(len(count), dtype=np.uint32))
         table = pa.table({"entry_id": ids, "entry": entry, "count": count.astype(np.uint64)})
@@ -83,7 +84,7 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
         artifacts.write_table(plan.counts_path(lang), table, stamp, hashes[lang])
     languages = {
         lang: {"read": 2 * num, "matched": num, "dropped": {"no_match": num}}
-        for lang, num in read.items()
+        for lang, num in zip(langs, read.tolist(), strict=True)
     }
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION, "plan": plan.digest(), "examples": {},
@@ -101,23 +102,23 @@ def _write_part(
     rows: int,
     langs: list[str],
     share: NDArray[np.float64],
-    counts: dict[str, NDArray[np.int64]],
-    read: dict[str, int],
+    bases: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    read: NDArray[np.int64],
 ) -> None:
     """Write a part's pairs; add to the counts of entries and of pairs."""
     rng = np.random.default_rng(index)
     codes = rng.choice(len(langs), rows, p=share / share.sum())
     drawn = rng.integers(1, int(2 * MATCHES), rows)
-    largest = np.array([len(counts[lang]) for lang in langs])[np.repeat(codes, drawn)]
+    largest = np.diff(bases)[np.repeat(codes, drawn)]
     # Log-uniform ranks are those of Zipf's law.
     ids = (largest ** rng.random(len(largest))).astype(np.int64) - 1
     row = np.repeat(np.arange(rows), drawn)
     keys = np.unique(row * (1 << 32) + ids)
     row, ids = keys >> 32, keys & 0xFFFFFFFF
     offsets = np.searchsorted(row, np.arange(rows + 1))
-    for code, lang in enumerate(langs):
-        counts[lang] += np.bincount(ids[codes[row] == code], minlength=len(counts[lang]))
-        read[lang] += int(np.count_nonzero(codes == code))
+    counts += np.bincount(bases[codes[row]] + ids, minlength=len(counts))
+    read += np.bincount(codes, minlength=len(langs))
     numbers = [f"{index:08x}{i:016x}" for i in range(rows)]
     table = pa.table(
         {

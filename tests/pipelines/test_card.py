@@ -121,7 +121,7 @@ def test_examples_tell_what_decided(workspace):
         )
     reasons = {e["reason"]: e for e in card["dropped_examples"]}
     assert reasons["no_match"]["text"] == "nothing here"
-    assert reasons["no_metadata"]["lang"] == "xx"
+    assert reasons["no_metadata"]["lang"] == "other" and reasons["no_metadata"]["text"]
 
 
 def draw_of(pair_id):

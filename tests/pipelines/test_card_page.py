@@ -111,7 +111,7 @@ def test_tables_sort_by_click_and_by_key_and_languages_are_found(workspace, show
     assert sorted(shown) == sorted(["<b>bold</b>", "cat", "dog", "quokka"])
     assert shown.index("cat") < shown.index("dog") < shown.index("quokka")
     page.fill("#find-language", "deut")
-    assert [name.split()[0] for name in column(page, "language-table", 1)] == ["German"]
+    assert column(page, "language-table", 1) == ["GermanDeutsch"]
 
 
 def test_all_is_done_by_keyboard(workspace, show):
