@@ -1,20 +1,24 @@
-"""A function over many tasks, in processes that end when their parent does."""
+"""A function over many tasks, in processes that end when their parent does, or when told to."""
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing.connection import wait
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from metadata.errors import CurateError
 
-__all__ = ["in_processes"]
+__all__ = ["in_processes", "until_interrupted", "worker_pool"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+_INTERRUPTED = 130
 
 
 def in_processes(
@@ -33,10 +37,11 @@ def in_processes(
     if workers <= 1 or len(tasks) <= 1:
         yield from map(function, tasks)
         return
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _watch_parent)
+    pool = worker_pool(min(workers, len(tasks)))
     try:
-        futures: list[Future[Result]] = [pool.submit(function, task) for task in tasks]
+        futures: list[Future[Result]] = [
+            pool.submit(partial(until_interrupted, function), task) for task in tasks
+        ]
         for future in as_completed(futures):
             yield future.result()
     except BrokenProcessPool as error:
@@ -48,10 +53,38 @@ def in_processes(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _watch_parent() -> None:
+def worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Return a pool of processes that end with their parent, and at SIGINT or SIGTERM.
+
+    Tasks are to be run by `until_interrupted`.
+    """
+    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+
+
+def until_interrupted(function: Callable[..., Result], *arguments: Any) -> Result:
+    """Do a task in a worker; if a signal ends it, end the process too, or the next would begin."""
+    try:
+        return function(*arguments)
+    except SystemExit:  # of `_end`: by now the task has removed what it had begun
+        os._exit(_INTERRUPTED)
+
+
+def _begin() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end(_signal: int, _frame: object) -> None:
+    """End without a traceback, as a worker that waits for a task should; further signals are idle.
+
+    A terminal sends an interrupt to parent and workers, and the parent passes SIGTERM on.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(_INTERRUPTED)
 
 
 def _exit_with(sentinel: int) -> None:

@@ -12,6 +12,7 @@ from pipelines.cli_diff import diff
 from pipelines.cli_download import download
 from pipelines.cli_explain import explain
 from pipelines.cli_extract import extract
+from pipelines.cli_group import common, list_whole_sentences
 from pipelines.cli_matches import measure, retract
 from pipelines.cli_options import (
     NUM_CORES,
@@ -28,6 +29,7 @@ from pipelines.cli_options import (
     Root,
     Workers,
     finish,
+    number_option,
     wants_traceback,
 )
 from pipelines.cli_shards import (
@@ -43,16 +45,17 @@ from pipelines.cli_shards import (
 from pipelines.cli_status import status
 from pipelines.cli_train import train
 from pipelines.exec_options import on_cluster
+from pipelines.stopping import interrupt_on_sigterm
 from pipelines.terminal import inert
 from pipelines.workspace import Workspace
 
 app = typer.Typer(
-    help="Metadata, matching, balancing and training for CLIP data, after MetaCLIP.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.callback()(common)
 
 
 @app.command()
@@ -283,8 +286,12 @@ def match(
 @app.command()
 @on_cluster
 def balance(
-    t: Annotated[int | None, typer.Option("--t", help="Pairs per entry, about; >= 1.")] = None,
-    target_pairs: Annotated[int | None, typer.Option(help="Pairs to keep, instead of t.")] = None,
+    t: Annotated[
+        int | None, number_option("--t", "-t", text="Pairs per entry, about, such as 20k.")
+    ] = None,
+    target_pairs: Annotated[
+        int | None, number_option("--target-pairs", text="Pairs to keep, such as 5m, instead of t.")
+    ] = None,
     reference_lang: Annotated[
         str | None, typer.Option(help="t is this language's; others get its tail share.")
     ] = None,
@@ -460,22 +467,28 @@ def export_run(
     )  # fmt: skip
 
 
+list_whole_sentences(app)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
-    try:
-        app(arguments, standalone_mode=True)
-    except CurateError as error:
-        if wants_traceback():
-            raise
-        sys.stderr.write("Error: " + inert(str(error), allowed="\n") + "\n")
-        sys.exit(error.exit_code)
-    except SystemExit as ending:
-        if ending.code == 130:  # what Typer makes of an interrupt
-            sys.stderr.write("Interrupted. What is done is kept; run the same command to go on.\n")
-        raise
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+    with interrupt_on_sigterm() as sigterm:
+        try:
+            app(arguments, standalone_mode=True)
+        except CurateError as error:
+            if wants_traceback():
+                raise
+            sys.stderr.write("Error: " + inert(str(error), allowed="\n") + "\n")
+            sys.exit(error.exit_code)
+        except SystemExit as ending:
+            if ending.code != 130:  # what Typer makes of an interrupt
+                raise
+            word, code = ("Terminated", 143) if sigterm.is_made else ("Interrupted", 130)
+            sys.stderr.write(f"{word}. What is done is kept; run the same command to go on.\n")
+            sys.exit(code)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli_options import Debug, Json, Quiet, finish
+from pipelines.cli_options import Debug, Json, Quiet, finish, number_option
 
 __all__ = ["diff"]
 
@@ -17,7 +17,7 @@ def diff(
     ],
     t: Annotated[
         int | None,
-        typer.Option("--t", help="Parts head from tail; as balanced, or 20,000."),
+        number_option("--t", "-t", text="Parts head from tail; as balanced, or 20k."),
     ] = None,
     examples: Annotated[int, typer.Option(help="Entries and pairs to name.")] = 10,
     as_json: Json = False,

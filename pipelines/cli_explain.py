@@ -14,6 +14,7 @@ from pipelines.cli_options import (
     Quiet,
     Root,
     finish,
+    number_option,
 )
 from pipelines.workspace import Workspace
 
@@ -30,7 +31,7 @@ def explain(
     ] = None,
     lang: Annotated[str | None, typer.Option(help="Take the text as this language.")] = None,
     t: Annotated[
-        int | None, typer.Option("--t", help="Pairs per entry; default: as balanced.")
+        int | None, number_option("--t", "-t", text="Pairs per entry; default: as balanced.")
     ] = None,
     lid_model: LidModel = None,
     metadata: MetadataFolder = None,

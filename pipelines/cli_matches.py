@@ -16,6 +16,7 @@ from pipelines.cli_options import (
     Root,
     Workers,
     finish,
+    number_option,
 )
 from pipelines.workspace import Workspace
 
@@ -24,7 +25,9 @@ __all__ = ["measure", "retract"]
 
 def measure(
     grid: Annotated[str | None, typer.Option(help="Thresholds, such as 5k,20k,170k.")] = None,
-    pairs: Annotated[int | None, typer.Option(help="Find the t that keeps so many.")] = None,
+    pairs: Annotated[
+        int | None, number_option("--pairs", text="Find the t that keeps so many.")
+    ] = None,
     tail_share: Annotated[float | None, typer.Option(help="Find each t of this share.")] = None,
     reference_lang: Annotated[
         str | None, typer.Option(help="t is this language's; others get its tail share.")

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines.sizes import parse_number
 from pipelines.terminal import inert_json
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Root",
     "Workers",
     "finish",
+    "number_option",
     "wants_traceback",
 ]
 
@@ -69,6 +71,16 @@ LidModel = Annotated[
 ]
 
 NUM_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def number_option(*names: str, text: str) -> Any:
+    """Return an option that takes a whole number such as 20000, 20k or 1.5m; `text` is its help."""
+
+    def parse(given: str) -> int:
+        return parse_number(given, names[0])
+
+    return typer.Option(*names, parser=parse, metavar="NUMBER", help=text)
+
 
 _debug = False
 

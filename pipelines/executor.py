@@ -7,7 +7,6 @@ Results never depend on the number of workers: a part's output is a function of 
 whoever gathers results only adds them up.
 """
 
-import multiprocessing
 import os
 import threading
 import uuid
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
@@ -25,6 +23,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from metadata.errors import CurateError
+from metadata.processes import until_interrupted, worker_pool
 from pipelines.exec_cluster import LOCAL, current_cluster
 from pipelines.exec_lease import run_folder
 from pipelines.exec_log import WorkerLog
@@ -39,18 +38,6 @@ __all__ = ["run_parts"]
 State = TypeVar("State")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-def _start_worker() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_exit_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _exit_with(sentinel: int) -> None:
-    """End this worker when its parent is gone; otherwise it would wait for work for ever."""
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 def run_parts(
@@ -112,10 +99,9 @@ def run_parts(
 def _in_processes(
     function: Callable[[int, Any], Any], tasks: Sequence[Any], workers: int
 ) -> Iterator[Any]:
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _start_worker)
+    pool = worker_pool(min(workers, len(tasks)))
     try:
-        for result in _bounded(pool, function, tasks, workers):
+        for result in _bounded(pool, partial(until_interrupted, function), tasks, workers):
             if isinstance(result, Failure):
                 raise result.error
             yield result

@@ -1,12 +1,13 @@
-"""A request to stop that comes from outside, as a flag that a loop looks at when it can stop."""
+"""SIGTERM: a request that a loop looks at when it can stop, or an interrupt like Ctrl-C."""
 
+import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["StopRequest", "stop_on_sigterm"]
+__all__ = ["StopRequest", "interrupt_on_sigterm", "stop_on_sigterm"]
 
 
 class StopRequest:
@@ -27,11 +28,39 @@ def stop_on_sigterm() -> Iterator[StopRequest]:
     Only the main thread can take signals; in another one nobody asks.
     """
     request = StopRequest()
+    with _on_sigterm(request.make):
+        yield request
+
+
+@contextmanager
+def interrupt_on_sigterm() -> Iterator[StopRequest]:
+    """Within this, SIGTERM does what Ctrl-C does on a terminal, here and in the worker processes.
+
+    The request tells afterwards that it was SIGTERM.
+    """
+    request = StopRequest()
+
+    def interrupt(_signal: int, frame: FrameType | None) -> None:
+        request.make()
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        on_interrupt = signal.getsignal(signal.SIGINT)  # that of an event loop, if one runs
+        if callable(on_interrupt):
+            on_interrupt(signal.SIGINT, frame)
+        else:  # a shell starts what is in the background with interrupts ignored
+            raise KeyboardInterrupt
+
+    with _on_sigterm(interrupt):
+        yield request
+
+
+@contextmanager
+def _on_sigterm(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield
         return
-    before = signal.signal(signal.SIGTERM, request.make)
+    before = signal.signal(signal.SIGTERM, handler)
     try:
-        yield request
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -2,18 +2,18 @@
 
 from typing import Any
 
-from curation.sampling import threshold_for_tail_share
+from curation.sampling import check_threshold, threshold_for_tail_share
 from metadata.errors import UsageError
 from pipelines import storage
 from pipelines.balance import load_counts, thresholds
 from pipelines.matched_plan import MatchedPlan
+from pipelines.sizes import parse_numbers
 from pipelines.target import threshold_for_pairs
 from pipelines.yield_plot import yield_svg
 from pipelines.yields import (
     Counts,
     Thresholds,
     default_grid,
-    parse_grid,
     table_of_yields,
     yields_by_language,
 )
@@ -51,20 +51,26 @@ def measure_yields(
         language.
 
     Raises:
-        UsageError: more than one of grid, pairs and tail_share, or a seed out of range.
-        ThresholdError: a t below 1, or more pairs than there are.
+        UsageError: more than one of grid, pairs and tail_share, no number, or out of range.
+        ThresholdError: more pairs than there are.
         ArtifactError: matching is not complete.
     """
     if sum(option is not None for option in (grid, pairs, tail_share)) > 1:
         raise UsageError("give one of --grid, --pairs and --tail-share")
     if not 0 <= seed < 2**64:
         raise UsageError(f"--seed is {seed}; expected 0 <= seed < 2^64")
+    asked = (
+        [check_threshold(t) for t in parse_numbers(grid, "--grid")] if grid is not None else None
+    )
+    if pairs is not None and pairs < 1:
+        raise UsageError(f"--pairs is {pairs}; expected at least 1")
     plan = MatchedPlan.read(matched)
     counts = load_counts(plan)
     if tail_share is not None:
         asked, rows = [0], [_of_tail_share(counts, tail_share)]
     else:
-        asked = _asked(plan, counts, grid, pairs, reference_lang, seed, workers, quiet)
+        if asked is None:
+            asked = _asked(plan, counts, pairs, reference_lang, seed, workers, quiet)
         rows = [thresholds(counts, t, reference_lang) for t in asked]
     found = yields_by_language(plan, counts, rows, seed, workers=workers, quiet=quiet)
     table = table_of_yields(counts, asked, rows, found)
@@ -88,19 +94,14 @@ def _of_tail_share(counts: Counts, share: float) -> Thresholds:
 def _asked(
     plan: MatchedPlan,
     counts: Counts,
-    grid: str | None,
     pairs: int | None,
     reference_lang: str | None,
     seed: int,
     workers: int,
     quiet: bool,
 ) -> list[int]:
-    if grid is not None:
-        return parse_grid(grid)
     if pairs is None:
         return default_grid(counts)
-    if pairs < 1:
-        raise UsageError(f"--pairs is {pairs}; expected at least 1")
     t = threshold_for_pairs(
         plan, counts, pairs, seed, lambda t: thresholds(counts, t, reference_lang),
         workers=workers, quiet=quiet,

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curation.sampling import check_threshold, hash_draws, slots, tail_share
+from curation.sampling import hash_draws, slots, tail_share
 from curation.yields import Yields, pair_yields
-from metadata.errors import UsageError
 from pipelines import artifacts
 from pipelines.balance_part import BATCH_ROWS, DECISION_COLUMNS
 from pipelines.counting import split_by_language
@@ -21,37 +20,10 @@ from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 
-__all__ = ["Counts", "default_grid", "parse_grid", "table_of_yields", "yields_by_language"]
+__all__ = ["Counts", "default_grid", "table_of_yields", "yields_by_language"]
 
 Counts = dict[str, NDArray[np.int64]]
 Thresholds = dict[str, int | None]
-
-MOST_THRESHOLDS = 256
-
-
-def parse_grid(text: str) -> list[int]:
-    """Return the thresholds of a comma-separated list, ascending, each once.
-
-    Raises:
-        ThresholdError: one is less than 1.
-        UsageError: one is no number, or there are too many.
-
-    >>> parse_grid("20k, 1_000,20000")
-    [1000, 20000]
-    """
-    found = set()
-    for word in text.replace("_", "").split(","):
-        digits = word.strip().lower()
-        scale = {"k": 1000, "m": 1_000_000}.get(digits[-1:], 1)
-        number = digits[:-1] if scale > 1 else digits
-        if not number.isdecimal():
-            raise UsageError(
-                f"--grid has {word.strip()!r}; expected whole numbers such as 5000,20k,1m"
-            )
-        found.add(check_threshold(int(number) * scale))
-    if len(found) > MOST_THRESHOLDS:
-        raise UsageError(f"--grid has {len(found)} values; expected at most {MOST_THRESHOLDS}")
-    return sorted(found)
 
 
 def default_grid(counts: Counts) -> list[int]:
