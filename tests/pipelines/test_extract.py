@@ -159,20 +159,20 @@ def test_a_run_killed_at_random_times_ends_with_the_same_bytes(tmp_path):
 def test_files_and_output_may_be_behind_urls(tmp_path):
     paths, _ = toy_crawl(tmp_path / "crawl", num_files=2)
     there = fsspec.filesystem("memory")
-    urls = [f"memory://work/crawl/{path.name}" for path in paths]
+    urls = [f"memory://there/crawl/{path.name}" for path in paths]
     for path, url in zip(paths, urls, strict=True):
         there.pipe_file(url, path.read_bytes())
     try:
         options = ExtractOptions(max_bad=0.0)
-        remote = extract_pairs(urls, output="memory://work/pairs", options=options, quiet=True)
+        remote = extract_pairs(urls, output="memory://there/pairs", options=options, quiet=True)
         local = extract(paths, tmp_path / "pairs")
         assert {**remote, "plan": ""} == {**local, "plan": ""}
         for name in ("00000.parquet", "00001.parquet"):
-            with there.open(f"memory://work/pairs/{name}") as file:
+            with there.open(f"memory://there/pairs/{name}") as file:
                 found = pq.read_table(file).drop_columns("crawl_file")
             assert found.equals(pq.read_table(tmp_path / "pairs" / name).drop_columns("crawl_file"))
     finally:
-        there.rm("memory://work", recursive=True)
+        there.rm("memory://there", recursive=True)
 
 
 def test_other_parameters_and_changed_files_are_refused(tmp_path):
