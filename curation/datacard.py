@@ -17,6 +17,7 @@ __all__ = [
     "Divergence",
     "divergence",
     "entry_lists",
+    "growing_steps",
     "kl_to_uniform",
     "language_card",
     "sum_cards",
@@ -171,11 +172,11 @@ def entry_lists(
 
     Returns:
         top_entries: most frequent before balancing; top_entries_after: in the kept pairs;
-        tail_entries: tail entries at even steps from the most frequent to the rarest.
+        tail_entries: tail entries at growing steps from the most frequent to the rarest.
     """
     tail = np.flatnonzero((entry_count > 0) & (entry_count < (t or 0)))
     tail = tail[np.argsort(-entry_count[tail], kind="stable")]
-    steps = np.unique(np.linspace(0, len(tail) - 1, min(num_tail, len(tail))).astype(np.int64))
+    steps = growing_steps(len(tail), num_tail)
     chosen = {
         "top_entries": _largest(entry_count, num_top),
         "top_entries_after": _largest(kept_count, num_top),
@@ -193,6 +194,17 @@ def entry_lists(
         ]
         for name, ids in chosen.items()
     }
+
+
+def growing_steps(num: int, num_steps: int) -> NDArray[np.int64]:
+    """Return at most `num_steps` positions among `num`, the first and the last with them.
+
+    >>> growing_steps(100, 4).tolist(), growing_steps(0, 4).tolist()
+    ([0, 4, 21, 99], [])
+    """
+    if not num:
+        return np.zeros(0, np.int64)
+    return np.unique(np.geomspace(1, num, num_steps).round().astype(np.int64)) - 1
 
 
 def _largest(count: NDArray[np.int64], num: int) -> NDArray[np.int64]:

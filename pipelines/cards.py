@@ -15,6 +15,7 @@ from curation.datacard import (
     Divergence,
     divergence,
     entry_lists,
+    growing_steps,
     kl_to_uniform,
     language_card,
     sum_cards,
@@ -191,7 +192,7 @@ def _merged(lists: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> dict[str
         {"lang": lang, **row} for lang, found in lists.items() for row in found["tail_entries"]
     ]
     tails.sort(key=lambda row: -row["count"])
-    steps = np.unique(np.linspace(0, len(tails) - 1, min(NUM_TAIL, len(tails))).astype(int))
+    steps = growing_steps(len(tails), NUM_TAIL)
     return {**merged, "tail_entries": [tails[i] for i in steps.tolist()]}
 
 

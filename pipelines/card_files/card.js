@@ -132,7 +132,10 @@ function renderCurve() {
   const last = (name) => curve[name].at(-1) || 1;
   const top = by === "share" ? 1 : Math.max(...SERIES.map(([name]) => last(name)));
   const right = last("entries");
-  const px = (v) => edge.left + ((width - edge.left - edge.right) * v) / right;
+  const log = document.querySelector("input[name=axis]:checked").value === "log";
+  // The logarithm is that of how many entries are more frequent, plus one.
+  const along = (v) => (log ? 1 - Math.log1p(right - v) / Math.log1p(right) : v / right);
+  const px = (v) => edge.left + (width - edge.left - edge.right) * along(v);
   const py = (v) => height - edge.bottom - ((height - edge.top - edge.bottom) * v) / top;
   const value = (name, i) => curve[name][i] / (by === "share" ? last(name) : 1);
   const parts = [];
@@ -141,16 +144,19 @@ function renderCurve() {
     parts.push(draw("line", { class: "grid", x1: edge.left, x2: width - edge.right, y1: py(v), y2: py(v) }),
       draw("text", { x: edge.left - 8, y: py(v) + 4, "text-anchor": "end" }, by === "share" ? `${100 * v}%` : brief(v)));
   }
-  const step = niceStep(right, width < 560 ? 3 : 6);
-  for (let v = 0; v <= right; v += step) {
+  const ticks = [];
+  if (log) for (let v = 1; v <= right; v *= width < 560 ? 100 : 10) ticks.push([right - v, brief(v)]);
+  else for (let step = niceStep(right, width < 560 ? 3 : 6), v = 0; v <= right; v += step) ticks.push([v, brief(v)]);
+  for (const [v, label] of ticks) {
     parts.push(draw("line", { class: "axis", x1: px(v), x2: px(v), y1: py(0), y2: py(0) + 5 }),
-      draw("text", { x: px(v), y: py(0) + 19, "text-anchor": v + step > right && px(v) > width - 40 ? "end" : "middle" }, brief(v)));
+      draw("text", { x: px(v), y: py(0) + 19, "text-anchor": px(v) > width - 34 ? "end" : "middle" }, label));
   }
-  parts.push(draw("text", { x: edge.left, y: height - 6 }, width < 560 ? "entries, the rarest first" : "entries, from those without a match to the most frequent"));
+  const axis = log ? "number of more frequent entries" : width < 560 ? "entries, the rarest first" : "entries, from those without a match to the most frequent";
+  parts.push(draw("text", { x: edge.left, y: height - 6 }, axis));
   if (one() != null && f.entries_head) {
     const at = px(f.entries - f.entries_head);
     parts.push(draw("line", { class: "mark", x1: at, x2: at, y1: edge.top - 4, y2: py(0) }),
-      draw("text", { x: at - 7, y: edge.top + 6, "text-anchor": "end" }, `tail · count < ${brief(one())}`));
+      draw("text", { x: at < width / 2 ? at + 7 : at - 7, y: edge.top + 6, "text-anchor": at < width / 2 ? "start" : "end" }, at < width / 2 ? `count ≥ ${brief(one())} · head` : `tail · count < ${brief(one())}`));
   }
   const points = (name) => curve.entries.map((v, i) => `${+px(v).toFixed(2)} ${+py(value(name, i)).toFixed(2)}`);
   parts.push(draw("path", { class: "area", d: `M${points("kept").join("L")}L${px(right)} ${py(0)}z` }));
@@ -158,11 +164,11 @@ function renderCurve() {
   const cursor = draw("g", {});
   const figure = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img",
     "aria-label": `Cumulative counts over ${number(right)} entries: ${SERIES.map(([name, , label]) => `${label} ${number(last(name))}`).join(", ")}` }, parts, cursor);
-  Object.assign(figure.dataset, { left: px(0), right: px(right), bottom: py(0), top: py(top), entries: right, height: top });
+  Object.assign(figure.dataset, { axis: log ? "log" : "linear", left: px(0), right: px(right), bottom: py(0), top: py(top), entries: right, height: top });
   figure.addEventListener("pointermove", (event) => {
-    const at = ((event.clientX - figure.getBoundingClientRect().left - edge.left) / (width - edge.left - edge.right)) * right;
+    const at = event.clientX - figure.getBoundingClientRect().left;
     let best = 0;
-    curve.entries.forEach((v, i) => { if (Math.abs(v - at) < Math.abs(curve.entries[best] - at)) best = i; });
+    curve.entries.forEach((v, i) => { if (Math.abs(px(v) - at) < Math.abs(px(curve.entries[best]) - at)) best = i; });
     $("curve-cursor").value = best;
     moveCursor();
   });
@@ -315,7 +321,7 @@ function choose(code) {
 function renderScoped() { renderLead(); renderFlow(); renderCurve(); renderEntries(); renderExamples(); }
 fill("language", el("option", { value: "" }, "All languages"), matched.map((code) => el("option", { value: code }, `${nameOf(code)} (${code})`)));
 $("language").addEventListener("change", (event) => choose(event.target.value));
-for (const input of document.querySelectorAll("input[name=height]")) input.addEventListener("change", renderCurve);
+for (const input of document.querySelectorAll(".switch input")) input.addEventListener("change", renderCurve);
 $("curve-cursor").addEventListener("input", moveCursor);
 $("find-language").addEventListener("input", renderLanguages);
 $("copy").addEventListener("click", async () => {

@@ -73,22 +73,29 @@ def numbers(cells):
 
 def test_the_points_of_the_curves_are_those_of_the_json(workspace, show):
     page, card = show(workspace), card_in(workspace)
-    for lang, height in (("", "matches"), ("en", "matches"), ("de", "share")):
+    for lang, height, axis in (("", "matches", "linear"), ("en", "matches", "log"),
+                               ("de", "share", "linear")):  # fmt: skip
         page.select_option("#language", lang)
+        page.locator(f"input[value={axis}]").check(force=True)
         page.locator(f"input[value={height}]").check(force=True)
         curve = (card["languages"][lang] if lang else card["total"])["curve"]
         scale = page.evaluate("({...document.querySelector('#curve-plot svg').dataset})")
+        assert scale.pop("axis") == axis
         scale = {name: float(value) for name, value in scale.items()}
         for name, kind in (("matches", "before"), ("slots", "slots"), ("kept", "kept")):
             path = page.locator(f"#line-{kind}").get_attribute("d")
             x, y = np.array([p.split() for p in path[1:].split("L")], float).T
-            entries = (x - scale["left"]) / (scale["right"] - scale["left"]) * scale["entries"]
+            along = (x - scale["left"]) / (scale["right"] - scale["left"])
+            wanted = np.array(curve["entries"]) / scale["entries"]
+            if axis == "log":
+                rest = np.log1p(scale["entries"] - np.array(curve["entries"]))
+                wanted = 1 - rest / np.log1p(scale["entries"])
             values = (scale["bottom"] - y) / (scale["bottom"] - scale["top"]) * scale["height"]
             expected = np.array(curve[name], float)
             if height == "share":
                 expected /= expected[-1]
             # Coordinates are rounded to a hundredth of a pixel, on at least 300 pixels.
-            assert np.abs(entries - curve["entries"]).max() <= scale["entries"] * 0.005 / 300
+            assert np.abs(along - wanted).max() <= 0.006 / 300
             assert np.abs(values - expected).max() <= scale["height"] * 0.005 / 300
 
 
