@@ -133,6 +133,7 @@ def _figures(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the figures of all languages together, and of each."""
     num_languages = max(1, sum(bool(t) for t in t_of.values()))
+    few = NUM_TOP if num_languages <= 40 else NUM_TOP // 2
     cards: dict[str, dict[str, Any]] = {}
     groups: list[CountGroups] = []
     sums: list[tuple[Divergence, Divergence]] = []
@@ -156,7 +157,9 @@ def _figures(
         if t is not None:
             points = max(24, NUM_POINTS // num_languages)
             cards[lang]["curve"] = cumulative_curve(groups[-1], points)
-            lists[lang] = entry_lists(entries, count, kept, t, num_top=NUM_TOP, num_tail=NUM_TAIL)
+            lists[lang] = entry_lists(
+                entries, count, kept, t, num_top=NUM_TOP, num_tail=min(few, NUM_TAIL)
+            )
             entry_of |= _entries_of_examples(lang, tally, count, entries)
     examples = pair_examples(plan, tally, counts, entry_of)
     total = {
@@ -167,7 +170,6 @@ def _figures(
         "curve": cumulative_curve(merge_groups(groups), NUM_POINTS),
         **_merged(lists),
     }
-    few = NUM_TOP if num_languages <= 40 else NUM_TOP // 2
     for lang, found in lists.items():
         cards[lang].update({name: rows[:few] for name, rows in found.items()})
         cards[lang]["examples"] = examples.get(lang, {})
