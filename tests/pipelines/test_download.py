@@ -268,7 +268,11 @@ def test_a_killed_download_goes_on_where_it_was(tmp_path, server):
 
 
 @pytest.mark.slow
-def test_a_download_that_is_interrupted_ends_soon(tmp_path, server):
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [(signal.SIGINT, 130, "Interrupted"), (signal.SIGTERM, 143, "Terminated")],
+)
+def test_a_download_that_is_interrupted_ends_soon(tmp_path, server, number, code, word):
     source = balanced(tmp_path, [server.url(f"/hang/{i}") for i in range(4)])
     process = subprocess.Popen(
         command(source, "--timeout", "600"), cwd=ROOT, stderr=subprocess.PIPE, text=True
@@ -278,12 +282,12 @@ def test_a_download_that_is_interrupted_ends_soon(tmp_path, server):
         while not server.asked:
             assert process.poll() is None and time.monotonic() < until
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, errors = process.communicate(timeout=100)
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == 130 and "Interrupted. What is done is kept" in errors
+    assert process.returncode == code and f"{word}. What is done is kept" in errors
     assert "Traceback" not in errors
     assert [p.name for p in (source / "shards").iterdir()] == ["plan.json"]
 

@@ -76,13 +76,13 @@ def test_the_t_of_a_tail_share_has_at_most_that_share(matched):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"grid": "0,5"}, ThresholdError, "t is 0; expected"),
-        ({"grid": "5,x"}, UsageError, "'x'; expected whole numbers"),
-        ({"grid": "1.5"}, UsageError, "expected whole numbers"),
-        ({"grid": ""}, UsageError, "expected whole numbers"),
+        ({"grid": "0,5"}, UsageError, "--grid is '0'; expected a whole number"),
+        ({"grid": "5,x"}, UsageError, "'x'; expected a whole number"),
+        ({"grid": "1.5"}, UsageError, "expected a whole number"),
+        ({"grid": ""}, UsageError, "expected a whole number"),
         ({"grid": "5", "pairs": 3}, UsageError, "give one of"),
         ({"seed": -1}, UsageError, "--seed is -1; expected 0"),
-        ({"grid": "1e99"}, UsageError, "expected whole numbers"),
+        ({"grid": "1e99"}, UsageError, "expected a whole number"),
         ({"grid": "9" * 20}, ThresholdError, "at most 2"),
         ({"pairs": 0}, UsageError, "--pairs is 0"),
         ({"pairs": 10_000}, ThresholdError, "only [0-9]+ pairs matched"),
