@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = "1"
+REPLACE = "Choose another --output, or replace it with --overwrite."
 
 Stamp = Mapping[str, Any]
 
@@ -257,8 +258,8 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def require_same(path: str, found: Any, expected: Any) -> None:
-    """Refuse an artifact that was made from something else.
+def require_same(path: str, found: Any, expected: Any, *, remedy: str = REPLACE) -> None:
+    """Refuse an artifact that was made from something else, and say what to do.
 
     Raises:
         ArtifactError: they differ; the message lists where.
@@ -269,5 +270,5 @@ def require_same(path: str, found: Any, expected: Any) -> None:
         raise ArtifactError(
             f"{path} was made with something else:\n  "
             + "\n  ".join(shown)
-            + "\nChoose another --output, or replace it with --overwrite."
+            + f"\n{remedy}"
         )

@@ -54,10 +54,10 @@ def evaluate_model(
     if not data and config is None:
         raise UsageError("nothing to evaluate on; name files or folders, or give --config")
     with _process_group(device) as place:
-        model, preprocess, tokenize = load(run, place)
         sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
         sets += load_datasets(config) if config else []
         _require_names(sets)
+        model, preprocess, tokenize = load(run, place)
         results = {}
         for dataset in sets:
             results[dataset.name] = evaluate(

@@ -151,13 +151,22 @@ def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
 def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
     """Refuse a folder that is none of a run, or of a run that was made of something else."""
     refuse_foreign(files.folder, "config.json")
-    if storage.exists(files.config) and not overwrite:
-        artifacts.require_same(files.folder, storage.read_json(files.config), values)
+    if storage.exists(files.config) and _has_progress(files) and not overwrite:
+        remedy = (
+            f"Give another --name; with --init {files.folder} that run begins with this one's "
+            "weights. Or replace it with --overwrite."
+        )
+        artifacts.require_same(files.folder, storage.read_json(files.config), values, remedy=remedy)
+
+
+def _has_progress(files: RunFiles) -> bool:
+    """Tell whether a run has anything to lose: weights."""
+    return bool(files.step_checkpoints()) or storage.exists(files.final)
 
 
 def _prepare(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
     """Make the folder of the run: empty, or as an earlier start left it."""
-    if overwrite:
+    if overwrite or not _has_progress(files):
         files.clear()
     if not storage.exists(files.config):
         storage.write_json(files.config, values)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -126,6 +127,8 @@ def _by_config(source: str, values: dict[str, Any]) -> _Source:
     needed = [config, tokenizer]
     if not is_file(join(source, "model.safetensors")):
         needed.append(join(source, "checkpoints", "final.pt"))
+    if "://" not in source and not Path(source).exists():
+        raise InputError(f"there is no {source}; {_runs_beside(Path(source))}")
     for path in needed:
         if not is_file(path):
             raise ArtifactError(
@@ -138,6 +141,12 @@ def _by_config(source: str, values: dict[str, Any]) -> _Source:
     except (KeyError, TypeError, UsageError) as error:
         raise ArtifactError(f"{config}: not a config of ours ({error!r})") from error
     return _Source(shape, find_weights(source), tokenizer)
+
+
+def _runs_beside(source: Path) -> str:
+    """Say which runs there are where one was looked for."""
+    runs = sorted(path.parent.name for path in source.parent.glob("*/config.json"))
+    return f"the runs there are {', '.join(runs)}" if runs else "nor any other run there"
 
 
 def _read_json(path: str) -> dict[str, Any]:

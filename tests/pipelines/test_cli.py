@@ -62,16 +62,16 @@ def test_the_workspace_may_come_from_the_environment(workspace):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["balance", "--t", "0"], 2, "Error: t is 0"),
+        (["balance", "--t", "0"], 2, "Error: --t is '0'; expected a whole number"),
         (["balance"], 2, "Error: give either --t or --target-pairs"),
-        (["balance", "--t", "x"], 2, "Invalid value for '--t'"),
+        (["balance", "-t", "1.5"], 2, "Error: --t is '1.5'; expected a whole number"),
         (["match"], 2, "Missing argument"),
         (["match", "none.parquet", "--lang", "en"], 1, "Error: none.parquet: no such file"),
         (["match", "none.parquet", "--normalization", "loud"], 2, "unknown normalization 'loud'"),
         (["train", "--steps", "0"], 2, "steps is 0"),
         (["train", "--model", "vit-x"], 2, "unknown model 'vit-x'"),
         (["train", "--name", "../x"], 2, "--name is '../x'"),
-        (["eval", "none.parquet"], 1, "the run is not finished"),
+        (["eval", "none.parquet"], 1, "none.parquet: no such"),
         (["match", "x.parquet", "-w", "nope://a"], 2, "nope://"),
     ],
 )

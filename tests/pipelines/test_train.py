@@ -125,6 +125,20 @@ def test_what_does_not_decide_the_weights_may_change_when_a_run_goes_on(workspac
     assert_same(weights(workspace, "unchanged"), weights(workspace, "changed"))
 
 
+def test_a_run_without_a_checkpoint_has_nothing_to_lose(workspace, monkeypatch):
+    interrupt_at(monkeypatch, 2, lambda: train(workspace, "corrected", seed=8))
+    assert (workspace / "corrected/config.json").exists()
+    train(workspace, "corrected")
+    train(workspace, "at-once")
+    assert_same(weights(workspace, "corrected"), weights(workspace, "at-once"))
+
+
+def test_a_run_that_is_not_there_is_told_with_those_that_are(workspace):
+    train(workspace, "there")
+    with pytest.raises(InputError, match=r"there is no .*/tehre; the runs there are .*there"):
+        training.load(str(workspace / "tehre"))
+
+
 def test_a_finished_run_is_not_trained_again_and_others_are_refused(workspace):
     first = train(workspace, "done")
     before = (workspace / "done/checkpoints/final.pt").stat().st_mtime_ns
