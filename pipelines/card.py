@@ -6,6 +6,7 @@ from metadata.errors import ArtifactError, UsageError
 from pipelines import artifacts, storage
 from pipelines.balance import CARD, PLAN, load_counts
 from pipelines.balance_part import BalanceJob
+from pipelines.card_classes import read_class_list
 from pipelines.cards import CARDS, write_cards
 from pipelines.filters import load_filters
 from pipelines.matched_plan import MatchedPlan
@@ -54,6 +55,7 @@ def make_card(
         raise UsageError(f"--examples is {num_examples}; expected 0 to 100")
     plan = MatchedPlan.read(matched)
     counts = load_counts(plan)
+    listed = read_class_list(classes, classes_lang, counts) if classes is not None else None
     parameters = _parameters(plan, balanced)
     folder = output or balanced
     if not overwrite:
@@ -73,8 +75,8 @@ def make_card(
         filters=tuple(one["filter"] for one in parameters.get("filters", [])),
     )
     return write_cards(
-        plan, counts, parameters["t_of_language"], job, parameters, folder, classes=classes,
-        classes_lang=classes_lang, num_examples=num_examples, workers=workers, quiet=quiet,
+        plan, counts, parameters["t_of_language"], job, parameters, folder, classes=listed,
+        num_examples=num_examples, workers=workers, quiet=quiet,
     )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """A list of classes and a balanced set in, how well the set covers them out."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from metadata.errors import InputError, UsageError
 from pipelines import artifacts, storage
 
-__all__ = ["class_coverage", "read_classes"]
+__all__ = ["ClassList", "class_coverage", "read_class_list"]
 
 MOST_SHOWN = 1500
 
@@ -37,12 +37,40 @@ def read_classes(path: str) -> list[list[str]]:
     return found
 
 
+class ClassList(NamedTuple):
+    """Classes whose coverage is to be shown: the file, its sha256, the language, the names."""
+
+    path: str
+    sha256: str
+    lang: str
+    classes: list[list[str]]
+
+
+def read_class_list(path: str, lang: str, known: Collection[str]) -> ClassList:
+    """Read a list of classes.
+
+    Args:
+        path: file of classes.
+        lang: language of their names.
+        known: languages that there is metadata of.
+
+    Raises:
+        InputError: the file cannot be used.
+        UsageError: there is no metadata of that language.
+    """
+    if lang not in known:
+        raise UsageError(
+            f"--classes-lang is {lang!r}, which nothing was matched in; "
+            f"expected one of {', '.join(sorted(known))}"
+        )
+    return ClassList(path, storage.file_sha256(path), lang, read_classes(path))
+
+
 def class_coverage(
-    path: str,
-    lang: str,
-    counts: Mapping[str, NDArray[np.int64]],
-    kept_count: Mapping[str, NDArray[np.int64]],
-    t_of: Mapping[str, int | None],
+    listed: ClassList,
+    count: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    t: int | None,
     counts_path: str,
 ) -> dict[str, Any]:
     """Return how many pairs match the names of each class before and after balancing.
@@ -51,28 +79,17 @@ def class_coverage(
     by the one with most pairs.
 
     Args:
-        path: file of classes.
-        lang: language of their names.
-        counts: entry counts per language.
-        kept_count: kept pairs of each entry, per language.
-        t_of: threshold per language.
+        listed: the classes.
+        count: pairs matched per entry of the language; shape (num_entries,).
+        kept: kept pairs per entry; same shape.
+        t: threshold of the language; None if nothing matched.
         counts_path: of the language's counts, where its entries stand.
 
     Returns:
         path, sha256, lang; classes in all, among the entries, matched, in the head, kept;
         ``rows``: name, entry, count, slots and kept pairs of each, the rarest first.
-
-    Raises:
-        InputError: the file cannot be used.
-        UsageError: there is no metadata of that language.
     """
-    if lang not in counts:
-        raise UsageError(
-            f"--classes-lang is {lang!r}, which nothing was matched in; "
-            f"expected one of {', '.join(sorted(counts))}"
-        )
-    classes = read_classes(path)
-    count, kept, t = counts[lang], kept_count[lang], t_of[lang] or 0
+    classes, t = listed.classes, t or 0
     best = _best_entries(classes, artifacts.read_table(counts_path, ["entry"])["entry"], count)
     rows = [
         _row(names[0], entry, int(count[at]), int(kept[at]), t)
@@ -82,9 +99,9 @@ def class_coverage(
     ]
     rows.sort(key=lambda row: (row["entry"] is not None, row["count"], row["class"]))
     return {
-        "path": path,
-        "sha256": storage.file_sha256(path),
-        "lang": lang,
+        "path": listed.path,
+        "sha256": listed.sha256,
+        "lang": listed.lang,
         "classes": len(rows),
         "entries": sum(row["entry"] is not None for row in rows),
         "matched": sum(row["count"] > 0 for row in rows),

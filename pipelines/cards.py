@@ -22,7 +22,7 @@ from curation.datacard import (
 )
 from pipelines import artifacts, storage
 from pipelines.balance_part import BalanceJob, KeptSummary
-from pipelines.card_classes import class_coverage
+from pipelines.card_classes import ClassList, class_coverage
 from pipelines.card_examples import (
     dropped_examples,
     examples_per_language,
@@ -58,8 +58,7 @@ def write_cards(
     output: str,
     *,
     kept: KeptSummary | None = None,
-    classes: str | None = None,
-    classes_lang: str = "en",
+    classes: ClassList | None = None,
     num_examples: int | None = None,
     workers: int = 1,
     quiet: bool = True,
@@ -74,8 +73,7 @@ def write_cards(
         parameters: of `balance`, as in its `plan.json`.
         output: folder of the card.
         kept: what `balance` counted, to be checked against; None if it is long over.
-        classes: file of classes whose coverage is to be shown.
-        classes_lang: language of their names.
+        classes: whose coverage is to be shown; None for none.
         num_examples: texts to show per language and decision; None for a few, 0 for none, not
             even dropped ones.
         workers: threads.
@@ -114,8 +112,10 @@ def write_cards(
     if "filters" in parameters:
         card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))
     if classes is not None:
-        card["classes"] = class_coverage(classes, classes_lang, counts, tally.kept_count, t_of,
-                                         plan.counts_path(classes_lang))  # fmt: skip
+        lang = classes.lang
+        card["classes"] = class_coverage(
+            classes, counts[lang], tally.kept_count[lang], t_of[lang], plan.counts_path(lang)
+        )
     _check_sums(total, tally.pairs.summary, kept)
     storage.write_json(storage.join(output, "datacard.json"), card)
     for name, render in (("datacard.md", render_markdown), ("datacard.html", render_page)):

@@ -3,7 +3,10 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import datasets
 import huggingface_hub
@@ -15,6 +18,7 @@ import tests.reference as reference
 from metadata.errors import ArtifactError, InputError, UsageError
 from pipelines.balance import BalanceOptions, balance_pairs
 from pipelines.card import make_card
+from pipelines.card_markdown import yaml_head
 from pipelines.cards import CARDS
 from tests.pipelines.helpers import (
     WORDS,
@@ -264,6 +268,32 @@ def test_the_markdown_is_a_dataset_card_that_the_hub_and_datasets_understand(wor
                                    cache_dir=str(tmp_path / "cache"))  # fmt: skip
     kept = read_pairs(workspace / "balanced")
     assert sorted(loaded["pair_id"]) == sorted(kept.column("pair_id").to_pylist())
+
+
+def test_the_head_of_shards_names_tars_and_only_codes_that_iso_639_knows():
+    languages = {"zh_yue": {"kept": 3}, "other": {"kept": 1}, "als": {"kept": 1}, "de": {"kept": 0}}
+    card = {"languages": languages, "format": "shards", "t": 5, "total": {"kept": 10**6}}
+    head = huggingface_hub.DatasetCard(yaml_head(card) + "\n# Card\n").data.to_dict()
+    assert head["language"] == ["gsw", "yue"] and head["size_categories"] == ["1M<n<10M"]
+    assert head["configs"][0]["data_files"][0]["path"] == "shards/*.tar"
+
+
+def test_the_command_prints_where_the_card_is_and_what_it_covers(workspace, tmp_path):
+    classes = tmp_path / "classes.txt"
+    classes.write_text("dog\nquokka\n", "utf-8")
+    curate = Path(sys.executable).with_name("curate")
+
+    def run(*arguments):
+        command = [curate, "card", "-w", workspace, "-o", tmp_path / "out", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    shown = run("--classes", classes)
+    assert shown.returncode == 0, shown.stderr
+    assert "classes 2: entries 1, matched 1, kept 1" in shown.stdout
+    assert f"→ {tmp_path}/out/datacard.html" in shown.stdout
+    failed = run("--classes", tmp_path / "none.txt", "--json")
+    assert failed.returncode == 1 and failed.stdout == ""
+    assert "there is no such file" in failed.stderr and "Traceback" not in failed.stderr
 
 
 def test_markdown_shows_hostile_texts_inert(tmp_path):
