@@ -30,6 +30,7 @@ from pipelines.cards import CARDS, write_cards
 from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
+from pipelines.folder_notes import note_balanced
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
 from pipelines.records import ColumnNames
@@ -192,6 +193,7 @@ def balance_pairs(
         return {"t": t, "t_of_language": t_of}
     parameters = _parameters(plan, options, t, t_of)
     _prepare(output, parameters, overwrite=overwrite)
+    note_balanced(matched, output, parameters)
     _write_probabilities(plan, counts, t_of, output, parameters)
     job = BalanceJob(
         matched=matched,

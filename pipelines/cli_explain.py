@@ -48,16 +48,18 @@ def explain(
     """
     from pipelines.explain import explain_text
     from pipelines.explain_view import explanation
+    from pipelines.folder_notes import noted_metadata
     from pipelines.terminal import colour_wanted
 
     place = Workspace(workspace)
+    folder = matched or place.matched
     finish(
         lambda: explain_text(
             text,
             pair_id=pair_id,
             url=url,
-            metadata=metadata or place.metadata,
-            matched=matched or place.matched,
+            metadata=metadata or noted_metadata(folder) or place.metadata,
+            matched=folder,
             balanced=balanced or place.balanced,
             lang=lang,
             lid_model=lid_model,

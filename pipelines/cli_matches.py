@@ -6,7 +6,6 @@ import typer
 
 from pipelines.cli_options import (
     NUM_CORES,
-    BalancedFolder,
     Debug,
     DryRun,
     Json,
@@ -77,7 +76,10 @@ def retract(
     ] = False,
     matched: MatchedFolder = None,
     metadata: MetadataFolder = None,
-    balanced: BalancedFolder = None,
+    balanced: Annotated[
+        list[str] | None,
+        typer.Option(help="Balanced folder instead of the workspace's; more than once for more."),
+    ] = None,
     workspace: Root = "data",
     workers: Workers = NUM_CORES,
     as_json: Json = False,
@@ -87,18 +89,23 @@ def retract(
 ) -> None:
     """Take pairs out of matches, counts and the balanced set, for good.
 
+    Sets that `balance -o` wrote elsewhere are named; make them anew with --balanced. Trained models
+    and images that were downloaded elsewhere stay as they are.
+
     Example: curate retract takedowns.txt
     """
+    from pipelines.folder_notes import noted_metadata
     from pipelines.report import retract_table
     from pipelines.retract import retract_pairs
 
     place = Workspace(workspace)
+    folder = matched or place.matched
     finish(
         lambda: retract_pairs(
             listing,
-            matched=matched or place.matched,
-            metadata=metadata or place.metadata,
-            balanced=None if keep_balanced else balanced or place.balanced,
+            matched=folder,
+            metadata=metadata or noted_metadata(folder) or place.metadata,
+            balanced=[] if keep_balanced else balanced or [place.balanced],
             ignore_missing=ignore_missing,
             workers=workers,
             dry_run=dry_run,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.ids import short_hash
 from curation.lid import FastTextIdentifier, default_lid_model
@@ -73,14 +74,15 @@ def explain_text(
         return {**explained, **_outcome("retracted", None, None)}
     if pair:
         explained["stored"] = {"path": pair.path, "row": pair.row, "entry_ids": pair.entry_ids}
+    if not pc.utf8_trim_whitespace(str(explained["text"])).as_py():
+        return {**explained, **_outcome("empty_text", None, None)}
     model = lid_model or default_lid_model()
     lang, score, is_identified = _language(str(explained["text"]), pair, lang, model, store)
     explained |= {"lang": lang, "lang_score": score}
-    if not str(explained["text"]).strip():
-        return {**explained, **_outcome("empty_text", None, None)}
     if lang not in store.hashes:
         outcome = _outcome("no_metadata", None, None)
-        return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}"}
+        return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}. Build it "
+                f"with: curate build-metadata --lang {lang}"}  # fmt: skip
     explained |= _explain_all(str(explained["text"]), pair_id, url, lang, t, store, stages)
     explained["notes"] = stages.notes(model if is_identified else None)
     return explained

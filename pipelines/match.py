@@ -24,6 +24,7 @@ from pipelines.exec_journal import JOURNAL, PARTS, Journal
 from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
+from pipelines.folder_notes import note_metadata
 from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
 from pipelines.match_totals import MatchTotals
 from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan
@@ -132,6 +133,7 @@ def match_inputs(
                 "parts_to_do": len(plan.parts) - num_done}  # fmt: skip
     if overwrite:
         _clear(output)
+    note_metadata(output, metadata)
     journal = _journal(plan)
     if not journal.missing() and (done := plan.summary()):
         if is_another:

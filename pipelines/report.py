@@ -143,8 +143,10 @@ def yield_table(result: Mapping[str, Any]) -> str:
 
 
 def retract_table(result: Mapping[str, Any]) -> str:
-    """Show what was taken out and what is left."""
-    return "\n".join(f"{key.replace('_', ' ')}: {value:,}" for key, value in result.items())
+    """Show what was taken out, what is left, and where it is still."""
+    lines = [f"{k.replace('_', ' ')}: {v:,}" for k, v in result.items() if isinstance(v, int)]
+    lines += [f"not made anew: {path}; name it with --balanced" for path in result["not_remade"]]
+    return "\n".join([*lines, "models, and images downloaded elsewhere, stay as they are"])
 
 
 def train_table(result: Mapping[str, Any], output: str) -> str:

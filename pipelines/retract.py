@@ -5,6 +5,7 @@ balanced set anew, with the options it was made with. What is left is what a run
 give that knew the tombstones.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow.compute as pc
@@ -15,10 +16,13 @@ from metadata.errors import ArtifactError, InputError
 from pipelines import artifacts, storage
 from pipelines.balance import PLAN as BALANCED_PLAN
 from pipelines.balance import BalanceOptions, balance_pairs
+from pipelines.download import PLAN as DOWNLOAD_PLAN
+from pipelines.exec_lease import driving
+from pipelines.folder_notes import noted_balanced, same_folder
 from pipelines.match import finish_matched
 from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import MetadataStore
-from pipelines.progress import progress
+from pipelines.progress import log, progress
 from pipelines.shard_options import ShardOptions
 from pipelines.tombstones import Tombstones
 
@@ -33,7 +37,7 @@ def retract_pairs(
     *,
     matched: str,
     metadata: str,
-    balanced: str | None,
+    balanced: Sequence[str],
     ignore_missing: bool = False,
     workers: int = 1,
     dry_run: bool = False,
@@ -46,14 +50,16 @@ def retract_pairs(
             pair_id or url.
         matched: folder that `match` wrote.
         metadata: folder that it was matched with.
-        balanced: folder that `balance` wrote, made anew if it is there; None to leave it alone.
+        balanced: folders that `balance` wrote from these matches; made anew where they are there.
         ignore_missing: keep out also what is not there now.
         workers: threads.
         dry_run: only say what would go.
         quiet: no progress.
 
     Returns:
-        asked, already_retracted, missing, retracted (pairs that go now), matched and kept (left).
+        asked, already_retracted, missing, retracted (pairs that go now), matched and kept (left, in
+        all of `balanced`), and not_remade: other balanced sets of these matches, which hold what
+        is retracted still.
 
     Raises:
         InputError: the list is empty or unreadable, or names what is not there.
@@ -80,22 +86,30 @@ def retract_pairs(
         "missing": len(missing),
         "retracted": num_pairs,
     }
-    if dry_run:
-        return result
-    tombstones = known | new
-    tombstones.write(matched)
+    others = [o for o in noted_balanced(matched) if not any(same_folder(o, b) for b in balanced)]
+    if not dry_run:
+        store = MetadataStore.open(metadata)
+        with driving(matched, "retract"):
+            result["matched"] = _take_out(plan, known | new, store, workers, quiet)
+        there = [b for b in balanced if storage.exists(storage.join(b, BALANCED_PLAN))]
+        kept = [_balance_again(matched, b, workers, quiet)["total"]["kept"] for b in there]
+        if kept:
+            result["kept"] = sum(kept)
+    return {**result, "not_remade": others}
+
+
+def _take_out(
+    plan: MatchedPlan, tombstones: Tombstones, store: MetadataStore, workers: int, quiet: bool
+) -> int:
+    """Take pairs out of the matches and the counts; return how many are left."""
+    tombstones.write(plan.folder)
     plan.retracted = tombstones.digest()
     plan.write()
-    store = MetadataStore.open(metadata)
     lang = plan.parameters["lang"]
     summary = finish_matched(
         plan, store.only(lang) if lang else store, max_bad=1.0, workers=workers, quiet=quiet
     )
-    result["matched"] = summary["matched"]
-    if balanced is not None and storage.exists(storage.join(balanced, BALANCED_PLAN)):
-        card = _balance_again(matched, balanced, workers, quiet)
-        result["kept"] = card["total"]["kept"]
-    return result
+    return int(summary["matched"])
 
 
 def _read_list(path: str) -> list[str]:
@@ -151,6 +165,8 @@ def _find(
 def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> dict[str, Any]:
     """Make a balanced set anew with the options it was made with."""
     made_with = storage.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
+    if storage.exists(storage.join(balanced, "shards", DOWNLOAD_PLAN)):
+        log(f"{balanced}: its downloaded images go too; run `curate download` again", quiet=quiet)
     size = made_with["pairs_per_shard"]
     options = BalanceOptions(
         t=None if made_with["target_pairs"] else made_with["t"],

@@ -132,7 +132,7 @@ def test_what_was_retracted_is_said_to_be(tmp_path):
     (tmp_path / "list.txt").write_text(f"{row['pair_id']}\n{other['url']}\n")
     retract_pairs(
         str(tmp_path / "list.txt"), matched=str(tmp_path / "matched"), quiet=True,
-        metadata=str(tmp_path / "metadata"), balanced=None,
+        metadata=str(tmp_path / "metadata"), balanced=[],
     )  # fmt: skip
     assert explain(tmp_path, pair_id=row["pair_id"])["status"] == "retracted"
     assert "stays out" in explanation(explain(tmp_path, pair_id=row["pair_id"]))
@@ -164,7 +164,8 @@ def test_matches_by_the_released_rule_decide_by_it(tmp_path):
 
 def test_a_language_without_metadata_is_said_so(workspace):
     found = explain(workspace, "le chien court dans le parc avec les autres chiens")
-    assert found["decision"] == "dropped: there is no metadata for fr"
+    assert found["decision"].startswith("dropped: there is no metadata for fr. Build it with")
+    assert explain(workspace, " \u3000\n")["status"] == "empty_text"
     assert 0.5 < found["lang_score"] <= 1
     with pytest.raises(UsageError, match="no metadata for language 'fr'"):
         explain(workspace, "x", lang="fr")

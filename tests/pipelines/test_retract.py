@@ -1,6 +1,9 @@
 """What is retracted is gone, stays away, and leaves what a run from scratch would give."""
 
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,8 +11,11 @@ import pytest
 
 from metadata.errors import ArtifactError, InputError
 from pipelines import match as match_module
+from pipelines import storage
 from pipelines.artifacts import StampedWriter, parquet_writer
 from pipelines.balance import BalanceOptions, balance_pairs
+from pipelines.folder_notes import noted_metadata
+from pipelines.report import retract_table
 from pipelines.retract import retract_pairs
 from tests.pipelines.helpers import (
     WORDS,
@@ -21,6 +27,7 @@ from tests.pipelines.helpers import (
     write_pairs,
 )
 
+CURATE = Path(sys.executable).with_name("curate")
 NUM = 400
 
 
@@ -45,11 +52,11 @@ def balance(folder, **options):
     )  # fmt: skip
 
 
-def retract(folder, names, **options):
+def retract(folder, names, quiet=True, **options):
     (folder / "list.txt").write_text("\n".join(names) + "\n\n")
     return retract_pairs(
-        str(folder / "list.txt"), matched=str(folder / "matched"), quiet=True,
-        metadata=str(folder / "metadata"), balanced=str(folder / "balanced"), **options,
+        str(folder / "list.txt"), matched=str(folder / "matched"), quiet=quiet,
+        metadata=str(folder / "metadata"), balanced=[str(folder / "balanced")], **options,
     )  # fmt: skip
 
 
@@ -157,6 +164,79 @@ def test_what_is_not_there_is_refused_and_changes_nothing(workspace):
     assert contents(workspace) == before
 
 
+def test_other_sets_of_the_same_matches_are_named_until_they_are_made_anew(workspace):
+    for t, name in ((20, "small"), (30, "other")):
+        balance_pairs(
+            matched=str(workspace / "matched"), output=str(workspace / f"sets/{name}"), quiet=True,
+            options=BalanceOptions(t=t),
+        )  # fmt: skip
+    shutil.copytree(workspace / "matched", workspace / "copy")
+    balance_pairs(  # made from other matches now
+        matched=str(workspace / "copy"), output=str(workspace / "sets/other"), quiet=True,
+        options=BalanceOptions(t=31), overwrite=True,
+    )  # fmt: skip
+    ids, small = some_ids(workspace), str(workspace / "sets/small")
+    assert set(ids) & kept_ids(workspace / "sets/small")
+    for _ in range(2):
+        result = retract(workspace, ids)
+        assert result["not_remade"] == [small]
+    assert f"not made anew: {small}; name it with --balanced" in retract_table(result)
+    assert "models" in retract_table(result)
+    assert set(ids) & kept_ids(workspace / "sets/small")
+    result = retract_pairs(
+        str(workspace / "list.txt"), matched=str(workspace / "matched"), quiet=True,
+        metadata=str(workspace / "metadata"), balanced=[str(workspace / "balanced"), small],
+    )  # fmt: skip
+    assert result["not_remade"] == [] and not set(ids) & kept_ids(workspace / "sets/small")
+    sets = ("balanced", "sets/small")
+    assert result["kept"] == sum(len(kept_ids(workspace / name)) for name in sets)
+
+
+def kept_ids(folder):
+    return set(read_pairs(folder).column("pair_id").to_pylist())
+
+
+def test_metadata_elsewhere_is_found_again_after_the_workspace_has_moved(workspace):
+    (workspace / "metadata").rename(workspace / "elsewhere")
+    shutil.rmtree(workspace / "matched")
+    match(inputs(workspace), workspace / "elsewhere", workspace / "matched", lang=None)
+    assert noted_metadata(str(workspace / "matched")) == str(workspace / "elsewhere")
+    moved = workspace / "moved"
+    moved.mkdir()
+    for name in ("matched", "elsewhere", ".curate"):
+        (workspace / name).rename(moved / name)
+    assert noted_metadata(str(moved / "matched")) == str(moved / "elsewhere")
+    (moved / "list.txt").write_text(some_ids(moved)[0])
+    for command in (["retract", "list.txt"], ["explain", "a red dog", "--lang", "en"]):
+        done = subprocess.run([CURATE, *command, "-w", "."], cwd=moved, capture_output=True)
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(moved / "elsewhere")
+    assert noted_metadata(str(moved / "matched")) is None
+
+
+def test_matches_in_a_place_that_is_only_read_can_be_balanced(workspace, monkeypatch, capsys):
+    write_json = storage.write_json
+
+    def refuse(path, value):
+        if ".curate/matched/balanced" in path:
+            raise PermissionError(13, "Permission denied", path)
+        write_json(path, value)
+
+    monkeypatch.setattr(storage, "write_json", refuse)
+    balance_pairs(
+        matched=str(workspace / "matched"), output=str(workspace / "sets/x"), quiet=True,
+        options=BalanceOptions(t=20),
+    )  # fmt: skip
+    assert "`curate retract` and `explain` have to be told" in capsys.readouterr().err
+
+
+def test_downloaded_images_of_a_set_that_is_made_anew_are_told_to_go(workspace, capsys):
+    (workspace / "balanced/shards").mkdir()
+    (workspace / "balanced/shards/plan.json").write_text("{}")
+    retract(workspace, some_ids(workspace), quiet=False)
+    assert "its downloaded images go too" in capsys.readouterr().err
+
+
 def test_a_dry_run_counts_and_changes_nothing(workspace):
     before = contents(workspace / "matched")
     assert retract(workspace, some_ids(workspace)[:3], dry_run=True)["retracted"] == 3
@@ -177,7 +257,7 @@ def test_lists_may_be_parquet(workspace):
     pq.write_table(pa.table({"pair_id": ids}), workspace / "list.parquet")
     result = retract_pairs(
         str(workspace / "list.parquet"), matched=str(workspace / "matched"), quiet=True,
-        metadata=str(workspace / "metadata"), balanced=None,
+        metadata=str(workspace / "metadata"), balanced=[],
     )  # fmt: skip
     assert result["retracted"] == 4 and "kept" not in result
 
@@ -191,7 +271,7 @@ def test_lists_of_nothing_are_refused(workspace, name, content):
     with pytest.raises(InputError, match=r"nothing in it|expected a column pair_id"):
         retract_pairs(
             str(workspace / name), matched=str(workspace / "matched"), quiet=True,
-            metadata=str(workspace / "metadata"), balanced=None,
+            metadata=str(workspace / "metadata"), balanced=[],
         )  # fmt: skip
 
 
