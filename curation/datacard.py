@@ -209,9 +209,8 @@ def growing_steps(num: int, num_steps: int) -> NDArray[np.int64]:
 
 def _largest(count: NDArray[np.int64], num: int) -> NDArray[np.int64]:
     """Return the positions of the largest counts, descending; of equal ones, the first."""
-    if len(count) > num:
-        lowest = np.partition(count, len(count) - num)[len(count) - num]
-        candidates = np.flatnonzero(count >= max(1, lowest))
-    else:
-        candidates = np.flatnonzero(count)
+    bound = int(count.max(initial=0))
+    while bound > 1 and np.count_nonzero(count >= bound) < num:
+        bound //= 2
+    candidates = np.flatnonzero(count >= max(1, bound))
     return candidates[np.argsort(-count[candidates], kind="stable")][:num]

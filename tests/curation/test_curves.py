@@ -39,6 +39,15 @@ def test_merged_groups_are_those_of_the_entries_of_both(one, other, t):
     assert all((x == y).all() for x, y in zip(merged, together, strict=True))
 
 
+def test_large_counts_are_grouped_like_small_ones():
+    count = np.array([70_000, 3, 1 << 40, 65_535, 65_536, 70_000, 0])
+    groups = group_counts(count, count // 2, 66_000)
+    assert groups.counts.tolist() == [0, 3, 65_535, 65_536, 70_000, 1 << 40]
+    assert groups.entries.tolist() == [1, 1, 1, 1, 2, 1]
+    assert groups.slots.tolist() == [0, 3, 65_535, 65_536, 132_000, 66_000]
+    assert groups.kept.tolist() == [0, 1, 32_767, 32_768, 70_000, 1 << 39]
+
+
 def test_a_curve_of_nothing_is_the_origin():
     assert cumulative_curve(merge_groups([]), 5)["matches"] == [0]
 
