@@ -1,5 +1,6 @@
 """The pieces that inputs are read in: parts, batches of rows, and what could not be read."""
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,6 +42,8 @@ class Part:
     def from_dict(cls, values: dict[str, Any]) -> "Part":
         """Return the part that `as_dict` gave the values of."""
         groups = values["row_groups"]
+        # Parts of one file share its name and hash: a plan may have a hundred thousand of them.
+        values = {**values, **{name: sys.intern(values[name]) for name in ("path", "sha256")}}
         return cls(**{**values, "row_groups": tuple(groups) if groups else None})
 
 

@@ -27,20 +27,22 @@ class RunState:
         stage: the function that works on a part.
         planned: when the driver began; seconds since 1970.
         parts: number of parts in this run; None until its plan is read.
-        done: the line of each part that is done.
+        done: of each part that is done, when, how many seconds it took, and records read.
         begun: the line of each part that was begun and is neither done nor failed.
         failed: the line of each part whose last attempt failed.
         retries: attempts that met a passing fault.
+        dropped: records of parts that are done, by the reason why they were dropped.
     """
 
     stage: str = ""
     planned: float = 0.0
     parts: int | None = None
     executor: str = "local"
-    done: dict[int, Line] = field(default_factory=dict)
+    done: dict[int, tuple[float, float, int]] = field(default_factory=dict)
     begun: dict[int, Line] = field(default_factory=dict)
     failed: dict[int, Line] = field(default_factory=dict)
     retries: int = 0
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def add(self, line: Line) -> None:
         """Take a line; of a part that was done twice, the first counts."""
@@ -58,21 +60,11 @@ class RunState:
         else:
             self.begun.pop(part, None)
             self.failed.pop(part, None)
-            if event == "done":
-                self.done.setdefault(part, line)
+            if event == "done" and part not in self.done:
+                self.done[part] = (line["time"], line["seconds"], line.get("read", 0))
+                self.dropped.update(line.get("dropped", {}))
             elif event == "failed" and part not in self.done:
                 self.failed[part] = line
-
-    def dropped(self) -> dict[str, int]:
-        """Return the number of dropped records by reason."""
-        total: Counter[str] = Counter()
-        for line in self.done.values():
-            total.update(line.get("dropped", {}))
-        return dict(sorted(total.items()))
-
-    def read(self) -> int:
-        """Return the number of records read."""
-        return sum(line.get("read", 0) for line in self.done.values())
 
     def figures(self, *, is_alive: bool, now: float | None = None) -> dict[str, Any]:
         """Return all of it as JSON-able values.
@@ -82,12 +74,12 @@ class RunState:
             now: seconds since 1970; None for the clock's.
         """
         now = time.time() if now is None else now
-        recent = [line for line in self.done.values() if line["time"] > now - _RATE_OVER_S]
+        recent = [num for at, _, num in self.done.values() if at > now - _RATE_OVER_S]
         span = max(1e-3, min(_RATE_OVER_S, now - self.planned))
         rate = len(recent) / span
         left = None if self.parts is None else self.parts - len(self.done)
         slow = sorted(self.begun.values(), key=lambda line: line["time"])[:_SHOWN]
-        seconds = [line["seconds"] for line in self.done.values()]
+        seconds = [took for _, took, _ in self.done.values()]
         return {
             "stage": self.stage,
             "executor": self.executor,
@@ -98,7 +90,7 @@ class RunState:
             "failed": len(self.failed),
             "retries": self.retries,
             "parts_per_s": round(rate, 4),
-            "records_per_s": round(sum(line.get("read", 0) for line in recent) / span, 1),
+            "records_per_s": round(sum(recent) / span, 1),
             "eta_s": round(left / rate, 1) if is_alive and left is not None and rate else None,
             "median_part_s": round(statistics.median(seconds), 3) if seconds else None,
             "slowest_running": [
@@ -111,8 +103,8 @@ class RunState:
                  "error": line["error"]}
                 for line in list(self.failed.values())[-_SHOWN:]
             ],
-            "read": self.read(),
-            "dropped": self.dropped(),
+            "read": sum(num for _, _, num in self.done.values()),
+            "dropped": dict(sorted(self.dropped.items())),
         }  # fmt: skip
 
 

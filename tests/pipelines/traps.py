@@ -73,6 +73,7 @@ class World:
         )  # fmt: skip
 
     def trap(self, kind: str, part: int) -> Path:
+        self.held(part).unlink(missing_ok=True)
         path = self.folder / "traps" / f"{kind}-{part * ROWS}"
         path.write_text("")
         return path
