@@ -32,7 +32,7 @@ from pipelines.executor import run_parts
 from pipelines.filters import load_filters
 from pipelines.folder_notes import note_balanced
 from pipelines.matched_plan import MatchedPlan
-from pipelines.progress import progress
+from pipelines.progress import log, progress
 from pipelines.records import ColumnNames
 from pipelines.shard_options import ShardOptions
 from pipelines.shards import has_images, pairs_per_shard, write_shards
@@ -192,6 +192,12 @@ def balance_pairs(
     if dry_run:
         return {"t": t, "t_of_language": t_of}
     parameters = _parameters(plan, options, t, t_of)
+    if parameters["format"] == "shards" and not has_images(plan):
+        log(
+            "these pairs have no images, so that no model can be trained on their shards. To fetch "
+            "the images, leave --format out and run `curate download` then.",
+            quiet=quiet,
+        )
     _prepare(output, parameters, overwrite=overwrite)
     note_balanced(matched, output, parameters)
     _write_probabilities(plan, counts, t_of, output, parameters)

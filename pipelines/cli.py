@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -442,7 +442,8 @@ def evaluate(
 def export_run(
     run: Annotated[str, typer.Argument(help="Name of a run, a folder, or a file of weights.")],
     export_format: Annotated[
-        str, typer.Option("--format", help="safetensors, open_clip or huggingface.")
+        Literal["safetensors", "open_clip", "huggingface"],
+        typer.Option("--format", help="Of training.load, OpenCLIP or transformers."),
     ] = "safetensors",
     model: Annotated[str | None, typer.Option(help="Of a file: name or JSON file.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="Of a file: file or Hub name.")] = None,

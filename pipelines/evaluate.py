@@ -46,13 +46,13 @@ def evaluate_model(
         InputError: a set cannot be read, or lacks images, labels, texts or class names.
         ArtifactError: the run is not finished.
     """
+    if not data and config is None:
+        raise UsageError("nothing to evaluate on; name files or folders, or give --config")
     require_packages("curate eval")
     from training.eval_ranks import is_first_rank
     from training.eval_sets import EvalSpec, load_datasets, open_dataset
     from training.evaluate import evaluate
 
-    if not data and config is None:
-        raise UsageError("nothing to evaluate on; name files or folders, or give --config")
     with _process_group(device) as place:
         sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
         sets += load_datasets(config) if config else []

@@ -6,6 +6,7 @@ import numpy as np
 
 from metadata.errors import ThresholdError
 from pipelines.matched_plan import MatchedPlan
+from pipelines.progress import log
 from pipelines.yields import Counts, Thresholds, yields_by_language
 
 __all__ = ["threshold_for_pairs"]
@@ -42,6 +43,7 @@ def threshold_for_pairs(
     Raises:
         ThresholdError: fewer pairs matched than are wanted.
     """
+    num_kept = 0
     low, high = 1, max((int(c.max()) for c in counts.values() if len(c)), default=0) + 1
     num_matched = int((plan.summary() or {})["matched"])
     if num_matched < target_pairs:
@@ -63,6 +65,9 @@ def threshold_for_pairs(
                 f"{target_pairs} pairs are asked for; with this --reference-lang at most "
                 f"{int(kept.max())} pairs can be kept. Ask for fewer, or leave the option out."
             )
-        high = int(grid[first])
+        high, num_kept = int(grid[first]), int(kept[first])
         low = int(grid[first - 1]) + 1 if first else high
+    if high == 1 and num_kept > target_pairs:
+        more = f"{num_kept:,} pairs, more than {target_pairs:,}"
+        log(f"t = 1, the smallest, keeps {more}", quiet=quiet)
     return high

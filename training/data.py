@@ -175,10 +175,14 @@ class Loader:
                 yield plan
                 num_batches += 1
             if not num_batches and not start.drawn:
+                num = left.pop("usable")
+                remedy = "Use a smaller --batch-size or more data."
+                if not num and left["no_image"]:
+                    remedy = "Of pairs with URLs, `curate download` fetches the images."
                 raise InputError(
-                    f"{len(self._sampler.shards)} shards hold only {left.pop('usable')} usable "
-                    f"pairs (skipped: {dict(+left) or 'none'}), fewer than a batch of "
-                    f"{self.config.batch_size}. Use a smaller --batch-size or more data."
+                    f"{len(self._sampler.shards)} shards hold only {num} usable pairs (skipped: "
+                    f"{dict(+left) or 'none'}), fewer than a batch of {self.config.batch_size}. "
+                    f"{remedy}"
                 )
             start = Position(start.epoch + 1)
 

@@ -92,8 +92,8 @@ def list_shards(path: str) -> list[str]:
         shards = [path] if filesystem.isfile(inside) else []
     if not shards:
         raise InputError(
-            f"{path}: there are no shards (*.tar) here. Make them with `curate balance --format "
-            "shards` from pairs that have images."
+            f"{path}: there are no shards (*.tar) here. `curate balance` writes them from pairs "
+            "that have images; where they have URLs, `curate download` fetches the images."
         )
     return [local_path(shard) for shard in shards]
 
