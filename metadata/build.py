@@ -35,12 +35,14 @@ class LanguageSources:
         wordnet_dir: folder of WordNet files; None for nltk's data.
         kinds: of wordnet, unigram, bigram, title.
         pageviews: page-view files, read only if no counted views are given.
+        fetch: whether nltk's data are downloaded if they are missing.
     """
 
     dumps: tuple[str, ...]
     wordnet_dir: str | None
     kinds: frozenset[str]
     pageviews: tuple[str, ...] = ()
+    fetch: bool = True
 
     @property
     def needs_words(self) -> bool:
@@ -107,7 +109,7 @@ def build_language(
     bad_lines: Counter[str] = Counter()
     found: dict[str, Selected] = {}
     if "wordnet" in sources.kinds:
-        found["wordnet"] = _wordnet(lang, sources.wordnet_dir, bad_lines)
+        found["wordnet"] = _wordnet(lang, sources, bad_lines)
     dumps = sources.dumps if sources.kinds - {"wordnet"} else ()
     with (
         _folder(scratch) as folder,
@@ -187,11 +189,12 @@ def _rounded(candidates: list[tuple[str, float]]) -> list[list[Any]]:
     return [[entry, round(score, 6)] for entry, score in candidates]
 
 
-def _wordnet(lang: str, wordnet_dir: str | None, bad_lines: Counter[str]) -> Selected:
+def _wordnet(lang: str, sources: LanguageSources, bad_lines: Counter[str]) -> Selected:
+    folder, fetch = sources.wordnet_dir, sources.fetch
     if lang == "en":
-        names = english_lemmas(wordnet_dir)
+        names = english_lemmas(folder, fetch=fetch)
     else:
-        names = omw_lemmas(lang, wordnet_dir, bad_lines) or []
+        names = omw_lemmas(lang, folder, bad_lines, fetch=fetch) or []
     return Selected(len(names), [(name, 0.0) for name in names], [])
 
 

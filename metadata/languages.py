@@ -34,6 +34,7 @@ __all__ = [
     "LabelSet",
     "Segmenter",
     "english_name",
+    "is_known_label",
     "is_spaceless",
     "labels_of",
     "metadata_language",
@@ -180,6 +181,24 @@ def metadata_language(label: str) -> str:
     if script is None:
         return _without_script("_".join(parts), parts[0])
     return _with_script(parts[0], script)
+
+
+def is_known_label(label: str) -> bool:
+    """Tell whether a label begins with a code of some LID model, Wikipedia or ISO 639 table here.
+
+    Args:
+        label: as for `metadata_language`.
+
+    >>> [is_known_label(label) for label in ("eng", "en-US", "swh_Latn", "Deutsch", "und", "")]
+    [True, True, True, False, False, False]
+    """
+    return label.replace("-", "_").split("_")[0] in _known_codes()
+
+
+@cache
+def _known_codes() -> frozenset[str]:
+    with_script = (label.split("_")[0] for label, *_ in _rows("script_labels.tsv"))
+    return frozenset({*_lid176(), *_languages(), *_iso639(), *with_script, OTHER} - {"und", "zxx"})
 
 
 def _is_script(part: str) -> bool:

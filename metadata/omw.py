@@ -7,6 +7,7 @@ and the fact. In nltk's `omw-1.4` and in OMW's own releases each stands in a fol
 """
 
 import gzip
+import io
 import re
 import zipfile
 from collections import Counter
@@ -21,6 +22,7 @@ from metadata.languages import metadata_languages, omw_codes
 __all__ = [
     "existing_folder",
     "nltk_folder",
+    "not_had",
     "omw_files",
     "omw_folder",
     "omw_languages",
@@ -36,16 +38,20 @@ _SIGNS = {"zh": "+", "he": "".join(c for c in map(chr, range(0x591, 0x5C8)) if c
 
 
 def omw_lemmas(
-    lang: str, wordnet_dir: str | None, bad_lines: Counter[str] | None = None
+    lang: str,
+    wordnet_dir: str | None,
+    bad_lines: Counter[str] | None = None,
+    *,
+    fetch: bool = True,
 ) -> list[str] | None:
     """Return the distinct lemmas of a language in Open Multilingual WordNet, sorted.
 
     Args:
         lang: metadata language.
         wordnet_dir: folder with ``wn-data-<iso3>.tab`` files, ``.gz`` or not, at any depth; those
-            of one language are read together. None for nltk's ``omw-1.4``, which is downloaded
-            if missing.
+            of one language are read together. None for nltk's ``omw-1.4``.
         bad_lines: if given, the number of lines that are no tab lines is added to it, by file.
+        fetch: whether nltk's data are downloaded if they are missing.
 
     Returns:
         None if the language has no WordNet, or the folder no file of it; never an empty list.
@@ -59,22 +65,23 @@ def omw_lemmas(
     """
     if not omw_codes(lang):
         return None
-    files = omw_files(lang, omw_folder(wordnet_dir))
+    files = omw_files(lang, omw_folder(wordnet_dir, fetch=fetch))
     bad = Counter[str]() if bad_lines is None else bad_lines
     lemmas = {lemma for path in files for lemma in _file_lemmas(path, lang, bad)}
     return sorted(lemmas) if files else None
 
 
-def omw_languages(wordnet_dir: str | None) -> frozenset[str]:
+def omw_languages(wordnet_dir: str | None, *, fetch: bool = True) -> frozenset[str]:
     """Return the metadata languages whose Open Multilingual WordNet is at hand.
 
     Args:
         wordnet_dir: as for `omw_lemmas`. With None, call it before starting workers: it downloads.
+        fetch: as for `omw_lemmas`.
 
     Raises:
         InputError: there is no such folder, or nltk's data could not be had.
     """
-    there = _codes(omw_folder(wordnet_dir)).keys()
+    there = _codes(omw_folder(wordnet_dir, fetch=fetch)).keys()
     return frozenset(lang for lang in metadata_languages() if there & set(omw_codes(lang)))
 
 
@@ -95,20 +102,20 @@ def _codes(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def omw_folder(wordnet_dir: str | None) -> Path:
-    """Return the folder of tab files: the given one, else nltk's.
+def omw_folder(wordnet_dir: str | None, *, fetch: bool = True) -> Path:
+    """Return the folder of tab files: the given one, else nltk's, downloaded if that is meant.
 
     Raises:
         InputError: there is no such folder, or nltk's data could not be had.
     """
     if wordnet_dir is not None:
         return existing_folder(wordnet_dir)
-    folder = nltk_folder("omw-1.4")
+    folder = nltk_folder("omw-1.4", fetch=fetch)
     if folder is None:
         raise InputError(
-            "Open Multilingual WordNet (omw-1.4) is neither in nltk's data path nor could nltk "
-            "download it. Name a folder of its wn-data-*.tab files with --wordnet-dir, run "
-            "`python -m nltk.downloader omw-1.4`, or leave wordnet out of --sources."
+            f"Open Multilingual WordNet (omw-1.4) {not_had(fetch=fetch)}. Name a folder of its "
+            "wn-data-*.tab files with --wordnet-dir, run `python -m nltk.downloader omw-1.4`, or "
+            "leave wordnet out of --sources."
         )
     return folder
 
@@ -162,24 +169,46 @@ def existing_folder(wordnet_dir: str) -> Path:
     return folder
 
 
-def nltk_folder(name: str) -> Path | None:
-    """Return the folder of a corpus in nltk's data path, downloading it if it is not there.
+def not_had(*, fetch: bool) -> str:
+    """Say why a corpus of nltk could not be had."""
+    if fetch:
+        return "is neither in nltk's data path nor could nltk download it"
+    return "is not in nltk's data path, and nothing is fetched"
+
+
+def nltk_folder(name: str, *, fetch: bool = True) -> Path | None:
+    """Return the folder of a corpus in nltk's data path.
+
+    Args:
+        name: of the corpus.
+        fetch: whether it is downloaded if it is not there.
+
+    Returns:
+        None if it could not be had.
 
     Raises:
         InputError: what is there is an archive that is broken.
     """
+    folder = _in_data_path(name)
+    if folder is None and fetch:
+        import nltk
+
+        with suppress(OSError, ValueError):  # no network: the caller says what is missing
+            # nltk would print what is wrong, which the caller says as well, and better.
+            nltk.download(name, quiet=True, raise_on_error=True, print_error_to=io.StringIO())
+        folder = _in_data_path(name)
+    return folder
+
+
+def _in_data_path(name: str) -> Path | None:
     import nltk
 
-    for attempt in ("find", "download"):
-        if attempt == "download":
-            with suppress(OSError, ValueError):  # no network: the caller says what is missing
-                nltk.download(name, quiet=True)
-        for folder in nltk.data.path:
-            corpus = Path(folder, "corpora", name)
-            if not corpus.is_dir():
-                _unpack(Path(folder, "corpora", f"{name}.zip"))
-            if corpus.is_dir():
-                return corpus
+    for folder in nltk.data.path:
+        corpus = Path(folder, "corpora", name)
+        if not corpus.is_dir():
+            _unpack(Path(folder, "corpora", f"{name}.zip"))
+        if corpus.is_dir():
+            return corpus
     return None
 
 

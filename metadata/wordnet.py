@@ -12,6 +12,7 @@ from metadata.languages import omw_codes
 from metadata.omw import (
     existing_folder,
     nltk_folder,
+    not_had,
     omw_files,
     omw_folder,
     omw_languages,
@@ -39,7 +40,7 @@ _FILES = tuple(f"{kind}.{part}" for part in _PARTS_OF_SPEECH for kind in ("data"
 )
 
 
-def english_lemmas(wordnet_dir: str | None) -> list[str]:
+def english_lemmas(wordnet_dir: str | None, *, fetch: bool = True) -> list[str]:
     """Return the distinct names of WordNet's synsets, sorted.
 
     A synset's name is its first lemma, lower-cased, up to its first point, with `_` as a space.
@@ -48,7 +49,8 @@ def english_lemmas(wordnet_dir: str | None) -> list[str]:
     Args:
         wordnet_dir: folder of the database files (``data.noun``, …), such as Debian's
             ``/usr/share/wordnet``, or one that has such a folder below it; of several, WordNet 3.0.
-            None for nltk's data path, where it is downloaded to if needed.
+            None for nltk's data path.
+        fetch: whether nltk's data are downloaded if they are missing.
 
     Raises:
         InputError: there is no WordNet there, or a broken one.
@@ -57,7 +59,7 @@ def english_lemmas(wordnet_dir: str | None) -> list[str]:
     """
     from nltk.corpus.reader.wordnet import WordNetError
 
-    folder = _database_folder(wordnet_dir)
+    folder = _database_folder(wordnet_dir, fetch=fetch)
     opened: list[IO[str]] = []
     try:
         reader = _folder_reader(folder, opened)
@@ -74,46 +76,49 @@ def english_lemmas(wordnet_dir: str | None) -> list[str]:
     return sorted(n for n in names - numbers if not all(c in string.punctuation for c in n))
 
 
-def wordnet_languages(wordnet_dir: str | None) -> frozenset[str]:
+def wordnet_languages(wordnet_dir: str | None, *, fetch: bool = True) -> frozenset[str]:
     """Return the metadata languages that have a WordNet at hand, English among them.
 
     Args:
         wordnet_dir: as for `english_lemmas` and `omw_lemmas`. With None, call it before starting
             workers: it downloads what is missing.
+        fetch: as for both.
 
     Raises:
         InputError: there is no such folder, or nltk's data could not be had.
     """
-    english = (
-        nltk_folder("wordnet") if wordnet_dir is None else _below(existing_folder(wordnet_dir))
-    )
-    return omw_languages(wordnet_dir) | (frozenset({"en"}) if english else frozenset())
+    if wordnet_dir is None:
+        english = nltk_folder("wordnet", fetch=fetch)
+    else:
+        english = _below(existing_folder(wordnet_dir))
+    return omw_languages(wordnet_dir, fetch=fetch) | (frozenset({"en"}) if english else frozenset())
 
 
-def wordnet_files(lang: str, wordnet_dir: str | None) -> list[Path]:
+def wordnet_files(lang: str, wordnet_dir: str | None, *, fetch: bool = True) -> list[Path]:
     """Return the files that the WordNet entries of a language are read from; [] if it has none.
 
     Args:
         lang: metadata language.
         wordnet_dir: as for `english_lemmas` and `omw_lemmas`.
+        fetch: as for both.
 
     Raises:
         InputError: there is no such folder, no English database in it, or nltk's data could not be
             had.
     """
     if lang == "en":
-        folder = _database_folder(wordnet_dir)
+        folder = _database_folder(wordnet_dir, fetch=fetch)
         return [folder / name for name in (*_FILES, "lexnames") if (folder / name).is_file()]
-    return omw_files(lang, omw_folder(wordnet_dir)) if omw_codes(lang) else []
+    return omw_files(lang, omw_folder(wordnet_dir, fetch=fetch)) if omw_codes(lang) else []
 
 
-def _database_folder(wordnet_dir: str | None) -> Path:
+def _database_folder(wordnet_dir: str | None, *, fetch: bool) -> Path:
     if wordnet_dir is not None:
         folder = _below(existing_folder(wordnet_dir))
         problem = f"{wordnet_dir}: no WordNet database here (there is no data.noun)"
     else:
-        folder = nltk_folder("wordnet")
-        problem = "the English WordNet is neither in nltk's data path nor could nltk download it"
+        folder = nltk_folder("wordnet", fetch=fetch)
+        problem = f"the English WordNet {not_had(fetch=fetch)}"
     if folder is None:
         raise InputError(
             f"{problem}. Name its folder with --wordnet-dir (Debian: apt install wordnet-base, "

@@ -7,6 +7,7 @@ from unicodedata import combining
 import nltk
 import pytest
 
+from metadata import omw
 from metadata.errors import InputError
 from metadata.languages import metadata_languages, omw_codes
 from metadata.wordnet import english_lemmas, omw_lemmas, wordnet_languages
@@ -109,10 +110,32 @@ def test_a_folder_that_does_not_exist_is_an_error(tmp_path, read):
         read(str(file))
 
 
-@pytest.mark.parametrize("read", [english_lemmas, wordnet_languages, lambda d: omw_lemmas("da", d)])
+READERS = [english_lemmas, wordnet_languages, lambda d, **fetch: omw_lemmas("da", d, **fetch)]
+
+
+@pytest.mark.parametrize("read", READERS)
 def test_without_wordnet_and_network_the_error_says_what_to_do(no_network, read):
-    with pytest.raises(InputError, match="nltk.*--wordnet-dir"):
+    with pytest.raises(InputError, match="nor could nltk download it.*--wordnet-dir"):
         read(None)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_where_nothing_is_to_be_fetched_nltk_is_not_asked_to(no_network, monkeypatch, read):
+    asked = []
+    monkeypatch.setattr(nltk, "download", lambda *args, **_: asked.append(args))
+    with pytest.raises(InputError, match="not in nltk's data path, and nothing is fetched.*--word"):
+        read(None, fetch=False)
+    assert asked == []
+
+
+def test_a_download_that_fails_prints_nothing(no_network, monkeypatch, capfd):
+    """nltk's own downloader, asked for its list on a port of loopback where nobody listens."""
+    monkeypatch.undo()
+    monkeypatch.setattr(nltk.data, "path", [str(no_network)])
+    monkeypatch.setattr(nltk.downloader._downloader, "_url", "http://127.0.0.1:9/index.xml")
+    monkeypatch.setattr(nltk.downloader._downloader, "_index", None)
+    assert omw.nltk_folder("omw-1.4") is None
+    assert capfd.readouterr() == ("", "")
 
 
 # Open Multilingual WordNet.
@@ -294,8 +317,8 @@ def test_a_broken_archive_is_an_error_that_names_it(no_network):
 
 
 def test_what_is_missing_is_downloaded(no_network, monkeypatch):
-    def download(name, quiet):
-        assert quiet
+    def download(name, quiet, raise_on_error, print_error_to):
+        assert quiet and raise_on_error
         write(no_network / f"corpora/{name}/dan/wn-data-dan.tab")
         return True
 
