@@ -30,7 +30,7 @@ from tests.pipelines.helpers import (
     write_pairs,
 )
 
-LANGS = {"en": 500, "de": 120, "xx": 30}
+LANGS = {"en": 500, "de": 120, "ka": 30}
 HOSTILE = [
     "a dog </script><script>window.hacked = 1</script>",
     "a dog \x1b[31mred\x1b[0m \u202egnp.tac",
@@ -125,7 +125,7 @@ def test_examples_tell_what_decided(workspace):
         )
     reasons = {e["reason"]: e for e in card["dropped_examples"]}
     assert reasons["no_match"]["text"] == "nothing here"
-    assert reasons["no_metadata"]["lang"] == "other" and reasons["no_metadata"]["text"]
+    assert reasons["no_metadata"]["lang"] == "ka" and reasons["no_metadata"]["text"]
 
 
 def draw_of(pair_id):
