@@ -12,7 +12,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from curation.arrow_buffers import string_buffers
-from metadata.errors import ArtifactError, ThresholdError
+from metadata.errors import ArtifactError, ThresholdError, UsageError
 
 __all__ = [
     "count_entries",
@@ -53,6 +53,17 @@ def check_threshold(t: int) -> int:
             f"t is {t}; expected a number of pairs per entry, at least 1 and at most 2^53"
         )
     return t
+
+
+def check_seed(seed: int) -> int:
+    """Return the seed of the draws.
+
+    Raises:
+        UsageError: it is not in [0, 2^64).
+    """
+    if not 0 <= seed < 2**64:
+        raise UsageError(f"seed is {seed}; expected 0 <= seed < 2^64")
+    return seed
 
 
 def sampling_probability(entry_count: NDArray[np.int64], t: int) -> NDArray[np.float64]:

@@ -20,7 +20,9 @@ from metadata.errors import ArtifactError
 from pipelines import storage
 
 __all__ = [
+    "PLAN",
     "SCHEMA_VERSION",
+    "begin_output",
     "describe_difference",
     "digest",
     "open_parquet",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 SCHEMA_VERSION = "1"
+PLAN = "plan.json"
 REPLACE = "Choose another --output, or replace it with --overwrite."
 
 Stamp = Mapping[str, Any]
@@ -268,7 +271,33 @@ def require_same(path: str, found: Any, expected: Any, *, remedy: str = REPLACE)
     if lines:
         shown = lines[:8] + ([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])
         raise ArtifactError(
-            f"{path} was made with something else:\n  "
-            + "\n  ".join(shown)
-            + f"\n{remedy}"
+            f"{path} was made with something else:\n  " + "\n  ".join(shown) + f"\n{remedy}"
         )
+
+
+def begin_output(
+    output: str,
+    parameters: dict[str, Any],
+    *,
+    overwrite: bool = False,
+    replaced: Iterable[str] = (),
+) -> None:
+    """Write the plan of an output, or find that it is the one that was begun before.
+
+    Args:
+        output: folder.
+        parameters: what decides what comes into it.
+        overwrite: whatever it was made of.
+        replaced: names of what is in it and goes first.
+
+    Raises:
+        ArtifactError: it was made with other parameters.
+    """
+    path = storage.join(output, PLAN)
+    plan = {"schema_version": SCHEMA_VERSION, "parameters": parameters}
+    if storage.exists(path) and not overwrite:
+        require_same(output, storage.read_json(path), plan)
+    for name in replaced:
+        storage.remove(storage.join(output, name))
+    storage.remove_leftovers(output)
+    storage.write_json(path, plan)

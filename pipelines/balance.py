@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curation.sampling import (
+    check_seed,
     check_threshold,
     sampling_probability,
     tail_share,
@@ -42,7 +43,7 @@ from pipelines.workspace import refuse_foreign
 
 __all__ = ["BalanceOptions", "balance_pairs", "load_counts"]
 
-PLAN = "plan.json"
+PLAN = artifacts.PLAN
 CARD = "datacard.json"
 
 
@@ -82,8 +83,7 @@ class BalanceOptions:
             check_threshold(self.t)
         if self.target_pairs is not None and self.target_pairs < 1:
             raise ThresholdError(f"--target-pairs is {self.target_pairs}; expected at least 1")
-        if not 0 <= self.seed < 2**64:
-            raise UsageError(f"--seed is {self.seed}; expected 0 <= seed < 2^64")
+        check_seed(self.seed)
         if self.output_format not in ("auto", "parquet", "shards"):
             raise UsageError(
                 f"--format is {self.output_format!r}; expected auto, parquet or shards"
@@ -198,7 +198,8 @@ def balance_pairs(
             "the images, leave --format out and run `curate download` then.",
             quiet=quiet,
         )
-    _prepare(output, parameters, overwrite=overwrite)
+    replaced = ("pairs", "shards", "probabilities", *CARDS) if overwrite else ()
+    artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
     note_balanced(matched, output, parameters)
     _write_probabilities(plan, counts, t_of, output, parameters)
     job = BalanceJob(
@@ -256,19 +257,6 @@ def _parameters(
         "shards": options.shards.as_dict() if chosen == "shards" else None,
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
     }
-
-
-def _prepare(output: str, parameters: dict[str, Any], *, overwrite: bool) -> None:
-    path = storage.join(output, PLAN)
-    plan = {"schema_version": artifacts.SCHEMA_VERSION, "parameters": parameters}
-    if storage.exists(path) and not overwrite:
-        artifacts.require_same(output, storage.read_json(path), plan)
-    if overwrite:
-        names = ("pairs", "shards", "probabilities", *CARDS, PLAN)
-        for name in names:
-            storage.remove(storage.join(output, name))
-    storage.remove_leftovers(output)
-    storage.write_json(path, plan)
 
 
 def _write_probabilities(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["download_images"]
 
-PLAN = "plan.json"
+PLAN = artifacts.PLAN
 # So that the slowest servers of a shard do not keep the others waiting.
 _SHARDS_AT_ONCE = 3
 
@@ -96,7 +96,10 @@ def download_images(
     digest = artifacts.digest(parameters)
     windows = pairs.windows(per_shard, shards.window_shards)
     if not dry_run:
-        _prepare(output, parameters, overwrite=overwrite)
+        refuse_foreign(output, PLAN)
+        if overwrite:
+            storage.remove(output)
+        artifacts.begin_output(output, parameters)
     files = {n: ShardFiles(output, n, digest) for window in windows for n, _, _ in window.shards()}
     done = {n: stats for n, file in files.items() if (stats := file.stats()) is not None}
     again = {n for n, stats in done.items() if retry_failed and _may_come(stats)}
@@ -119,18 +122,6 @@ def _may_come(stats: dict[str, Any]) -> bool:
     from pipelines.download_shard import LASTING
 
     return any(reason not in ("success", *LASTING) for reason in stats["status_dict"])
-
-
-def _prepare(output: str, parameters: dict[str, Any], *, overwrite: bool) -> None:
-    refuse_foreign(output, PLAN)
-    path = storage.join(output, PLAN)
-    plan = {"schema_version": artifacts.SCHEMA_VERSION, "parameters": parameters}
-    if storage.exists(path) and not overwrite:
-        artifacts.require_same(output, storage.read_json(path), plan)
-    if overwrite:
-        storage.remove(output)
-    storage.remove_leftovers(output)
-    storage.write_json(path, plan)
 
 
 class _Tasks:

@@ -15,10 +15,10 @@ import pyarrow as pa
 from pipelines import storage
 from pipelines.exec_faults import is_transient
 from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
+from training.eval_files import IMAGE_SUFFIXES, whole_members
 
 __all__ = ["IMAGE_SUFFIXES", "read_tar"]
 
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 _TEXT_SUFFIXES = ("txt", "text", "caption")
 _JSON_TEXTS = ("text", "caption", "alt", "alt_text")
 
@@ -74,22 +74,9 @@ def _key_and_suffix(name: str) -> tuple[str, str]:
 
 
 def _samples(tar: tarfile.TarFile, tar_size: int, path: str) -> Iterator[dict[str, Any]]:
-    members = (member for member in _complete_members(tar, tar_size) if member.isfile())
+    members = (member for member in whole_members(tar, tar_size) if member.isfile())
     for key, group in groupby(members, lambda member: _key_and_suffix(member.name)[0]):
         yield _sample(tar, path, key, list(group))
-
-
-def _complete_members(tar: tarfile.TarFile, tar_size: int) -> Iterator[tarfile.TarInfo]:
-    """Yield members; a cut-off tar, which tarfile takes for one that just ends, is an error."""
-    stop = 0
-    for member in tar:
-        blocks = -(-member.size // tarfile.BLOCKSIZE) if member.isfile() else 0
-        stop = member.offset_data + blocks * tarfile.BLOCKSIZE
-        if stop > tar_size:
-            raise tarfile.ReadError(f"cut off inside {member.name}")
-        yield member
-    if stop + tarfile.BLOCKSIZE > tar_size:
-        raise tarfile.ReadError("cut off: there is no end-of-archive block")
 
 
 def _sample(

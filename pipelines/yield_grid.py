@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curation.sampling import check_threshold, threshold_for_tail_share
+from curation.sampling import check_seed, check_threshold, threshold_for_tail_share
 from metadata.errors import UsageError
 from pipelines import storage
 from pipelines.balance import load_counts, thresholds
@@ -57,8 +57,7 @@ def measure_yields(
     """
     if sum(option is not None for option in (grid, pairs, tail_share)) > 1:
         raise UsageError("give one of --grid, --pairs and --tail-share")
-    if not 0 <= seed < 2**64:
-        raise UsageError(f"--seed is {seed}; expected 0 <= seed < 2^64")
+    check_seed(seed)
     asked = (
         [check_threshold(t) for t in parse_numbers(grid, "--grid")] if grid is not None else None
     )

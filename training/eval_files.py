@@ -7,7 +7,7 @@ from itertools import groupby
 from metadata.errors import InputError
 from training.files import filesystem_of, join, open_read
 
-__all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar"]
+__all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar", "whole_members"]
 
 IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
 
@@ -71,7 +71,7 @@ def read_tar(path: str, rank: int, world: int) -> Iterator[tuple[int, str, dict[
         file.seek(0)
         try:
             with tarfile.open(fileobj=file, mode="r:") as tar:
-                members = (m for m in _whole_members(tar, size) if m.isfile())
+                members = (m for m in whole_members(tar, size) if m.isfile())
                 groups = groupby(members, lambda m: _key_and_suffix(m.name)[0])
                 for number, (key, group) in enumerate(groups):
                     if number % world == rank:
@@ -87,7 +87,7 @@ def read_tar(path: str, rank: int, world: int) -> Iterator[tuple[int, str, dict[
             ) from error
 
 
-def _whole_members(tar: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
+def whole_members(tar: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
     """Yield members; a cut-off tar, which tarfile takes for one that just ends, is an error."""
     stop = 0
     for member in tar:

@@ -211,7 +211,7 @@ def test_a_folder_of_something_else_is_not_written_into(tmp_path, english):
         ({}, "give either --t or --target-pairs"),
         ({"t": 1, "target_pairs": 1}, "give either --t or --target-pairs"),
         ({"target_pairs": 0}, "--target-pairs is 0"),
-        ({"t": 1, "seed": -1}, "--seed is -1"),
+        ({"t": 1, "seed": -1}, "seed is -1"),
         ({"t": 1, "output_format": "zip"}, "--format is 'zip'"),
         ({"t": 1, "pairs_per_shard": 0}, "--pairs-per-shard is 0"),
     ],

@@ -81,7 +81,7 @@ def test_the_t_of_a_tail_share_has_at_most_that_share(matched):
         ({"grid": "1.5"}, UsageError, "expected a whole number"),
         ({"grid": ""}, UsageError, "expected a whole number"),
         ({"grid": "5", "pairs": 3}, UsageError, "give one of"),
-        ({"seed": -1}, UsageError, "--seed is -1; expected 0"),
+        ({"seed": -1}, UsageError, "seed is -1; expected 0"),
         ({"grid": "1e99"}, UsageError, "expected a whole number"),
         ({"grid": "9" * 20}, ThresholdError, "at most 2"),
         ({"pairs": 0}, UsageError, "--pairs is 0"),
