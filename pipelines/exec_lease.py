@@ -80,7 +80,9 @@ def driving(output: str, command: str) -> Iterator[None]:
     mine = {"token": uuid.uuid4().hex, "command": command, **_identity(), "beat": 0}
     _take(path, mine, output)
     is_over, is_lost = threading.Event(), threading.Event()
-    heart = threading.Thread(target=_beat, args=(path, mine, is_over, is_lost), daemon=True)
+    heart = threading.Thread(
+        target=_beat, args=(path, mine, is_over, is_lost), name="lease", daemon=True
+    )
     heart.start()
     token = _folder.set(folder)
     _driven.append(output)

@@ -40,8 +40,6 @@ __all__ = [
 
 _CHUNK_BYTES = 1 << 20
 _TEMPORARY = ".tmp-"
-# Workers on several machines, which may have the same process ids, write into one folder.
-_MACHINE = uuid.uuid4().hex[:8]
 
 
 def filesystem_of(path: str) -> tuple[Any, str]:
@@ -187,7 +185,7 @@ def publish(path: str) -> Iterator[IO[bytes]]:
         return
     target = Path(local_path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{_MACHINE}-{target.name}")
+    temporary = target.with_name(f"{_TEMPORARY}{uuid.uuid4().hex}-{target.name}")
     try:
         with temporary.open("wb") as file:
             yield file
