@@ -19,22 +19,28 @@ from curation.normalize import check_normalization
 from metadata.errors import ArtifactError, UsageError
 from pipelines import artifacts, storage
 from pipelines.counting import COUNTING, count_parts
+from pipelines.earlier_inputs import (
+    leave_out_unmatched,
+    remove_parts,
+    told_of_earlier_inputs,
+)
 from pipelines.exec_cluster import current_cluster
 from pipelines.exec_journal import JOURNAL, PARTS, Journal
 from pipelines.exec_lease import driven
 from pipelines.executor import run_parts
 from pipelines.filters import load_filters
 from pipelines.folder_notes import note_metadata
-from pipelines.match_part import LID_ENGINES, MatchJob, Worker, match_part
+from pipelines.match_part import MatchJob, Worker, match_part
 from pipelines.match_totals import MatchTotals
 from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan
 from pipelines.metadata_store import ENGINES, MetadataStore, combined_hash
 from pipelines.other_language import hint_at_labels
+from pipelines.own_outputs import input_files
 from pipelines.part_summary import PartSummary
-from pipelines.plan_inputs import add_inputs
+from pipelines.plan_inputs import add_inputs, planned_work, warn_of_copies
 from pipelines.progress import progress
 from pipelines.purge import PurgeJob, purge_part
-from pipelines.read_image_files import data_files
+from pipelines.record_languages import LID_ENGINES
 from pipelines.records import ColumnNames
 from pipelines.tombstones import FILE as TOMBSTONES
 from pipelines.tombstones import Tombstones
@@ -124,31 +130,50 @@ def match_inputs(
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
     refuse_foreign(output, PLAN, TOMBSTONES)
-    plan = _plan(store, output, options, anew=overwrite)
-    paths = data_files(storage.expand(inputs))
-    is_another = add_inputs(plan, paths, options.rows_per_part, workers=workers, quiet=quiet)
+    paths = input_files(inputs, output, metadata, quiet=quiet)
+    plan, first_stale = _plan(store, output, options, paths, anew=overwrite, quiet=quiet)
+    is_another = add_inputs(
+        plan, paths, options.columns, options.rows_per_part, workers=workers, quiet=quiet
+    )
+    before = 0 if overwrite else plan.completed().inputs
     if dry_run:
-        num_done = 0 if overwrite else int((_journal(plan).found >= 0).sum())
-        return {"inputs": len(plan.inputs), "parts": len(plan.parts),
-                "parts_to_do": len(plan.parts) - num_done}  # fmt: skip
+        return planned_work(plan, before, 0 if overwrite else first_stale)
     if overwrite:
         _clear(output)
+    elif first_stale is not None:
+        remove_parts(plan, first_stale)
     note_metadata(output, metadata)
+    warn_of_copies(plan, before, quiet=quiet)
     journal = _journal(plan)
+    added = {"inputs_added": len(plan.inputs) - before}
     if not journal.missing() and (done := plan.summary()):
         if is_another:
             plan.write()
-        return done
+        return {**done, **added}
     if options.lang is None:
         hint_at_labels(store, options.lid_model, quiet=quiet)
     plan.write()
     storage.remove_leftovers(output)
-    _run(_job(plan, store, metadata, options), plan, journal, options.max_bad, workers, quiet)
-    return finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
+    job = _job(plan, store, metadata, options)
+    with told_of_earlier_inputs(plan, paths):
+        _run(job, plan, journal, options.max_bad, workers, quiet)
+        summary = finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
+    return {**summary, **added}
 
 
-def _plan(store: MetadataStore, output: str, options: MatchOptions, *, anew: bool) -> MatchedPlan:
-    """Return the plan of a folder, of no inputs if there is none, after comparing parameters."""
+def _plan(
+    store: MetadataStore,
+    output: str,
+    options: MatchOptions,
+    paths: list[str],
+    *,
+    anew: bool,
+    quiet: bool,
+) -> tuple[MatchedPlan, int | None]:
+    """Return the plan of a folder, without new inputs, after comparing parameters.
+
+    Also the first part whose files are to be removed, if there are any.
+    """
     lid_model = None if options.lang else options.lid_model or default_lid_model()
     parameters = {
         "normalization": options.normalization,
@@ -158,12 +183,13 @@ def _plan(store: MetadataStore, output: str, options: MatchOptions, *, anew: boo
         "metadata": store.hashes,
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
     }
-    plan = MatchedPlan(output, parameters, [], [])
+    plan, first_stale = MatchedPlan(output, parameters, [], []), None
     if storage.exists(storage.join(output, PLAN)) and not anew:
         plan = MatchedPlan.read(output)
+        first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
         artifacts.require_same(output, plan.parameters, parameters)
     plan.retracted = Tombstones.read(output).digest()
-    return plan
+    return plan, first_stale
 
 
 def _journal(plan: MatchedPlan) -> Journal:

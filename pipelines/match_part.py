@@ -1,6 +1,5 @@
 """Match one part of the input: what a worker of `curate match` does."""
 
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,32 +11,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.lid import (
-    CompiledIdentifier,
-    FastTextIdentifier,
-    LanguageIdentifier,
-    Languages,
-)
 from curation.matching import Matcher, match_by_language
 from curation.normalize import Normalization
 from metadata.errors import CurateError
-from metadata.languages import metadata_language
 from pipelines import artifacts, storage
 from pipelines.filters import load_filters, with_usual_names
 from pipelines.metadata_store import MetadataStore, combined_hash
 from pipelines.overlap import ahead
 from pipelines.part_summary import PartSummary
 from pipelines.readers import read_part
+from pipelines.record_languages import RecordLanguages
 from pipelines.records import ColumnNames, Records, Reject, image_ids, pair_ids, to_records
 from pipelines.rows import Part, Unreadable
 from pipelines.tombstones import RETRACTED, Tombstones
 from pipelines.workspace import part_name
 
-__all__ = ["LID_ENGINES", "MatchJob", "Worker", "match_part", "open_identifier"]
-
-LID_ENGINES = ("compiled", "fasttext")
-
-_WITH_SCRIPT = re.compile("[a-z]{2,3}_[A-Z][a-z]{3}")
+__all__ = ["MatchJob", "Worker", "match_part"]
 
 # Language of records that were dropped before theirs was identified.
 NO_LANGUAGE = ""
@@ -86,7 +75,9 @@ class Worker:
         self.job = job
         self._store = MetadataStore(job.metadata, job.hashes)
         self._matchers: dict[str, Matcher] = {}
-        self._identifier: LanguageIdentifier | None = None
+        self.languages = RecordLanguages(
+            job.lang, job.hashes, job.lid_model, job.lid_engine, job.threads
+        )
         self._lock = threading.Lock()
         self.tombstones = Tombstones.read(job.output)
         self.filters = load_filters(job.filters)
@@ -101,50 +92,6 @@ class Worker:
                     lang, self.job.normalization, self.job.engine, self.job.threads
                 )
             return self._matchers[lang]
-
-    def languages(self, records: Records) -> Languages:
-        """Return the language of each record: as told, as the input says, or identified."""
-        num = len(records.texts)
-        unscored = np.full(num, np.nan, dtype=np.float32)
-        if self.job.lang is not None:
-            return Languages(_encoded([self.job.lang] * num), unscored)
-        if records.langs is not None:
-            langs = [self._known_language(label) for label in records.langs.to_pylist()]
-            return Languages(_encoded(langs), unscored)
-        with self._lock:
-            if self._identifier is None:
-                self._identifier = open_identifier(
-                    self.job.lid_model, self.job.lid_engine, self.job.threads
-                )
-        return self._identifier.identify(records.texts)
-
-    def _known_language(self, label: str | None) -> str:
-        """Return the metadata language of a label in the input, such as ``en``, ``zh-TW``.
-
-        A label with a script says which of a code's languages is meant: ``als_Latn`` is Albanian,
-        where the Wikipedia of ``als`` is Alemannic.
-        """
-        code = (label or "").replace("-", "_")
-        if not _WITH_SCRIPT.fullmatch(code):
-            for candidate in (code, code.lower(), code.split("_")[0].lower()):
-                if candidate in self.job.hashes:
-                    return candidate
-        return metadata_language(code)
-
-
-def _encoded(langs: list[str]) -> pa.DictionaryArray:
-    return pa.array(langs, pa.string()).dictionary_encode()
-
-
-def open_identifier(model: str, engine: str, threads: int = 1) -> LanguageIdentifier:
-    """Open a LID model with one of LID_ENGINES; the compiled one works in several threads.
-
-    Raises:
-        InputError: it is not a fastText classifier.
-    """
-    if engine == "fasttext":
-        return FastTextIdentifier(model)
-    return CompiledIdentifier(storage.map_file(model), model, threads=threads)
 
 
 def match_part(worker: Worker, task: tuple[int, Part]) -> tuple[int, int, PartSummary]:
@@ -259,7 +206,8 @@ def _match_records(
     blank = blank.to_numpy(zero_copy_only=False)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
     records = _select(records, ~blank) if blank.any() else records
-    langs = worker.languages(records)
+    langs, unknown = worker.languages.of(records)
+    summary.add_unknown_labels(unknown)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
     mask = pa.array(has_entries)

@@ -1,17 +1,24 @@
 """What `matched/` is made of: `plan.json`, which only ever grows, and where everything is."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from metadata.errors import ArtifactError
 from pipelines import artifacts, storage
 from pipelines.rows import Part
 from pipelines.workspace import part_name
 
-__all__ = ["PLAN", "SUMMARY", "MatchedPlan"]
+__all__ = ["PLAN", "SUMMARY", "Completed", "MatchedPlan"]
 
 PLAN = "plan.json"
 SUMMARY = "summary.json"
+
+
+class Completed(NamedTuple):
+    """How many of a plan's inputs and parts, from the first on, the last whole run had."""
+
+    inputs: int
+    parts: int
 
 
 @dataclass(slots=True)
@@ -76,6 +83,14 @@ class MatchedPlan:
     def counts_path(self, lang: str) -> str:
         """Return the path of a language's counts."""
         return storage.join(self.folder, "counts", f"{lang}.parquet")
+
+    def completed(self) -> Completed:
+        """Return how far matching has come to its end, in this run or an earlier one."""
+        path = storage.join(self.folder, SUMMARY)
+        if not storage.exists(path):
+            return Completed(0, 0)
+        found = storage.read_json(path)
+        return Completed(found["inputs"], found["parts"])
 
     def summary(self) -> dict[str, Any] | None:
         """Return the summary, or None if matching has not come to its end."""

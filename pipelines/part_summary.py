@@ -8,15 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-__all__ = ["BAD_REASONS", "PartSummary"]
+from pipelines.bad_reasons import BAD_REASONS
 
-BAD_REASONS = frozenset(
-    {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "text_too_long",
-     "unreadable_file", "unreadable_rows", "wrong_type"}
-)  # fmt: skip
+__all__ = ["PartSummary"]
 
 _NUM_EXAMPLES = 4  # dropped texts of a reason, to be shown
 _MOST_CHARACTERS = 240
+_NUM_LABELS = 20  # unknown labels of an input's language column, to be shown
 _SCRAMBLE = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -29,11 +27,22 @@ class PartSummary:
         lost_files: 1 if the file could not be read to its end.
         examples: texts dropped for a reason, each behind a number that orders them and its
             language; the first few over all parts stay.
+        unknown_labels: rows of each label of the input's language column that no table knows; the
+            first labels in alphabetical order stay, so that sums do not depend on an order.
+        num_unknown_labels: rows of all of them.
     """
 
     by_lang: dict[str, Counter[str]] = field(default_factory=dict)
     lost_files: int = 0
     examples: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
+    unknown_labels: Counter[str] = field(default_factory=Counter)
+    num_unknown_labels: int = 0
+
+    def add_unknown_labels(self, rows: Counter[str], num: int | None = None) -> None:
+        """Count rows by their unknown label; `num` in all, None if `rows` has every label."""
+        self.num_unknown_labels += rows.total() if num is None else num
+        both = self.unknown_labels + rows
+        self.unknown_labels = Counter({name: both[name] for name in sorted(both)[:_NUM_LABELS]})
 
     def add(self, lang: str, what: str, num: int) -> None:
         """Count records: `what` is "matched" or a reason for dropping."""
@@ -68,17 +77,6 @@ class PartSummary:
         best = sorted([*self.examples.get(reason, []), *found])[:_NUM_EXAMPLES]
         self.examples.update({reason: best} if best else {})
 
-    def __add__(self, other: "PartSummary") -> "PartSummary":
-        langs = {*self.by_lang, *other.by_lang}
-        none: Counter[str] = Counter()
-        summed = {k: self.by_lang.get(k, none) + other.by_lang.get(k, none) for k in langs}
-        examples = {
-            reason: sorted([*self.examples.get(reason, []), *other.examples.get(reason, [])])
-            for reason in sorted({*self.examples, *other.examples})
-        }
-        examples = {reason: found[:_NUM_EXAMPLES] for reason, found in examples.items()}
-        return PartSummary(summed, self.lost_files + other.lost_files, examples)
-
     def __iadd__(self, other: "PartSummary") -> "PartSummary":
         for lang, counter in other.by_lang.items():
             self.by_lang.setdefault(lang, Counter()).update(counter)
@@ -86,6 +84,7 @@ class PartSummary:
         for reason, found in other.examples.items():
             best = sorted([*self.examples.get(reason, []), *found])
             self.examples[reason] = best[:_NUM_EXAMPLES]
+        self.add_unknown_labels(other.unknown_labels, other.num_unknown_labels)
         return self
 
     def log_figures(self) -> dict[str, Any]:
@@ -130,9 +129,10 @@ class PartSummary:
             reason: [{"key": key, "lang": lang, "text": text} for key, lang, text in found]
             for reason, found in sorted(self.examples.items())
         }
+        labels = {"rows": self.num_unknown_labels, "first": dict(self.unknown_labels)}
         return {"read": self.read, "matched": self.matched, "dropped": self.dropped(),
-                "lost_files": self.lost_files, "languages": languages,
-                "examples": examples}  # fmt: skip
+                "lost_files": self.lost_files, "languages": languages, "examples": examples,
+                **({"unknown_labels": labels} if labels["rows"] else {})}  # fmt: skip
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PartSummary":
@@ -145,4 +145,6 @@ class PartSummary:
             reason: [(e["key"], e["lang"], e["text"]) for e in found]
             for reason, found in values.get("examples", {}).items()
         }
-        return cls(by_lang, values["lost_files"], examples)
+        labels = values.get("unknown_labels", {"rows": 0, "first": {}})
+        first = Counter(labels["first"])
+        return cls(by_lang, values["lost_files"], examples, first, labels["rows"])

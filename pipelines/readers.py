@@ -15,11 +15,12 @@ from metadata.errors import InputError
 from pipelines import storage
 from pipelines.exec_faults import is_transient
 from pipelines.read_image_files import with_image_files
+from pipelines.read_tar import SCHEMA as TAR_SCHEMA
 from pipelines.read_tar import read_tar
 from pipelines.read_text import read_csv, read_jsonl
 from pipelines.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 
-__all__ = ["plan_parts", "read_part"]
+__all__ = ["input_schema", "plan_parts", "read_part"]
 
 # A part is a share of its file, so that a few files feed many workers, but neither so small that
 # beginning it counts nor so large that the last one is waited for.
@@ -56,6 +57,29 @@ def input_kind(path: str) -> str:
             "(text files may be compressed: .gz, .bz2, .xz, .zst)"
         )
     return kind
+
+
+def input_schema(path: str) -> pa.Schema | None:
+    """Return an input's columns, None where its beginning cannot be read; that is counted later.
+
+    Of a text file this is the schema of its first rows.
+
+    Raises:
+        InputError: the name ends in nothing we read.
+    """
+    kind = input_kind(path)
+    if kind == "tar":
+        return TAR_SCHEMA
+    if kind != "parquet":
+        rows = read_part(Part(path=path, sha256="", kind=kind))
+        return next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
+    try:
+        with pq.ParquetFile(storage.open_arrow(path)) as file:
+            return file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
+        return None
 
 
 def plan_parts(path: str, sha256: str, rows_per_part: int | None = None) -> list[Part]:

@@ -16,7 +16,15 @@ from metadata.errors import InputError
 from pipelines.read_text import invalid_utf8
 from pipelines.rows import Rows
 
-__all__ = ["ColumnNames", "Records", "Reject", "image_ids", "pair_ids", "to_records"]
+__all__ = [
+    "ColumnNames",
+    "Records",
+    "Reject",
+    "check_columns",
+    "image_ids",
+    "pair_ids",
+    "to_records",
+]
 
 _CANDIDATES = {
     "url": ("url", "URL", "image_url"),
@@ -107,12 +115,28 @@ def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
     return name
 
 
-def _check_columns(schema: pa.Schema, path: str) -> None:
+def check_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
+    """Return the names of the columns that we need, by what they are: text, url, uid, lang.
+
+    Args:
+        schema: of the input.
+        names: that the user chose.
+        path: of the input, for messages.
+
+    Raises:
+        InputError: there is no text, a column cannot be used, or a name is there twice.
+    """
     twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
     if twice:
         raise InputError(
             f"{path}: {', '.join(map(repr, twice))} occurs twice among its columns; rename one"
         )
+    roles = {"text": text_column(schema, names, path)}
+    for role in ("url", "uid", "lang"):
+        found = find_column(schema, role, names, path)
+        if found is not None:
+            roles[role] = _check_scalar(schema, found, role, path)
+    return roles
 
 
 def _check_scalar(schema: pa.Schema, name: str, role: str, path: str) -> str:
@@ -142,14 +166,9 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
     Raises:
         InputError: the input lacks the columns; no row of it could ever be used.
     """
-    _check_columns(rows.batch.schema, path)
+    roles = check_columns(rows.batch.schema, names, path)
     rows = Rows(rows.first_row, _without_views(rows.batch))
     batch = rows.batch
-    roles = {"text": text_column(batch.schema, names, path)}
-    for role in ("url", "uid", "lang"):
-        found = find_column(batch.schema, role, names, path)
-        if found is not None:
-            roles[role] = _check_scalar(batch.schema, found, role, path)
     columns = {role: _decoded(batch.column(name)) for role, name in roles.items()}
     reasons = _reasons(columns)
     rejects = [

@@ -163,7 +163,9 @@ def test_a_run_without_new_work_changes_nothing(tmp_path, english):
     a = write_pairs(tmp_path / "a.parquet", texts(20))
     first = match([a], english, tmp_path / "out")
     files = contents(tmp_path / "out")
-    assert match([a], english, tmp_path / "out") == first
+    again = match([a], english, tmp_path / "out")
+    assert (first.pop("inputs_added"), again.pop("inputs_added")) == (1, 0)
+    assert again == first == json.loads((tmp_path / "out/summary.json").read_text())
     assert contents(tmp_path / "out") == files
 
 
@@ -196,7 +198,8 @@ def test_an_input_that_changed_is_refused(tmp_path, english):
 def test_a_dry_run_writes_nothing(tmp_path, english):
     a = write_pairs(tmp_path / "a.parquet", texts(20))
     plan = match([a], english, tmp_path / "out", dry_run=True)
-    assert plan == {"inputs": 1, "parts": 1, "parts_to_do": 1}
+    assert plan == {"inputs": 1, "parts": 1, "parts_to_do": 1,
+                    "matched_before": [], "new": [str(a)]}  # fmt: skip
     assert not (tmp_path / "out").exists()
 
 
@@ -219,10 +222,33 @@ def test_languages_are_identified_and_those_without_metadata_counted(tmp_path):
 
 def test_a_language_column_is_believed(tmp_path):
     metadata = write_metadata(tmp_path / "metadata", {"en": ["x"], "zh": ["狗"]})
-    a = write_pairs(tmp_path / "a.parquet", ["狗 x"] * 3, lang=["zh-TW", "en", None])
+    labels = ["zh-TW", "en", "EN", "eng", "en_US", "lrc"]
+    a = write_pairs(tmp_path / "a.parquet", ["狗 x"] * len(labels), lang=labels)
     summary = match([a], metadata, tmp_path / "out", lang=None)
     matched = {lang: v["matched"] for lang, v in summary["languages"].items()}
-    assert matched == {"zh": 1, "en": 1, "other": 0}
+    assert matched == {"zh": 1, "en": 4, "other": 0} and "unknown_labels" not in summary
+    assert read_pairs(tmp_path / "out").column("lang_score").null_count == 5
+
+
+@pytest.mark.parametrize("lid_engine", ["compiled", "fasttext"])
+def test_texts_of_unknown_labels_are_identified_as_without_a_column(tmp_path, lid_engine):
+    metadata = write_metadata(tmp_path / "metadata", {"en": ["dog"], "de": ["Hund"]})
+    values = [
+        "the dog is running in the park with the other dogs",
+        "der Hund läuft mit den anderen Hunden durch den Park",
+    ]
+    labels = ["Deutsch", "de", None, "Deutsch", "", "und"]
+    a = write_pairs(tmp_path / "a.parquet", values * 3, lang=labels)
+    summary = match([a], metadata, tmp_path / "out", lang=None, lid_engine=lid_engine)
+    assert summary["unknown_labels"] == {"rows": 3, "first": {"Deutsch": 2, "und": 1}}
+    assert summary["matched"] == 6 and {*summary["languages"]} == {"en", "de"}
+    told = read_pairs(tmp_path / "out").sort_by("url").to_pylist()
+    plain = write_pairs(tmp_path / "plain.parquet", values * 3)
+    match([plain], metadata, tmp_path / "plain", lang=None, lid_engine=lid_engine)
+    identified = read_pairs(tmp_path / "plain").sort_by("url").to_pylist()
+    for at, (row, expected) in enumerate(zip(told, identified, strict=True)):
+        score = None if at == 1 else expected["lang_score"]
+        assert (row["lang"], row["lang_score"]) == (expected["lang"], score)
 
 
 def test_a_label_with_a_script_says_which_language_is_meant(tmp_path):

@@ -1,0 +1,10 @@
+"""Why records are set aside in `rejected/`."""
+
+__all__ = ["BAD_REASONS", "REJECTED_REASONS"]
+
+# Those that `--max-bad` bounds.
+BAD_REASONS = frozenset(
+    {"bad_csv_row", "bad_json", "invalid_utf8", "null_text", "text_too_long",
+     "unreadable_file", "unreadable_rows", "wrong_type"}
+)  # fmt: skip
+REJECTED_REASONS = BAD_REASONS | {"missing_image"}
