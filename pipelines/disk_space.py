@@ -9,8 +9,7 @@ from pathlib import Path
 
 from metadata.errors import DiskSpaceError
 from pipelines import storage
-from pipelines.find_sources import local
-from pipelines.prefetch import in_words
+from pipelines.sizes import in_words
 
 __all__ = ["require_space", "told_when_full"]
 
@@ -60,7 +59,7 @@ def require_space(needs: Iterable[tuple[str, int]], advice: str) -> None:
 
 
 def _existing(folder: str) -> Path:
-    path = local(folder).absolute()
+    path = Path(storage.local_path(folder)).absolute()
     while not path.exists():
         path = path.parent
     return path

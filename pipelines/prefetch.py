@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from metadata.fetch import CONNECTIONS_PER_HOST, Fetcher
 from pipelines.progress import log
+from pipelines.sizes import in_words
 
 __all__ = ["ByteBar", "Prefetched", "in_words"]
 
@@ -21,19 +22,6 @@ Task = TypeVar("Task")
 # Plans that are made ready beyond those that were taken: what an idle worker finds waiting.
 AHEAD = 2
 _SECONDS_BETWEEN_LINES = 30.0
-
-
-def in_words(num_bytes: float) -> str:
-    """Write a number of bytes for people.
-
-    >>> in_words(999), in_words(21_300_000_000)
-    ('999 B', '21.3 GB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if num_bytes < 1000:
-            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
-        num_bytes /= 1000
-    return f"{num_bytes:.1f} TB"
 
 
 class Prefetched(Sequence[Task], Generic[Plan, Task]):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from metadata.errors import UsageError
 
-__all__ = ["parse_number", "parse_numbers", "parse_size"]
+__all__ = ["in_words", "parse_number", "parse_numbers", "parse_size"]
 
 MOST_NUMBERS = 256
 
@@ -70,3 +70,16 @@ def parse_numbers(text: str, option: str) -> list[int]:
     if len(found) > MOST_NUMBERS:
         raise UsageError(f"{option} has {len(found)} values; expected at most {MOST_NUMBERS}")
     return sorted(found)
+
+
+def in_words(num_bytes: float) -> str:
+    """Write a number of bytes for people.
+
+    >>> in_words(999), in_words(21_300_000_000)
+    ('999 B', '21.3 GB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if num_bytes < 1000:
+            return f"{num_bytes:.0f} B" if unit == "B" else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1000
+    return f"{num_bytes:.1f} TB"
