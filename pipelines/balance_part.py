@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,10 @@ from pipelines.overlap import ahead
 from pipelines.records import ColumnNames, find_column
 from pipelines.workspace import part_name
 
-__all__ = ["BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "kept_ids", "sum_in_order"]
+__all__ = [
+    "BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "in_order", "kept_ids",
+    "sum_in_order",
+]  # fmt: skip
 
 DECISION_COLUMNS = ["pair_id", "lang", "entry_ids"]
 BATCH_ROWS = 1 << 15
@@ -87,6 +90,27 @@ class KeptSummary:
         return sum(self.kept.values())
 
 
+Found = TypeVar("Found")
+
+
+def in_order(parts: Iterable[tuple[int, Found]]) -> Iterator[Found]:
+    """Yield what parts gave in the order of their numbers; what comes early waits.
+
+    Args:
+        parts: numbers from 0 on and values, in any order.
+
+    >>> list(in_order([(1, "b"), (0, "a"), (2, "c")]))
+    ['a', 'b', 'c']
+    """
+    following = 0
+    waiting: dict[int, Found] = {}
+    for index, found in parts:
+        waiting[index] = found
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
 def sum_in_order(parts: Iterable[tuple[int, KeptSummary]]) -> tuple[KeptSummary, list[int]]:
     """Add up summaries in the order of the parts, on which sums of floats depend.
 
@@ -98,13 +122,9 @@ def sum_in_order(parts: Iterable[tuple[int, KeptSummary]]) -> tuple[KeptSummary,
     """
     total = KeptSummary()
     num_kept: list[int] = []
-    waiting: dict[int, KeptSummary] = {}
-    for index, summary in parts:
-        waiting[index] = summary
-        while len(num_kept) in waiting:
-            following = waiting.pop(len(num_kept))
-            num_kept.append(following.num_kept)
-            total += following
+    for summary in in_order(parts):
+        num_kept.append(summary.num_kept)
+        total += summary
     return total, num_kept
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curation.sampling import hash_draws, sampling_probability
 from curation.tally import EntryRanges, add_kept, probabilities_of_pairs
 from pipelines import artifacts
-from pipelines.balance_part import BATCH_ROWS, BalanceJob, BalanceWorker, KeptSummary
+from pipelines.balance_part import BATCH_ROWS, BalanceJob, BalanceWorker, KeptSummary, in_order
 from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
@@ -145,9 +145,9 @@ def tally_pairs(
     results = run_parts(
         _tally_part, tasks, workers=workers, setup=lambda: worker, arguments=(), threads=True
     )
-    parts = dict(progress(results, total=len(tasks), label="card", unit="part", quiet=quiet))
+    shown = progress(results, total=len(tasks), label="card", unit="part", quiet=quiet)
     # In the order of the parts: sums of floats depend on it.
-    total = sum((parts[index] for index in tasks), PairCounts())
+    total = sum(in_order(shown), PairCounts())
     return Tally(total, worker.kept_count(), worker.chosen)
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from curation.sampling import hash_draws, slots, tail_share
 from curation.yields import Yields, pair_yields
 from pipelines import artifacts
-from pipelines.balance_part import BATCH_ROWS, DECISION_COLUMNS
+from pipelines.balance_part import BATCH_ROWS, DECISION_COLUMNS, in_order
 from pipelines.counting import split_by_language
 from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
@@ -102,10 +102,9 @@ def yields_by_language(
         anywhere=True,
     )  # fmt: skip
     shown = progress(results, total=len(tasks), label="yield", unit="part", quiet=quiet)
-    parts = dict(shown)
     total: dict[str, Yields] = {}
-    for index in tasks:  # in the order of the parts: sums of floats depend on it
-        for lang, found in parts[index].items():
+    for part in in_order(shown):  # sums of floats depend on the order
+        for lang, found in part.items():
             total[lang] = _sum(total.get(lang), found)
     return total
 

@@ -8,6 +8,7 @@ import pytest
 
 from metadata.errors import ThresholdError, UsageError
 from pipelines.balance import BalanceOptions, balance_pairs
+from pipelines.balance_part import in_order
 from pipelines.yield_grid import measure_yields
 from tests.pipelines.helpers import WORDS, match, texts, write_metadata, write_pairs
 
@@ -101,3 +102,16 @@ def test_the_plot_is_a_drawing_with_a_point_for_each_t(tmp_path, matched):
     heights = [float(c.get("cy")) for c in circles]
     assert len(circles) == 3 and heights == sorted(heights, reverse=True)
     assert json.dumps(found) and np.diff([row["kept"] for row in found["yields"]]).min() >= 0
+
+
+def test_what_parts_give_is_let_go_as_soon_as_its_turn_comes():
+    asked = []
+
+    def parts():
+        for index in (1, 0, 2):
+            asked.append(index)
+            yield index, f"part {index}"
+
+    found = in_order(parts())
+    assert [next(found), next(found)] == ["part 0", "part 1"] and asked == [1, 0]
+    assert [*found] == ["part 2"]
