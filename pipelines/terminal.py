@@ -17,8 +17,8 @@ def inert(text: str, allowed: str = "") -> str:
         text: of anyone.
         allowed: characters that are left as they are, such as a line feed of our own.
 
-    >>> inert("a\x1b[31m b\u202ec"), inert("one\ntwo", allowed="\n")
-    ('a\\x1b[31m b\\u202ec', 'one\ntwo')
+    >>> inert("a\x1b[31m b\u202ec\x7f"), inert("one\ntwo", allowed="\n")
+    ('a\\x1b[31m b\\u202ec\\x7f', 'one\ntwo')
     """
     return "".join(
         c if c.isprintable() or c in _JOINERS or c in allowed else _escaped(c) for c in text
@@ -27,7 +27,7 @@ def inert(text: str, allowed: str = "") -> str:
 
 def _escaped(char: str) -> str:
     return (
-        char.encode("ascii", "backslashreplace").decode() if ord(char) > 126 else repr(char)[1:-1]
+        char.encode("ascii", "backslashreplace").decode() if ord(char) > 127 else repr(char)[1:-1]
     )
 
 
