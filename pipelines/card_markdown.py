@@ -180,8 +180,25 @@ def _curve(curve: Mapping[str, list[int]]) -> str:
 def _languages(languages: Mapping[str, Any]) -> str:
     names = ("t", "p", "read", "matched", "kept", "expected", "entries", "entries_matched",
              "entries_head", "matches", "head_share", "slots", "kl_before", "kl_after")  # fmt: skip
-    rows = [[lang or "(none)", *(c[n] for n in names)] for lang, c in languages.items()]
-    return _table(["language", *(n.replace("_", " ") for n in names)], rows)
+    rows = [[lang, *(c[n] for n in names)] for lang, c in languages.items() if c["matched"]]
+    text = (
+        "t: pairs per entry, about. p: share of the matches that entries of the tail have. Slots: "
+        "Σ min(count, t). KL: how far the matched entries are from being equally frequent, in nats."
+    )
+    table = _table(["language", *(n.replace("_", " ") for n in names)], rows)
+    return "\n\n".join([text, table, *_without_matches(languages)])
+
+
+def _without_matches(languages: Mapping[str, Any]) -> list[str]:
+    """Say in a line which languages have no matched pair."""
+    none = {lang or "(none)": c["read"] for lang, c in languages.items() if not c["matched"]}
+    if not none:
+        return []
+    shown = sorted(none, key=lambda lang: (-none[lang], lang))
+    return [
+        f"No pair matched in {len(none):,} more, of {sum(none.values()):,} records: "
+        + ", ".join(f"{lang} {none[lang]:,}" for lang in shown) + "."
+    ]  # fmt: skip
 
 
 def _largest(card: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -20,6 +20,7 @@ from curation.datacard import (
     language_card,
     sum_cards,
 )
+from metadata.languages import OTHER
 from pipelines import artifacts, storage
 from pipelines.balance_part import BalanceJob, KeptSummary
 from pipelines.card_classes import ClassList, class_coverage
@@ -44,6 +45,10 @@ NUM_TOP = 20
 NUM_TAIL = 12
 NUM_POINTS = 160  # of the curve of all languages
 _NOTHING: dict[str, Any] = {"read": 0, "matched": 0, "dropped": {}}
+_REPLAY_NOTE = (
+    "# In a new workspace: data/, or add -w FOLDER to each. The sources and options of the "
+    "metadata stand in its manifest.json."
+)
 _PACKAGES = ("curate", "numpy", "pyarrow", "numba", "xxhash")
 
 Counts = Mapping[str, NDArray[np.int64]]
@@ -217,7 +222,12 @@ def _check_sums(total: Mapping[str, Any], found: KeptSummary, balanced: KeptSumm
 
 
 def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
-    """Return the commands that give the same pairs from the same inputs and metadata."""
+    """Return the commands that give the same pairs from the same inputs and metadata.
+
+    Where the workspace is they do not say: the same set has the same card wherever it is made.
+    """
+    langs = sorted(lang for lang in plan.parameters["metadata"] if lang != OTHER)
+    build = ["curate", "build-metadata", "--lang", ",".join(langs)]
     match = ["curate", "match", *(i["path"] for i in plan.inputs)]
     match += ["--normalization", plan.parameters["normalization"]]
     if plan.parameters["lang"]:
@@ -235,4 +245,4 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
     if parameters["pairs_per_shard"]:
         balance += ["--pairs-per-shard", str(parameters["pairs_per_shard"])]
         balance += ShardOptions.from_dict(parameters["shards"]).as_arguments()
-    return f"{shlex.join(match)}\n{shlex.join(balance)}"
+    return "\n".join([_REPLAY_NOTE, *map(shlex.join, (build, match, balance))])

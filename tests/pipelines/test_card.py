@@ -166,6 +166,9 @@ def test_filtered_pairs_are_counted_and_shown(tmp_path, monkeypatch):
     card = read_card(tmp_path / "balanced")
     total, en = card["total"], card["languages"]["en"]
     assert sum(total["filtered"].values()) == total["num_filtered"] > 0
+    ((name, num),) = total["filtered"].items()
+    shown = (tmp_path / "balanced/datacard.md").read_text("utf-8").replace("\\", "")
+    assert f"| filtered: {name} | {num:,} |" in shown
     assert total["matched"] == total["kept"] + total["not_sampled"] + total["num_filtered"]
     assert en["examples"]["filtered"] and all(
         "cat" in e["text"] for e in en["examples"]["filtered"]
@@ -268,6 +271,21 @@ def test_the_markdown_is_a_dataset_card_that_the_hub_and_datasets_understand(wor
                                    cache_dir=str(tmp_path / "cache"))  # fmt: skip
     kept = read_pairs(workspace / "balanced")
     assert sorted(loaded["pair_id"]) == sorted(kept.column("pair_id").to_pylist())
+
+
+def test_languages_without_a_matched_pair_stand_in_one_line(workspace):
+    card = (workspace / "balanced/datacard.md").read_text("utf-8")
+    table = card.split("\n## Languages\n")[1].split("\n## ")[0]
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    assert rows == ["| language", "| de", "| en"]
+    assert "\nNo pair matched in 2 more, of 31 records: ka 30, (none) 1.\n" in table
+
+
+def test_the_card_says_how_the_metadata_was_built_too(workspace):
+    lines = read_card(workspace / "balanced")["command"].splitlines()
+    assert lines[0].startswith("# In a new workspace: data/, or add -w FOLDER")
+    assert lines[1] == "curate build-metadata --lang de,en"
+    assert [line.split()[1] for line in lines[2:]] == ["match", "balance"]
 
 
 def test_the_head_of_shards_names_tars_and_only_codes_that_iso_639_knows():
