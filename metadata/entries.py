@@ -17,6 +17,7 @@ __all__ = [
     "Candidate",
     "Thresholds",
     "assemble_entries",
+    "entry_table",
     "limit_of",
     "metadata_hash",
     "problem_with",
@@ -176,10 +177,11 @@ def assemble_entries(
                 continue
             seen.add(entry)
             rows.append((entry, source, score))
-    return _table(rows), dict(sorted(left_out.items()))
+    return entry_table(rows), dict(sorted(left_out.items()))
 
 
-def _table(rows: Sequence[tuple[str, str, float]]) -> pa.Table:
+def entry_table(rows: Sequence[tuple[str, str, float]]) -> pa.Table:
+    """Return entries with source and score, in order, as the table that is stored."""
     entries, sources, scores = zip(*rows, strict=True) if rows else ((), (), ())
     indices = pa.array([SOURCES.index(s) for s in sources], pa.int8())
     source = pa.DictionaryArray.from_arrays(indices, pa.array(SOURCES, pa.string()))
@@ -196,7 +198,7 @@ def union_entries(tables: Sequence[pa.Table]) -> pa.Table:
             key = (SOURCES.index(source), -score)
             best[entry] = min(best.get(entry, key), key)
     ordered = sorted(best.items(), key=lambda item: (*item[1], item[0]))
-    return _table([(entry, SOURCES[source], -score) for entry, (source, score) in ordered])
+    return entry_table([(entry, SOURCES[source], -score) for entry, (source, score) in ordered])
 
 
 def metadata_hash(entries: Iterable[str]) -> str:

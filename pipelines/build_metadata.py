@@ -16,22 +16,24 @@ from dataclasses import replace
 from typing import Any
 
 from metadata.entries import Thresholds
-from metadata.errors import InputError, UsageError
-from metadata.languages import OTHER, LabelSet
+from metadata.errors import FetchError, InputError, UsageError
+from metadata.languages import OTHER, LabelSet, metadata_languages
 from pipelines import artifacts, storage
-from pipelines.build_task import BuildRun, build_all, language_path, looks_done
+from pipelines.build_task import BuildRun, build_all, language_path, needs_sources
 from pipelines.exec_lease import driven, driving
 from pipelines.fetch_sources import Sources
 from pipelines.find_sources import SourceOptions, own_dumps
+from pipelines.find_wordnets import WordNets, find_wordnets
 from pipelines.metadata_store import MANIFEST, MetadataStore, write_indices
 from pipelines.other_language import check_label_set, write_other
+from pipelines.own_entries import STAMPED, languages_with_own, own_files
 from pipelines.pageview_sample import PageviewSample, count_sample, find_sample
 from pipelines.plan_languages import (
     LanguagePlan,
     choose_languages,
     describe,
+    named_languages,
     plan_languages,
-    wordnets_at_hand,
 )
 from pipelines.prefetch import in_words
 from pipelines.progress import log
@@ -56,6 +58,7 @@ def build_languages(
     output: str,
     overrides: dict[str, Any],
     options: SourceOptions | None = None,
+    entries: str | None = None,
     scratch: str | None = None,
     lid_labels: str | None = None,
     memory: str = "4GB",
@@ -69,13 +72,15 @@ def build_languages(
     Args:
         lang: codes, comma-separated, or ``all``: every Wikipedia that can be had; but where
             somebody put dumps of their own, and named no mirror, those.
-        kinds: of wordnet, unigram, bigram, title, comma-separated.
+        kinds: of wordnet, unigram, bigram, title, comma-separated; ``none`` for own entries alone.
         dumps: folder of ``{wiki}wiki-*.xml.bz2``, and where fetched ones go.
         pageviews: folder of ``pageviews-*``, and where fetched ones go.
         wordnet_dir: English WordNet database and ``wn-data-*.tab`` files; None for nltk's data.
         output: the folder `metadata/`.
         overrides: thresholds that differ from the language's own.
         options: where to fetch what is not at hand; None to fetch nothing.
+        entries: file of own entries, which come after all others; ``{lang}`` in it stands for the
+            language. Where nothing else differs, `overwrite` replaces only them.
         scratch: folder of counted page views and words, for runs that go on; None for one that is
             removed.
         lid_labels: name of the set of labels that `other` is for; None for that of the one there,
@@ -96,27 +101,34 @@ def build_languages(
             output or the sources.
         DiskSpaceError: a disk is full, or would be.
     """
-    wanted = _kinds(kinds)
+    wanted = _kinds(kinds, entries)
     label_set = check_label_set(lid_labels)
     memory_bytes = parse_bytes(memory)
     Thresholds.for_language("en", **overrides)  # whatever is wrong with them is so for every one
-    options = _options(lang, dumps, options or SourceOptions())
+    options = options or SourceOptions()
+    fetch_wordnet = options.mirror is not None
+    options = _options(lang, dumps, options, dry_run=dry_run)
     sources = Sources(dumps, options, write=not dry_run)
     try:
-        with_wordnet = wordnets_at_hand(lang, wanted, sources, wordnet_dir)
-        langs = choose_languages(lang, wanted, sources, with_wordnet)
-        needs_views = "title" in wanted or options.corpus == "api"
-        sample = (
-            find_sample(pageviews, sources) if needs_views else PageviewSample(folder=pageviews)
+        langs, wordnets = _choose(
+            lang, wanted, sources, wordnet_dir, entries, fetch=fetch_wordnet, dry_run=dry_run
         )
-        plans = plan_languages(langs, wanted, sources, sample, with_wordnet, strict=lang != "all")
+        own = own_files(entries, langs, strict=lang != "all")
+        needs_views = "title" in wanted or options.corpus == "api"
+        sample = PageviewSample(folder=pageviews)
+        if needs_views:
+            sample = _sample(pageviews, sources, dry_run=dry_run)
+        plans = plan_languages(langs, wanted, sources, sample, wordnets, own, strict=lang != "all")
         if dry_run:
-            return describe(plans, [f for f in sample.files if not f.is_here])
+            return describe(plans, wanted, sample, wordnets, overrides)
+        for plan in plans:
+            if plan.no_wordnet and plan.problem is None:
+                log(f"{plan.lang}: {plan.no_wordnet}; entries come from the rest", quiet=quiet)
         refuse_foreign(output, MANIFEST) if not storage.list_files(output, ".parquet") else None
         with _scratch(scratch) as folder:
             for written in (output, folder, *((dumps, pageviews) if sources.fetcher else ())):
                 storage.remove_leftovers(written)
-            todo = [plan for plan in plans if overwrite or not looks_done(plan, output)]
+            todo = [p for p in plans if needs_sources(p, output, overwrite=overwrite)]
             num_bytes = check_space(todo, sample, sources, (dumps, pageviews, folder), workers)
             if num_bytes:
                 _announce(num_bytes, options, quiet=quiet)
@@ -124,6 +136,7 @@ def build_languages(
             run = BuildRun(
                 sources=sources,
                 wordnet_dir=wordnet_dir,
+                fetch_wordnet=fetch_wordnet,
                 overrides=overrides,
                 counted=count_sample(sample, sources, folder, workers=workers, quiet=quiet),
                 output=output,
@@ -151,7 +164,44 @@ def parse_bytes(text: str) -> int:
     return parse_size(text, "--memory", LEAST_MEMORY_BYTES)
 
 
-def _kinds(kinds: str) -> tuple[str, ...]:
+def _choose(
+    lang: str,
+    kinds: Sequence[str],
+    sources: Sources,
+    wordnet_dir: str | None,
+    entries: str | None,
+    *,
+    fetch: bool,
+    dry_run: bool,
+) -> tuple[list[str], WordNets]:
+    """Return the languages asked for, and which of them have a WordNet."""
+    asked = None if lang == "all" else named_languages(lang)
+    has_wordnet = "wordnet" in kinds
+    wordnets = WordNets()
+    if asked is None and has_wordnet and (wordnet_dir is not None or sources.fetcher is not None):
+        wordnets = find_wordnets(None, wordnet_dir, fetch=fetch, dry_run=dry_run)
+    own = languages_with_own(entries, metadata_languages())
+    langs = choose_languages(lang, kinds, sources, wordnets.langs | own)
+    if has_wordnet and not wordnets.langs:
+        wordnets = find_wordnets(langs, wordnet_dir, fetch=fetch, dry_run=dry_run)
+    return langs, wordnets
+
+
+def _sample(folder: str, sources: Sources, *, dry_run: bool) -> PageviewSample:
+    """Find the page views; a dry run says if they cannot be asked for, and goes on."""
+    try:
+        return find_sample(folder, sources)
+    except FetchError as error:
+        if not dry_run:
+            raise
+        return PageviewSample(folder=folder, problem=str(error))
+
+
+def _kinds(kinds: str, entries: str | None) -> tuple[str, ...]:
+    if kinds.strip() == "none":
+        if entries is None:
+            raise UsageError("--sources none needs --entries: there would be nothing but numbers")
+        return ()
     wanted = [k.strip() for k in kinds.split(",") if k.strip()]
     unknown = [k for k in wanted if k not in KINDS]
     if unknown or not wanted:
@@ -161,8 +211,13 @@ def _kinds(kinds: str) -> tuple[str, ...]:
     return tuple(k for k in KINDS if k in wanted)
 
 
-def _options(lang: str, dumps: str, options: SourceOptions) -> SourceOptions:
-    """Fetch nothing for ``all`` where somebody put dumps of their own and named no mirror."""
+def _options(lang: str, dumps: str, options: SourceOptions, *, dry_run: bool) -> SourceOptions:
+    """Fetch nothing for ``all`` where somebody put dumps of their own and named no mirror.
+
+    A dry run does not wait for a server that does not answer.
+    """
+    if dry_run:
+        options = replace(options, retries=replace(options.retries, attempts=1))
     if lang == "all" and options.corpus == "dumps" and not options.whole_mirror:
         if own_dumps(dumps, options.day):
             return replace(options, mirror=None)
@@ -221,8 +276,8 @@ def _finish(
     named in the manifest and tried again by the next run. A language that was asked for by name is
     a failure.
     """
-    absent = [plan.lang for plan in plans if plan.problem is None and not plan.kinds]
-    built = [plan.lang for plan in plans if plan.kinds and plan.lang not in failed]
+    absent = [plan.lang for plan in plans if plan.problem is None and not plan.has_sources]
+    built = [plan.lang for plan in plans if plan.has_sources and plan.lang not in failed]
     if built and (lang == "all" or storage.exists(language_path(output, OTHER))):
         write_other(output, label_set, overwrite=overwrite, quiet=quiet)
     if built:
@@ -231,9 +286,18 @@ def _finish(
         raise InputError(_in_lines(failed))
     if not built:
         raise InputError(f"the server has none of the {len(absent)} Wikipedias asked for")
+    for code in built:
+        _tell_own(code, manifest["languages"][code]["report"].get(STAMPED), quiet=quiet)
     for code, problem in failed.items():
         log(f"failed: {code}: {problem}", quiet=quiet)
     return {**manifest, "output": output}
+
+
+def _tell_own(lang: str, report: dict[str, Any] | None, *, quiet: bool) -> None:
+    if report is not None:
+        left_out = ", ".join(f"{reason} {num:,}" for reason, num in report["left_out"].items())
+        added = f"{report['added']:,} of {report['read']:,} own entries added"
+        log(f"{lang}: {added}; left out: {left_out or 'none'}", quiet=quiet)
 
 
 def _in_lines(failed: dict[str, str]) -> str:

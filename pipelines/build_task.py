@@ -28,6 +28,7 @@ from pipelines.executor import run_parts
 from pipelines.fetch_sources import Sources
 from pipelines.find_sources import SourceFile, identity
 from pipelines.metadata_store import index_path, write_indices
+from pipelines.own_entries import STAMPED, built_before, differs_in_own, put_own
 from pipelines.pageview_sample import CountedViews
 from pipelines.plan_languages import LanguagePlan
 from pipelines.prefetch import Prefetched
@@ -38,10 +39,11 @@ __all__ = [
     "BuildRun",
     "build_all",
     "language_path",
-    "looks_done",
+    "needs_sources",
     "write_language",
 ]
 
+_REPLACE_OWN = "With --overwrite only your own entries are replaced, and nothing is counted anew."
 NORMALIZATIONS: tuple[Normalization, ...] = ("standard", "metaclip")
 
 
@@ -55,6 +57,7 @@ class LanguageTask:
         thresholds: what is kept.
         stamp: what the file is made from.
         views: files of stored page views.
+        own: list of somebody's own entries.
         drop: files to remove once they are counted.
     """
 
@@ -63,6 +66,7 @@ class LanguageTask:
     thresholds: Thresholds
     stamp: dict[str, Any]
     views: tuple[str, ...] = ()
+    own: SourceFile | None = None
     drop: tuple[SourceFile, ...] = ()
 
 
@@ -81,6 +85,7 @@ class BuildRun:
     Attributes:
         sources: where files come from.
         wordnet_dir: folder of WordNet files; None for nltk's data.
+        fetch_wordnet: whether nltk may download them.
         overrides: thresholds that differ from the language's own.
         counted: the page views.
         output: the folder `metadata/`.
@@ -91,6 +96,7 @@ class BuildRun:
 
     sources: Sources
     wordnet_dir: str | None
+    fetch_wordnet: bool
     overrides: dict[str, Any]
     counted: CountedViews
     output: str
@@ -99,9 +105,13 @@ class BuildRun:
     memory_bytes: int
 
 
-def looks_done(plan: LanguagePlan, output: str) -> bool:
-    """Tell, before the page views are known, whether a language will need no files."""
-    return storage.exists(language_path(output, plan.lang)) and all(map(identity, plan.files))
+def needs_sources(plan: LanguagePlan, output: str, *, overwrite: bool) -> bool:
+    """Tell, before the page views are known, whether a language will need its files."""
+    path = language_path(output, plan.lang)
+    if not storage.exists(path) or not all(map(identity, plan.files)):
+        return True
+    own = None if plan.own is None else identity(plan.own)
+    return overwrite and artifacts.read_stamp(path)["made_from"].get(STAMPED) == own
 
 
 def build_all(
@@ -111,7 +121,7 @@ def build_all(
     failed = {plan.lang: plan.problem for plan in plans if plan.problem is not None}
     todo = []
     for plan in plans:
-        if plan.problem is None and plan.kinds:
+        if plan.problem is None and plan.has_sources:
             try:
                 is_done = _is_planned_done(plan, run)
             except InputError as error:
@@ -135,7 +145,7 @@ def _results(
     """Build first, one after the other, the languages whose dumps are dropped one by one."""
     rest = []
     for plan in todo:
-        if not is_dropped_one_by_one(plan, run.sources, run.scratch):
+        if _is_built(plan, run) or not is_dropped_one_by_one(plan, run.sources, run.scratch):
             rest.append(plan)
             continue
         problem = count_and_drop(
@@ -158,7 +168,8 @@ def _build_plans(
 ) -> Iterator[Failed | None]:
     def prepare(plan: LanguagePlan) -> LanguageTask | Failed:
         try:
-            _fetch(plan, run)
+            if not _is_built(plan, run):
+                _fetch(plan, run)
             return _task(plan, run)
         except DiskSpaceError:
             raise  # it would be full for the others as well
@@ -185,6 +196,14 @@ def _is_planned_done(plan: LanguagePlan, run: BuildRun) -> bool:
     return known and not run.overwrite and _is_done(run.output, _task(plan, run))
 
 
+def _is_built(plan: LanguagePlan, run: BuildRun) -> bool:
+    """Tell whether nothing but own entries has to be replaced in a language's file."""
+    path = language_path(run.output, plan.lang)
+    if not all(map(identity, plan.files)) or not storage.exists(path):
+        return False
+    return differs_in_own(artifacts.read_stamp(path)["made_from"], _task(plan, run).stamp)
+
+
 def _fetch(plan: LanguagePlan, run: BuildRun) -> None:
     if run.sources.options.corpus == "dumps":
         for file in uncounted_dumps(plan, run.scratch):
@@ -198,7 +217,7 @@ def _task(plan: LanguagePlan, run: BuildRun) -> LanguageTask:
     thresholds = Thresholds.for_language(plan.lang, **run.overrides)
     needs_articles = bool(set(plan.kinds) - {"wordnet"})
     has_titles = "title" in plan.kinds
-    stamp = {
+    stamp: dict[str, Any] = {
         "lang": plan.lang,
         "kinds": list(plan.kinds),
         "thresholds": asdict(thresholds),
@@ -207,10 +226,12 @@ def _task(plan: LanguagePlan, run: BuildRun) -> LanguageTask:
         "wordnet": [],
     }
     if "wordnet" in plan.kinds:
-        files = wordnet_files(plan.lang, run.wordnet_dir)
+        files = wordnet_files(plan.lang, run.wordnet_dir, fetch=run.fetch_wordnet)
         stamp["wordnet"] = [identity(SourceFile(path=str(path))) for path in files]
     if has_titles and run.counted.sample is not None:
         stamp["pageview_sample"] = run.counted.sample
+    if plan.own is not None:
+        stamp[STAMPED] = identity(plan.own)
     if plan.absent and needs_articles:
         stamp["absent_wikis"] = list(plan.absent)
     return LanguageTask(
@@ -219,10 +240,12 @@ def _task(plan: LanguagePlan, run: BuildRun) -> LanguageTask:
             dumps=tuple(file.path for file in plan.files),
             wordnet_dir=run.wordnet_dir,
             kinds=frozenset(plan.kinds),
+            fetch=run.fetch_wordnet,
         ),
         thresholds=thresholds,
         stamp=stamp,
         views=run.counted.paths if has_titles else (),
+        own=plan.own,
         drop=() if run.sources.options.keep else plan.files,
     )
 
@@ -237,7 +260,8 @@ def _is_done(output: str, task: LanguageTask) -> bool:
     if not storage.exists(path):
         return False
     stamp = artifacts.read_stamp(path)
-    artifacts.require_same(path, stamp["made_from"], task.stamp)
+    remedy = _REPLACE_OWN if differs_in_own(stamp["made_from"], task.stamp) else artifacts.REPLACE
+    artifacts.require_same(path, stamp["made_from"], task.stamp, remedy=remedy)
     # The entries come last, so their file says that the indices are there too; unless somebody
     # took one away.
     return all(storage.exists(index_path(output, task.lang, n)) for n in NORMALIZATIONS)
@@ -282,6 +306,14 @@ def _tidy(scratch: str, task: LanguageTask) -> None:
 
 
 def _build_one(output: _Output, task: LanguageTask) -> None:
+    built = built_before(language_path(output.folder, task.lang), task.stamp)
+    built = put_own(
+        built or _built_anew(output, task), task.own, task.thresholds.max_entry_characters
+    )
+    write_language(output.folder, task.lang, built, task.stamp)
+
+
+def _built_anew(output: _Output, task: LanguageTask) -> BuiltMetadata:
     views = StoredViews(task.views, wikis_of(task.lang))
     built = build_language(
         task.lang,
@@ -298,7 +330,7 @@ def _build_one(output: _Output, task: LanguageTask) -> None:
             f"{built.report['pages'] or 'nothing'}. Name another --dump-date, or use --sources "
             "wordnet."
         )
-    write_language(output.folder, task.lang, built, task.stamp)
+    return built
 
 
 def write_language(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:

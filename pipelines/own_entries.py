@@ -1,66 +1,100 @@
-"""Entries of one's own: a list of strings → metadata of a language, as `build-metadata` leaves it.
+"""`build-metadata --entries FILE`: which list a language gets, and putting it to what was built.
 
-They stand under the source `title`, the one for names, in the order of the list.
+A language's file that differs from what a run would write in nothing but the list is not built
+anew: only the own entries in it are replaced.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-import pyarrow.compute as pc
-
-from metadata.entries import Candidate, Thresholds, assemble_entries, metadata_hash
+from metadata.build import BuiltMetadata
 from metadata.errors import InputError
+from metadata.own_entries import add_own_entries, read_own_entries, without_own_entries
 from pipelines import artifacts, storage
-from pipelines.metadata_store import MANIFEST, MetadataStore, write_indices
+from pipelines.find_sources import SourceFile
 
-__all__ = ["write_own_entries"]
+__all__ = [
+    "STAMPED",
+    "built_before",
+    "differs_in_own",
+    "languages_with_own",
+    "own_files",
+    "put_own",
+]
+
+STAMPED = "own_entries"
+_LANG = "{lang}"
 
 
-def write_own_entries(
-    folder: str, lang: str, entries: Sequence[str], *, keep: bool = False
-) -> dict[str, Any]:
-    """Write a language's entries, its indices and its place in the manifest.
+def own_files(pattern: str | None, langs: Sequence[str], *, strict: bool) -> dict[str, SourceFile]:
+    """Return the lists of languages.
 
     Args:
-        folder: the metadata folder; other languages in it stay as they are.
-        lang: the language that texts are identified as, or `match --lang` says.
-        entries: the most important first; the numbers 0–99 stand before them.
-        keep: add to the entries that the language has already, instead of replacing them.
-
-    Returns:
-        entries in all, and the numbers left out by reason (duplicate, too_long, …).
+        pattern: of --entries: one list for all, or with ``{lang}`` one for each; None for none.
+        langs: metadata languages.
+        strict: whether every language has to have its list.
 
     Raises:
-        InputError: no entry is left.
+        InputError: there is no such file.
     """
-    path = storage.join(folder, MANIFEST)
-    manifest: dict[str, Any] = {"schema_version": artifacts.SCHEMA_VERSION, "languages": {}}
-    if storage.exists(path):
-        manifest = storage.read_json(path)
-    candidates: dict[str, list[Candidate]] = {}
-    if keep and lang in manifest["languages"]:
-        table = MetadataStore.open(folder).table(lang)
-        names = pc.cast(table.column("source"), "string").to_pylist()
-        rows = zip(
-            table.column("entry").to_pylist(), table.column("score").to_pylist(), strict=True
+    if pattern is None:
+        return {}
+    strict = strict or _LANG not in pattern
+    found = {lang: SourceFile(path=pattern.replace(_LANG, lang)) for lang in langs}
+    here = {path: storage.exists(path) for path in {file.path for file in found.values()}}
+    missing = sorted(path for path, is_here in here.items() if not is_here)
+    if missing and strict:
+        raise InputError(
+            f"{missing[0]}: there is no such file. --entries takes a file of one entry a line, or "
+            "Parquet with a column entry; {lang} in its name stands for the language."
         )
-        for source, row in zip(names, rows, strict=True):
-            candidates.setdefault(source, []).append(row)
-    titles = candidates.setdefault("title", [])
-    best = max((score for _, score in titles), default=0.0)
-    titles += [(entry.strip(), best + len(entries) - i) for i, entry in enumerate(entries)]
-    table, left_out = assemble_entries(candidates, Thresholds().max_entry_characters)
-    sources = pc.value_counts(pc.cast(table.column("source"), "string")).to_pylist()
-    by_source = {str(v["values"]): int(v["counts"]) for v in sources}
-    if not by_source.get("title"):
-        raise InputError(f"no usable entry among {len(entries)}; left out: {left_out or 'none'}")
-    sha256 = metadata_hash(table.column("entry").to_pylist())
-    stamp = {"made_from": {"lang": lang, "own_entries": len(entries)}, "sha256": sha256,
-             "report": {"left_out": left_out}}  # fmt: skip
-    artifacts.write_table(storage.join(folder, f"{lang}.parquet"), table, stamp, sha256)
-    write_indices(folder, lang, table.column("entry"), sha256)
-    manifest["languages"][lang] = {
-        "sha256": sha256, "entries": table.num_rows, "sources": by_source
-    }  # fmt: skip
-    storage.write_json(path, manifest)
-    return {"lang": lang, "entries": table.num_rows, "left_out": left_out}
+    return {lang: file for lang, file in found.items() if here[file.path]}
+
+
+def languages_with_own(pattern: str | None, langs: Sequence[str]) -> frozenset[str]:
+    """Return the languages of which there is a list of their own, for ``--lang all``."""
+    if pattern is None or _LANG not in pattern:
+        return frozenset()
+    return frozenset(own_files(pattern, langs, strict=False))
+
+
+def differs_in_own(made_from: dict[str, Any], stamp: dict[str, Any]) -> bool:
+    """Tell whether the list is all that differs in what two files of a language are made from."""
+    before, now = ({k: v for k, v in s.items() if k != STAMPED} for s in (made_from, stamp))
+    same_list = not artifacts.describe_difference(made_from.get(STAMPED), stamp.get(STAMPED))
+    return not same_list and not artifacts.describe_difference(before, now)
+
+
+def built_before(path: str, stamp: dict[str, Any]) -> BuiltMetadata | None:
+    """Return what the sources gave, out of a language's file that differs in the list alone.
+
+    Args:
+        path: of the language's file.
+        stamp: what it is to be made from.
+
+    Returns:
+        None if there is no such file.
+    """
+    if not storage.exists(path):
+        return None
+    found = artifacts.read_stamp(path)
+    if not differs_in_own(found["made_from"], stamp):
+        return None
+    report = {key: value for key, value in found["report"].items() if key != STAMPED}
+    return BuiltMetadata(without_own_entries(artifacts.read_table(path)), report)
+
+
+def put_own(built: BuiltMetadata, own: SourceFile | None, max_characters: int) -> BuiltMetadata:
+    """Put a list to what the sources of a language gave.
+
+    Raises:
+        InputError: the list cannot be read, or has no usable entry.
+    """
+    if own is None:
+        return built
+    entries = read_own_entries(own.path)
+    try:
+        table, report = add_own_entries(built.table, entries, max_characters)
+    except InputError as error:
+        raise InputError(f"{own.path}: {error}") from error
+    return BuiltMetadata(table, {**built.report, STAMPED: report}, built.measured)

@@ -39,6 +39,7 @@ class PageviewSample:
         mirror: where they were drawn from.
         missing: files that the server does not have.
         damaged: files that came twice and could not be read.
+        problem: why nothing is known of them, in a dry run.
     """
 
     folder: str
@@ -47,6 +48,7 @@ class PageviewSample:
     mirror: str = ""
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    problem: str | None = None
 
     def write(self) -> None:
         """Write down what there is, for runs that go on."""

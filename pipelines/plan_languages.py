@@ -1,14 +1,15 @@
 """Which languages to build, and out of which files."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from metadata.errors import InputError, UsageError
 from metadata.languages import metadata_languages, wikis_of
-from metadata.wordnet import wordnet_languages
 from pipelines.api_corpus import api_file
 from pipelines.fetch_sources import Sources, WikiSources
 from pipelines.find_sources import SourceFile, total_size
+from pipelines.find_wordnets import WordNets
 from pipelines.pageview_sample import PageviewSample
 from pipelines.prefetch import in_words
 
@@ -16,9 +17,12 @@ __all__ = [
     "LanguagePlan",
     "choose_languages",
     "describe",
+    "named_languages",
     "plan_languages",
-    "wordnets_at_hand",
 ]
+
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,67 +34,66 @@ class LanguagePlan:
         kinds: of wordnet, unigram, bigram, title, that it can have.
         files: of its wikis' articles, here or to be fetched.
         absent: its wikis that the server does not have.
-        problem: why it cannot be built, as far as is known by now. Without kinds and without a
-            problem there is nothing to build.
+        own: list of somebody's own entries.
+        no_wordnet: why it has none, where one was asked for.
+        problem: why it cannot be built, as far as is known by now.
     """
 
     lang: str
     kinds: tuple[str, ...]
     files: tuple[SourceFile, ...] = ()
     absent: tuple[str, ...] = ()
+    own: SourceFile | None = None
+    no_wordnet: str | None = None
     problem: str | None = None
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether there is anything to build it from."""
+        return bool(self.kinds) or self.own is not None
 
 
 def choose_languages(
-    lang: str, kinds: Collection[str], sources: Sources, with_wordnet: Collection[str]
+    lang: str, kinds: Collection[str], sources: Sources, others: Collection[str]
 ) -> list[str]:
     """Return the languages that are asked for, sorted.
 
     Args:
         lang: codes, comma-separated, or ``all``: of every Wikipedia if everything is to be had from
-            a server, else of every dump at hand; and of every WordNet at hand.
+            a server, else of every dump at hand; and all others.
         kinds: of wordnet, unigram, bigram, title.
         sources: what there is.
-        with_wordnet: the languages that have a WordNet at hand.
+        others: the languages that have a WordNet at hand, or a list of their own.
 
     Raises:
         UsageError: an unknown language.
         InputError: ``all``, and there is nothing.
     """
-    known = metadata_languages()
     if lang != "all":
-        return _named(lang, known)
+        return named_languages(lang)
     langs: set[str] = set()
     if set(kinds) - {"wordnet"}:
         everything = sources.fetcher is not None
-        langs = {c for c in known if everything or sources.known_wikis & set(wikis_of(c))}
-    langs |= set(with_wordnet)
+        langs = {
+            c for c in metadata_languages() if everything or sources.known_wikis & set(wikis_of(c))
+        }
+    langs |= set(others)
     if not langs:
         raise InputError(
             "--lang all found no source of any language. Expected Wikipedia dumps named like "
-            "enwiki-20260101-pages-articles.xml.bz2 in --dumps, or a server to fetch them from."
+            "enwiki-20260101-pages-articles.xml.bz2 in --dumps, or a server to fetch them from. "
+            "For nothing but --entries, name the languages, or have {lang} in the file's name."
         )
     return sorted(langs)
 
 
-def wordnets_at_hand(
-    lang: str, kinds: Collection[str], sources: Sources, wordnet_dir: str | None
-) -> frozenset[str]:
-    """Return the languages that ``all`` can build of a WordNet alone.
-
-    nltk's data are fetched here if anything is, and not by every worker for itself.
+def named_languages(lang: str) -> list[str]:
+    """Return languages that are named, comma-separated, sorted.
 
     Raises:
-        InputError: there is no such folder of WordNet files.
+        UsageError: an unknown language.
     """
-    if lang != "all" or "wordnet" not in kinds:
-        return frozenset()
-    if wordnet_dir is None and sources.fetcher is None:
-        return frozenset()
-    return wordnet_languages(wordnet_dir)
-
-
-def _named(lang: str, known: Collection[str]) -> list[str]:
+    known = metadata_languages()
     langs = [code.strip() for code in lang.split(",") if code.strip()]
     unknown = [code for code in langs if code not in known]
     if unknown or not langs:
@@ -106,7 +109,8 @@ def plan_languages(
     kinds: Sequence[str],
     sources: Sources,
     sample: PageviewSample,
-    with_wordnet: Collection[str],
+    wordnets: WordNets,
+    own: Mapping[str, SourceFile],
     *,
     strict: bool,
 ) -> list[LanguagePlan]:
@@ -117,7 +121,8 @@ def plan_languages(
         kinds: of wordnet, unigram, bigram, title.
         sources: what there is.
         sample: the page views.
-        with_wordnet: the languages that need no articles.
+        wordnets: the languages that need no articles.
+        own: lists of somebody's own entries by language.
         strict: whether it is an error if a language lacks a source.
 
     Raises:
@@ -126,21 +131,33 @@ def plan_languages(
     needs_articles = bool(set(kinds) - {"wordnet"})
     wikis = [wiki for lang in langs for wiki in wikis_of(lang)] if needs_articles else []
     if sources.options.corpus == "api":  # of the wikis merged into a language, only its own
-        own = langs if needs_articles else ()
-        found = {w: WikiSources(wiki=w, files=(api_file(w, sources, sample),)) for w in own}
+        asked = langs if needs_articles else ()
+        found = {w: WikiSources(wiki=w, files=(api_file(w, sources, sample),)) for w in asked}
     else:
         found = sources.of_wikis(wikis)
-    if strict and "title" in kinds and not sample.files:
+    if strict and "title" in kinds and not sample.files and sample.problem is None:
         raise InputError(_no_views(sample))
     plans = []
     for lang in langs:
         possible = [k for k in kinds if k != "title" or sample.files]
-        alone = ["wordnet"] if "wordnet" in kinds and (strict or lang in with_wordnet) else []
-        plans.append(_plan(lang, possible, alone, found, strict=strict))
+        alone = [k for k in kinds if k == "wordnet" and (strict or lang in wordnets.langs)]
+        plan = _plan(lang, possible, alone, found, strict=strict)
+        plan = replace(plan, own=own.get(lang))
+        if strict and "wordnet" in kinds:
+            plan = _without_wordnet(plan, wordnets.lack(lang))
+        plans.append(plan)
     if strict and sources.fetcher is None:
         for plan in plans:
             _require_all(plan, kinds)
     return plans
+
+
+def _without_wordnet(plan: LanguagePlan, lack: str | None) -> LanguagePlan:
+    """Note that a language has no WordNet, which is a problem if it has nothing else either."""
+    if lack is None or plan.files or plan.own is not None or plan.problem is not None:
+        return replace(plan, no_wordnet=lack)
+    problem = f"{plan.lang}: {lack}, and nothing else was asked for. Add others to --sources."
+    return replace(plan, no_wordnet=lack, problem=problem)
 
 
 def _no_views(sample: PageviewSample) -> str:
@@ -190,16 +207,35 @@ def _require_all(plan: LanguagePlan, kinds: Sequence[str]) -> None:
         )
 
 
-def describe(plans: Sequence[LanguagePlan], views: Sequence[SourceFile]) -> dict[str, str]:
-    """Say of each language what it would be built from, and of page views what would be fetched."""
-    described = {plan.lang: plan.problem or _of_files(plan.files) or "no dump" for plan in plans}
-    if total_size(views):
-        described["page views"] = _of_files(views)
+def describe(
+    plans: Sequence[LanguagePlan],
+    kinds: Collection[str],
+    sample: PageviewSample,
+    wordnets: WordNets,
+    overrides: Mapping[str, Any],
+) -> dict[str, str]:
+    """Say of each language what it would be built from; of page views and thresholds, which."""
+    described = {plan.lang: plan.problem or _described(plan, wordnets) for plan in plans}
+    if "title" in kinds:
+        described["page views"] = sample.problem or _of_files(sample.files) or "none"
+    given = ", ".join(f"{name} {value}" for name, value in overrides.items())
+    described["thresholds"] = f"those of the papers{', but ' if given else ''}{given}"
     return described
+
+
+def _described(plan: LanguagePlan, wordnets: WordNets) -> str:
+    has_wordnet = "wordnet" in plan.kinds and plan.lang in wordnets.langs
+    parts = [wordnets.described()] if has_wordnet else []
+    parts += [_of_files(plan.files)] if set(plan.kinds) - {"wordnet"} else []
+    parts += [f"own entries of {plan.own.path}"] if plan.own is not None else []
+    parts += [plan.no_wordnet] if plan.no_wordnet is not None else []
+    return "; ".join(parts) or "nothing to build it from: there is no dump"
 
 
 def _of_files(files: Sequence[SourceFile]) -> str:
     here = [file.path for file in files if file.is_here]
+    if len(here) > _SHOWN:
+        here = [f"{len(here)} files here, from {here[0]} on"]
     missing = [file for file in files if not file.is_here]
     if missing:
         size = in_words(total_size(missing))

@@ -14,11 +14,9 @@ import pytest
 
 from examples.demo import THRESHOLDS
 from examples.toyweb.write import ToyWeb, write_toy_web
-from metadata.errors import InputError
 from pipelines.build_metadata import build_languages
-from pipelines.own_entries import write_own_entries
 from tests.conftest import ROOT
-from tests.pipelines.helpers import match, read_pairs, write_metadata, write_pairs
+from tests.pipelines.helpers import match, read_pairs
 
 OVERRIDES = {"unigram_min_count": 5, "unigram_top_share": 1.0, "title_min_views": 1}
 
@@ -80,30 +78,6 @@ def test_a_language_is_added_and_compared(toy, tmp_path):
     assert "ja" in set(new.column("lang").to_pylist())
     assert re.search(rf"^all +{len(old):,} +0 +0 +{len(new) - len(old):,} ", shown, re.MULTILINE)
     assert "metadata.ja: nothing →" in shown
-
-
-def test_entries_of_ones_own_match_in_the_order_of_the_list(tmp_path):
-    (tmp_path / "mine.txt").write_text("red dog\nSt. John\nred dog\n\n?!\ncat\n", "utf-8")
-    shown = run(sys.executable, "examples/own_entries.py", tmp_path / "mine.txt", "--metadata",
-                tmp_path / "metadata")  # fmt: skip
-    assert "103 entries" in shown and "duplicate 1, punctuation_only 2" in shown
-    table = pq.read_table(tmp_path / "metadata/en.parquet")
-    assert table.column("entry").to_pylist()[100:] == ["red dog", "St. John", "cat"]
-    pairs = write_pairs(tmp_path / "a.parquet", ["a red dog", "St. John's", "a cat, St. John"])
-    match([pairs], tmp_path / "metadata", tmp_path / "matched")
-    assert read_pairs(tmp_path / "matched").column("entry_ids").to_pylist() == [[100], [101, 102]]
-
-
-def test_entries_of_ones_own_may_be_added_to_a_language(tmp_path):
-    write_metadata(tmp_path, {"en": ["dog", "cat"], "de": ["Hund"]})
-    result = write_own_entries(str(tmp_path), "en", ["red dog", "dog"], keep=True)
-    assert result["left_out"] == {"duplicate": 1}
-    table = pq.read_table(tmp_path / "en.parquet")
-    assert table.column("entry").to_pylist()[100:] == ["cat", "dog", "red dog"]
-    assert table.column("source").to_pylist()[-2:] == ["unigram", "title"]
-    match([write_pairs(tmp_path / "a.parquet", ["Hund"])], tmp_path, tmp_path / "m", lang="de")
-    with pytest.raises(InputError, match="no usable entry among 2"):
-        write_own_entries(str(tmp_path), "en", ["?", "7"])
 
 
 def test_a_card_is_uploaded_only_with_a_token(tmp_path):

@@ -129,7 +129,7 @@ def test_other_thresholds_are_refused_until_overwrite(sources):
 
 
 def test_a_dry_run_writes_nothing(sources):
-    assert list(build(sources, dry_run=True)) == ["de"]
+    assert list(build(sources, dry_run=True)) == ["de", "page views", "thresholds"]
     assert not (sources / "metadata").exists()
 
 
