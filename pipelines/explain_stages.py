@@ -16,6 +16,10 @@ _NOTES = {
     "balanced": "the balanced set was made from other matches than those that are there now; run "
     "`curate balance` again",
     "lid_model": "the matches were made with another language model; name it with --lid-model",
+    "match_filters": "the matches were made with filters, which are not asked here and may drop a "
+    "pair before it is matched: {}",
+    "balance_filters": "the balanced set was made with filters, which are not asked here and may "
+    "drop a pair that is drawn: {}",
 }
 
 
@@ -103,4 +107,9 @@ class Stages:
         made_with = self.plan.parameters["lid_model"] if self.plan else None
         if lid_model and made_with and storage.file_sha256(lid_model) != made_with:
             notes.append(_NOTES["lid_model"])
+        made_from = {"match": self.plan.parameters if self.plan else {},
+                     "balance": self.parameters or {}}  # fmt: skip
+        for stage, parameters in made_from.items():
+            if filters := [one["filter"] for one in parameters.get("filters", [])]:
+                notes.append(_NOTES[f"{stage}_filters"].format(", ".join(filters)))
         return notes

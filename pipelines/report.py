@@ -188,19 +188,20 @@ def _filtered(total: Mapping[str, Any]) -> str:
 def yield_table(result: Mapping[str, Any]) -> str:
     """Show what thresholds would keep; a single one by language."""
     rows = result["yields"]
+    notes = "".join(f"\nnote: {note}" for note in result["notes"])
     if len(rows) == 1:
         shown = [
             [lang, *(v[k] for k in ("t", "p", "kept", "expected", "slots"))]
             for lang, v in _by_size(rows[0]["languages"], "kept")
         ]
         table = _with_rest(["lang", "t", "p", "kept", "expected", "slots"], shown)
-        return f"{table}\nkept {rows[0]['kept']:,} of {result['matched']:,} matched"
+        return f"{table}\nkept {rows[0]['kept']:,} of {result['matched']:,} matched{notes}"
     cells = [
         [f"{row['t']:,}", row["kept"], row["expected"], row["slots"],
          f"{row['kept'] / max(1, result['matched']):.1%}"]
         for row in rows
     ]  # fmt: skip
-    return render_table(["t", "kept", "expected", "slots", "of matched"], cells)
+    return render_table(["t", "kept", "expected", "slots", "of matched"], cells) + notes
 
 
 def retract_table(result: Mapping[str, Any]) -> str:

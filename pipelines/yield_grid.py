@@ -5,7 +5,8 @@ from typing import Any
 from curation.sampling import check_seed, check_threshold, threshold_for_tail_share
 from metadata.errors import UsageError
 from pipelines import storage
-from pipelines.balance import load_counts, thresholds
+from pipelines.balance import PLAN, load_counts, thresholds
+from pipelines.folder_notes import noted_balanced
 from pipelines.matched_plan import MatchedPlan
 from pipelines.sizes import parse_numbers
 from pipelines.target import threshold_for_pairs
@@ -48,7 +49,7 @@ def measure_yields(
 
     Returns:
         seed, matched pairs, and a row for each t: kept, expected and slots, overall and per
-        language.
+        language; notes on what `balance` drops besides.
 
     Raises:
         UsageError: more than one of grid, pairs and tail_share, no number, or out of range.
@@ -83,7 +84,19 @@ def measure_yields(
         "matched": int((plan.summary() or {})["matched"]),
         "reference_lang": reference_lang,
         "yields": table,
+        "notes": _notes(matched),
     }
+
+
+def _notes(matched: str) -> list[str]:
+    """Return which balanced sets of these matches have fewer pairs, since filters drop some."""
+    notes = []
+    for folder in noted_balanced(matched):
+        parameters = storage.read_json(storage.join(folder, PLAN))["parameters"]
+        if filters := [one["filter"] for one in parameters.get("filters", [])]:
+            notes.append(f"{folder} was balanced with filters, which are not asked here and drop "
+                         f"some of the pairs that are drawn: {', '.join(filters)}")  # fmt: skip
+    return notes
 
 
 def _of_tail_share(counts: Counts, share: float) -> Thresholds:

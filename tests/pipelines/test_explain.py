@@ -151,6 +151,20 @@ def test_a_stale_balanced_set_is_noted(workspace, tmp_path):
     assert explain(workspace, "a red dog", lang="en")["notes"] == []
 
 
+def test_filters_of_both_stages_are_named(workspace, tmp_path):
+    options = {"lang": None, "filters": ("url-length=90",)}
+    match([workspace / "a.parquet"], workspace / "metadata", tmp_path / "matched", **options)
+    balance(tmp_path, filters=("text-length=5:300",))
+    found = explain_text(
+        "a red dog", metadata=str(workspace / "metadata"), matched=str(tmp_path / "matched"),
+        balanced=str(tmp_path / "balanced"), lang="en",
+    )  # fmt: skip
+    matched, balanced = found["notes"]
+    assert "before it is matched: url-length=90" in matched
+    assert "drop a pair that is drawn: text-length=5:300" in balanced
+    assert f"note: {balanced}" in explanation(found)
+
+
 def test_matches_by_the_released_rule_decide_by_it(tmp_path):
     metadata = write_metadata(tmp_path / "metadata", {"en": WORDS})
     match_inputs(

@@ -9,6 +9,7 @@ import pytest
 from metadata.errors import ThresholdError, UsageError
 from pipelines.balance import BalanceOptions, balance_pairs
 from pipelines.balance_part import in_order
+from pipelines.report import yield_table
 from pipelines.yield_grid import measure_yields
 from tests.pipelines.helpers import WORDS, match, texts, write_metadata, write_pairs
 
@@ -49,6 +50,20 @@ def test_yields_are_what_balancing_keeps(tmp_path, matched, reference_lang, seed
             ]
             assert values["expected"] == pytest.approx(expected["expected"], abs=2e-3)
         assert row["kept"] == card["total"]["kept"]
+
+
+def test_balanced_sets_made_with_filters_are_named(tmp_path, matched):
+    for name, filters in (("plain", ()), ("filtered", ("text-length=5:300",))):
+        balance_pairs(matched=str(matched), output=str(tmp_path / name), quiet=True,
+                      options=BalanceOptions(t=3, filters=filters))  # fmt: skip
+    result = measure(matched, grid="3")
+    (note,) = result["notes"]
+    assert note.startswith(f"{tmp_path}/filtered was balanced with filters") and (
+        "text-length=5:300" in note
+    )
+    assert yield_table(result).splitlines()[-1] == f"note: {note}"
+    (tmp_path / "filtered/plan.json").unlink()
+    assert measure(matched, grid="3,5")["notes"] == []
 
 
 def test_workers_change_nothing(matched):
