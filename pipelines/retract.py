@@ -8,6 +8,7 @@ give that knew the tombstones.
 from collections.abc import Sequence
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -65,37 +66,37 @@ def retract_pairs(
         InputError: the list is empty or unreadable, or names what is not there.
         ArtifactError: matching is not complete.
     """
+    asked = _read_list(listing)
+    others = [o for o in noted_balanced(matched) if not any(same_folder(o, b) for b in balanced)]
+    if dry_run:
+        _, _, result = _find(_whole_plan(matched), asked, listing, ignore_missing, quiet)
+        return {**result, "not_remade": others}
+    # The plan is read by the only one who may change it: a `match` could add to it meanwhile.
+    with driving(matched, "retract"):
+        plan = _whole_plan(matched)
+        known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
+        store = MetadataStore.open(metadata)
+        result["matched"] = _take_out(plan, known | new, store, workers, quiet)
+    there = [b for b in balanced if storage.exists(storage.join(b, BALANCED_PLAN))]
+    kept = [_balance_again(matched, b, workers, quiet)["total"]["kept"] for b in there]
+    if kept:
+        result["kept"] = sum(kept)
+    return {**result, "not_remade": others}
+
+
+def _whole_plan(matched: str) -> MatchedPlan:
+    """Read the plan of matches that are whole, or that a retraction was cut short at.
+
+    Raises:
+        ArtifactError: there is none, or matching has not come to its end.
+    """
     plan = MatchedPlan.read(matched)
-    if plan.summary() is None and plan.retracted == Tombstones.read(matched).digest():
+    if plan.summary() is None and plan.completed() != (len(plan.inputs), len(plan.parts)):
         raise ArtifactError(
             f"{matched}: matching has not come to its end. Run the same `curate match` again; "
             "it goes on where it was."
         )
-    asked = _read_list(listing)
-    known = Tombstones.read(matched)
-    new, missing, num_pairs = _find(plan, asked, known, quiet)
-    if missing and not ignore_missing:
-        raise InputError(
-            f"{listing}: {len(missing)} of {len(asked)} are not in {matched}: "
-            f"{', '.join(missing[:_SHOWN])}{', …' if len(missing) > _SHOWN else ''}. "
-            "Correct the list, or keep them out of later files too with --ignore-missing."
-        )
-    result: dict[str, Any] = {
-        "asked": len(asked),
-        "already_retracted": len(asked) - len(new.pair_ids) - len(new.image_ids),
-        "missing": len(missing),
-        "retracted": num_pairs,
-    }
-    others = [o for o in noted_balanced(matched) if not any(same_folder(o, b) for b in balanced)]
-    if not dry_run:
-        store = MetadataStore.open(metadata)
-        with driving(matched, "retract"):
-            result["matched"] = _take_out(plan, known | new, store, workers, quiet)
-        there = [b for b in balanced if storage.exists(storage.join(b, BALANCED_PLAN))]
-        kept = [_balance_again(matched, b, workers, quiet)["total"]["kept"] for b in there]
-        if kept:
-            result["kept"] = sum(kept)
-    return {**result, "not_remade": others}
+    return plan
 
 
 def _take_out(
@@ -122,44 +123,84 @@ def _read_list(path: str) -> list[str]:
                     f"{path}: expected a column {' or '.join(_COLUMNS)}; it has "
                     f"{', '.join(file.schema_arrow.names)}"
                 )
-            values = file.read([name]).column(name).to_pylist()
+            column = file.read([name]).column(name)
+            try:
+                values = pc.cast(column, pa.string()).drop_null().to_pylist()
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise InputError(
+                    f"{path}: column {name} is {column.type}; expected texts: {error}"
+                ) from error
     else:
         with storage.open_read(path, decompress=True) as lines:
-            values = lines.read().decode("utf-8", "replace").splitlines()
-    found = list(dict.fromkeys(str(v).strip() for v in values if v and str(v).strip()))
+            values = lines.read().decode("utf-8-sig", "replace").splitlines()
+    found = list(dict.fromkeys(value.strip() for value in values if value.strip()))
     if not found:
         raise InputError(f"{path}: there is nothing in it; expected pair ids or URLs, one a line")
     return found
 
 
 def _find(
-    plan: MatchedPlan, asked: list[str], known: Tombstones, quiet: bool
-) -> tuple[Tombstones, list[str], int]:
-    """Return the tombstones to add, what is not there, and how many pairs go."""
-    image_of = {short_hash(a): a for a in asked if "://" in a}
+    plan: MatchedPlan, asked: list[str], listing: str, ignore_missing: bool, quiet: bool
+) -> tuple[Tombstones, Tombstones, dict[str, Any]]:
+    """Return the tombstones that are there, those to add, and numbers.
+
+    Whatever could be a URL is looked for as one, and as an id: an id may look like a URL.
+
+    Raises:
+        InputError: the list names what is not there.
+    """
+    known = Tombstones.read(plan.folder)
+    image_of = {one: short_hash(one) for one in asked if "://" in one}
     wanted = Tombstones() | Tombstones(
-        artifacts.strings([a for a in asked if "://" not in a]), artifacts.strings(image_of)
+        artifacts.strings(asked), artifacts.strings(image_of.values())
     )
-    there: set[str] = set()
+    pairs, images, num_pairs = _ids_there(plan, wanted, quiet)
+    old_pairs, old_images = set(known.pair_ids.to_pylist()), set(known.image_ids.to_pylist())
+    missing = [
+        one
+        for one in asked
+        if one not in pairs | old_pairs and image_of.get(one) not in images | old_images
+    ]
+    if missing and not ignore_missing:
+        raise InputError(
+            f"{listing}: {len(missing)} of {len(asked)} are not in {plan.folder}: "
+            f"{', '.join(missing[:_SHOWN])}{', …' if len(missing) > _SHOWN else ''}. "
+            "Correct the list, or keep them out of later files too with --ignore-missing."
+        )
+    # What is not there will come, if ever, as what it looks like.
+    absent = set(missing)
+    pairs |= {one for one in absent if one not in image_of}
+    images |= {image_of[one] for one in absent if one in image_of}
+    adds = [one for one in asked if one in pairs - old_pairs
+            or image_of.get(one) in images - old_images]  # fmt: skip
+    new = Tombstones() | Tombstones(
+        artifacts.strings(pairs - old_pairs), artifacts.strings(images - old_images)
+    )
+    return known, new, {
+        "asked": len(asked),
+        "already_retracted": len(asked) - len(adds),
+        "missing": len(missing),
+        "retracted": num_pairs,
+    }  # fmt: skip
+
+
+def _ids_there(
+    plan: MatchedPlan, wanted: Tombstones, quiet: bool
+) -> tuple[set[str], set[str], int]:
+    """Return which ids of pairs and of images are in the matches, and how many pairs they are."""
+    pairs: set[str] = set()
+    images: set[str] = set()
     num_pairs = 0
     paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
     for path in progress(paths, total=len(paths), label="find", unit="part", quiet=quiet):
         with artifacts.open_parquet(path) as file:
             for batch in file.iter_batches(columns=["pair_id", "image_id"]):
-                hits = wanted.hits(batch)
-                num_pairs += int(hits.sum())
-                for name, ids in (("pair_id", wanted.pair_ids), ("image_id", wanted.image_ids)):
+                num_pairs += int(wanted.hits(batch).sum())
+                for name, ids, there in (("pair_id", wanted.pair_ids, pairs),
+                                         ("image_id", wanted.image_ids, images)):  # fmt: skip
                     column = batch.column(name)
-                    hit = column.filter(pc.is_in(column, value_set=ids))
-                    there.update(hit.to_pylist())
-    old = {*known.pair_ids.to_pylist(), *known.image_ids.to_pylist()}
-    ids = [*wanted.pair_ids.to_pylist(), *wanted.image_ids.to_pylist()]
-    missing = [image_of.get(i, i) for i in ids if i not in there and i not in old]
-    new = Tombstones(
-        artifacts.strings([i for i in wanted.pair_ids.to_pylist() if i not in old]),
-        artifacts.strings([i for i in wanted.image_ids.to_pylist() if i not in old]),
-    )
-    return new, missing, num_pairs
+                    there.update(column.filter(pc.is_in(column, value_set=ids)).to_pylist())
+    return pairs, images, num_pairs
 
 
 def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> dict[str, Any]:

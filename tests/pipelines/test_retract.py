@@ -11,6 +11,7 @@ import pytest
 
 from metadata.errors import ArtifactError, InputError
 from pipelines import match as match_module
+from pipelines import retract as retract_module
 from pipelines import storage
 from pipelines.artifacts import StampedWriter, parquet_writer
 from pipelines.balance import BalanceOptions, balance_pairs
@@ -149,6 +150,64 @@ def test_a_retraction_that_was_cut_short_is_finished_by_the_next_command(workspa
     assert not set(ids) & set(some_ids(workspace, 1))
 
 
+def test_a_retraction_that_was_cut_short_goes_on_when_it_is_run_again(workspace, monkeypatch):
+    ids = some_ids(workspace)
+    shutil.copytree(workspace, workspace / "whole")
+    retract(workspace / "whole", ids)
+    monkeypatch.setattr(match_module, "purge_part", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        retract(workspace, ids)
+    monkeypatch.undo()
+    result = retract(workspace, ids)
+    assert (result["retracted"], result["already_retracted"]) == (len(ids), len(ids))
+    assert contents(workspace / "matched") == contents(workspace / "whole/matched")
+    assert kept_ids(workspace / "balanced") == kept_ids(workspace / "whole/balanced")
+
+
+def test_matches_that_have_not_come_to_their_end_are_not_retracted_from(workspace, monkeypatch):
+    late = write_pairs(workspace / "late.parquet", texts(30), first=9000, lang=["en"] * 30)
+    monkeypatch.setattr(match_module, "finish_matched", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        match([*inputs(workspace), late], workspace / "metadata", workspace / "matched", lang=None)
+    with pytest.raises(ArtifactError, match="matching has not come to its end"):
+        retract(workspace, some_ids(workspace))
+
+
+def test_nobody_adds_files_between_the_search_and_the_retraction(workspace, monkeypatch):
+    late = write_pairs(workspace / "late.parquet", texts(30), first=9000, lang=["en"] * 30)
+    files = [*inputs(workspace), late]
+    find = retract_module._ids_there
+
+    def find_while_another_matches(*arguments):
+        with pytest.raises(ArtifactError, match="another"):
+            match(files, workspace / "metadata", workspace / "matched", lang=None)
+        return find(*arguments)
+
+    monkeypatch.setattr(retract_module, "_ids_there", find_while_another_matches)
+    retract(workspace, some_ids(workspace))
+    match(files, workspace / "metadata", workspace / "matched", lang=None)
+    assert url(9029) in read_pairs(workspace / "matched").column("url").to_pylist()
+
+
+def test_an_id_may_look_like_a_url(tmp_path):
+    write_metadata(tmp_path / "metadata", {"en": WORDS})
+    uids = [f"https://example.org/page/{i}" for i in range(30)]
+    file = write_pairs(tmp_path / "0.parquet", texts(30), uid=uids)
+    match([file], tmp_path / "metadata", tmp_path / "matched")
+    assert retract(tmp_path, [uids[4], url(7)])["retracted"] == 2
+    left = read_pairs(tmp_path / "matched")
+    assert uids[4] not in left.column("pair_id").to_pylist()
+    assert url(7) not in left.column("url").to_pylist() and len(left) == 28
+    result = retract(tmp_path, [uids[4], url(7)])
+    assert (result["retracted"], result["already_retracted"]) == (0, 2)
+
+
+def test_a_mark_of_byte_order_belongs_to_no_id(workspace):
+    ids = some_ids(workspace)[:2]
+    result = retract(workspace, ["\ufeff" + ids[0], ids[1]], ignore_missing=True)
+    assert (result["retracted"], result["missing"]) == (2, 0)
+
+
 def test_a_target_of_pairs_is_met_again(workspace):
     shutil.rmtree(workspace / "balanced")
     balance(workspace, target_pairs=300)
@@ -254,7 +313,9 @@ def test_the_same_list_again_changes_nothing(workspace):
 
 def test_lists_may_be_parquet(workspace):
     ids = some_ids(workspace)[:4]
-    pq.write_table(pa.table({"pair_id": ids}), workspace / "list.parquet")
+    pq.write_table(
+        pa.table({"pair_id": pa.array([*ids, None]).cast("binary")}), workspace / "list.parquet"
+    )
     result = retract_pairs(
         str(workspace / "list.parquet"), matched=str(workspace / "matched"), quiet=True,
         metadata=str(workspace / "metadata"), balanced=[],
