@@ -14,6 +14,7 @@ from typing import IO
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from pipelines import storage
+from pipelines.exec_faults import is_transient
 
 __all__ = ["CrawlRecord", "SkippedRecord", "read_records"]
 
@@ -89,6 +90,8 @@ def _with_restarts(file: IO[bytes], max_bytes: int) -> Iterator[CrawlRecord | Sk
                     damage = None
                 yield record
         except (OSError, ValueError, zlib.error) as error:
+            if is_transient(error):  # the store's trouble, no damage of the file
+                raise
             found = SkippedRecord(
                 offset=progress.resume_at, reason="unreadable_records", detail=str(error)
             )
@@ -122,19 +125,29 @@ def _edited_records(path: str, max_bytes: int) -> Iterator[CrawlRecord | Skipped
 
     A record goes on to the next line that one begins with. Its offset is in decompressed bytes.
     """
+    start = position = size = 0
+    lines: list[bytes] = []
+    damage = ""
     with storage.open_read(path, decompress=True) as file:
-        lines: list[bytes] = []
-        start = position = size = 0
         while True:
-            line = file.readline(_CHUNK_BYTES)
-            if (line.startswith(b"WARC/1.") or not line) and lines:
+            try:
+                line = file.readline(_CHUNK_BYTES)
+            except (OSError, EOFError, zlib.error) as error:
+                if is_transient(error):
+                    raise
+                line, damage = b"", str(error)
+            if (line.startswith(b"WARC/1.") or not line) and lines and not damage:
                 yield _edited_record(lines, start, max_bytes, is_large=size > 2 * max_bytes)
                 lines, start, size = [], position, 0
             if not line:
-                return
+                break
             if size <= 2 * max_bytes:
                 lines.append(line)
             position, size = position + len(line), size + len(line)
+    if damage:  # the record that it is in ends nobody knows where
+        yield SkippedRecord(
+            offset=start, reason="unreadable_records", detail=damage, is_file_lost=True
+        )
 
 
 def _edited_record(

@@ -1,4 +1,5 @@
 import gzip
+import io
 import random
 import re
 from collections import Counter
@@ -8,6 +9,7 @@ from dataclasses import replace
 import pytest
 from fastwarc.stream_io import ZstdWriter
 
+from pipelines import crawl_records
 from pipelines.crawl_pages import BadPageError, PageOptions, page_rows
 from pipelines.crawl_records import CrawlRecord, read_records
 from tests.pipelines.crawl_helpers import record, response, wat, write_crawl
@@ -186,6 +188,31 @@ def test_a_file_whose_lines_end_bare_is_read_whatever_its_lengths_say(tmp_path):
     path = tmp_path / "a.warc"
     path.write_bytes(re.sub(rb"Content-Length: \d+", b"Content-Length: 7", text))
     assert kinds(read(path)) == {"page": 3, "wat": 1}
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed"])
+def test_a_damaged_gzip_file_of_bare_lines_gives_what_stands_before(tmp_path, damage):
+    blocks = [response(f"{IMAGE}{random.Random(i).randbytes(4000).hex()}") for i in range(40)]
+    raw = bytearray(gzip.compress(b"".join(blocks).replace(b"\r\n", b"\n")))
+    half = len(raw) // 2
+    raw[half:] = b"" if damage == "cut" else bytes(255 - b for b in raw[half:])
+    (tmp_path / "a.warc.gz").write_bytes(raw)
+    *found, last = read(tmp_path / "a.warc.gz")
+    assert 10 < len(found) < 25 and set(kinds(found)) == {"page"}
+    assert last.reason == "unreadable_records" and last.is_file_lost
+
+
+def test_a_store_that_breaks_off_is_no_damage(tmp_path, monkeypatch):
+    class Broken(io.BytesIO):
+        def read(self, size=-1):
+            if self.tell() > 1000:
+                raise ConnectionResetError("the store hung up")
+            return super().read(min(size, 500) if size > 0 else 500)
+
+    content = b"".join(site(20))
+    monkeypatch.setattr(crawl_records.storage, "open_read", lambda *_, **__: Broken(content))
+    with pytest.raises(ConnectionResetError):
+        read(tmp_path / "a.warc")
 
 
 @pytest.mark.slow
