@@ -3,7 +3,8 @@
 A row's file is found by its column `file_name`, `image_path`, `file_path` or `filepath`, by a
 column `image` of strings, or by the path in Hugging Face's struct of bytes and path where there are
 no bytes; relative to the folder of the file that the row is in. Inputs that have URLs are left
-alone: their images are somewhere else.
+alone: their images are somewhere else. A name with a protocol has to be of a file system that the
+table is in too, so that a table cannot have this machine ask any server.
 """
 
 import os
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from metadata.errors import InputError
 from pipelines import storage
+from pipelines.exec_faults import is_transient
 from pipelines.rows import Rows, Unreadable
 
 __all__ = ["data_files", "with_image_files"]
@@ -91,7 +93,8 @@ def _located(rows: Rows, names: list[str | None], path: str) -> Iterator[Rows | 
     """Yield rows in runs of neighbours whose files are there, and the others as unreadable."""
     folder = path.rpartition("/")[0] or "."
     files = [_resolved(folder, name) if name else None for name in names]
-    sizes = np.array([-1 if f is None else _size(f) for f in files], np.int64)
+    own = _protocol(path)
+    sizes = np.array([-1 if f is None else _size(f, own) for f in files], np.int64)
     missing = [i for i, f in enumerate(files) if f is not None and sizes[i] < 0]
     start = 0
     for stop in [*missing, len(files)]:
@@ -99,7 +102,9 @@ def _located(rows: Rows, names: list[str | None], path: str) -> Iterator[Rows | 
             piece = rows.batch.slice(start, stop - start)
             yield Rows(rows.first_row + start, _add(piece, files[start:stop], sizes[start:stop]))
         if stop < len(files):
-            detail = f"{files[stop]}: there is no such file"
+            is_ours = _protocol(files[stop] or "") in ("", own)
+            why = "there is no such file" if is_ours else "it is in another file system"
+            detail = f"{files[stop]}: {why}"
             yield Unreadable(rows.first_row + stop, 1, "missing_image", detail)
         start = stop + 1
 
@@ -122,11 +127,25 @@ def _resolved(folder: str, name: str) -> str:
     return name if os.path.isabs(name) or "://" in name else storage.join(folder, name)
 
 
-def _size(path: str) -> int:
-    """Return a file's size in bytes, or -1 if there is none."""
+def _protocol(path: str) -> str:
+    """Return the protocol of a path, "" for a local one.
+
+    >>> _protocol("s3://bucket/a.jpg"), _protocol("/a.jpg"), _protocol("file:///a.jpg")
+    ('s3', '', '')
+    """
+    return "" if storage.is_local(path) else path.partition("://")[0]
+
+
+def _size(path: str, own: str) -> int:
+    """Return a file's size in bytes, or -1 if there is none, or none that a table may name."""
+    if _protocol(path) not in ("", own):
+        return -1
     try:
-        if "://" not in path:
+        if storage.is_local(path):
+            path = storage.local_path(path)
             return os.stat(path).st_size if os.path.isfile(path) else -1
         return storage.size_and_time(path)[0]
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        if is_transient(error):
+            raise
         return -1

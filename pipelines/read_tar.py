@@ -90,7 +90,7 @@ def _sample(
         text = next((fields[k].encode() for k in _JSON_TEXTS if k in fields), None)
     image = next((by_suffix[s] for s in IMAGE_SUFFIXES if s in by_suffix), None)
     return {
-        "uid": fields.get("uid", key.rpartition("/")[2]),
+        "uid": fields.get("uid", _printable(key.rpartition("/")[2])),
         "url": fields.get("url"),
         "text": text,
         "lang": fields.get("lang"),
@@ -117,6 +117,15 @@ def _json_object(raw: bytes | None) -> dict[str, str]:
         return {}
     strings = {k: v for k, v in value.items() if isinstance(v, str)}
     return {k: v for k, v in strings.items() if _encodable(v)}
+
+
+def _printable(name: str) -> str:
+    r"""Return a member's name with bytes that are no UTF-8 spelled out, each in its own way.
+
+    >>> _printable("a\udcff")
+    'a\\xff'
+    """
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _encodable(value: str) -> bool:

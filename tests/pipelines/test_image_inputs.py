@@ -1,6 +1,7 @@
 """Images that arrive in any usual way come into shards: Parquet, tars, folders with a table."""
 
 import csv
+import io
 import json
 import tarfile
 
@@ -118,6 +119,27 @@ def test_a_row_whose_file_is_missing_is_rejected_with_its_reason(tmp_path, metad
     rejected = pq.read_table(next((tmp_path / "matched/rejected").glob("*.parquet"))).to_pylist()
     assert [r["row"] for r in rejected] == [0, 3, 4, NUM - 1]
     assert rejected[0]["detail"].endswith("photos/0.jpg: there is no such file")
+
+
+@pytest.mark.parametrize("name", ["http://127.0.0.1:9/a.jpg", "foo://a.jpg", "s3://a/b.jpg"])
+def test_a_table_cannot_have_other_servers_asked(tmp_path, metadata, name):
+    table = pa.table({"file_name": [name, None], "text": ["a dog", "a dog"]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    summary = match([tmp_path / "a.parquet"], metadata, tmp_path / "matched", max_bad=1.0)
+    assert summary["dropped"] == {"missing_image": 1}
+    (rejected,) = pq.read_table(tmp_path / "matched/rejected").to_pylist()
+    assert rejected["detail"] == f"{name}: it is in another file system"
+
+
+def test_members_whose_names_are_no_utf8_are_samples_too(tmp_path, metadata):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name in (b"\xff.txt", b"\xfe.txt", b"b.txt"):
+            info = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+            info.size = 5
+            tar.addfile(info, io.BytesIO(b"a dog"))
+    assert match([tmp_path / "a.tar"], metadata, tmp_path / "matched")["matched"] == 3
+    ids = read_pairs(tmp_path / "matched").column("pair_id").to_pylist()
+    assert ids == ["\\xff", "\\xfe", "b"]
 
 
 def test_inputs_that_have_urls_are_not_looked_for_on_the_disk(tmp_path, metadata):
