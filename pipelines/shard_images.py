@@ -4,6 +4,7 @@ What an image is, its bytes say and nobody else. Pillow's limit of pixels stays 
 """
 
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -99,6 +100,8 @@ def prepare_image(content: bytes, resize: Resize) -> ShardImage:
             return ShardImage(suffix, content, width, height, width, height)
         try:
             return _redrawn(opened, resize)
+        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+            raise UnusableImageError("decompression_bomb", "too many pixels") from error
         except _BROKEN as error:
             raise UnusableImageError("corrupt_image", "it cannot be decoded") from error
 
@@ -139,4 +142,7 @@ def _resized(image: "Image.Image", resize: Resize) -> "Image.Image":
         return ImageOps.pad(image, (size, size), method, "white")
     side = min(image.size) if resize.mode == "keep_ratio" else max(image.size)
     width, height = (max(1, round(length * size / side)) for length in image.size)
+    # A line of one pixel would become gigabytes.
+    if width * height > (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise Image.DecompressionBombError(f"{width} x {height} pixels")
     return image.resize((width, height), method)

@@ -195,6 +195,16 @@ def test_a_decompression_bomb_and_a_lie_are_told_apart(monkeypatch):
         prepare_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", Resize())
 
 
+def test_a_line_of_pixels_is_not_blown_up_to_gigabytes(monkeypatch):
+    require_pillow("a test")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100_000)
+    line = encoded((1, 1000), "PNG")  # 64 x 64,000
+    with pytest.raises(UnusableImageError, match="decompression_bomb"):
+        prepare_image(line, Resize(mode="keep_ratio", size=64))
+    image = prepare_image(line, Resize(mode="keep_ratio_largest", size=64))
+    assert (image.width, image.height) == (1, 64)
+
+
 def test_uids_are_sorted_as_datacomp_wants_them(tmp_path):
     rng = np.random.default_rng(3)
     ids = [rng.bytes(16).hex() for _ in range(5000)] + ["00" * 16, "ff" * 16, "AB" * 16]
