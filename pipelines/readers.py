@@ -71,7 +71,8 @@ def input_schema(path: str) -> pa.Schema | None:
     if kind == "tar":
         return TAR_SCHEMA
     if kind != "parquet":
-        rows = read_part(Part(path=path, sha256="", kind=kind))
+        read = read_jsonl if kind == "jsonl" else read_csv  # without looking for image files
+        rows = read(Part(path=path, sha256="", kind=kind))
         return next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
     try:
         with pq.ParquetFile(storage.open_arrow(path)) as file:

@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from metadata.errors import ArtifactError, BadShareError, CurateError, InputError
+from pipelines.exec_cluster import Cluster, use_cluster
 from pipelines.match import MatchOptions, match_inputs
 from pipelines.own_outputs import input_files
 from pipelines.records import ColumnNames
@@ -209,3 +210,22 @@ def test_an_output_without_a_parent_can_be_used_again(english, tmp_path):
     assert (summary["matched"], summary["inputs_added"]) == (20, 0)
     with pytest.raises(CurateError, match="not an output of this command"):
         match([a], english, tmp_path)
+
+
+@pytest.mark.slow
+def test_workers_of_ray_look_at_inputs_as_local_ones_do(tmp_path, english):
+    """Errors cross processes as they are, and what is written has the same bytes."""
+    bad = write_other_columns(tmp_path / "bad.jsonl", "jsonl")
+    labels = ["en", "Englisch", None, "eng"] * 10
+    files = [
+        write_pairs(tmp_path / f"{i}.parquet", texts(40, i), first=40 * i, lang=labels)
+        for i in range(3)
+    ]
+    with use_cluster(Cluster(kind="ray")):
+        with pytest.raises(InputError, match=r"bad\.jsonl: no text column"):
+            match([*files, bad], english, tmp_path / "ray", lang=None, workers=2)
+        assert not (tmp_path / "ray").exists()
+        found = match(files, english, tmp_path / "ray", lang=None, workers=2)
+    assert found["unknown_labels"] == {"rows": 30, "first": {"Englisch": 30}}
+    assert found == match(files, english, tmp_path / "local", lang=None, workers=2)
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")
