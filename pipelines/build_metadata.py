@@ -189,12 +189,15 @@ def _choose(
 
 def _sample(folder: str, sources: Sources, *, dry_run: bool) -> PageviewSample:
     """Find the page views; a dry run says if they cannot be asked for, and goes on."""
-    try:
+    if not dry_run:
         return find_sample(folder, sources)
+    asking = Sources(sources.dumps, sources.options, write=False)  # a failure is its end
+    try:
+        return find_sample(folder, asking)
     except FetchError as error:
-        if not dry_run:
-            raise
         return PageviewSample(folder=folder, problem=str(error))
+    finally:
+        asking.close()
 
 
 def _kinds(kinds: str, entries: str | None) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class WordNets:
             return None
         codes = omw_codes(lang)
         if not codes:
-            return "Open Multilingual WordNet does not have this language"
+            return f"Open Multilingual WordNet does not have {lang}"
         files = " or ".join(f"wn-data-{code}.tab" for code in codes)
         return f"no WordNet in {self.place} (there is no {files})"
 

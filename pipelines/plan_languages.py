@@ -156,7 +156,7 @@ def _without_wordnet(plan: LanguagePlan, lack: str | None) -> LanguagePlan:
     """Note that a language has no WordNet, which is a problem if it has nothing else either."""
     if lack is None or plan.files or plan.own is not None or plan.problem is not None:
         return replace(plan, no_wordnet=lack)
-    problem = f"{plan.lang}: {lack}, and nothing else was asked for. Add others to --sources."
+    problem = f"{lack}, and nothing else was asked for. Add others to --sources."
     return replace(plan, no_wordnet=lack, problem=problem)
 
 
