@@ -7,9 +7,10 @@ const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumSigni
 const number = (v) => (v == null ? "–" : whole.format(v));
 const brief = (v) => (Math.abs(v) < 10000 ? whole.format(v) : short.format(v));
 const share = (v, of) => (of ? percent(v / of) : "–");
-const percent = (v) => (v == null ? "–" : v && v < 0.001 ? "<0.1%" : `${(100 * v).toFixed(1)}%`);
+const percent = (v) => (v == null || Number.isNaN(v) ? "–" : v && v < 0.001 ? "<0.1%" : `${(100 * v).toFixed(1)}%`);
 const digits = (v, n = 4) => (v == null ? "–" : String(+v.toPrecision(n)));
 const words = (name) => name.replaceAll("_", " ");
+const heading = (name) => (name.length > 1 ? name[0].toUpperCase() + words(name).slice(1) : name); // t and p stay
 
 // ---- Elements ----
 function add(node, children) {
@@ -248,7 +249,7 @@ function renderLanguages() {
   const change = (next) => { order = next; keepFocus("language-table", renderLanguages); };
   const own = (code) => { const [name, other] = card.names[code] || []; return other && other !== name ? el("small", {}, el("bdi", {}, other)) : null; };
   fill("language-table",
-    el("thead", {}, el("tr", {}, sortHead("language", "language", order, change), COLUMNS.map(([key]) => sortHead(key, TITLES[key] || key, order, change)))),
+    el("thead", {}, el("tr", {}, sortHead("language", "Language", order, change), COLUMNS.map(([key]) => sortHead(key, heading(TITLES[key] || key), order, change)))),
     el("tbody", {}, shown.map((code) => el("tr", code && code === chosen ? { class: "chosen" } : {},
       el("th", { scope: "row" }, card.languages[code].t == null ? nameOf(code)
         : el("button", { type: "button", "data-key": `lang-${code}`, on: { click: () => choose(code) } }, nameOf(code)), own(code)),
@@ -288,10 +289,10 @@ let classOrder = { key: "count", up: true };
 function renderClasses() {
   const c = card.classes;
   if (!c) return fill("class-coverage", el("p", { class: "note" }, "No list of classes was given. ", el("code", {}, "curate card --classes FILE"), " shows how many pairs match each of them: a class per line, its names separated by tabs."));
-  const steps = [["classes", c.classes], ["are entries", c.entries], ["match pairs", c.matched], ["in the head", c.head], ["have kept pairs", c.kept]];
+  const steps = [["Classes", c.classes], ["Are entries", c.entries], ["Match pairs", c.matched], ["In the head", c.head], ["Have kept pairs", c.kept]];
   const cells = c.rows.map((r) => ({ ...r, name: r.class }));
   const change = (next) => { classOrder = next; keepFocus("class-coverage", renderClasses); };
-  const heads = [["class", "class"], ["entry", "entry"], ["count", "count"], ["slots", "slots"], ["kept", "kept pairs"]];
+  const heads = [["class", "Class"], ["entry", "Entry"], ["count", "Count"], ["slots", "Slots"], ["kept", "Kept pairs"]];
   fill("class-coverage", el("dl", { class: "tiles" }, steps.map(([name, n]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(n)), el("small", {}, share(n, c.classes))))),
     el("p", { class: "note" }, "Names of ", bdi(c.path), ` are looked for among the entries of ${nameOf(c.lang)}, as they are and in lower case.`, c.rows.length < c.classes ? ` The ${number(c.rows.length)} rarest are listed.` : ""),
     el("div", { class: "panel scroll tall", tabindex: "0", role: "region", "aria-label": "Classes" }, el("table", { class: "sortable", id: "class-table" },
