@@ -19,6 +19,7 @@ from pipelines.crawl_urls import BaseAddress, parse_address
 __all__ = ["BadPageError", "PageOptions", "PageRows", "page_rows"]
 
 MAX_TEXT_CHARACTERS = 10_000
+MAX_LANG_CHARACTERS = 100  # of what a page says its language is; a longer one is none
 SRCSETS = ("largest", "all", "none")
 
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
@@ -78,7 +79,7 @@ def page_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
     Raises:
         BadPageError: the record is no page.
     """
-    return _wat_rows(record) if record.is_wat else _html_rows(record, options)
+    return (_wat_rows if record.is_wat else _html_rows)(record, options)
 
 
 def _html_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
@@ -86,14 +87,18 @@ def _html_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
     if page is None:
         raise BadPageError("bad_page_url")
     if b"<" not in record.body and b"<\x00" not in record.body:
-        return PageRows(record.page_url, record.language)
+        return PageRows(record.page_url)
     html = decode_page(record.body, record.charset)
     found = parse_page(html, srcset=options.srcset, max_images=options.max_images)
-    rows = PageRows(record.page_url, found.lang or record.language)
+    rows = PageRows(record.page_url, _lang(found.lang or record.language))
     if found.num_left_out:
         rows.dropped["too_many_images"] = found.num_left_out
     _add(rows, found.images, BaseAddress(page, found.base_href))
     return rows
+
+
+def _lang(written: str | None) -> str | None:
+    return written if written and len(written) <= MAX_LANG_CHARACTERS else None
 
 
 def _add(rows: PageRows, images: Iterable[Image], base: BaseAddress) -> None:
@@ -131,7 +136,7 @@ def _add_texts(rows: PageRows, url: str, texts: tuple[tuple[str, str], ...]) -> 
         rows.text_keys.append(key)
 
 
-def _wat_rows(record: CrawlRecord) -> PageRows:
+def _wat_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
     envelope = _json(record.body)
     headers = _inside(envelope, "WARC-Header-Metadata")
     page_url = str(headers.get("WARC-Target-URI") or record.page_url)
@@ -151,10 +156,13 @@ def _wat_rows(record: CrawlRecord) -> PageRows:
     is_escaped = b"&amp;" in record.body
     head = _inside(html, "Head")
     base = head.get("Base")
-    rows = PageRows(page_url, _wat_lang(head, response))
+    rows = PageRows(page_url, _lang(_wat_lang(head, response)))
     links = html.get("Links")
-    images = _wat_images(links if isinstance(links, list) else [], is_escaped=is_escaped)
-    _add(rows, images, BaseAddress(page, base if isinstance(base, str) else None))
+    images = list(_wat_images(links if isinstance(links, list) else [], is_escaped=is_escaped))
+    if num_left_out := max(0, len(images) - options.max_images):
+        rows.dropped["too_many_images"] = num_left_out
+    address = BaseAddress(page, base if isinstance(base, str) else None)
+    _add(rows, images[: options.max_images], address)
     return rows
 
 

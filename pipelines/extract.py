@@ -32,7 +32,7 @@ from pipelines.workspace import part_name, refuse_foreign
 __all__ = ["ExtractOptions", "extract_pairs"]
 
 # Goes up when other pairs come out of the same files.
-_CODE = 1
+_CODE = 2
 _OURS = "_extract"
 PLAN, SUMMARY = f"{_OURS}/plan.json", f"{_OURS}/summary.json"
 _BATCH_ROWS = 1 << 15
@@ -73,6 +73,7 @@ class _Plan:
     folder: str
     parameters: dict[str, Any]
     inputs: list[dict[str, Any]]
+    _chain: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -86,8 +87,11 @@ class _Plan:
 
     def part(self, index: int) -> str:
         """Return the digest of what a file of pairs depends on: its input and those before it."""
-        alone = self.parameters["dedup"] == "none"
-        return artifacts.digest(self.inputs[index if alone else 0 : index + 1])
+        if self.parameters["dedup"] == "none":
+            return artifacts.digest(self.inputs[index])
+        for one in self.inputs[len(self._chain) : index + 1]:
+            self._chain.append(artifacts.digest([self._chain[-1:], one]))
+        return self._chain[index]
 
     def pairs_path(self, index: int) -> str:
         return storage.join(self.folder, part_name(index, "parquet"))
@@ -148,11 +152,9 @@ def extract_pairs(
     if dry_run:
         return {"inputs": len(plan.inputs), "inputs_to_do": len(todo)}
     if overwrite:
-        for name in (
-            _OURS,
-            *(f.rsplit("/", 1)[-1] for f in storage.list_files(output, ".parquet")),
-        ):
-            storage.remove(storage.join(output, name))
+        for path in storage.list_files(output, ".parquet"):
+            storage.remove(path)
+        storage.remove(storage.join(output, _OURS))  # last: it says that the folder is ours
     summary_path = storage.join(output, SUMMARY)
     if not todo and storage.exists(summary_path):
         done: dict[str, Any] = storage.read_json(summary_path)

@@ -226,6 +226,7 @@ def test_the_language_of_a_page_is_what_it_says():
     meta = f"<meta http-equiv=Content-Language content=sw>{image}"
     assert rows_of(meta).page_lang == "sw"
     assert rows_of(image).page_lang is None
+    assert rows_of(f"<html lang={'x' * 101}>{image}").page_lang is None
 
 
 def test_a_page_of_too_many_images_and_a_text_of_a_book_are_cut_off():

@@ -13,7 +13,7 @@ import pytest
 from examples.toyweb.rows import sample_scenes
 from examples.toyweb.world import caption
 from metadata.errors import ArtifactError, BadShareError, UsageError
-from pipelines import artifacts
+from pipelines import artifacts, storage
 from pipelines.crawl_pages import PageOptions
 from pipelines.extract import ExtractOptions, extract_pairs
 from tests.pipelines.crawl_helpers import (
@@ -192,6 +192,26 @@ def test_other_parameters_and_changed_files_are_refused(tmp_path):
         extract(paths, tmp_path / "other")
 
 
+@pytest.mark.parametrize("removals", [0, 1, 2])
+def test_an_overwrite_that_was_stopped_can_be_given_again(tmp_path, monkeypatch, removals):
+    files, _ = toy_crawl(tmp_path, num_files=2)
+    extract(files, tmp_path / "pairs")
+    wanted, remove, done = content(tmp_path / "pairs"), storage.remove, []
+
+    def stop_after(path):
+        if len(done) == removals:
+            raise KeyboardInterrupt
+        done.append(path)
+        remove(path)
+
+    monkeypatch.setattr(storage, "remove", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        extract(files, tmp_path / "pairs", overwrite=True)
+    monkeypatch.setattr(storage, "remove", remove)
+    extract(files, tmp_path / "pairs", overwrite=True)
+    assert content(tmp_path / "pairs") == wanted
+
+
 def test_a_dry_run_writes_nothing(tmp_path):
     paths, _ = toy_crawl(tmp_path / "crawl", num_files=2)
     assert extract(paths, tmp_path / "pairs", dry_run=True) == {"inputs": 2, "inputs_to_do": 2}
@@ -241,6 +261,13 @@ def test_wat_and_warc_of_the_same_page_agree(tmp_path):
     from_wat = extract([links], tmp_path / "wat")
     assert rows(tmp_path / "warc") == rows(tmp_path / "wat") != []
     assert from_warc["dropped"] == from_wat["dropped"] == {"data_uri": 1, "no_text": 1}
+
+
+def test_a_wat_record_of_too_many_images_is_cut_off_like_its_page(tmp_path):
+    links = [{"path": "IMG@/src", "url": f"{i}.png", "alt": "x"} for i in range(30)]
+    path = write_crawl(tmp_path / "a.wat.gz", [wat(links)])
+    found = extract([path], tmp_path / "pairs", page=PageOptions(max_images=10))
+    assert (found["pairs"], found["dropped"]) == (10, {"too_many_images": 20})
 
 
 def test_real_wat_and_warc_are_extracted(tmp_path, real_data):
