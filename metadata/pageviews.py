@@ -14,7 +14,6 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from heapq import nsmallest
 from typing import IO
 from urllib.parse import unquote_to_bytes
 
@@ -23,7 +22,7 @@ import fsspec
 from metadata.dump_names import project_name
 from metadata.errors import InputError
 
-__all__ = ["count_views", "most_viewed", "open_views", "projects_of", "title_of"]
+__all__ = ["count_views", "open_views", "projects_of", "title_of"]
 
 DEVICES = frozenset({b"desktop", b"mobile-web", b"mobile-app"})
 
@@ -59,18 +58,6 @@ def count_views(
         if num_bad and bad_lines is not None:
             bad_lines[path] += num_bad
     return views
-
-
-def most_viewed(views: Iterable[tuple[str, int]], num: int) -> list[str]:
-    """Return the titles with the most views, the most viewed first; ties by code point.
-
-    >>> most_viewed([("a", 1), ("b", 2), ("a", 1), ("c", 1)], 2)
-    ['a', 'b']
-    """
-    summed: Counter[str] = Counter()
-    for title, count in views:
-        summed[title] += count
-    return [t for t, _ in nsmallest(num, summed.items(), key=lambda item: (-item[1], item[0]))]
 
 
 def projects_of(wikis: Collection[str]) -> dict[bytes, tuple[str, bool]]:

@@ -175,6 +175,16 @@ class StoredViews:
         Raises:
             InputError: a file cannot be read.
         """
+        for table in self.tables():
+            for batch in table.to_batches(10_000):
+                yield from zip(batch[0].to_pylist(), batch[1].to_pylist(), strict=True)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield tables of title and views, as `items` does rows.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
         for path in self.paths:
             try:
                 with fsspec.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
@@ -186,7 +196,7 @@ class StoredViews:
                     "again."
                 ) from error
 
-    def _group(self, file: pq.ParquetFile, index: int) -> Iterator[tuple[str, int]]:
+    def _group(self, file: pq.ParquetFile, index: int) -> Iterator[pa.Table]:
         bounds = file.metadata.row_group(index).column(0).statistics
         if bounds is not None and bounds.has_min_max:
             # Files are sorted by wiki, so most of their parts are of others.
@@ -194,5 +204,4 @@ class StoredViews:
                 return
         table = file.read_row_group(index)
         mine = pc.is_in(table.column("wiki"), pa.array(self.wikis, pa.string()))
-        for batch in table.filter(mine).select(["title", "views"]).to_batches(10_000):
-            yield from zip(batch[0].to_pylist(), batch[1].to_pylist(), strict=True)
+        yield table.filter(mine).select(["title", "views"])

@@ -21,7 +21,7 @@ from metadata.entries import Thresholds, limit_of
 from metadata.ngram_kernels import hash_strings
 from metadata.ngram_runs import column
 
-__all__ = ["TITLES", "Views", "select_titles"]
+__all__ = ["TITLES", "Views", "hash_titles", "select_titles"]
 
 _TITLES_PER_BUCKET = 500_000
 _MAX_BUCKETS = 256
@@ -75,7 +75,7 @@ class _Buckets:
                 self._rows[0] = [self._fold(self.read(0))]
                 self._num_unfolded = 0
             return
-        of_row = _hashes(table.column("title")) % np.uint64(self._num)
+        of_row = hash_titles(table.column("title")) % np.uint64(self._num)
         order = np.argsort(of_row, kind="stable")
         ends = np.searchsorted(of_row[order], np.arange(self._num + 1))
         table = table.take(order)
@@ -105,7 +105,8 @@ class _Buckets:
             file.unlink()
 
 
-def _hashes(strings: pa.ChunkedArray) -> NDArray[np.uint64]:
+def hash_titles(strings: pa.ChunkedArray) -> NDArray[np.uint64]:
+    """Return a hash of each string; shape (num_strings,)."""
     array = pc.cast(strings, pa.large_string()).combine_chunks()
     _, offsets, data = array.buffers()
     hashes = np.empty(len(array), np.uint64)

@@ -48,11 +48,11 @@ def fetch_api_file(wiki: str, file: SourceFile, counted: Sequence[str], sources:
         from metadata.wikipedia_api import fetch_articles
     except ImportError as error:
         raise MissingExtraError("--corpus api", "api") from error
-    from metadata.pageviews import most_viewed
+    from metadata.most_viewed import most_viewed
 
     options = sources.options
     require_local(sources.dumps, "--dumps")
-    views = StoredViews(tuple(counted), (wiki,)).items()
+    views = StoredViews(tuple(counted), (wiki,))
     fetch_articles(
         wiki,
         most_viewed(views, _TITLES_PER_ARTICLE * options.max_articles),

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from metadata.errors import InputError, NotFoundError
 from metadata.fetch import CONNECTIONS_PER_HOST, Fetcher
-from metadata.sources import read_source
+from metadata.sources import NOTE_SUFFIX, read_source
 from metadata.wikimedia import find_dump, read_dump, written_down
 from pipelines import storage
 from pipelines.find_sources import SourceFile, SourceOptions, local, own_dumps, require_local
@@ -154,6 +154,17 @@ class Sources:
 
 
 def _is_changed(file: SourceFile) -> bool:
-    """Tell whether a file that was fetched has another size than it had."""
-    source = read_source(local(file.path)) if storage.is_local(file.path) else None
-    return source is not None and storage.size_and_time(file.path)[0] != source.size_bytes
+    """Tell whether a file that was fetched is another than it was.
+
+    Its note is written when all of it is here, so a later file was edited, or copied: only then is
+    it worth reading.
+    """
+    path = local(file.path)
+    source = read_source(path) if storage.is_local(file.path) else None
+    if source is None:
+        return False
+    if path.stat().st_size != source.size_bytes:
+        return True
+    note = path.with_name(path.name + NOTE_SUFFIX)
+    is_later = path.stat().st_mtime_ns > note.stat().st_mtime_ns
+    return is_later and storage.file_sha256(file.path) != source.sha256

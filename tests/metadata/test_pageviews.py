@@ -8,7 +8,7 @@ import pytest
 from metadata import stored_views
 from metadata.errors import InputError
 from metadata.languages import WIKIPEDIA_CODES
-from metadata.pageviews import count_views, most_viewed
+from metadata.pageviews import count_views
 from metadata.stored_views import StoredViews, filter_views, num_bad_lines
 
 LINES = (
@@ -160,9 +160,3 @@ def test_a_day_that_is_cut_off_is_named_and_so_is_a_stored_file_that_is_damaged(
     damaged.write_bytes(b"PAR1 and no more")
     with pytest.raises(InputError, match="views.parquet: not readable as counted.*made again"):
         list(StoredViews((str(damaged),), ("en",)).items())
-
-
-def test_the_most_viewed_come_first_and_ties_by_code_point():
-    views = [("b", 2), ("a", 1), ("c", 5), ("a", 1), ("é", 2)]
-    assert most_viewed(views, 3) == ["c", "a", "b"]
-    assert most_viewed(views, 99) == ["c", "a", "b", "é"]

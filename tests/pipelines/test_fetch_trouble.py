@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import os
 import shutil
 
 import pytest
@@ -158,13 +159,20 @@ def test_if_nothing_can_be_built_all_is_an_error_too(server, tmp_path):
         build(gone, tmp_path)
 
 
-def test_a_fetched_file_that_was_cut_short_is_fetched_again(server, tmp_path):
+@pytest.mark.parametrize("rest", [b"", b"x"])
+def test_a_fetched_file_that_was_cut_short_or_edited_is_fetched_again(server, tmp_path, rest):
     build(server, tmp_path, "fr")
     (path,) = (tmp_path / "dumps").glob("*.bz2")
-    whole = path.read_bytes()
-    path.write_bytes(whole[:50])
+    whole, note = path.read_bytes(), path.with_name(path.name + ".source.json")
+    path.write_bytes(whole[:50] + rest * (len(whole) - 50))
+    later = note.stat().st_mtime_ns + 1
+    os.utime(path, ns=(later, later))
     build(server, tmp_path, "fr", overwrite=True)
     assert path.read_bytes() == whole
+    before = len(data_requests(server))
+    os.utime(path, ns=(later, later))  # as in a copy of the folder
+    build(server, tmp_path, "fr", overwrite=True)
+    assert len(data_requests(server)) == before
 
 
 def test_too_small_a_disk_is_said_before_anything_is_fetched(server, tmp_path, monkeypatch):
