@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curation.sampling import hash_draws, slots, tail_share
+from curation.tally import EntryRanges
 from curation.yields import Yields, pair_yields
 from pipelines import artifacts
 from pipelines.balance_part import BATCH_ROWS, DECISION_COLUMNS, in_order
-from pipelines.counting import split_by_language
 from pipelines.executor import run_parts
 from pipelines.matched_plan import MatchedPlan
 from pipelines.progress import progress
@@ -43,32 +43,52 @@ def default_grid(counts: Counts) -> list[int]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
-    """What every part has to know."""
+    """What every part has to know: of the languages in order, entries and thresholds.
+
+    Attributes:
+        index_of: position of each language.
+        ranges: where its entries stand among those of all.
+        entry_count: of the entries of all languages.
+        thresholds: shape (num_languages, num_thresholds).
+    """
 
     plan: MatchedPlan
-    counts: Counts
-    thresholds: dict[str, NDArray[np.int64]]
+    index_of: dict[str, int]
+    ranges: EntryRanges
+    entry_count: NDArray[np.int64]
+    thresholds: NDArray[np.int64]
     seed: int
 
+    @classmethod
+    def of(cls, plan: MatchedPlan, counts: Counts, grid: list[Thresholds], seed: int) -> "_Job":
+        """Put the counts of all languages into one array."""
+        sizes = np.array([len(count) for count in counts.values()], np.int64)
+        return cls(
+            plan=plan,
+            index_of={lang: index for index, lang in enumerate(counts)},
+            ranges=EntryRanges(np.cumsum(sizes) - sizes, sizes),
+            entry_count=np.concatenate([np.zeros(0, np.int64), *counts.values()]),
+            thresholds=np.array(
+                [[t_of[lang] or 1 for t_of in grid] for lang in counts], np.int64
+            ).reshape(len(counts), len(grid)),
+            seed=seed,
+        )
 
-def _part_yields(job: _Job, index: int) -> tuple[int, dict[str, Yields]]:
-    found: dict[str, Yields] = {}
+
+def _part_yields(job: _Job, index: int) -> tuple[int, Yields]:
+    total = Yields(np.zeros(job.thresholds.shape), np.zeros(job.thresholds.shape, np.int64))
     with artifacts.open_parquet(job.plan.pairs_path(index)) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
             draws = hash_draws(batch.column("pair_id"), job.seed)
-            for lang, rows in split_by_language(batch):
-                more = pair_yields(
-                    batch.column("entry_ids"), rows, draws,
-                    job.counts[lang], job.thresholds[lang],
-                )  # fmt: skip
-                found[lang] = _sum(found.get(lang), more)
-    return index, found
-
-
-def _sum(one: Yields | None, other: Yields) -> Yields:
-    if one is None:
-        return other
-    return Yields(one.expected + other.expected, one.kept + other.kept)
+            names = batch.column("lang").dictionary.to_pylist()
+            codes = np.array([job.index_of[name] for name in names], np.int32)
+            langs = codes[batch.column("lang").indices.to_numpy()]
+            found = pair_yields(
+                batch.column("entry_ids"), langs, job.ranges, draws,
+                job.entry_count, job.thresholds,
+            )  # fmt: skip
+            total = total.plus(found)
+    return index, total
 
 
 def yields_by_language(
@@ -93,20 +113,22 @@ def yields_by_language(
     Returns:
         Per language with matches: yields of shape (num_thresholds,).
     """
-    langs = {lang for t_of in grid for lang in t_of}
-    thresholds = {lang: np.array([t_of[lang] or 1 for t_of in grid]) for lang in langs}
-    job = _Job(plan=plan, counts=counts, thresholds=thresholds, seed=seed)
+    job = _Job.of(plan, counts, grid, seed)
     tasks = list(range(len(plan.parts)))
     results = run_parts(
         _part_yields, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True,
         anywhere=True,
     )  # fmt: skip
     shown = progress(results, total=len(tasks), label="yield", unit="part", quiet=quiet)
-    total: dict[str, Yields] = {}
-    for part in in_order(shown):  # sums of floats depend on the order
-        for lang, found in part.items():
-            total[lang] = _sum(total.get(lang), found)
-    return total
+    total = Yields(np.zeros(job.thresholds.shape), np.zeros(job.thresholds.shape, np.int64))
+    for found in in_order(shown):  # sums of floats depend on the order
+        total = total.plus(found)
+    # A pair has a probability above 0 at any t.
+    return {
+        lang: Yields(total.expected[at], total.kept[at])
+        for lang, at in job.index_of.items()
+        if total.expected[at].any()
+    }
 
 
 def table_of_yields(
