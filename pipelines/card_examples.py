@@ -10,6 +10,7 @@ from pipelines import artifacts, storage
 from pipelines.card_tally import Chosen, Tally
 from pipelines.matched_plan import MatchedPlan
 from pipelines.records import ColumnNames, text_column
+from pipelines.tombstones import RETRACTED
 from pipelines.workspace import part_name
 
 __all__ = ["dropped_examples", "examples_per_language", "pair_examples"]
@@ -113,7 +114,7 @@ def dropped_examples(plan: MatchedPlan, summary: Mapping[str, Any]) -> list[dict
         for reason, examples in summary.get("examples", {}).items()
         for example in examples
     ]
-    wanted = {r for r in summary["dropped"] if all(f["reason"] != r for f in found)}
+    wanted = {r for r in summary["dropped"] if all(f["reason"] != r for f in found)} - {RETRACTED}
     there = set(storage.list_files(storage.join(plan.folder, "rejected"), ".parquet"))
     for index in range(len(plan.parts)):
         path = storage.join(plan.folder, "rejected", part_name(index, "parquet"))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.card_page import MOST_INPUTS, shown_command
 from pipelines.terminal import inert
 
 __all__ = ["render_markdown", "yaml_head"]
@@ -36,13 +37,21 @@ def _cell(value: Any) -> str:
 def _inert(text: str) -> str:
     r"""Escape what Markdown or HTML would act on, so that any text is shown as it is.
 
-    >>> print(_inert("a|<b>\u202e"))
-    a\|&lt;b&gt;\\u202e
+    >>> print(_inert("a|<b>\u202e www.example.org"))
+    a\|&lt;b&gt;\\u202e www\.example.org
     """
     shown = inert(text)
     for char, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         shown = shown.replace(char, escaped)
-    return "".join("\\" + c if c in "\\`*_{}[]()#+!|~$@:" else c for c in shown)
+    escaped = "".join("\\" + c if c in "\\`*_{}[]()#+!|~$@:" else c for c in shown)
+    return re.sub(r"(www)\.", r"\1\\.", escaped, flags=re.IGNORECASE)
+
+
+def _code(text: str) -> str:
+    """Write lines as code, in a fence that nothing in them can close."""
+    shown = inert(text, allowed="\n")
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", shown))])
+    return f"{fence}\n{shown}\n{fence}"
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -130,14 +139,19 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         *_examples(card),
         *_classes(card.get("classes")),
         "## How to make it again",
-        f"```\n{inert(card['command'], allowed=chr(10))}\n```",
+        _code(shown_command(card)),
         f"Seed {card['seed']}; metadata sha256 `{card['metadata_hash']}`; "
         f"matches sha256 `{card['matched']}`; parameters sha256 `{card['balanced']}`; "
         f"LID model sha256 `{card['lid_model']}`.",
         "Made with " + ", ".join(f"{n} {v}" for n, v in card["versions"].items()) + ". Inputs:",
         _table(
             ["file", "bytes", "sha256"],
-            [[i["path"], i["size_bytes"], i["sha256"]] for i in card["inputs"]],
+            [[i["path"], i["size_bytes"], i["sha256"]] for i in card["inputs"][:MOST_INPUTS]],
+        ),
+        *(
+            [f"The first {MOST_INPUTS} of {len(card['inputs']):,}; datacard.json has all."]
+            if len(card["inputs"]) > MOST_INPUTS
+            else []
         ),
     ]
     return "\n\n".join(parts) + "\n"
@@ -245,7 +259,7 @@ def _classes(classes: Mapping[str, Any] | None) -> list[str]:
     rows = [[r["class"], r["count"], r["slots"], r["kept"]] for r in classes["rows"][:50]]
     return [
         "## Coverage of classes",
-        f"Of {classes['classes']:,} classes of `{inert(classes['path'])}` ({classes['lang']}), "
+        f"Of {classes['classes']:,} classes of {_inert(classes['path'])} ({classes['lang']}), "
         f"{classes['entries']:,} are entries, {classes['matched']:,} match pairs, "
         f"{classes['head']:,} are in the head, {classes['kept']:,} have kept pairs. The rarest:",
         _table(["class", "count", "slots", "kept pairs"], rows),

@@ -8,6 +8,7 @@ import base64
 import html
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
@@ -15,7 +16,7 @@ from typing import Any
 
 from metadata.languages import OTHER, english_name, metadata_languages, own_name
 
-__all__ = ["page_data", "render_page"]
+__all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command"]
 
 MOST_INPUTS = 200
 _LISTS = ("top_entries", "top_entries_after", "tail_entries")
@@ -65,6 +66,21 @@ def _embedded(value: Any) -> str:
     return text
 
 
+def shown_command(card: Mapping[str, Any]) -> str:
+    """Return the commands that make the set again, of very many inputs only the first.
+
+    Args:
+        card: as `pipelines.cards` puts it together.
+    """
+    paths = [i["path"] for i in card["inputs"]]
+    command = str(card["command"])
+    if len(paths) <= MOST_INPUTS:
+        return command
+    first = f"{shlex.join(paths[:MOST_INPUTS])} …"
+    note = f"# The first {MOST_INPUTS} of {len(paths):,} inputs; datacard.json has all of them."
+    return f"{note}\n{command.replace(shlex.join(paths), first)}"
+
+
 def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page shows of a card: entries as rows, the first inputs, names of languages.
 
@@ -83,6 +99,7 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
             if lang in known
         },
         "t_everywhere": thresholds.pop() if len(thresholds) == 1 else None,
+        "command": shown_command(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),
     }

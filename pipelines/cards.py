@@ -122,10 +122,11 @@ def write_cards(
             classes, counts[lang], tally.kept_count[lang], t_of[lang], plan.counts_path(lang)
         )
     _check_sums(total, tally.pairs.summary, kept)
-    storage.write_json(storage.join(output, "datacard.json"), card)
     for name, render in (("datacard.md", render_markdown), ("datacard.html", render_page)):
         with storage.publish(storage.join(output, name)) as file:
             file.write(render(card).encode())
+    # Last: it is the sign that the set and its cards are whole.
+    storage.write_json(storage.join(output, "datacard.json"), card)
     return card
 
 

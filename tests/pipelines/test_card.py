@@ -2,6 +2,7 @@ import base64
 import hashlib
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,9 +17,11 @@ import xxhash
 
 import tests.reference as reference
 from metadata.errors import ArtifactError, InputError, UsageError
+from pipelines import cards
 from pipelines.balance import BalanceOptions, balance_pairs
 from pipelines.card import make_card
-from pipelines.card_markdown import yaml_head
+from pipelines.card_markdown import render_markdown, yaml_head
+from pipelines.card_page import render_page
 from pipelines.cards import CARDS
 from tests.pipelines.helpers import (
     WORDS,
@@ -294,6 +297,32 @@ def test_the_head_of_shards_names_tars_and_only_codes_that_iso_639_knows():
     head = huggingface_hub.DatasetCard(yaml_head(card) + "\n# Card\n").data.to_dict()
     assert head["language"] == ["gsw", "yue"] and head["size_categories"] == ["1M<n<10M"]
     assert head["configs"][0]["data_files"][0]["path"] == "shards/*.tar"
+
+
+def test_of_very_many_inputs_only_the_first_stand_on_the_page_and_in_markdown(workspace):
+    card = read_card(workspace / "balanced")
+    own, one = shlex.join(i["path"] for i in card["inputs"]), card["inputs"][0]
+    card["inputs"] = [{**one, "path": f"crawl of May/{n:06d}.parquet"} for n in range(30_000)]
+    command = card["command"]
+    card["command"] = command.replace(own, shlex.join(i["path"] for i in card["inputs"]))
+    page, markdown = render_page(card), render_markdown(card)
+    for shown in (page, markdown):
+        assert len(shown) < 200_000 and "000199.parquet" in shown
+        assert "000200.parquet" not in shown
+        assert "The first 200 of 30,000 inputs; datacard.json has all of them." in shown
+        assert " … --normalization standard" in shown
+    card["command"] = "curate match 'a\n```\n<b>'"
+    code = re.search(r"\n(`+)\n(.*?)\n\1\n", render_markdown(card), re.DOTALL)
+    assert code and code[1] == "````" and code[2].endswith(card["command"])
+
+
+def test_the_file_that_says_that_all_is_whole_is_written_last(tmp_path, monkeypatch):
+    monkeypatch.setattr(cards, "render_page", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_workspace(tmp_path)
+    assert not (tmp_path / "balanced/datacard.json").exists()
+    with pytest.raises(ArtifactError, match="balancing has not come to its end"):
+        card_of(tmp_path)
 
 
 def test_the_command_prints_where_the_card_is_and_what_it_covers(workspace, tmp_path):
