@@ -42,6 +42,13 @@ def main(
     repo: Annotated[str | None, typer.Option(help="Dataset repository to upload to.")] = None,
 ) -> None:
     """Write the folder, and upload it if a repository is named."""
+    if not (balanced / "pairs").is_dir():
+        raise SystemExit(
+            f"{balanced} has no pairs/ to publish: `curate balance --format parquet -o FOLDER` "
+            "writes them, without images"
+        )
+    if output.exists():
+        raise SystemExit(f"{output} is there already; name a new folder with -o")
     write_folder(balanced, output)
     print(f"→ {output}: " + ", ".join(sorted(p.name for p in output.rglob("*") if p.is_file())))
     if repo is None:

@@ -91,3 +91,17 @@ def test_a_card_is_uploaded_only_with_a_token(tmp_path):
     )  # fmt: skip
     assert found.returncode == 1 and "there is no token" in found.stderr
     assert (tmp_path / "hub/README.md").read_text() == "# Card\n"
+
+
+@pytest.mark.parametrize(("there", "message"), [("shards", "no pairs/ to publish"),
+                                                ("pairs", "is there already")])  # fmt: skip
+def test_a_card_without_its_pairs_and_a_folder_in_use_are_refused(tmp_path, there, message):
+    (tmp_path / "balanced" / there).mkdir(parents=True)
+    (tmp_path / "balanced/datacard.md").write_text("# Card\n")
+    (tmp_path / "hub").mkdir()
+    found = subprocess.run(
+        [sys.executable, "examples/publish_card.py", tmp_path / "balanced", "-o", tmp_path / "hub"],
+        capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert found.returncode == 1 and message in found.stderr
+    assert not any((tmp_path / "hub").iterdir())
