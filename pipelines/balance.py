@@ -154,6 +154,7 @@ def balance_pairs(
     output: str,
     options: BalanceOptions,
     uids: str | None = None,
+    keep_downloads: bool = False,
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -166,8 +167,9 @@ def balance_pairs(
         output: the folder `balanced/`.
         options: what decides the result.
         uids: write the ids of the kept pairs to this file, as DataComp's resharder takes them.
+        keep_downloads: with overwrite, leave the images that `download` put into the folder.
         workers: threads; processes that write shards.
-        overwrite: replace what the folder holds.
+        overwrite: replace what the folder holds, but never downloaded images.
         dry_run: choose t only; nothing is written.
         quiet: no progress.
 
@@ -175,7 +177,8 @@ def balance_pairs(
         The data card, as in `datacard.json`; with dry_run, t per language.
 
     Raises:
-        ArtifactError: matching is not complete, or the folder holds something else.
+        ArtifactError: matching is not complete, or the folder holds something else, or downloaded
+            images that would go.
         UsageError: t or the target cannot be meant.
     """
     plan = MatchedPlan.read(matched)
@@ -198,7 +201,7 @@ def balance_pairs(
             "the images, leave --format out and run `curate download` then.",
             quiet=quiet,
         )
-    replaced = ("pairs", "shards", "probabilities", *CARDS) if overwrite else ()
+    replaced = _replaced(output, keep_downloads=keep_downloads) if overwrite else ()
     artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
     note_balanced(matched, output, parameters)
     _write_probabilities(plan, counts, t_of, output, parameters)
@@ -232,6 +235,24 @@ def balance_pairs(
         write_uid_file(uids, kept_ids(job, tasks))
     return write_cards(
         plan, counts, t_of, job, parameters, output, kept=total, workers=workers, quiet=quiet
+    )
+
+
+def _replaced(output: str, *, keep_downloads: bool) -> tuple[str, ...]:
+    """Return the names of what is made anew in a folder.
+
+    Raises:
+        ArtifactError: images that were downloaded, perhaps for days, would go with it.
+    """
+    names = ("pairs", "probabilities", *CARDS)
+    shards = storage.join(output, "shards")
+    if not storage.exists(storage.join(shards, PLAN)):  # which `download` writes, and nobody else
+        return (*names, "shards")
+    if keep_downloads:
+        return names
+    raise ArtifactError(
+        f"{shards} holds images that were downloaded for the pairs that --overwrite replaces. Move "
+        "the folder elsewhere or remove it, or choose another --output."
     )
 
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from metadata.errors import MissingExtraError
 from pipelines import artifacts, storage
-from pipelines.disk_space import told_when_full
 from pipelines.download_rows import BalancedPairs
+from pipelines.exec_lease import driven
 from pipelines.progress import progress
 from pipelines.records import ColumnNames
 from pipelines.shard_images import require_pillow
@@ -48,6 +48,7 @@ def require_packages() -> None:
     require_pillow("Downloading images")
 
 
+@driven("download")
 def download_images(
     *,
     balanced: str,
@@ -97,9 +98,10 @@ def download_images(
     windows = pairs.windows(per_shard, shards.window_shards)
     if not dry_run:
         refuse_foreign(output, PLAN)
-        if overwrite:
-            storage.remove(output)
-        artifacts.begin_output(output, parameters)
+        # The plan stays until it is replaced: it says that the folder is ours.
+        names = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, "")]
+        replaced = [name for name in names if name != PLAN] if overwrite else []
+        artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
     files = {n: ShardFiles(output, n, digest) for window in windows for n, _, _ in window.shards()}
     done = {n: stats for n, file in files.items() if (stats := file.stats()) is not None}
     again = {n for n, stats in done.items() if retry_failed and _may_come(stats)}
@@ -107,7 +109,7 @@ def download_images(
     if dry_run:
         return {"pairs": sum(pairs.num_rows), "shards": len(files), "to_do": len(missing)}
     tasks = _Tasks(pairs, windows, files, missing, shuffle=bool(shards.window_shards))
-    with told_when_full(output), ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         results = _results(tasks, fetch, shards, pool)
         total = len(missing)
         for number, stats in progress(

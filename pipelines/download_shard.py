@@ -11,7 +11,6 @@ again, the images that are there stay, and the others are asked for.
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ import pyarrow as pa
 
 from pipelines import artifacts, storage
 from pipelines.download_rows import BalancedPairs, rows_of
+from pipelines.download_stats import statistics
 from pipelines.image_fetch import Fetched, ImageFetcher
 from pipelines.shard_images import image_suffix
 from pipelines.shard_samples import encode_json, unique_key
@@ -195,6 +195,8 @@ def _write(
     samples: list[tuple[str, dict[str, Any], Outcome]],
     spool: Spool,
 ) -> dict[str, Any]:
+    # The size of a tar, which is rounded up, does not tell it from the one of an earlier run.
+    storage.remove(files.stats_path)
     with shard_writer(files.path("tar")) as writer:
         for key, row, outcome in samples:
             if outcome.place is not None:
@@ -206,19 +208,7 @@ def _write(
     stamp = {"parameters": files.parameters, "shard": files.number, "sha256": writer.sha256}
     stated = _stated(table, [(key, outcome) for key, _, outcome in samples])
     artifacts.write_table(files.path("parquet"), stated, stamp, pairs.metadata_hash)
-    reasons = Counter(outcome.reason or "success" for _, _, outcome in samples)
-    status = Counter(outcome.status for _, _, outcome in samples)
-    stats = {
-        "schema_version": artifacts.SCHEMA_VERSION,
-        "parameters": files.parameters,
-        "count": len(samples),
-        "successes": status["success"],
-        "failed_to_download": status["failed_to_download"],
-        "failed_to_resize": status["failed_to_resize"],
-        "status_dict": dict(sorted(reasons.items())),
-        "size_bytes": writer.size_bytes,
-        "sha256": writer.sha256,
-    }
+    stats = statistics(files.parameters, stated, writer)
     storage.write_json(files.stats_path, stats)
     return stats
 

@@ -24,6 +24,7 @@ from pipelines.match import finish_matched
 from pipelines.matched_plan import MatchedPlan
 from pipelines.metadata_store import MetadataStore
 from pipelines.progress import log, progress
+from pipelines.purge_shards import purge_shards
 from pipelines.shard_options import ShardOptions
 from pipelines.tombstones import Tombstones
 
@@ -77,6 +78,8 @@ def retract_pairs(
         known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
         store = MetadataStore.open(metadata)
         result["matched"] = _take_out(plan, known | new, store, workers, quiet)
+    for folder in balanced:
+        _purge_downloads(storage.join(folder, "shards"), known | new, quiet)
     there = [b for b in balanced if storage.exists(storage.join(b, BALANCED_PLAN))]
     kept = [_balance_again(matched, b, workers, quiet)["total"]["kept"] for b in there]
     if kept:
@@ -203,11 +206,21 @@ def _ids_there(
     return pairs, images, num_pairs
 
 
+def _purge_downloads(shards: str, tombstones: Tombstones, quiet: bool) -> None:
+    """Take pairs out of downloaded images; the others stay, however long they took to come."""
+    if not storage.exists(storage.join(shards, DOWNLOAD_PLAN)):
+        return
+    num = purge_shards(output=shards, tombstones=tombstones, quiet=quiet)
+    log(
+        f"{shards}: {num} pairs are taken out of the downloaded images, which are those of the set "
+        "before. What the new set keeps in addition, `curate download -o` fetches elsewhere.",
+        quiet=quiet,
+    )
+
+
 def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> dict[str, Any]:
     """Make a balanced set anew with the options it was made with."""
     made_with = storage.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
-    if storage.exists(storage.join(balanced, "shards", DOWNLOAD_PLAN)):
-        log(f"{balanced}: its downloaded images go too; run `curate download` again", quiet=quiet)
     size = made_with["pairs_per_shard"]
     options = BalanceOptions(
         t=None if made_with["target_pairs"] else made_with["t"],
@@ -224,5 +237,5 @@ def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> di
     )
     return balance_pairs(
         matched=matched, output=balanced, options=options, workers=workers, overwrite=True,
-        quiet=quiet,
+        keep_downloads=True, quiet=quiet,
     )  # fmt: skip

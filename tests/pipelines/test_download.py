@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,10 +22,13 @@ from PIL import Image
 from examples.toyweb.images import draw_scene
 from examples.toyweb.rows import sample_scenes
 from metadata.errors import ArtifactError, InputError, UsageError
+from pipelines import artifacts, storage
 from pipelines.balance import BalanceOptions, balance_pairs
 from pipelines.download import download_images
+from pipelines.exec_lease import driving
 from pipelines.image_fetch import FetchOptions
 from pipelines.records import ColumnNames
+from pipelines.retract import retract_pairs
 from pipelines.shard_options import Resize, ShardOptions
 from pipelines.shard_tar import read_index
 from tests.conftest import ROOT
@@ -194,6 +198,107 @@ def test_a_retry_that_was_killed_between_its_files_is_mended(tmp_path, server):
     asked = server.asked.copy()
     download(source)
     assert contents(source / "shards") == wanted and server.asked == asked
+
+
+def test_a_retry_that_was_killed_behind_a_tar_of_the_same_size_is_mended(
+    tmp_path, server, monkeypatch
+):
+    source = balanced(tmp_path, [server.url("/flaky/1"), server.url("/photo/2")])
+    server.is_broken = True
+    download(source)
+    tar, stop = source / "shards/00000.tar", lambda *_: 1 / 0
+    size, server.is_broken = tar.stat().st_size, False
+    monkeypatch.setattr(artifacts, "write_table", stop)
+    with pytest.raises(ZeroDivisionError):
+        download(source, retry_failed=True)
+    monkeypatch.undo()
+    assert tar.stat().st_size == size  # of one image and of two
+    assert download(source)["downloaded"] == 2
+    download(source, tmp_path / "fresh")
+    assert contents(source / "shards") == contents(tmp_path / "fresh")
+
+
+def test_one_download_at_a_time_works_on_a_folder(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/photo/1")])
+    with driving(str(source / "shards"), "download"):
+        with pytest.raises(ArtifactError, match="works on it already"):
+            download(source)
+    assert download(source)["downloaded"] == 1
+
+
+def retract(folder, names):
+    (folder / "list.txt").write_text("\n".join(names))
+    return retract_pairs(
+        str(folder / "list.txt"), matched=str(folder / "matched"), quiet=True,
+        metadata=str(folder / "metadata"), balanced=[str(folder / "balanced")],
+    )  # fmt: skip
+
+
+def test_a_takedown_leaves_all_other_images(tmp_path, server, monkeypatch):
+    kinds = ["photo", "photo", "status/404#"]
+    urls = [server.url(f"/{kinds[i % 3]}/{i}") for i in range(24)]
+    source = balanced(tmp_path, urls)
+    download(source)
+    shards, before, asked = source / "shards", samples(source / "shards"), server.asked.copy()
+    rows = stated(shards)
+    gone = [row for row in rows if row["url"] in urls[3:6]]
+    names = [gone[0]["url"], *(row["pair_id"] for row in gone[1:])]
+
+    def stop(path, value):
+        if path.endswith("_stats.json"):
+            raise ZeroDivisionError
+        write_json(path, value)
+
+    write_json = storage.write_json
+    monkeypatch.setattr(storage, "write_json", stop)
+    with pytest.raises(ZeroDivisionError):
+        retract(tmp_path, names)
+    monkeypatch.undo()
+    shutil.copy(shards / "00000.tar", shards / "00009.tar")  # of a download that was killed
+    retract(tmp_path, names)
+    ids = {row["pair_id"] for row in gone}
+    assert samples(shards) == {key: s for key, s in before.items() if key not in ids}
+    assert stated(shards) == [row for row in rows if row["pair_id"] not in ids]
+    assert server.asked == asked
+    for number in range(3):
+        tar, left = shards / f"{number:05d}.tar", stated_of(shards / f"{number:05d}.parquet")
+        stats = json.loads((shards / f"{number:05d}_stats.json").read_text("utf-8"))
+        assert stats["sha256"] == hashlib.sha256(tar.read_bytes()).hexdigest()
+        assert stats["status_dict"] == Counter(row["reason"] or "success" for row in left)
+        places = read_index(tar.with_suffix(".idx").read_text("utf-8"))
+        assert [p["jpg"] for p in places] == [tuple(i) for i in index_shard(str(tar)).image]
+
+
+def test_balancing_anew_does_not_remove_downloaded_images(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/photo/1")])
+    download(source)
+    before = contents(source)
+    with pytest.raises(ArtifactError, match=r"shards holds images that were downloaded .* Move"):
+        balance_pairs(
+            matched=str(tmp_path / "matched"), output=str(source), quiet=True, overwrite=True,
+            options=BalanceOptions(t=9, output_format="parquet"),
+        )  # fmt: skip
+    assert contents(source) == before
+
+
+@pytest.mark.parametrize("removals", [0, 1, 3])
+def test_an_overwrite_that_was_stopped_can_be_given_again(tmp_path, server, monkeypatch, removals):
+    source = balanced(tmp_path, [server.url("/photo/1")])
+    download(source)
+    remove, done = storage.remove, []
+
+    def stop_after(path):
+        if path.startswith(f"{source}/shards/"):
+            if len(done) == removals:
+                raise KeyboardInterrupt
+            done.append(path)
+        remove(path)
+
+    monkeypatch.setattr(storage, "remove", stop_after)
+    with pytest.raises(KeyboardInterrupt):
+        download(source, overwrite=True)
+    monkeypatch.undo()
+    assert download(source, overwrite=True)["downloaded"] == 1
 
 
 def test_resized_images_and_their_original_sizes(tmp_path, server):

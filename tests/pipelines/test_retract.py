@@ -289,13 +289,6 @@ def test_matches_in_a_place_that_is_only_read_can_be_balanced(workspace, monkeyp
     assert "`curate retract` and `explain` have to be told" in capsys.readouterr().err
 
 
-def test_downloaded_images_of_a_set_that_is_made_anew_are_told_to_go(workspace, capsys):
-    (workspace / "balanced/shards").mkdir()
-    (workspace / "balanced/shards/plan.json").write_text("{}")
-    retract(workspace, some_ids(workspace), quiet=False)
-    assert "its downloaded images go too" in capsys.readouterr().err
-
-
 def test_a_dry_run_counts_and_changes_nothing(workspace):
     before = contents(workspace / "matched")
     assert retract(workspace, some_ids(workspace)[:3], dry_run=True)["retracted"] == 3
