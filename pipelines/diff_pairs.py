@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curation.sampling import count_entries, hash_draws
-from pipelines.counting import split_by_language
+from curation.sampling import hash_draws
+from curation.tally import EntryRanges, add_kept
+from metadata.errors import ArtifactError
 from pipelines.diff_sides import Side, read_pairs
 from pipelines.disk_space import require_space, told_when_full
 from pipelines.progress import progress
@@ -101,7 +102,10 @@ def _spill(
 ) -> dict[str, NDArray[np.int64]]:
     """Write a side's pairs to partitions; return the counts of its entries."""
     folder.mkdir()
-    counts: dict[str, NDArray[np.int64]] = {}
+    sizes = {lang: side.num_entries(lang) for lang in side.counted}
+    ends = dict(zip(sizes, np.cumsum([*sizes.values()]).tolist(), strict=True))
+    ranges_of = {lang: (ends[lang] - size, size) for lang, size in sizes.items()}
+    counts = np.zeros(sum(sizes.values()), np.int64)
     with ExitStack() as stack:
         writers = [
             stack.enter_context(pa.ipc.new_file(folder / str(part), _SPILLED))
@@ -110,10 +114,11 @@ def _spill(
         files = progress(side.files, total=len(side.files), label="read", unit="file", quiet=quiet)
         for path in files:
             for batch in read_pairs(path):
-                _count(batch, counts, side)
+                _count(batch, counts, ranges_of, path)
                 for part, piece in _pieces(batch, num, names):
                     writers[part].write_batch(piece)
-    return counts
+    found = {lang: counts[first : first + size] for lang, (first, size) in ranges_of.items()}
+    return {lang: count for lang, count in found.items() if count.any()}
 
 
 def _read(path: Path) -> pa.Table:
@@ -121,12 +126,24 @@ def _read(path: Path) -> pa.Table:
         return file.read_all()
 
 
-def _count(batch: pa.RecordBatch, counts: dict[str, NDArray[np.int64]], side: Side) -> None:
-    for lang, rows in split_by_language(batch):
-        if lang not in counts:
-            counts[lang] = np.zeros(side.num_entries(lang), np.int64)
-        own = batch.column("entry_ids").take(pa.array(rows))
-        counts[lang] += count_entries(own, len(counts[lang]))
+def _count(
+    batch: pa.RecordBatch,
+    counts: NDArray[np.int64],
+    ranges_of: dict[str, tuple[int, int]],
+    path: str,
+) -> None:
+    """Add a batch to the counts of its entries, those of all languages in one loop."""
+    lang, entry_ids = batch.column("lang"), batch.column("entry_ids")
+    langs = lang.indices.to_numpy()
+    found = [ranges_of.get(name, (0, 0)) for name in lang.dictionary.to_pylist()]
+    ranges = EntryRanges(*np.array(found, np.int64).reshape(-1, 2).T)
+    sizes = np.repeat(ranges.size[langs], np.diff(entry_ids.offsets.to_numpy()))
+    if (entry_ids.flatten().to_numpy() >= sizes).any():
+        raise ArtifactError(
+            f"{path}: entry ids go beyond the entries of their language. Make the folder again "
+            "with --overwrite."
+        )
+    add_kept(entry_ids, langs, ranges, np.ones(len(langs), bool), counts)
 
 
 def _pieces(

@@ -8,7 +8,7 @@ from math import log2
 import pytest
 
 from metadata.errors import ArtifactError, DiskSpaceError, UsageError
-from pipelines import diff_pairs, disk_space
+from pipelines import diff_pairs, diff_sides, disk_space
 from pipelines.balance import BalanceOptions, balance_pairs
 from pipelines.diff import compare_folders
 from pipelines.diff_view import diff_table
@@ -238,3 +238,9 @@ def test_entries_are_shown_inert(tmp_path):
     new = write_metadata(tmp_path / "new", {"en": ["cat", "dog\u202e"]})
     shown = diff_table(compare(old, new))
     assert r"en added: dog\u202e" in shown and "\u202e" not in shown
+
+
+def test_pairs_that_fit_no_entries_are_refused(folder, monkeypatch):
+    monkeypatch.setattr(diff_sides.Side, "num_entries", lambda *_: 1)
+    with pytest.raises(ArtifactError, match=r"00000\.parquet: entry ids go beyond the entries"):
+        compare(folder / "ab", folder / "bc")
