@@ -33,6 +33,7 @@ __all__ = [
     "open_arrow",
     "open_read",
     "publish",
+    "read_bytes",
     "read_json",
     "remove",
     "write_json",
@@ -86,6 +87,22 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file") from error
     return opened
+
+
+def read_bytes(path: str, start: int = 0) -> bytes:
+    """Return a file's bytes from `start` on.
+
+    One request to a store: a file that is replaced meanwhile is seen as it was or as it is, where
+    an opened one would be refused as another than the one that was looked up.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    filesystem, inside = filesystem_of(path)
+    try:
+        return bytes(filesystem.cat_file(inside, start=start or None))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file") from error
 
 
 def open_arrow(path: str) -> Any:
@@ -306,11 +323,11 @@ def read_json(path: str) -> Any:
     Raises:
         ArtifactError: it is not JSON.
     """
-    with open_read(path) as file:
-        try:
-            return json.loads(file.read())
-        except ValueError as error:
-            raise ArtifactError(
-                f"{path}: not readable as JSON ({error}). "
-                "Remove it and run the command that writes it again."
-            ) from error
+    content = read_bytes(path)
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise ArtifactError(
+            f"{path}: not readable as JSON ({error}). "
+            "Remove it and run the command that writes it again."
+        ) from error

@@ -1,5 +1,6 @@
 """The stages with inputs and outputs on S3: a server on loopback, and one that misbehaves."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -98,3 +99,36 @@ def test_a_store_that_is_down_is_an_error_that_says_so_and_the_next_run_goes_on(
         assert "Traceback" not in found.stderr
     found = curate(tmp_path, direct, *run)
     assert found.returncode == 0 and '"read": 400' in found.stdout, found.stderr
+
+
+_READ_AGAIN_AND_AGAIN = """
+from pipelines import storage
+for _ in range(40):
+    assert storage.read_json("s3://data/again.json")["pid"] > 0
+"""
+
+
+@pytest.mark.slow
+def test_a_lease_is_read_while_it_is_renewed(port, bucket):
+    client, _ = bucket
+    numbers = itertools.count(1)
+
+    def renew():
+        content = json.dumps({"pid": next(numbers)}).encode()
+        client.put_object(Bucket="data", Key="again.json", Body=content)
+
+    renew()
+    with faulty_proxy(port, every=0) as proxy:
+        reader = subprocess.Popen(
+            [sys.executable, "-c", _READ_AGAIN_AND_AGAIN], cwd=Path(__file__).parents[2],
+            env={**os.environ, **environment(proxy.url, read_timeout_s=60)}, text=True,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            while reader.poll() is None:
+                renew()
+        finally:
+            reader.kill()
+            _, said = reader.communicate()
+    assert reader.returncode == 0, said
+    assert next(numbers) > 40
