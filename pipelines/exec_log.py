@@ -11,6 +11,8 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ class WorkerLog:
         self._lines: list[str] = []
         self._file = 0
         self._published = 0.0
+        self._is_torn = False  # the last line may have been written in part
         self._lock = threading.Lock()
 
     @classmethod
@@ -53,20 +56,29 @@ class WorkerLog:
         values = {"time": round(time.time(), 3), "event": event, "host": host, "pid": int(pid)}
         values |= figures
         line = json.dumps(values, ensure_ascii=False) + "\n"
+        with self._lock, self._told():
+            if storage.is_local(self._folder):
+                self._append(line)
+            else:
+                self._gather(line, is_urgent=event in ("failed", "plan"))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Say what kept lines from being written: no part and no run is lost for its log."""
         try:
-            with self._lock:
-                if storage.is_local(self._folder):
-                    self._append(line)
-                else:
-                    self._gather(line, is_urgent=event in ("failed", "plan"))
-        except OSError as error:  # a part is not lost for a line about it
-            log(f"{self._folder}: a line could not be written ({error}): {line.strip()}")
+            yield
+        except Exception as error:  # clients of stores have errors of their own kinds
+            log(f"{self._folder}: the log could not be written ({type(error).__name__}: {error})")
 
     def _append(self, line: str) -> None:
         path = Path(storage.local_path(storage.join(self._folder or "", f"{self._name}.jsonl")))
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:  # one write: lines do not mix
-            file.write(line)
+        # One write, so that lines do not mix; after one that was cut off, a line of its own.
+        text = "\n" + line if self._is_torn else line
+        self._is_torn = True
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+        self._is_torn = False
 
     def _gather(self, line: str, *, is_urgent: bool) -> None:
         self._lines.append(line)
@@ -84,7 +96,7 @@ class WorkerLog:
 
     def flush(self) -> None:
         """Publish what is gathered."""
-        with self._lock:
+        with self._lock, self._told():
             if self._lines:
                 self._publish()
 

@@ -129,13 +129,15 @@ class LogReader:
         return newest
 
     def _read(self, name: str) -> None:
-        with storage.open_read(storage.join(self._folder, name)) as file:
-            file.seek(self._offsets.get(name, 0))
-            content = file.read()
+        offset = self._offsets.get(name, 0)
+        content = storage.read_bytes(storage.join(self._folder, name), offset)
         whole = content.rfind(b"\n") + 1
-        self._offsets[name] = self._offsets.get(name, 0) + whole
-        for text in content[:whole].splitlines():
-            line = json.loads(text)
+        self._offsets[name] = offset + whole
+        for text in content[:whole].split(b"\n"):
+            try:
+                line = json.loads(text)
+            except ValueError:  # cut off by a full disk or a lost machine: the others still tell
+                continue
             self._runs.setdefault(line["run"], RunState()).add(line)
 
     def figures(self) -> dict[str, Any] | None:
