@@ -15,6 +15,7 @@ from pipelines.overlap import StoppedError
 __all__ = ["Failure", "Work", "perform", "perform_here", "task_name"]
 
 _FIRST_WAIT_S = 1.0
+_WAIT_AT_MOST_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,16 @@ class Failure:
     """An error of ours as a value, which any executor carries home unchanged."""
 
     error: CurateError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Take the error apart: `pickle` would make it with its message for all its arguments."""
+        return _failure, (type(self.error), self.error.args, self.error.__dict__)
+
+
+def _failure(kind: type[CurateError], args: tuple[Any, ...], values: dict[str, Any]) -> Failure:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(values)
+    return Failure(error)
 
 
 _state: tuple[str, Any] = ("", None)
@@ -101,7 +112,7 @@ def perform(work: Work, state: Any, number: int, task: Any) -> Any:
             log.write(event, **about, seconds=seconds, error=_in_a_line(error))
             if is_last:
                 raise
-            time.sleep(_FIRST_WAIT_S * 2**attempt)
+            time.sleep(min(_FIRST_WAIT_S * 2**attempt, _WAIT_AT_MOST_S))
         else:
             seconds = round(time.perf_counter() - start, 3)
             log.write("done", **about, seconds=seconds, **_figures(result))
