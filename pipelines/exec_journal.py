@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines import artifacts, storage
+from pipelines.exec_lease import require_lease
 from pipelines.listing import file_sizes
 from pipelines.workspace import part_name
 
@@ -101,10 +102,15 @@ class Journal:
             self.flush()
 
     def flush(self) -> None:
-        """Publish the notes since the last time; many files become one."""
+        """Publish the notes since the last time; many files become one.
+
+        Raises:
+            ArtifactError: another driver has taken over the output, and with it the notes.
+        """
         self._flushed = time.monotonic()
         if not self._pending:
             return
+        require_lease()
         columns = [list(values) for values in zip(*self._pending, strict=True)]
         table = pa.table(columns, schema=_SCHEMA)
         self._pending = []
@@ -136,6 +142,7 @@ class Journal:
 
     def close(self) -> None:
         """Leave one file in the order of the parts: the same, whatever order they were done in."""
+        require_lease()
         self.flush()
         tables = [artifacts.read_table(path) for path in self._files()]
         if tables:
@@ -151,6 +158,7 @@ class Journal:
 
     def forget(self) -> None:
         """Remove all notes, because files are about to change under them."""
+        require_lease()
         self._pending = []
         self._noted[:] = -1
         storage.remove(storage.join(self._folder, PARTS))

@@ -12,17 +12,27 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
-from metadata.errors import ArtifactError
+from metadata.errors import ArtifactError, InputError
 from pipelines import storage
 from pipelines.disk_space import told_when_full
 from pipelines.exec_log import flush_logs
 from pipelines.progress import log
 
-__all__ = ["LEASE", "beside", "driven", "driven_outputs", "driving", "holder", "run_folder"]
+__all__ = [
+    "LEASE",
+    "beside",
+    "driven",
+    "driven_outputs",
+    "driving",
+    "holder",
+    "require_lease",
+    "run_folder",
+]
 
 Result = TypeVar("Result")
 
@@ -34,15 +44,85 @@ STALE_S = 60.0
 _SETTLE_S = 0.2
 _SETTLE_REMOTE_S = 1.0
 
+# What an unreadable lease is taken for: all are published whole, so a machine died with it.
+_NOBODYS = {"token": "", "machine": "", "pid": 0, "started": None, "time": 0.0, "beat": 0}
+
+
+@dataclass(slots=True)
+class _Lease:
+    """The lease that this process has on an output.
+
+    Attributes:
+        renewed: when it was known to be ours; seconds since 1970, so that a sleep of the whole
+            machine counts.
+    """
+
+    output: str
+    path: str
+    mine: dict[str, Any]
+    renewed: float = field(default_factory=time.time)
+    is_over: threading.Event = field(default_factory=threading.Event)
+    is_lost: threading.Event = field(default_factory=threading.Event)
+
+    def is_ours(self) -> bool:
+        """Look whether it is still there; what is gone was taken over by one that is done."""
+        if not _has(self.path, self.mine):
+            self.is_lost.set()
+        return not self.is_lost.is_set()
+
+    def require(self) -> None:
+        """Refuse to go on with an output that is another's now.
+
+        Raises:
+            ArtifactError: it was taken over.
+        """
+        if abs(time.time() - self.renewed) > STALE_S / 2 and self.is_ours():
+            return  # asked again each time, until the heart beats again
+        if self.is_lost.is_set():
+            raise ArtifactError(
+                f"{self.output}: another `curate` took this output over, because this one was not "
+                f"heard of for {STALE_S:.0f} s. It goes on there; what is done is kept."
+            )
+
+    def beat(self) -> None:
+        """Renew it until the run is over; leave it alone once it is another's."""
+        while not self.is_over.wait(BEAT_S):
+            try:
+                if not self.is_ours():
+                    return
+                self.mine |= {"beat": self.mine["beat"] + 1, "time": time.time()}
+                storage.write_json(self.path, self.mine)
+                self.renewed = time.time()
+            except Exception as error:  # a full disk, a busy store: the next may come through
+                log(f"{self.path} could not be renewed, which is tried again: {error}")
+
+    def give_back(self) -> None:
+        """Remove it, unless it is another's; what was done is not lost for a lease that stays."""
+        try:
+            if self.is_ours():
+                storage.remove(self.path)
+        except Exception as error:
+            log(f"{self.path} could not be removed; it ends after {STALE_S:.0f} s: {error}")
+
+
 _folder: ContextVar[str | None] = ContextVar("run_folder", default=None)
-
-
+_held: ContextVar[tuple[_Lease, ...]] = ContextVar("leases", default=())
 _driven: list[str] = []
 
 
 def driven_outputs() -> list[str]:
     """Return the outputs that this process works on now."""
     return list(_driven)
+
+
+def require_lease() -> None:
+    """Refuse to go on where another driver has taken over what is worked on.
+
+    Raises:
+        ArtifactError: one has, because this process was stopped for a while, or cut off.
+    """
+    for lease in _held.get():
+        lease.require()
 
 
 def run_folder() -> str | None:
@@ -79,28 +159,22 @@ def driving(output: str, command: str) -> Iterator[None]:
     path = storage.join(folder, LEASE)
     mine = {"token": uuid.uuid4().hex, "command": command, **_identity(), "beat": 0}
     _take(path, mine, output)
-    is_over, is_lost = threading.Event(), threading.Event()
-    heart = threading.Thread(
-        target=_beat, args=(path, mine, is_over, is_lost), name="lease", daemon=True
-    )
+    lease = _Lease(output, path, mine)
+    heart = threading.Thread(target=lease.beat, name="lease", daemon=True)
     heart.start()
-    token = _folder.set(folder)
+    tokens = _folder.set(folder), _held.set((*_held.get(), lease))
     _driven.append(output)
     try:
         yield
     finally:
         _driven.remove(output)
-        _folder.reset(token)
-        flush_logs()
-        is_over.set()
+        _folder.reset(tokens[0])
+        _held.reset(tokens[1])
+        lease.is_over.set()
         heart.join()
-        if not is_lost.is_set():
-            storage.remove(path)
-    if is_lost.is_set():
-        raise ArtifactError(
-            f"{output}: another `curate` took this output over, because this one was not heard of "
-            f"for {STALE_S:.0f} s. It goes on there; what is done is kept."
-        )
+        flush_logs()
+        lease.give_back()
+    lease.require()
 
 
 def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
@@ -143,11 +217,14 @@ def _start_of(pid: int) -> str | None:
 
 
 def _read(path: str) -> dict[str, Any] | None:
+    """Return a lease, None where there is none."""
     try:
-        lease = storage.read_json(path) if storage.exists(path) else None
-    except (ArtifactError, FileNotFoundError):  # is being written, or was just removed
+        lease = storage.read_json(path)
+    except InputError:
         return None
-    return lease if isinstance(lease, dict) else None
+    except ArtifactError:
+        return _NOBODYS
+    return lease if isinstance(lease, dict) and lease.keys() >= _NOBODYS.keys() else _NOBODYS
 
 
 def _is_alive(lease: dict[str, Any]) -> bool:
@@ -163,15 +240,22 @@ def _take(path: str, mine: dict[str, Any], output: str) -> None:
     found = _read(path)
     if found is not None:
         if _is_alive(found) or _beats(path, found):
-            raise _held(output, found)
+            raise _refused(output, found)
+        if (now := _read(path)) is not None and now["token"] != found["token"]:
+            raise _refused(output, now)
         storage.remove(path)
-    if not storage.create_json(path, mine):
-        raise _held(output, _read(path) or {})
+    # Of a request that was answered too late and sent again, the first may have written ours.
+    if not storage.create_json(path, mine) and not _has(path, mine):
+        raise _refused(output, _read(path) or {})
     if found is not None or not storage.is_local(path):
         time.sleep(_SETTLE_S if storage.is_local(path) else _SETTLE_REMOTE_S)
-        now = _read(path)
-        if now is None or now["token"] != mine["token"]:
-            raise _held(output, now or {})
+        if not _has(path, mine):
+            raise _refused(output, _read(path) or {})
+
+
+def _has(path: str, mine: dict[str, Any]) -> bool:
+    found = _read(path)
+    return found is not None and bool(found["token"] == mine["token"])
 
 
 def _beats(path: str, found: dict[str, Any]) -> bool:
@@ -183,25 +267,9 @@ def _beats(path: str, found: dict[str, Any]) -> bool:
     return now is not None and (now["token"], now["beat"]) != (found["token"], found["beat"])
 
 
-def _held(output: str, lease: dict[str, Any]) -> ArtifactError:
+def _refused(output: str, lease: dict[str, Any]) -> ArtifactError:
     who = f"process {lease.get('pid', '?')} on {lease.get('host', 'another machine')}"
     return ArtifactError(
         f"{output}: `curate {lease.get('command', '')}` ({who}) works on it already. Wait for it "
         f"or stop it. A driver that died on another machine is given up after {STALE_S:.0f} s."
     )
-
-
-def _beat(
-    path: str, mine: dict[str, Any], is_over: threading.Event, is_lost: threading.Event
-) -> None:
-    """Renew the lease until the run is over; leave it alone once it is another's."""
-    while not is_over.wait(BEAT_S):
-        try:
-            found = _read(path)
-            if found is not None and found["token"] != mine["token"]:
-                is_lost.set()
-                return
-            mine |= {"beat": mine["beat"] + 1, "time": time.time()}
-            storage.write_json(path, mine)
-        except Exception as error:  # a full disk, a busy store: the next beat may come through
-            log(f"{path} could not be renewed, which is tried again: {error}")

@@ -10,7 +10,7 @@ whoever gathers results only adds them up.
 import os
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     Executor,
@@ -18,14 +18,15 @@ from concurrent.futures import (
     wait,
 )
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
 
 from metadata.errors import CurateError
 from metadata.processes import until_interrupted, worker_pool
-from pipelines.exec_cluster import LOCAL, current_cluster
-from pipelines.exec_lease import run_folder
+from pipelines.exec_cluster import LOCAL, Cluster, current_cluster
+from pipelines.exec_lease import require_lease, run_folder
 from pipelines.exec_log import WorkerLog
 from pipelines.exec_ray import run_on_ray
 from pipelines.exec_slurm import run_on_slurm
@@ -64,10 +65,12 @@ def run_parts(
             back, and what is read and written has the same path everywhere.
 
     Raises:
+        ArtifactError: another driver has taken over the output.
         CurateError: a worker process died; or whatever `function` raises.
     """
     if not tasks:
         return
+    require_lease()
     cluster = current_cluster() if anywhere else LOCAL
     folder = run_folder()
     work = Work(
@@ -82,16 +85,31 @@ def run_parts(
     WorkerLog.of(work.log_folder).write(
         "plan", run=work.key, stage=work.stage, parts=len(tasks), executor=cluster.kind
     )
+    with closing(_results(work, tasks, cluster, workers, threads, folder)) as results:
+        for result in results:
+            require_lease()
+            yield result
+
+
+def _results(
+    work: Work,
+    tasks: Sequence[Any],
+    cluster: Cluster,
+    workers: int,
+    threads: bool,
+    folder: str | None,
+) -> Generator[Any, None, None]:
     if cluster.kind == "ray":
         yield from run_on_ray(work, tasks, cluster, workers)
     elif cluster.kind == "slurm":
         beside = join(folder, "slurm") if folder else None
         yield from run_on_slurm(work, tasks, cluster, workers, beside)
     elif workers <= 1 or len(tasks) <= 1:
-        state = setup(*arguments)
+        state = work.setup(*work.arguments)
         yield from (perform(work, state, *item) for item in enumerate(tasks))
     elif threads:
-        yield from _in_threads(partial(perform, work, setup(*arguments)), tasks, workers)
+        shared = work.setup(*work.arguments)
+        yield from _in_threads(partial(perform, work, shared), tasks, workers)
     else:
         yield from _in_processes(partial(perform_here, work), tasks, workers)
 
