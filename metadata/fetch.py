@@ -274,7 +274,8 @@ class Fetcher:
                 if failures >= self._attempts(host):
                     self._given_up[host] += 1
                     raise FetchError(
-                        f"{url}: {problem}; given up after {failures} attempts. What has come is "
+                        f"{url}: {problem}; given up after {failures} attempt"
+                        f"{'s' if failures > 1 else ''}. What has come is "
                         "kept: run the same command again later, or name another --mirror."
                     ) from problem
                 self._pause(url, problem, failures)

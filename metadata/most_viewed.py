@@ -55,7 +55,8 @@ def _placed(views: ViewTables, num_cells: int) -> Iterator[tuple[pa.Table, NDArr
 
 
 def _counts(table: pa.Table) -> NDArray[Any]:
-    return table.column("views").to_numpy()
+    counts: NDArray[Any] = table.column("views").to_numpy()
+    return counts
 
 
 def _totals(views: ViewTables, cells: NDArray[np.int64], floor: int) -> Counter[str]:

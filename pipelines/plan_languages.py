@@ -215,7 +215,7 @@ def describe(
     overrides: Mapping[str, Any],
 ) -> dict[str, str]:
     """Say of each language what it would be built from; of page views and thresholds, which."""
-    described = {plan.lang: plan.problem or _described(plan, wordnets) for plan in plans}
+    described = {plan.lang: _described(plan, wordnets) for plan in plans}
     if "title" in kinds:
         described["page views"] = sample.problem or _of_files(sample.files) or "none"
     given = ", ".join(f"{name} {value}" for name, value in overrides.items())
@@ -226,9 +226,10 @@ def describe(
 def _described(plan: LanguagePlan, wordnets: WordNets) -> str:
     has_wordnet = "wordnet" in plan.kinds and plan.lang in wordnets.langs
     parts = [wordnets.described()] if has_wordnet else []
-    parts += [_of_files(plan.files)] if set(plan.kinds) - {"wordnet"} else []
+    parts += [_of_files(plan.files)] if plan.files else []
     parts += [f"own entries of {plan.own.path}"] if plan.own is not None else []
-    parts += [plan.no_wordnet] if plan.no_wordnet is not None else []
+    said = plan.problem or plan.no_wordnet
+    parts += [said] if said is not None else []
     return "; ".join(parts) or "nothing to build it from: there is no dump"
 
 

@@ -96,7 +96,7 @@ def test_a_dry_run_asks_a_server_that_fails_once_and_says_so(folder):
         pass
     patient = options(server, retries=SourceOptions().retries)  # which would wait for a minute
     plan = build_from_server(server, folder, "sk", options=patient, dry_run=True)
-    assert "connection failed" in plan["sk"] and "connection failed" in plan["page views"]
+    assert "after 1 attempt." in plan["sk"] and "connection failed" in plan["page views"]
 
 
 def offline_command(folder):
