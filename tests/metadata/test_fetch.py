@@ -35,7 +35,7 @@ def waits():
 def fetcher(waits):
     made = Fetcher(
         contact="me@example.org",
-        retries=Retries(attempts=4, first_wait_s=1.0, longest_wait_s=60.0, timeout_s=0.3),
+        retries=Retries(attempts=4, first_wait_s=1.0, longest_wait_s=60.0, timeout_s=2.0),
         wait=waits.append,
     )
     yield made
@@ -90,7 +90,7 @@ CHUNKS = HALF // _CHUNK_BYTES * _CHUNK_BYTES
         ([Fault(length_off_by=-100)], [1.0], [0, len(BODY) - 100]),
         ([Fault(html=True)], [1.0], [0, 0]),
         ([Fault(close_after=HALF), Fault(html=True)], [1.0, 2.0], [0, HALF, HALF]),
-        ([Fault(slow_s=0.6)], [1.0], [0, CHUNKS]),
+        ([Fault(slow_s=2.5)], [1.0], [0, CHUNKS]),
         ([Fault(close_after=HALF), Fault(ignore_range=True)], [1.0], [0, HALF]),
         ([Fault(garbled=True)], [], [0, 0]),
     ],
