@@ -96,24 +96,61 @@ class _Worker:
         self.plan = plan
         self.balance = BalanceWorker(job)
         self.num_chosen = num_chosen
-        sizes = [len(count) for count in counts.values()]
-        bases = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self.range_of = {
-            lang: (int(base), size) for lang, base, size in zip(counts, bases, sizes, strict=False)
-        }
-        self.probability = np.ones(int(bases[-1]))
-        for lang, count in counts.items():
+        self.langs = list(counts)
+        self.index_of = {lang: index for index, lang in enumerate(self.langs)}
+        # The last one is for languages without metadata: no entry fits it.
+        sizes = np.array([*map(len, counts.values()), 0], np.int64)
+        self.ranges = EntryRanges(np.cumsum(sizes) - sizes, sizes)
+        self.probability = np.ones(int(sizes.sum()))
+        for (lang, count), base in zip(counts.items(), self.ranges.base.tolist(), strict=False):
             t = t_of[lang]
             if t is not None:
-                base, size = self.range_of[lang]
-                self.probability[base : base + size] = sampling_probability(count, t)
-        self.kept = np.zeros(int(bases[-1]), np.int64)
+                self.probability[base : base + len(count)] = sampling_probability(count, t)
+        self.kept = np.zeros(int(sizes.sum()), np.int64)
         self.chosen: dict[tuple[str, str], list[Chosen]] = {}
+        # Of each language and decision, the largest key that may still be shown.
+        self.bounds = np.full(len(DECISIONS) * len(sizes), _LOW_BITS)
         self.lock = threading.Lock()
+
+    def indices(self, names: list[str]) -> NDArray[np.int32]:
+        """Return the positions of languages."""
+        none = len(self.langs)
+        return np.array([self.index_of.get(name, none) for name in names], np.int32)
 
     def kept_count(self) -> dict[str, NDArray[np.int64]]:
         """Return the kept pairs of each entry, per language."""
-        return {lang: self.kept[b : b + size] for lang, (b, size) in self.range_of.items()}
+        return {
+            lang: self.kept[base : base + size]
+            for lang, base, size in zip(self.langs, *self.ranges, strict=False)
+        }
+
+    def choose(self, chosen: Chosen, group: int) -> None:
+        """Show a pair of a language and decision, and in its stead no longer the last one."""
+        lang, decision = self.langs[group // len(DECISIONS)], DECISIONS[group % len(DECISIONS)]
+        best = self.chosen.setdefault((lang, decision), [])
+        insort(best, chosen)
+        del best[self.num_chosen :]
+        if len(best) == self.num_chosen:
+            self.bounds[group] = best[-1].key
+
+
+class _Sums:
+    """Pairs of a part; shape (num_languages,), in the order of the worker."""
+
+    def __init__(self, num: int) -> None:
+        self.matched, self.kept, self.filtered, self.certain = np.zeros((4, num), np.int64)
+        self.expected = np.zeros(num)
+
+    def counts(self, langs: list[str], filters: Counter[str]) -> PairCounts:
+        """Return them by language."""
+
+        def by_language(found: NDArray[np.int64]) -> Counter[str]:
+            return Counter({langs[at]: int(found[at]) for at in np.flatnonzero(found).tolist()})
+
+        expected = {langs[at]: float(self.expected[at]) for at in np.flatnonzero(self.matched)}
+        summary = KeptSummary(by_language(self.matched), by_language(self.kept), expected,
+                              by_language(self.filtered), filters)  # fmt: skip
+        return PairCounts(summary, by_language(self.certain))
 
 
 def tally_pairs(
@@ -152,84 +189,65 @@ def tally_pairs(
 
 
 def _tally_part(worker: _Worker, index: int) -> tuple[int, PairCounts]:
-    counts = PairCounts()
+    sums = _Sums(len(worker.ranges.size))
+    filters: Counter[str] = Counter()
     first = 0
     with artifacts.open_parquet(worker.plan.pairs_path(index)) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=worker.balance.columns):
-            _add_batch(worker, counts, batch, index, first)
+            filters.update(_add_batch(worker, sums, batch, index, first))
             first += batch.num_rows
-    return index, counts
+    return index, sums.counts(worker.langs, filters)
 
 
 def _add_batch(
-    worker: _Worker, counts: PairCounts, batch: pa.RecordBatch, part: int, first: int
-) -> None:
-    names = batch.column("lang").dictionary.to_pylist()
-    langs = batch.column("lang").indices.to_numpy()
-    ranges = EntryRanges(
-        *np.array([worker.range_of.get(name, (0, 0)) for name in names], np.int64).reshape(-1, 2).T
-    )
+    worker: _Worker, sums: _Sums, batch: pa.RecordBatch, part: int, first: int
+) -> Counter[str]:
+    """Add a batch to the sums; return the drops by filter."""
+    lang = batch.column("lang")
+    langs = worker.indices(lang.dictionary.to_pylist())[lang.indices.to_numpy()]
     entry_ids = batch.column("entry_ids")
-    probability = probabilities_of_pairs(entry_ids, langs, ranges, worker.probability)
+    probability = probabilities_of_pairs(entry_ids, langs, worker.ranges, worker.probability)
     draws = hash_draws(batch.column("pair_id"), worker.balance.job.seed)
     drawn = draws < probability
     keep, dropped = worker.balance.filter(batch, drawn)
-    counts.summary.filters.update(dropped)
-    _add_pairs(counts, names, langs, probability, drawn, keep)
+    _add_pairs(sums, langs, probability, drawn, keep)
     # 0 kept, 1 not sampled, 2 filtered; one group for each language and decision.
     groups = len(DECISIONS) * langs + np.where(keep, 0, np.where(drawn, 2, 1))
     keys = (draws * 2.0**53).astype(np.uint64) & _LOW_BITS
     with worker.lock:
-        add_kept(entry_ids, langs, ranges, keep, worker.kept)
-        for row, lang, decision in _candidates(worker, names, groups, keys):
+        add_kept(entry_ids, langs, worker.ranges, keep, worker.kept)
+        for row in _candidates(worker, groups, keys):
             ids = tuple(entry_ids[row].as_py())
-            best = worker.chosen.setdefault((lang, decision), [])
-            insort(best, Chosen(int(keys[row]), part, first + row, float(draws[row]),
-                                float(probability[row]), ids))  # fmt: skip
-            del best[worker.num_chosen :]
+            chosen = Chosen(int(keys[row]), part, first + row, float(draws[row]),
+                            float(probability[row]), ids)  # fmt: skip
+            worker.choose(chosen, int(groups[row]))
+    return dropped
 
 
 def _add_pairs(
-    counts: PairCounts,
-    names: list[str],
+    sums: _Sums,
     langs: NDArray[np.int32],
     probability: NDArray[np.float64],
     drawn: NDArray[np.bool_],
     keep: NDArray[np.bool_],
 ) -> None:
-    """Add the pairs of a batch to the counts of their languages."""
-    summary, num = counts.summary, len(names)
-    for counter, mask in (
-        (summary.matched, None),
-        (summary.kept, keep),
-        (summary.filtered, drawn & ~keep),
-        (counts.certain, probability == 1.0),
-    ):
-        found = np.bincount(langs if mask is None else langs[mask], minlength=num)
-        counter.update(dict(zip(names, found.tolist(), strict=True)))
-    expected = np.bincount(langs, weights=probability, minlength=num)
-    for name, value in zip(names, expected.tolist(), strict=True):
-        summary.expected[name] = summary.expected.get(name, 0.0) + value
+    """Add the pairs of a batch to those of their languages."""
+    num = len(sums.expected)
+    sums.matched += np.bincount(langs, minlength=num)
+    sums.kept += np.bincount(langs[keep], minlength=num)
+    sums.filtered += np.bincount(langs[drawn & ~keep], minlength=num)
+    sums.certain += np.bincount(langs[probability == 1.0], minlength=num)
+    sums.expected += np.bincount(langs, weights=probability, minlength=num)
 
 
 def _candidates(
-    worker: _Worker,
-    names: list[str],
-    groups: NDArray[np.int32],
-    keys: NDArray[np.uint64],
-) -> Iterator[tuple[int, str, str]]:
-    """Yield the rows that may be among the smallest of their group, with language and decision."""
+    worker: _Worker, groups: NDArray[np.int64], keys: NDArray[np.uint64]
+) -> Iterator[int]:
+    """Yield the rows that may be among the smallest of their group."""
     if not worker.num_chosen:
         return
-    bounds = np.full(len(DECISIONS) * len(names), _LOW_BITS)
-    for at in range(len(bounds)):
-        lang, decision = names[at // len(DECISIONS)], DECISIONS[at % len(DECISIONS)]
-        best = worker.chosen.get((lang, decision), [])
-        if len(best) == worker.num_chosen:
-            bounds[at] = best[-1].key
-    rows = np.flatnonzero(keys <= bounds[groups])
+    rows = np.flatnonzero(keys <= worker.bounds[groups])
     rows = rows[np.lexsort((keys[rows], groups[rows]))]
     found = groups[rows]
     first = np.arange(len(rows)) - np.searchsorted(found, found) < worker.num_chosen
-    for row, group in zip(rows[first].tolist(), found[first].tolist(), strict=True):
-        yield row, names[group // len(DECISIONS)], DECISIONS[group % len(DECISIONS)]
+    yield from rows[first].tolist()
