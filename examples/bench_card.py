@@ -1,4 +1,4 @@
-"""How fast the data card is made, and how large its page is, with 330 languages and many entries.
+"""How fast the data card is made, how large its page is, and `yield`, with 330 languages.
 
     python examples/bench_card.py [--pairs 20000000] [--entries 30000000]
         [--browser /usr/bin/chromium]
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ from pipelines.card_page import render_page  # noqa: E402
 from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan  # noqa: E402
 from pipelines.metadata_store import combined_hash  # noqa: E402
 from pipelines.rows import Part  # noqa: E402
+from pipelines.yield_grid import measure_yields  # noqa: E402
 
 PART_ROWS = 500_000
 MATCHES = 3.5  # entries of a pair, on average
@@ -196,6 +198,12 @@ def main(
         print(f"the whole card: {seconds:.1f} s, {num_pairs / seconds:,.0f} pairs/s of one core")
         print(f"page: {sizes['datacard.html'] / 1e6:.2f} MB, written in {render_seconds:.2f} s; "
               f"JSON {sizes['datacard.json'] / 1e6:.2f} MB")  # fmt: skip
+        for grid in ("200", "20,50,100,200,500,1k,2k,5k", None):
+            measured, seconds = seconds_of(
+                partial(measure_yields, matched=str(matched), grid=grid, quiet=True)
+            )
+            print(f"yield, {len(measured['yields'])} thresholds: "
+                  f"{num_pairs / seconds:,.0f} pairs/s of one core")  # fmt: skip
         if browser:
             shown = open_page((balanced / "datacard.html").resolve(), browser)
             print(", ".join(f"{name} {ms:.0f} ms" for name, ms in shown.items()))

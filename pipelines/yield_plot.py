@@ -11,7 +11,7 @@ LEFT, RIGHT, TOP, BOTTOM = 70, 20, 30, 50
 
 
 def yield_svg(rows: Sequence[dict[str, Any]], num_matched: int) -> str:
-    """Return a drawing of kept pairs, and of slots where they fit, over t on a logarithmic axis.
+    """Return a drawing of kept pairs over t on a logarithmic axis.
 
     Args:
         rows: of `table_of_yields`; those without a t are left out.
