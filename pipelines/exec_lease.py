@@ -152,6 +152,8 @@ def holder(output: str) -> dict[str, Any] | None:
 def driving(output: str, command: str) -> Iterator[None]:
     """Be the only driver of an output within the block.
 
+    At its end what workers that were killed had begun to write is removed.
+
     Raises:
         ArtifactError: another one works on it, or took it over.
     """
@@ -166,6 +168,8 @@ def driving(output: str, command: str) -> Iterator[None]:
     _driven.append(output)
     try:
         yield
+        lease.require()
+        storage.remove_leftovers(output)
     finally:
         _driven.remove(output)
         _folder.reset(tokens[0])

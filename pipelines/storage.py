@@ -287,7 +287,7 @@ def remove_leftovers(folder: str) -> None:
     """Remove the temporary files that killed runs left in a local folder and below it."""
     if is_local(folder) and Path(local_path(folder)).is_dir():
         for leftover in Path(local_path(folder)).rglob(f"{_TEMPORARY}*"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
 
 
 def file_sha256(path: str) -> str:

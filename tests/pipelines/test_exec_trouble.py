@@ -70,6 +70,14 @@ def test_a_lease_whose_request_was_sent_twice_is_ours_and_a_broken_one_nobodys(
         assert holder(str(tmp_path / "matched"))["pid"] == os.getpid()
 
 
+def test_what_killed_workers_left_half_written_is_no_part_of_the_output(tmp_path):
+    half = tmp_path / "matched/pairs/.tmp-0123-00000.parquet"
+    with driving(str(tmp_path / "matched"), "match"):
+        half.parent.mkdir(parents=True)
+        half.write_bytes(b"PAR1")
+    assert not list(half.parent.iterdir())
+
+
 def test_a_log_that_a_store_does_not_take_fails_neither_part_nor_run(monkeypatch, capsys):
     class EndpointError(Exception):  # the clients' own errors are no OSError
         pass
