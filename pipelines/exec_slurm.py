@@ -6,11 +6,13 @@ cancelled, killed or lost with its node, and is submitted again.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,14 @@ from pipelines.progress import log
 
 __all__ = ["run_on_slurm"]
 
+_NAME = "curate"
 _POLL_S = 1.0
 _ASK_EVERY_S = 5.0
 # A result may be seen late on a shared disk; so long a job without one is not given up.
 _GRACE_S = 10.0
+# Slurm kills 30 s after it asked, unless the site says otherwise (KillWait).
+_ORPHANS_END_S = 180.0
+_JOB_FILE = re.compile(r"(\d+)_")
 
 
 @dataclass(slots=True)
@@ -64,8 +70,9 @@ def run_on_slurm(
         UsageError: there is no Slurm here, or no folder that nodes can share.
     """
     place = _folder(cluster, folder) / work.key
-    place.mkdir(parents=True)
     executor = _executor(cluster, place, workers)
+    _end_orphans(place.parent)
+    place.mkdir(parents=True)
     shared = _write_work(work, place)
     queue = _Queue(waiting=_batches(tasks, min(cluster.slurm_parts_per_job,
                                                -(-len(tasks) // workers))))  # fmt: skip
@@ -88,13 +95,43 @@ def run_on_slurm(
 
 
 def _folder(cluster: Cluster, beside: str | None) -> Path:
+    """Return the folder of an output's submissions: whoever drives the output has it alone."""
     chosen = cluster.slurm_folder or beside
     if chosen is None or not storage.is_local(chosen):
         raise UsageError(
             "--executor slurm needs a folder on a disk that all nodes share; name one with "
             "--slurm-folder"
         )
-    return Path(storage.local_path(chosen)).absolute()
+    folder = Path(storage.local_path(chosen)).absolute()
+    if cluster.slurm_folder is None:
+        return folder
+    output = os.path.abspath(beside) if beside and storage.is_local(beside) else str(beside)
+    return folder / sha256(output.encode()).hexdigest()[:16]
+
+
+def _end_orphans(folder: Path) -> None:
+    """Cancel the jobs of a driver that died, which would go on writing, and remove their files.
+
+    Raises:
+        CurateError: they do not end.
+    """
+    left = {match[1] for path in folder.glob("*/jobs/*") if (match := _JOB_FILE.match(path.name))}
+    until = time.monotonic() + _ORPHANS_END_S
+    while left:
+        alive = _alive()
+        orphans = {name for name in alive or () if name.split("_")[0] in left}
+        if alive is not None and not orphans:
+            break
+        if time.monotonic() > until:
+            named = ", ".join(sorted(orphans)) or "squeue does not answer"
+            raise CurateError(
+                f"{folder}: Slurm jobs of an earlier run of this output do not end ({named}). "
+                "Run the same command again when squeue shows them no more."
+            )
+        subprocess.run(["scancel", *sorted(orphans)], capture_output=True, check=False)
+        time.sleep(_POLL_S)
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 def _executor(cluster: Cluster, place: Path, workers: int) -> Any:
@@ -109,7 +146,7 @@ def _executor(cluster: Cluster, place: Path, workers: int) -> Any:
         )
     executor = submitit.AutoExecutor(folder=place / "jobs", cluster="slurm")
     options = {
-        "name": "curate",
+        "name": _NAME,
         "timeout_min": cluster.slurm_minutes,
         "cpus_per_task": 1,
         "slurm_array_parallelism": workers,
@@ -172,7 +209,7 @@ def _submit(queue: _Queue, executor: Any, shared: Path, cluster: Cluster) -> Non
 
 def _alive() -> set[str] | None:
     """Return the ids of the user's jobs that wait or run; None if Slurm does not answer."""
-    command = ["squeue", "--me", "--noheader", "--array", "--format=%i %A"]
+    command = ["squeue", "--me", f"--name={_NAME}", "--noheader", "--array", "--format=%i %A"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return set(answer.stdout.split()) if answer.returncode == 0 else None
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines.slurm_cluster import missing, slurm_cluster
-from tests.pipelines.traps import World, wait_for
+from tests.pipelines.traps import World, is_running, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +74,29 @@ def test_jobs_that_are_cancelled_killed_or_requeued_cost_nothing(cluster, world)
     assert said.count("ended without a result") >= 2
     world.check("slurm/matched")
     assert not list((world.folder / "slurm/.curate/matched/slurm").iterdir())
+
+
+def test_jobs_of_a_driver_that_was_killed_do_not_go_on_beside_those_of_the_next(cluster, world):
+    hold, held = world.trap("hold", 1), world.held(1)
+    first = world.start("match", "-o", "orphans/matched", *SLURM, env=cluster)
+    try:
+        wait_for(held.exists, "a part to be begun")
+    finally:
+        first.kill()
+        first.communicate()
+    orphan = int(held.read_text())
+    held.unlink()
+    second = world.start("match", "-o", "orphans/matched", *SLURM, env=cluster)
+    try:
+        wait_for(lambda: not is_running(orphan), "the orphan to be cancelled")
+        wait_for(held.exists, "its part again")
+        hold.unlink()
+        assert second.wait(150) == 0, second.stderr.read()
+    finally:
+        second.kill()
+        second.communicate()
+    world.check("orphans/matched")
+    assert not list((world.folder / "orphans/.curate/matched/slurm").iterdir())
 
 
 def test_a_part_that_fails_for_good_fails_the_run_with_its_own_words(cluster, world):
