@@ -3,6 +3,7 @@
 They are read out of the logs of the workers when they are asked for; nothing is counted twice.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -107,9 +108,12 @@ def serving_metrics(port: int | None) -> Iterator[None]:
         return
     readers: dict[str, LogReader] = {}
 
+    is_reading = threading.Lock()  # each who asks has a thread, and a line counts once
+
     def read() -> dict[str, Mapping[str, Any] | None]:
-        outputs = driven_outputs()
-        return {o: readers.setdefault(o, LogReader(o)).figures() for o in outputs}
+        with is_reading:
+            outputs = driven_outputs()
+            return {o: readers.setdefault(o, LogReader(o)).figures() for o in outputs}
 
     registry = _registry(read)
     from prometheus_client import start_http_server
