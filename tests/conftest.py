@@ -1,6 +1,7 @@
 """What all tests share: where the real data is, and that a slow machine fails no property."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,10 @@ from hypothesis import settings
 
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # As in the background of a shell; tests interrupt themselves and what they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 

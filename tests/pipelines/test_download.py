@@ -391,7 +391,7 @@ def test_a_download_that_is_interrupted_ends_soon(tmp_path, server, number, code
         _, errors = process.communicate(timeout=100)
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
     assert process.returncode == code and f"{word}. What is done is kept" in errors
     assert "Traceback" not in errors
     assert [p.name for p in (source / "shards").iterdir()] == ["plan.json"]
