@@ -1,6 +1,8 @@
 """Processor time and duration of `curate match`, local and on Ray, by number of workers.
 
-    python examples/bench_scale.py METADATA INPUT... [--lang en]
+    python examples/bench_scale.py METADATA RUNS INPUT... [--lang en]
+
+RUNS is such as local:1,local:2,ray:2.
 
 Processor time is that of all processes of a run, Ray's own included, as /proc tells it; it holds on
 a machine that does other things too, which the duration does not.
@@ -17,7 +19,6 @@ import uuid
 from pathlib import Path
 
 CURATE = Path(sys.executable).with_name("curate")
-RUNS = (("local", 1), ("local", 2), ("ray", 1), ("ray", 2), ("ray", 4))
 _TICK = os.sysconf("SC_CLK_TCK")
 
 
@@ -51,16 +52,17 @@ def measure(command: list[str]) -> tuple[float, float]:
 
 def main() -> None:
     """Print a row for each way to run it."""
-    metadata, *rest = sys.argv[1:]
+    metadata, runs, *rest = sys.argv[1:]
+    first = runs.split(",")[0].replace(":", "")
     folder = tempfile.mkdtemp()
     try:
-        for executor, workers in RUNS:
+        for executor, workers in (run.split(":") for run in runs.split(",")):
             output = f"{folder}/{executor}{workers}/matched"
             command = [str(CURATE), "match", *rest, "--metadata", metadata, "-o", output, "--quiet",
-                       "--executor", executor, "--workers", str(workers)]  # fmt: skip
+                       "--executor", executor, "--workers", workers]  # fmt: skip
             processor, seconds = measure(command)
-            same = subprocess.run(["diff", "-rq", f"{folder}/local1/matched", output], check=False)
-            print(json.dumps({"executor": executor, "workers": workers,
+            same = subprocess.run(["diff", "-rq", f"{folder}/{first}/matched", output], check=False)
+            print(json.dumps({"executor": executor, "workers": int(workers),
                               "processor_s": round(processor, 1), "seconds": round(seconds, 1),
                               "same_bytes": same.returncode == 0}))  # fmt: skip
     finally:
