@@ -11,11 +11,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from curation.index import IndexMatcher, build_index
-    from curation.lid import CompiledIdentifier, FastTextIdentifier, default_lid_model
-    from curation.matching import AhoCorasickMatcher, Matcher, match_by_language
-    from curation.normalize import normalize_entry, normalize_text
-    from curation.sampling import (
+    from curate.curation.lid.identify import (
+        CompiledIdentifier,
+        FastTextIdentifier,
+        default_lid_model,
+    )
+    from curate.curation.matching.index import IndexMatcher, build_index
+    from curate.curation.matching.normalize import normalize_entry, normalize_text
+    from curate.curation.matching.reference import AhoCorasickMatcher, Matcher, match_by_language
+    from curate.curation.sampling.sampling import (
         count_entries,
         hash_draws,
         pair_probability,
@@ -26,11 +30,11 @@ if TYPE_CHECKING:
     )
 
 _MODULES = {
-    "index": ("IndexMatcher", "build_index"),
-    "lid": ("CompiledIdentifier", "FastTextIdentifier", "default_lid_model"),
-    "matching": ("AhoCorasickMatcher", "Matcher", "match_by_language"),
-    "normalize": ("normalize_entry", "normalize_text"),
-    "sampling": (
+    "matching.index": ("IndexMatcher", "build_index"),
+    "lid.identify": ("CompiledIdentifier", "FastTextIdentifier", "default_lid_model"),
+    "matching.reference": ("AhoCorasickMatcher", "Matcher", "match_by_language"),
+    "matching.normalize": ("normalize_entry", "normalize_text"),
+    "sampling.sampling": (
         "count_entries",
         "hash_draws",
         "pair_probability",
@@ -65,5 +69,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"curation.{module}"), name)
-    raise AttributeError(f"module 'curation' has no attribute {name!r}")
+            return getattr(import_module(f"curate.curation.{module}"), name)
+    raise AttributeError(f"module 'curate.curation' has no attribute {name!r}")

@@ -18,15 +18,15 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines import artifacts
-from pipelines.exec_journal import Journal
-from pipelines.exec_lease import driving
-from pipelines.executor import run_parts
-from pipelines.match_totals import MatchTotals
-from pipelines.matched_plan import MatchedPlan
-from pipelines.part_summary import PartSummary
-from pipelines.rows import Part
-from pipelines.status_log import LogReader
+from curate.pipelines.executor.journal import Journal
+from curate.pipelines.executor.lease import driving
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.rows import Part
+from curate.pipelines.match.summary import PartSummary
+from curate.pipelines.match.totals import MatchTotals
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.status.log import LogReader
+from curate.pipelines.store import artifacts
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "ru", "zh", "")
 

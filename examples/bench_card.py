@@ -26,15 +26,16 @@ from numpy.typing import NDArray
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from metadata.languages import metadata_languages  # noqa: E402
-from pipelines import artifacts, storage  # noqa: E402
-from pipelines.balance import BalanceOptions, balance_pairs, load_counts  # noqa: E402
-from pipelines.card import make_card  # noqa: E402
-from pipelines.card_page import render_page  # noqa: E402
-from pipelines.matched_plan import PLAN, SUMMARY, MatchedPlan  # noqa: E402
-from pipelines.metadata_store import combined_hash  # noqa: E402
-from pipelines.rows import Part  # noqa: E402
-from pipelines.yield_grid import measure_yields  # noqa: E402
+from curate.files import storage  # noqa: E402
+from curate.metadata.languages import metadata_languages  # noqa: E402
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs, load_counts  # noqa: E402
+from curate.pipelines.card.page import render_page  # noqa: E402
+from curate.pipelines.card.stage import make_card  # noqa: E402
+from curate.pipelines.inputs.rows import Part  # noqa: E402
+from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan  # noqa: E402
+from curate.pipelines.store import artifacts  # noqa: E402
+from curate.pipelines.store.metadata_store import combined_hash  # noqa: E402
+from curate.pipelines.yields.stage import measure_yields  # noqa: E402
 
 PART_ROWS = 500_000
 MATCHES = 3.5  # entries of a pair, on average
@@ -211,9 +212,9 @@ def main(
 
 def time_tally(matched: Path, balanced: Path) -> float:
     """Return the seconds of processor time that the pass over the matches takes."""
-    from pipelines.balance_part import BalanceJob
-    from pipelines.card_tally import tally_pairs
-    from pipelines.records import ColumnNames
+    from curate.pipelines.card.tally import tally_pairs
+    from curate.pipelines.inputs.records import ColumnNames
+    from curate.pipelines.matched.decisions import BalanceJob
 
     plan = MatchedPlan.read(str(matched))
     counts = load_counts(plan)

@@ -30,11 +30,12 @@ import typer
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pipelines import artifacts, dedup  # noqa: E402
-from pipelines.crawl_html import parse_page  # noqa: E402
-from pipelines.crawl_pages import PageOptions  # noqa: E402
-from pipelines.crawl_records import CrawlRecord, read_records  # noqa: E402
-from pipelines.extract_part import ExtractJob, Worker, extract_part  # noqa: E402
+from curate.pipelines.extract import dedup  # noqa: E402
+from curate.pipelines.extract.html import parse_page  # noqa: E402
+from curate.pipelines.extract.pages import PageOptions  # noqa: E402
+from curate.pipelines.extract.part import ExtractJob, Worker, extract_part  # noqa: E402
+from curate.pipelines.extract.records import CrawlRecord, read_records  # noqa: E402
+from curate.pipelines.store import artifacts  # noqa: E402
 
 CRAWL = ("IAH-urls-wget.warc.gz", "resiliparse-warcfile.warc.gz", "whirlwind/whirlwind.warc.gz")
 REPEATS = 60
@@ -143,7 +144,7 @@ def write_wat(path: Path, pages: list[CrawlRecord]) -> int:
 def _wat(page: CrawlRecord) -> bytes:
     from selectolax.lexbor import LexborHTMLParser
 
-    from pipelines.crawl_encoding import decode_page
+    from curate.pipelines.extract.encoding import decode_page
 
     document = LexborHTMLParser(decode_page(page.body, page.charset))
     links = []

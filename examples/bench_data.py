@@ -15,13 +15,13 @@ from typing import Annotated, Any
 import pyarrow.parquet as pq
 import typer
 
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.diff.stage import compare_folders
+from curate.pipelines.explain.stage import explain_text
+from curate.pipelines.match.stage import MatchOptions, match_inputs
+from curate.pipelines.yields.stage import measure_yields
 from examples.bench.__main__ import show
 from examples.bench.stages import write_workspace
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.diff import compare_folders
-from pipelines.explain import explain_text
-from pipelines.match import MatchOptions, match_inputs
-from pipelines.yield_grid import measure_yields
 
 FILES = 4
 GRIDS = ("200", "20,50,100,200,500,1k,2k,5k", None)

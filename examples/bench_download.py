@@ -23,13 +23,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from pipelines import artifacts, storage
-from pipelines.download import download_images
-from pipelines.image_fetch import FetchOptions
-from pipelines.records import ColumnNames
-from pipelines.shard_options import Resize, ShardOptions
-from pipelines.shard_samples import encode_json
-from pipelines.shard_tar import shard_writer
+from curate.files import storage
+from curate.pipelines.download.fetch import FetchOptions
+from curate.pipelines.download.stage import download_images
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.shards.options import Resize, ShardOptions
+from curate.pipelines.shards.samples import encode_json
+from curate.pipelines.shards.tar import shard_writer
+from curate.pipelines.store import artifacts
 
 
 def photo(num_bytes: int) -> bytes:

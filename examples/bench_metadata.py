@@ -26,19 +26,19 @@ import typer
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from metadata.bz2_blocks import read_blocks  # noqa: E402
-from metadata.corpus import count_corpus  # noqa: E402
-from metadata.count_part import CountedPart  # noqa: E402
-from metadata.dump import read_pages  # noqa: E402
-from metadata.ngram_counter import NgramCounter  # noqa: E402
-from metadata.wikitext import strip_wikitext  # noqa: E402
-from metadata.words import (  # noqa: E402
+from curate.metadata.ngrams.corpus import count_corpus  # noqa: E402
+from curate.metadata.ngrams.counter import NgramCounter  # noqa: E402
+from curate.metadata.ngrams.part import CountedPart  # noqa: E402
+from curate.metadata.ngrams.words import (  # noqa: E402
     character_classes,
     cut_segments,
     is_segmented,
     segmenter_name,
     segmenter_version,
 )
+from curate.metadata.wikipedia.bz2_blocks import read_blocks  # noqa: E402
+from curate.metadata.wikipedia.dump import read_pages  # noqa: E402
+from curate.metadata.wikipedia.wikitext import strip_wikitext  # noqa: E402
 
 ENGLISH = "wiki/enwiki-206pages.xml.bz2"
 MINI_DUMPS = "wiki/dbpedia_minidumps_berlin.tar"

@@ -110,7 +110,7 @@ def curate(command: str, workspace: Path) -> dict[str, Any]:
     """Run a command and return the JSON that it prints."""
     print(f"$ curate {command}", file=sys.stderr, flush=True)
     run = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *shlex.split(command), "--json",
+        [sys.executable, "-m", "curate.cli.main", *shlex.split(command), "--json",
          "--workspace", str(workspace)],
         check=True, stdout=subprocess.PIPE, env=dict(os.environ),
     )  # fmt: skip

@@ -3,8 +3,8 @@
     curate extract 'crawl/*.warc.gz' --filter examples.filters:no_contact_data
     curate match data/pairs --filter examples.filters:few_symbols=0.3
 
-`pipelines/filters.py` says what a filter takes and gives. To install one under a name of its own,
-put this into the pyproject.toml of its package, and say `--filter no-contact-data`:
+`pipelines/inputs/filters.py` says what a filter takes and gives. To install one under a name of
+its own, put this into the pyproject.toml of its package, and say `--filter no-contact-data`:
 
     [project.entry-points."curate.filters"]
     no-contact-data = "my_package.filters:no_contact_data"

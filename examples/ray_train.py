@@ -12,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines.train import TrainExtras, train_model
-from pipelines.workspace import Workspace
-from training.train_config import StepOptions, TrainConfig
+from curate.pipelines.store.workspace import Workspace
+from curate.pipelines.train.stage import TrainExtras, train_model
+from curate.training.loop.config import StepOptions, TrainConfig
 
 
 def train_worker(arguments: dict[str, Any]) -> None:

@@ -15,19 +15,19 @@ and the readers of the sources are not.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from metadata.errors import CurateError
+from curate.errors import CurateError
 
 if TYPE_CHECKING:
-    from metadata.build import BuiltMetadata, LanguageSources, build_language
-    from metadata.entries import Thresholds, metadata_hash, union_entries
-    from metadata.languages import (
+    from curate.metadata.build import BuiltMetadata, LanguageSources, build_language
+    from curate.metadata.entries import Thresholds, metadata_hash, union_entries
+    from curate.metadata.languages import (
         WIKIPEDIA_CODES,
         metadata_language,
         metadata_languages,
         unreached_languages,
         wikis_of,
     )
-    from metadata.pageviews import count_views
+    from curate.metadata.wikipedia.pageviews import count_views
 
 __all__ = [
     "WIKIPEDIA_CODES",
@@ -55,12 +55,12 @@ _MODULES = {
         "unreached_languages",
         "wikis_of",
     ),
-    "pageviews": ("count_views",),
+    "wikipedia.pageviews": ("count_views",),
 }
 
 
 def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"metadata.{module}"), name)
-    raise AttributeError(f"module 'metadata' has no attribute {name!r}")
+            return getattr(import_module(f"curate.metadata.{module}"), name)
+    raise AttributeError(f"module 'curate.metadata' has no attribute {name!r}")

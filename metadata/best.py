@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from metadata.entries import Candidate, rank
+from curate.metadata.entries import Candidate, rank
 
 __all__ = ["NUM_EXAMPLES", "Best", "Selected", "cut"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from metadata.errors import UsageError
+from curate.errors import UsageError
 
 __all__ = [
     "SCHEMA",

@@ -86,7 +86,7 @@ class _Language:
 
 
 def _rows(name: str) -> list[list[str]]:
-    lines = files("metadata").joinpath(name).read_text("utf-8").splitlines()
+    lines = files("curate.metadata").joinpath(name).read_text("utf-8").splitlines()
     return [line.split("\t") for line in lines[1:]]
 
 

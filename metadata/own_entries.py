@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from metadata.entries import SCHEMA, SOURCES, entry_table, problem_with
-from metadata.errors import InputError
+from curate.errors import InputError
+from curate.metadata.entries import SCHEMA, SOURCES, entry_table, problem_with
 
 __all__ = ["add_own_entries", "clean_entry", "read_own_entries", "without_own_entries"]
 

@@ -7,7 +7,12 @@ from typing import Any
 
 import xxhash
 
-from curation.normalize import Normalization, normalize_entry, normalize_text, tokens
+from curate.curation.matching.normalize import (
+    Normalization,
+    normalize_entry,
+    normalize_text,
+    tokens,
+)
 
 
 def match_text(entries: Sequence[str], text: str, normalization: Normalization) -> list[int]:

@@ -2,7 +2,7 @@
 
 import re
 
-from curation.normalize import normalize_entry, normalize_text
+from curate.curation.matching.normalize import normalize_entry, normalize_text
 from tests.conftest import ROOT
 from tests.curation.test_normalize import CASES
 

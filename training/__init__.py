@@ -8,13 +8,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from metadata.errors import MissingExtraError
+from curate.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from training.model import CLIP
+    from curate.training.model.clip import CLIP
 
 __all__ = ["load", "require_packages"]
 
@@ -53,6 +53,6 @@ def load(
         UsageError: a file of weights is given without a model, or comes without a tokenizer.
     """
     require_packages("Loading a model")
-    from training.run import load_run
+    from curate.training.export.load import load_run
 
     return load_run(source, device, model, tokenizer)

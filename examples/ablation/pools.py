@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import webdataset
 from numpy.typing import NDArray
 
-from curation import (
+from curate.curation import (
     FastTextIdentifier,
     IndexMatcher,
     build_index,
@@ -29,9 +29,9 @@ from curation import (
     tail_share,
     threshold_for_tail_share,
 )
+from curate.pipelines.store import artifacts
 from examples.toyweb import world
 from examples.toyweb.world import Scene
-from pipelines import artifacts
 
 PAIRS_PER_SHARD = 2000
 REFERENCE = "en"

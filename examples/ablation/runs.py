@@ -56,7 +56,7 @@ class Ablation:
 def curate(command: str, workspace: Path) -> dict[str, Any]:
     """Run a command on one core and return the JSON that it prints."""
     run = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", *shlex.split(command), "--json", "--quiet",
+        [sys.executable, "-m", "curate.cli.main", *shlex.split(command), "--json", "--quiet",
          "--workspace", str(workspace)],
         check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.index import build_index, pack_index, unpack_index
-from curation.lid import CompiledIdentifier, FastTextIdentifier, default_lid_model
-from curation.matching import AhoCorasickMatcher
+from curate.curation.lid.identify import CompiledIdentifier, FastTextIdentifier, default_lid_model
+from curate.curation.matching.index import build_index, pack_index, unpack_index
+from curate.curation.matching.reference import AhoCorasickMatcher
+from curate.files import storage
 from examples.bench.texts import generate
 from examples.toyweb.write import toy_batches
-from pipelines import storage
 from tests.reference import match_text
 
 __all__ = ["bench_lid", "bench_matching", "rate", "spaced"]

@@ -29,16 +29,16 @@ import numpy as np
 import torch
 import typer
 
+from curate.errors import CurateError
+from curate.training.data.batch import Batch, LoaderConfig, Position
+from curate.training.data.loader import Loader
+from curate.training.data.prefetch import DevicePrefetcher
+from curate.training.loop.config import StepOptions
+from curate.training.model.config import ModelConfig, load_model_config
+from curate.training.model.flops import device_peak_flops, flops_per_pair
+from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
 from examples.bench.gpu_shards import CAPTIONS, write_jpeg_shards
 from examples.bench.gpu_steps import TINY, TimedStep, open_clip_step, our_step
-from metadata.errors import CurateError
-from training.batch import Batch, LoaderConfig, Position
-from training.config import ModelConfig, load_model_config
-from training.data import Loader
-from training.flops import device_peak_flops, flops_per_pair
-from training.prefetch import DevicePrefetcher
-from training.tokenizer import Tokenizer, learn_tokenizer
-from training.train_config import StepOptions
 
 WARMUP = 5
 # The longest of a batch's alt-texts is often near this; the whole context would be 77.

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from training.batch import Batch
-from training.config import ModelConfig
-from training.distributed import World
-from training.train_config import StepOptions, TrainConfig
-from training.trainer import Trainer
+from curate.training.data.batch import Batch
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.distributed import World
+from curate.training.loop.trainer import Trainer
+from curate.training.model.config import ModelConfig
 
 __all__ = ["TINY", "TimedStep", "open_clip_step", "our_step"]
 

@@ -23,14 +23,14 @@ import webdataset
 from numpy.typing import NDArray
 from PIL import Image
 
+from curate.training.data.images import crop_into
+from curate.training.data.loader import Loader, LoaderConfig, Online, list_shards
+from curate.training.data.resize_kernels import resize_box
+from curate.training.data.sampler import Sampler
+from curate.training.data.samples import captions
+from curate.training.data.shards import OpenShards, index_shard
+from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
 from examples.bench.__main__ import _processor, show
-from training.data import Loader, LoaderConfig, Online, list_shards
-from training.images import crop_into
-from training.resize_kernels import resize_box
-from training.sampler import Sampler
-from training.samples import captions
-from training.shards import OpenShards, index_shard
-from training.tokenizer import Tokenizer, learn_tokenizer
 
 PAIRS_PER_SHARD = 2000
 DISTINCT = 100

@@ -13,7 +13,7 @@ import ahocorasick
 import fasttext
 import pyarrow.parquet as pq
 
-from curation.lid import default_lid_model
+from curate.curation.lid.identify import default_lid_model
 from examples.bench.engines import spaced
 
 

@@ -14,10 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from curate.files import storage
+from curate.metadata.entries import assemble_entries, metadata_hash
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import write_indices
 from examples.bench.texts import TEXT_CHARACTERS, english
-from metadata.entries import assemble_entries, metadata_hash
-from pipelines import artifacts, storage
-from pipelines.metadata_store import write_indices
 
 __all__ = ["bench_help", "bench_second_worker", "bench_stages", "write_workspace"]
 
@@ -129,8 +130,8 @@ def bench_stages(folder: Path, num_entries: int, num_texts: int, num_files: int)
 _SECOND_WORKER = """
 import re, sys
 import pyarrow as pa
-from curation.index import unpack_index
-from pipelines import storage
+from curate.curation.matching.index import unpack_index
+from curate.files import storage
 path = sys.argv[1]
 matcher = unpack_index(storage.map_file(path), path)
 matcher.match(pa.array(["this is a photo"] * 1000))

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.curves import cumulative_curve, group_counts, merge_groups
-from curation.datacard import divergence, entry_lists, kl_to_uniform
-from metadata.errors import ArtifactError
-from pipelines.artifacts import strings
+from curate.curation.sampling.curves import cumulative_curve, group_counts, merge_groups
+from curate.curation.sampling.datacard import divergence, entry_lists, kl_to_uniform
+from curate.errors import ArtifactError
+from curate.pipelines.store.artifacts import strings
 
 COUNTS = st.lists(st.integers(0, 60), min_size=1, max_size=80)
 
@@ -86,7 +86,7 @@ def test_lists_of_entries_are_sorted_and_the_tail_is_below_t():
 def test_entry_ids_beyond_their_language_are_refused():
     import pyarrow as pa
 
-    from curation.tally import EntryRanges, probabilities_of_pairs
+    from curate.curation.sampling.tally import EntryRanges, probabilities_of_pairs
 
     ranges = EntryRanges(np.array([0, 2]), np.array([2, 1]))
     ids = pa.array([[0, 1]], pa.list_(pa.uint32()))

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.ids import short_hashes
-from curation.sha224_kernels import MAX_LENGTH
+from curate.curation.hashing.ids import short_hashes
+from curate.curation.hashing.sha224_kernels import MAX_LENGTH
 
 
 def expected(*parts):

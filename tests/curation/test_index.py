@@ -8,12 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.arrow_buffers import string_buffers
-from curation.character_table import character_table
-from curation.index import VERSION, IndexMatcher, build_index, pack_index, unpack_index
-from curation.matching import AhoCorasickMatcher
-from curation.normalize import compose, tokens
-from metadata.errors import ArtifactError
+from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.matching.character_table import character_table
+from curate.curation.matching.index import (
+    VERSION,
+    IndexMatcher,
+    build_index,
+    pack_index,
+    unpack_index,
+)
+from curate.curation.matching.normalize import compose, tokens
+from curate.curation.matching.reference import AhoCorasickMatcher
+from curate.errors import ArtifactError
 from tests.curation.test_normalize import CASES
 
 NORMALIZATIONS = ("standard", "metaclip")
@@ -123,7 +129,7 @@ def test_a_packed_index_matches_as_before(packed):
 def test_an_index_of_other_entries_or_another_version_is_refused(packed, monkeypatch):
     with pytest.raises(ArtifactError, match=r"en\.index.*of entries with sha256 h.*--reindex"):
         unpack_index(packed, "en.index", "other")
-    monkeypatch.setattr("curation.index.VERSION", 99)
+    monkeypatch.setattr("curate.curation.matching.index.VERSION", 99)
     with pytest.raises(ArtifactError, match=f"of version {VERSION}, expected 99"):
         unpack_index(packed, "en.index", "h")
 
@@ -169,7 +175,7 @@ def test_cut_off_characters_take_no_room_that_is_not_there():
 
 
 def test_an_index_of_other_hashes_is_refused(packed, monkeypatch):
-    monkeypatch.setattr("curation.index.hash_fingerprint", lambda: 1)
+    monkeypatch.setattr("curate.curation.matching.index.hash_fingerprint", lambda: 1)
     with pytest.raises(ArtifactError, match="built with other hashes"):
         unpack_index(packed, "en.index")
 
@@ -181,7 +187,7 @@ def test_arrays_of_other_types_are_refused():
 
 
 def test_what_is_kept_of_compiled_code_depends_on_all_sources():
-    from curation.index_kernels import match_standard
-    from curation.unit_keys import _sources
+    from curate.curation.compiled.unit_keys import _sources
+    from curate.curation.matching.index_kernels import match_standard
 
     assert _sources() in match_standard._cache._cache_file._source_stamp

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.lid import CompiledIdentifier, FastTextIdentifier, default_lid_model
-from metadata.errors import InputError
+from curate.curation.lid.identify import CompiledIdentifier, FastTextIdentifier, default_lid_model
+from curate.errors import InputError
 
 MODEL = Path(default_lid_model())
 

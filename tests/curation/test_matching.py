@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.matching import AhoCorasickMatcher, match_by_language
-from curation.normalize import Normalization
+from curate.curation.matching.normalize import Normalization
+from curate.curation.matching.reference import AhoCorasickMatcher, match_by_language
 from tests import reference
 
 # Few letters of many scripts, marks and punctuation, so that entries do occur in texts.

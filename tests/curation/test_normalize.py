@@ -9,8 +9,13 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.normalize import check_normalization, normalize_entry, normalize_text, tokens
-from metadata.errors import UsageError
+from curate.curation.matching.normalize import (
+    check_normalization,
+    normalize_entry,
+    normalize_text,
+    tokens,
+)
+from curate.errors import UsageError
 from tests.reference import metaclip_spacing
 
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=40)

@@ -9,7 +9,7 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.sampling import (
+from curate.curation.sampling.sampling import (
     count_entries,
     hash_draws,
     pair_probability,
@@ -18,7 +18,7 @@ from curation.sampling import (
     tail_share,
     threshold_for_tail_share,
 )
-from metadata.errors import ArtifactError, ThresholdError
+from curate.errors import ArtifactError, ThresholdError
 from tests import reference
 
 LISTS = st.lists(st.lists(st.integers(0, 9), unique=True).map(sorted), max_size=20)

@@ -8,7 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation import hash_draws, normalize_entry, normalize_text
+from curate.curation import hash_draws, normalize_entry, normalize_text
+from curate.pipelines.train.part import read_online
+from curate.training.data.loader import Loader, LoaderConfig, Position, list_shards
+from curate.training.model.config import load_model_config
+from curate.training.text.tokenizer import learn_tokenizer
 from examples.ablation.__main__ import MODEL, ablate
 from examples.ablation.pools import (
     concept_names,
@@ -20,10 +24,6 @@ from examples.ablation.runs import Ablation, prepare, write_pool
 from examples.ablation.table import gain, table
 from examples.emoji import HELD_OUT_LOCALES, write_emoji
 from examples.toyweb.world import LANGUAGES, Scene, caption
-from pipelines.train_run import read_online
-from training.config import load_model_config
-from training.data import Loader, LoaderConfig, Position, list_shards
-from training.tokenizer import learn_tokenizer
 
 TINY = Ablation(
     rows=1500, steps=4, batch_size=32, seeds=1, thresholds=(5,), online_t=5, eval_rows=80,

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import pytest
 import torch
 
+from curate.errors import CurateError
 from examples.bench import gpu
-from metadata.errors import CurateError
 from tests.training.torchvision_stub import import_open_clip
 
 

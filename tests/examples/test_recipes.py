@@ -12,9 +12,9 @@ import huggingface_hub
 import pyarrow.parquet as pq
 import pytest
 
+from curate.pipelines.build_metadata.stage import build_languages
 from examples.demo import THRESHOLDS
 from examples.toyweb.write import ToyWeb, write_toy_web
-from pipelines.build_metadata import build_languages
 from tests.conftest import ROOT
 from tests.pipelines.helpers import match, read_pairs
 

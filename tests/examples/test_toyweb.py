@@ -5,11 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.lid import FastTextIdentifier, default_lid_model
+from curate.curation.lid.identify import FastTextIdentifier, default_lid_model
+from curate.metadata.wikipedia.dump import read_pages
+from curate.metadata.wikipedia.pageviews import count_views
 from examples.toyweb.world import LANGUAGES
 from examples.toyweb.write import ToyWeb, toy_batches, write_toy_web
-from metadata.dump import read_pages
-from metadata.pageviews import count_views
 from tests.pipelines.helpers import contents
 
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from itertools import pairwise
 
-from metadata.ngram_runs import Run, column, read_groups
-from metadata.words import split_runs
+from curate.metadata.ngrams.runs import Run, column, read_groups
+from curate.metadata.ngrams.words import split_runs
 
 
 def count_texts(texts, lang):

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.article_table import read_articles, split_articles
-from metadata.errors import InputError
+from curate.errors import InputError
+from curate.metadata.wikipedia.article_table import read_articles, split_articles
 
 
 def write(path, titles, texts, **options):

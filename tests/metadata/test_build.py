@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import metadata
-from metadata.build import LanguageSources, build_language
-from metadata.entries import SCHEMA, Thresholds, metadata_hash
+from curate import metadata
+from curate.metadata.build import LanguageSources, build_language
+from curate.metadata.entries import SCHEMA, Thresholds, metadata_hash
 from tests.metadata.test_dump import dump, xml_page
 
 ALL = frozenset({"unigram", "bigram", "title"})
@@ -229,7 +229,7 @@ def test_every_public_name_can_be_loaded():
 
 def test_importing_metadata_is_light():
     code = (
-        "import sys, metadata, metadata.languages, metadata.errors;"
+        "import sys, curate.metadata, curate.metadata.languages, curate.errors;"
         "print([m for m in ('nltk', 'icu4py', 'pyarrow', 'numpy', 'fsspec') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from metadata import bz2_blocks
-from metadata.bz2_blocks import BlockError, is_bz2, read_blocks
+from curate.metadata.wikipedia import bz2_blocks
+from curate.metadata.wikipedia.bz2_blocks import BlockError, is_bz2, read_blocks
 
 
 def noise(num, seed=0):

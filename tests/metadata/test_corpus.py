@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata import words
-from metadata.corpus import count_corpus, share_memory
-from metadata.errors import CurateError, InputError, MissingExtraError
-from metadata.processes import in_processes
+from curate.errors import CurateError, InputError, MissingExtraError
+from curate.files.processes import in_processes
+from curate.metadata.ngrams import words
+from curate.metadata.ngrams.corpus import count_corpus, share_memory
 from tests.metadata.ngram_reference import count_texts, counts_of
 from tests.metadata.test_dump import dump, xml_page
 
@@ -153,8 +153,8 @@ def test_a_process_that_dies_is_an_error_that_says_what_to_do():
 SCRIPT = """
 import sys
 from pathlib import Path
-from metadata.build import LanguageSources, build_language
-from metadata.entries import Thresholds, metadata_hash
+from curate.metadata.build import LanguageSources, build_language
+from curate.metadata.entries import Thresholds, metadata_hash
 
 if __name__ == "__main__":
     sources = LanguageSources(dumps=(sys.argv[1],), wordnet_dir=None,

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from metadata.dump import Page, read_pages, read_part, split_dump
-from metadata.errors import InputError
+from curate.errors import InputError
+from curate.metadata.wikipedia.dump import Page, read_pages, read_part, split_dump
 
 HEAD = (
     '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.{version}/" xml:lang="de"><siteinfo>'
@@ -93,7 +93,7 @@ def test_a_broken_page_is_counted_and_the_others_come(tmp_path, bad):
 
 
 def test_a_page_without_an_end_in_sight_is_broken(tmp_path, monkeypatch):
-    monkeypatch.setattr("metadata.page_cutter._MAX_PAGE_BYTES", 3_000_000)
+    monkeypatch.setattr("curate.metadata.wikipedia.page_cutter._MAX_PAGE_BYTES", 3_000_000)
     path = tmp_path / "dewiki.xml"
     pages = [xml_page("A"), xml_page("B", text="x" * 4_000_000), xml_page("C")]
     path.write_text(dump(*pages), "utf-8")

@@ -2,7 +2,8 @@ from hashlib import sha256
 
 import pytest
 
-from metadata.entries import (
+from curate.errors import UsageError
+from curate.metadata.entries import (
     SCHEMA,
     SOURCES,
     Thresholds,
@@ -12,7 +13,6 @@ from metadata.entries import (
     rank,
     union_entries,
 )
-from metadata.errors import UsageError
 
 
 def rows(table):

@@ -8,9 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from metadata.errors import DiskSpaceError, FetchError, NotFoundError
-from metadata.fetch import _CHUNK_BYTES, CONNECTIONS_PER_HOST, Fetcher, Retries, user_agent
-from metadata.sources import RemoteFile, Source, read_source
+from curate.errors import DiskSpaceError, FetchError, NotFoundError
+from curate.metadata.fetch.download import (
+    _CHUNK_BYTES,
+    CONNECTIONS_PER_HOST,
+    Fetcher,
+    Retries,
+    user_agent,
+)
+from curate.metadata.fetch.notes import RemoteFile, Source, read_source
 from tests.metadata.mirror_server import Fault, MirrorServer
 
 # Bytes that do not compress, so that there is something to cut.

@@ -6,7 +6,7 @@ import fasttext
 import pytest
 import regex
 
-from metadata.languages import (
+from curate.metadata.languages import (
     LABEL_SETS,
     OTHER,
     WIKIPEDIA_CODES,

@@ -7,15 +7,15 @@ from collections import Counter, defaultdict
 import pytest
 import regex
 
-from metadata.dump import MAIN_NAMESPACE, read_pages
-from metadata.languages import (
+from curate.metadata.languages import (
     OTHER,
     WIKIPEDIA_CODES,
     is_spaceless,
     metadata_language,
     scripts_of,
 )
-from metadata.wikitext import strip_wikitext
+from curate.metadata.wikipedia.dump import MAIN_NAMESPACE, read_pages
+from curate.metadata.wikipedia.wikitext import strip_wikitext
 
 # ISO 15924 codes that stand for several scripts of Unicode, or are not known to it.
 UNICODE_SCRIPTS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metadata.most_viewed import most_viewed
+from curate.metadata.wikipedia.most_viewed import most_viewed
 
 
 @dataclass

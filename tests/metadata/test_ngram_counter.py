@@ -4,9 +4,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from metadata.ngram_counter import NgramCounter
-from metadata.ngram_runs import WORDS, Run, column, read_groups, write_run
-from metadata.words import character_classes, cut_segments, is_segmented
+from curate.metadata.ngrams.counter import NgramCounter
+from curate.metadata.ngrams.runs import WORDS, Run, column, read_groups, write_run
+from curate.metadata.ngrams.words import character_classes, cut_segments, is_segmented
 from tests.metadata.ngram_reference import count_texts, counts_of
 
 # Letters, marks, digits, joiners, spaces and what parts, of one to four bytes.

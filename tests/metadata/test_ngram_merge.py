@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metadata import ngram_merge
-from metadata.errors import CurateError
-from metadata.ngram_merge import merge_runs
-from metadata.ngram_runs import PAIRS, WORDS, Run, write_run
+from curate.errors import CurateError
+from curate.metadata.ngrams import merge as ngram_merge
+from curate.metadata.ngrams.merge import merge_runs
+from curate.metadata.ngrams.runs import PAIRS, WORDS, Run, write_run
 from tests.metadata.ngram_reference import counts_of
 from tests.metadata.test_ngram_counter import count, many_words
 

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metadata.best import Best
-from metadata.entries import Thresholds
-from metadata.ngram_merge import merge_runs
-from metadata.ngram_runs import Run
-from metadata.ngrams import CorpusCounts, pmi, select_bigrams, select_unigrams
+from curate.metadata.best import Best
+from curate.metadata.entries import Thresholds
+from curate.metadata.ngrams.candidates import CorpusCounts, pmi, select_bigrams, select_unigrams
+from curate.metadata.ngrams.merge import merge_runs
+from curate.metadata.ngrams.runs import Run
 from tests.metadata.ngram_reference import count_texts
 from tests.metadata.test_ngram_counter import count
 
@@ -113,7 +113,7 @@ def test_the_best_are_those_of_a_sort_and_their_ties(blocks, num):
 
 
 def test_the_best_of_many_take_little_room(monkeypatch):
-    monkeypatch.setattr("metadata.best._SLACK", 10)
+    monkeypatch.setattr("curate.metadata.best._SLACK", 10)
     best = Best(5)
     rng = np.random.default_rng(0)
     everything = rng.permutation(10_000)

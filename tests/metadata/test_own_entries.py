@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.entries import assemble_entries
-from metadata.errors import InputError
-from metadata.own_entries import add_own_entries, read_own_entries, without_own_entries
+from curate.errors import InputError
+from curate.metadata.entries import assemble_entries
+from curate.metadata.own_entries import add_own_entries, read_own_entries, without_own_entries
 
 BUILT, _ = assemble_entries({"unigram": [("dog", 9.0)], "title": [("Red Dog", 5.0)]}, 256)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from metadata.page_cutter import CutOff, cut_pages
+from curate.metadata.wikipedia.page_cutter import CutOff, cut_pages
 
 PIECES = st.lists(
     st.sampled_from(["<page>", "</page>", "text", "<", "p", "</mediawiki>"]), max_size=20

@@ -5,11 +5,11 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from metadata import stored_views
-from metadata.errors import InputError
-from metadata.languages import WIKIPEDIA_CODES
-from metadata.pageviews import count_views
-from metadata.stored_views import StoredViews, filter_views, num_bad_lines
+from curate.errors import InputError
+from curate.metadata.languages import WIKIPEDIA_CODES
+from curate.metadata.wikipedia import stored_views
+from curate.metadata.wikipedia.pageviews import count_views
+from curate.metadata.wikipedia.stored_views import StoredViews, filter_views, num_bad_lines
 
 LINES = (
     b"en Red_dog 5 0\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metadata import titles
-from metadata.entries import Thresholds
-from metadata.titles import TITLES, select_titles
+from curate.metadata.entries import Thresholds
+from curate.metadata.wikipedia import titles
+from curate.metadata.wikipedia.titles import TITLES, select_titles
 
 ALL = Thresholds(title_top_share=1)
 NAMES = st.sampled_from(["A", "B", "C", "Ä", "日本", "x: y"])

@@ -3,11 +3,11 @@ from datetime import date
 
 import pytest
 
-from metadata.dump_names import choose_dumps, database_name, dump_name
-from metadata.errors import FetchError, InputError, NotFoundError, UsageError
-from metadata.fetch import Fetcher, Retries
-from metadata.languages import WIKIPEDIA_CODES
-from metadata.wikimedia import find_dump, pageview_files, read_dump, sample_days
+from curate.errors import FetchError, InputError, NotFoundError, UsageError
+from curate.metadata.fetch.download import Fetcher, Retries
+from curate.metadata.languages import WIKIPEDIA_CODES
+from curate.metadata.wikipedia.dump_names import choose_dumps, database_name, dump_name
+from curate.metadata.wikipedia.wikimedia import find_dump, pageview_files, read_dump, sample_days
 from tests.metadata.mirror_server import Fault, MirrorServer
 
 PLAIN = {"pages-articles.xml.bz2": b"BZh9-plain"}

@@ -1,10 +1,10 @@
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import FetchError, InputError
-from metadata.fetch import Retries
-from metadata.sources import read_source
-from metadata.wikipedia_api import fetch_articles
+from curate.errors import FetchError, InputError
+from curate.metadata.fetch.download import Retries
+from curate.metadata.fetch.notes import read_source
+from curate.metadata.wikipedia.api import fetch_articles
 from tests.metadata.mirror_server import Fault, MirrorServer
 
 HUND = "Der Hund ist ein Haustier.\n\n\n== Name ==\nHund heißt Hund.\n\n\n=== Herkunft ===\nAlt."

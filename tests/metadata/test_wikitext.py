@@ -5,8 +5,8 @@ from collections import Counter
 import mwparserfromhell
 import pytest
 
-from metadata.dump import read_pages
-from metadata.wikitext import strip_wikitext
+from curate.metadata.wikipedia.dump import read_pages
+from curate.metadata.wikipedia.wikitext import strip_wikitext
 
 CASES = [
     ("bold and italic", "'''''A''''' ''b'' '''c'''", "A b c"),

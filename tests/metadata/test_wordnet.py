@@ -7,10 +7,10 @@ from unicodedata import combining
 import nltk
 import pytest
 
-from metadata import omw
-from metadata.errors import InputError
-from metadata.languages import metadata_languages, omw_codes
-from metadata.wordnet import english_lemmas, omw_lemmas, wordnet_languages
+from curate.errors import InputError
+from curate.metadata.languages import metadata_languages, omw_codes
+from curate.metadata.wordnets import omw
+from curate.metadata.wordnets.wordnet import english_lemmas, omw_lemmas, wordnet_languages
 
 DANISH = "# DanNet\tdan\turl\tlicence\n02084071-n\tlemma\thund\n"
 

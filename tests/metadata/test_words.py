@@ -2,9 +2,9 @@ import sys
 
 import pytest
 
-from metadata import words
-from metadata.errors import MissingExtraError
-from metadata.words import join_words, segmenter_name, segmenter_version, split_runs
+from curate.errors import MissingExtraError
+from curate.metadata.ngrams import words
+from curate.metadata.ngrams.words import join_words, segmenter_name, segmenter_version, split_runs
 
 CASES = [
     ("apostrophes and hyphens", "en", "rock'n'roll, T-shirt", [["rock'n'roll"], ["T-shirt"]]),

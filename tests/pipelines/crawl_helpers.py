@@ -9,7 +9,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.extract import ExtractOptions, extract_pairs
+from curate.pipelines.extract.stage import ExtractOptions, extract_pairs
 
 PAGE_URL = "https://example.org/dir/page.html"
 

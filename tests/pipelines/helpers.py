@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from metadata.entries import assemble_entries, metadata_hash
-from pipelines import artifacts, storage
-from pipelines.match import MatchOptions, match_inputs
-from pipelines.metadata_store import write_indices
+from curate.files import storage
+from curate.metadata.entries import assemble_entries, metadata_hash
+from curate.pipelines.match.stage import MatchOptions, match_inputs
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import write_indices
 
 WORDS = ["red", "blue", "dog", "cat", "tree", "house", "St. John", "red dog"]
 

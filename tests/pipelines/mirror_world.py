@@ -6,10 +6,10 @@ from datetime import date
 
 import pyarrow.parquet as pq
 
-from metadata.fetch import Retries
-from metadata.wikimedia import sample_days
-from pipelines.build_metadata import build_languages
-from pipelines.find_sources import SourceOptions
+from curate.metadata.fetch.download import Retries
+from curate.metadata.wikipedia.wikimedia import sample_days
+from curate.pipelines.build_metadata.find_sources import SourceOptions
+from curate.pipelines.build_metadata.stage import build_languages
 from tests.metadata.mirror_server import MirrorServer
 
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 31)

@@ -6,13 +6,13 @@ from datetime import date
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import MissingExtraError
-from metadata.fetch import Retries
-from pipelines.api_corpus import api_file, fetch_api_file
-from pipelines.build_metadata import build_languages
-from pipelines.fetch_sources import Sources
-from pipelines.find_sources import SourceOptions, own_dumps
-from pipelines.pageview_sample import count_sample, find_sample
+from curate.errors import MissingExtraError
+from curate.metadata.fetch.download import Retries
+from curate.pipelines.build_metadata.api_corpus import api_file, fetch_api_file
+from curate.pipelines.build_metadata.fetch_sources import Sources
+from curate.pipelines.build_metadata.find_sources import SourceOptions, own_dumps
+from curate.pipelines.build_metadata.pageview_sample import count_sample, find_sample
+from curate.pipelines.build_metadata.stage import build_languages
 from tests.metadata.mirror_server import MirrorServer
 
 DAY = date(2024, 1, 1)
@@ -75,7 +75,7 @@ def test_another_question_is_another_file_and_none_is_a_dump_of_somebody(server,
 
 def test_without_the_package_it_says_what_to_install(server, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wikipediaapi", None)
-    monkeypatch.delitem(sys.modules, "metadata.wikipedia_api", raising=False)
+    monkeypatch.delitem(sys.modules, "curate.metadata.wikipedia.api", raising=False)
     with pytest.raises(
         MissingExtraError, match=r"--corpus api needs .*pip install 'curate\[api\]'"
     ):

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import ArtifactError, BadShareError, CurateError, InputError, UsageError
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.readers import input_kind, plan_parts, read_part
+from curate.errors import ArtifactError, BadShareError, CurateError, InputError, UsageError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.inputs.readers import input_kind, plan_parts, read_part
 from tests.pipelines.helpers import WORDS, contents, match, texts, write_metadata, write_pairs
 
 
@@ -245,7 +245,7 @@ def test_texts_without_a_url_may_match_nothing(tmp_path, english, values):
 
 
 def test_a_text_that_is_too_long_is_rejected(tmp_path, english, monkeypatch):
-    monkeypatch.setattr("pipelines.records.MAX_TEXT_BYTES", 1000)
+    monkeypatch.setattr("curate.pipelines.inputs.records.MAX_TEXT_BYTES", 1000)
     a = write_pairs(tmp_path / "a.parquet", ["a dog", "dog " * 300])
     summary = match([a], english, tmp_path / "o", max_bad=0.5)
     assert (summary["matched"], summary["dropped"]) == (1, {"text_too_long": 1})
@@ -270,7 +270,7 @@ def test_what_arrow_cannot_do_is_an_error_with_the_file(tmp_path, english, monke
     def fail(*_):
         raise pa.ArrowNotImplementedError("no kernel")
 
-    monkeypatch.setattr("pipelines.match_part.to_records", fail)
+    monkeypatch.setattr("curate.pipelines.match.part.to_records", fail)
     a = write_pairs(tmp_path / "a.parquet", ["a dog"])
     with pytest.raises(CurateError, match=r"a\.parquet, from row 0 on: .*no kernel.*run the same"):
         match([a], english, tmp_path / "o")

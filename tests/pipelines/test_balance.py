@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import tests.reference as reference
-from curation.sampling import pair_probability, sampling_probability
-from metadata.errors import ArtifactError, ThresholdError
-from pipelines.balance import BalanceOptions, balance_pairs
+from curate.curation.sampling.sampling import pair_probability, sampling_probability
+from curate.errors import ArtifactError, ThresholdError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from tests.pipelines.helpers import (
     WORDS,
     contents,

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import ArtifactError, InputError, UsageError
-from metadata.languages import _rows as rows_of
-from metadata.languages import metadata_language, metadata_languages, unreached_languages
-from pipelines.build_metadata import build_languages
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.metadata.languages import _rows as rows_of
+from curate.metadata.languages import metadata_language, metadata_languages, unreached_languages
+from curate.pipelines.build_metadata.stage import build_languages
 from tests.pipelines.helpers import contents
 
 PAGE = """<page><title>{title}</title><ns>{ns}</ns>{redirect}<revision><text>{text}</text>

@@ -16,13 +16,13 @@ import pytest
 import xxhash
 
 import tests.reference as reference
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines import cards
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.card import make_card
-from pipelines.card_markdown import render_markdown, yaml_head
-from pipelines.card_page import render_page
-from pipelines.cards import CARDS
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.card import write as cards
+from curate.pipelines.card.markdown import render_markdown, yaml_head
+from curate.pipelines.card.page import render_page
+from curate.pipelines.card.stage import make_card
+from curate.pipelines.card.write import CARDS
 from tests.pipelines.helpers import (
     WORDS,
     contents,

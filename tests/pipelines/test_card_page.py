@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import sync_playwright
 
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from examples.bench_card import write_matched
-from pipelines.balance import BalanceOptions, balance_pairs
 from tests.pipelines.test_card import HOSTILE, card_of, write_workspace
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli import app
+from curate.cli.main import app
 from tests.conftest import ROOT
 from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
 

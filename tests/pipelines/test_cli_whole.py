@@ -10,10 +10,10 @@ from typing import get_args
 
 import pytest
 
-from pipelines import cli
-from pipelines.sizes import parse_number
+from curate.cli import main as cli
+from curate.files.sizes import parse_number
+from curate.training.export.files import FORMATS
 from tests.pipelines.helpers import WORDS, match, texts, write_metadata, write_pairs
-from training.export import FORMATS
 
 CURATE = Path(sys.executable).with_name("curate")
 
@@ -114,7 +114,7 @@ def test_shards_of_pairs_without_images_are_warned_of(workspace, said):
 )
 def test_a_wrong_argument_is_told_before_anything_heavy_is_loaded(arguments, message):
     code = (
-        "import sys; from pipelines.cli import main\n"
+        "import sys; from curate.cli.main import main\n"
         "try: main()\n"
         "finally: print([m for m in ('torch', 'numba') if m in sys.modules])"
     )

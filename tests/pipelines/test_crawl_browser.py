@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipelines.crawl_encoding import decode_page
-from pipelines.crawl_html import parse_page
-from pipelines.crawl_records import CrawlRecord, read_records
-from pipelines.crawl_urls import BaseAddress, parse_address
+from curate.pipelines.extract.encoding import decode_page
+from curate.pipelines.extract.html import parse_page
+from curate.pipelines.extract.records import CrawlRecord, read_records
+from curate.pipelines.extract.urls import BaseAddress, parse_address
 from tests.pipelines.test_crawl_pages import CRAWL_FILES, TRICKY
 
 ADDRESSES = """<!doctype html><base href="/x/y/"><img src=" a b.png "><img src='\\img\\b.png'><img

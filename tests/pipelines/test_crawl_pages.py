@@ -1,11 +1,11 @@
 import html5lib
 import pytest
 
-from pipelines.crawl_encoding import decode_page
-from pipelines.crawl_html import parse_page, srcset_addresses
-from pipelines.crawl_pages import BadPageError, PageOptions, page_rows
-from pipelines.crawl_records import CrawlRecord, read_records
-from pipelines.crawl_urls import BaseAddress, parse_address
+from curate.pipelines.extract.encoding import decode_page
+from curate.pipelines.extract.html import parse_page, srcset_addresses
+from curate.pipelines.extract.pages import BadPageError, PageOptions, page_rows
+from curate.pipelines.extract.records import CrawlRecord, read_records
+from curate.pipelines.extract.urls import BaseAddress, parse_address
 from tests.pipelines.crawl_helpers import PAGE_URL
 
 CRAWL_FILES = ("IAH-urls-wget.warc.gz", "resiliparse-warcfile.warc.gz",

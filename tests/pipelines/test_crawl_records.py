@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 from fastwarc.stream_io import ZstdWriter
 
-from pipelines import crawl_records
-from pipelines.crawl_pages import BadPageError, PageOptions, page_rows
-from pipelines.crawl_records import CrawlRecord, read_records
+from curate.pipelines.extract import records as crawl_records
+from curate.pipelines.extract.pages import BadPageError, PageOptions, page_rows
+from curate.pipelines.extract.records import CrawlRecord, read_records
 from tests.pipelines.crawl_helpers import record, response, wat, write_crawl
 
 IMAGE = "<img src=a.png alt=dog>"

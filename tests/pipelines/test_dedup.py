@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.duplicates import KEY, duplicate_keys, later_rows
-from metadata.errors import UsageError
-from pipelines import artifacts, dedup
+from curate.curation.hashing.duplicates import KEY, duplicate_keys, later_rows
+from curate.errors import UsageError
+from curate.pipelines.extract import dedup
+from curate.pipelines.store import artifacts
 
 PAIRS = st.tuples(
     st.sampled_from("abc"), st.sampled_from(["A dog", "a  dog!", "cat", "", "!", "?"])

@@ -7,11 +7,13 @@ from math import log2
 
 import pytest
 
-from metadata.errors import ArtifactError, DiskSpaceError, UsageError
-from pipelines import diff_pairs, diff_sides, disk_space
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.diff import compare_folders
-from pipelines.diff_view import diff_table
+from curate.errors import ArtifactError, DiskSpaceError, UsageError
+from curate.files import disk_space
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.diff import pairs as diff_pairs
+from curate.pipelines.diff import sides as diff_sides
+from curate.pipelines.diff.stage import compare_folders
+from curate.pipelines.diff.view import diff_table
 from tests.pipelines.helpers import (
     WORDS,
     match,

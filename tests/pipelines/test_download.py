@@ -19,24 +19,25 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.files import storage
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.download.fetch import FetchOptions
+from curate.pipelines.download.stage import download_images
+from curate.pipelines.executor.lease import driving
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.retract.stage import retract_pairs
+from curate.pipelines.shards.options import Resize, ShardOptions
+from curate.pipelines.shards.tar import read_index
+from curate.pipelines.store import artifacts
+from curate.training.data.loader import Loader, LoaderConfig, Position
+from curate.training.data.shards import index_shard
+from curate.training.text.tokenizer import learn_tokenizer
 from examples.toyweb.images import draw_scene
 from examples.toyweb.rows import sample_scenes
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines import artifacts, storage
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.download import download_images
-from pipelines.exec_lease import driving
-from pipelines.image_fetch import FetchOptions
-from pipelines.records import ColumnNames
-from pipelines.retract import retract_pairs
-from pipelines.shard_options import Resize, ShardOptions
-from pipelines.shard_tar import read_index
 from tests.conftest import ROOT
 from tests.pipelines.helpers import WORDS, contents, match, write_metadata
 from tests.pipelines.image_server import ImageServer, photo
-from training.data import Loader, LoaderConfig, Position
-from training.shards import index_shard
-from training.tokenizer import learn_tokenizer
 
 
 @pytest.fixture
@@ -330,7 +331,7 @@ def test_other_options_and_other_folders_are_refused(tmp_path, server):
 
 def command(source, *more):
     return [
-        sys.executable, "-m", "pipelines.cli", "download", "--balanced", str(source),
+        sys.executable, "-m", "curate.cli.main", "download", "--balanced", str(source),
         "--allow-private-addresses", "--pairs-per-shard", "8", "--retries", "0", *more,
     ]  # fmt: skip
 

@@ -10,11 +10,13 @@ import types
 import pytest
 from PIL import Image
 
-from metadata.errors import InputError, UsageError
-from pipelines.cli import main
-from pipelines.evaluate import evaluate_model
-from pipelines.report import eval_table
-from pipelines.train import train_model
+from curate.cli.main import main
+from curate.errors import InputError, UsageError
+from curate.pipelines.evaluate.stage import evaluate_model
+from curate.pipelines.train.stage import train_model
+from curate.pipelines.views.tables import eval_table
+from curate.training.eval import clip_benchmark
+from curate.training.model.config import TrainConfig
 from tests.pipelines.helpers import png
 from tests.training.eval_world import (
     NAMES,
@@ -26,8 +28,6 @@ from tests.training.eval_world import (
     write_wds,
 )
 from tests.training.test_evaluate import write_multilabel, write_xm3600
-from training import clip_benchmark
-from training.config import TrainConfig
 
 SHAPE = {
     "embed_dim": 16, "image_size": 16, "patch_size": 8, "vision_width": 32, "vision_layers": 1,
@@ -120,7 +120,7 @@ def command_line(capsys, *arguments):
 
 
 def curate(*arguments, workspace, launcher=()):
-    command = [sys.executable, *launcher, "-m", "pipelines.cli", *map(str, arguments)]
+    command = [sys.executable, *launcher, "-m", "curate.cli.main", *map(str, arguments)]
     return subprocess.run(
         [*command, "--workspace", str(workspace)],
         capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -9,18 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metadata.errors import ArtifactError, CurateError, UsageError
-from pipelines import counting, exec_lease, exec_task, storage
-from pipelines.exec_cluster import Cluster, current_cluster, use_cluster
-from pipelines.exec_faults import is_transient
-from pipelines.exec_journal import JOURNAL, PARTS, Journal
-from pipelines.exec_lease import beside, driven_outputs, driving, holder, run_folder
-from pipelines.executor import run_parts
-from pipelines.listing import file_sizes, sizes_and_times
-from pipelines.matched_plan import MatchedPlan
-from pipelines.metrics import write_metrics
-from pipelines.readers import plan_parts
-from pipelines.status_log import LogReader
+from curate.errors import ArtifactError, CurateError, UsageError
+from curate.files import storage
+from curate.files.listing import file_sizes, sizes_and_times
+from curate.pipelines.executor import lease as exec_lease
+from curate.pipelines.executor import task as exec_task
+from curate.pipelines.executor.cluster import Cluster, current_cluster, use_cluster
+from curate.pipelines.executor.faults import is_transient
+from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
+from curate.pipelines.executor.lease import beside, driven_outputs, driving, holder, run_folder
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.readers import plan_parts
+from curate.pipelines.matched import counting
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.status.log import LogReader
+from curate.pipelines.status.metrics import write_metrics
 from tests.pipelines.helpers import WORDS, contents, match, texts, write_metadata, write_pairs
 
 
@@ -163,7 +166,7 @@ def test_the_journal_knows_what_is_there_and_ends_the_same_in_any_order(tmp_path
     for name, order in (("a", [0, 1, 2, 3, 4]), ("b", [4, 2, 0, 3, 1])):
         folder = tmp_path / name
         folder.mkdir()
-        monkeypatch.setattr("pipelines.exec_journal._FILES_AT_MOST", 2)
+        monkeypatch.setattr("curate.pipelines.executor.journal._FILES_AT_MOST", 2)
         journal = Journal(str(folder), 5, made_from)
         assert journal.missing() == [0, 1, 2, 3, 4]
         for index in order:
@@ -199,15 +202,15 @@ def test_counts_are_the_same_whether_a_tree_or_one_pass_counts_them(tmp_path, mo
 
 
 def test_a_part_that_was_done_before_its_worker_was_lost_is_not_done_again(tmp_path):
-    from pipelines.match_part import Worker, match_part
+    from curate.pipelines.match.part import Worker, match_part
 
     metadata = write_metadata(tmp_path / "metadata", {"en": WORDS})
     files = [write_pairs(tmp_path / "a.parquet", texts(30))]
     match(files, metadata, tmp_path / "m")
     path = tmp_path / "m/pairs/00000.parquet"
     before = path.stat().st_mtime_ns
-    from pipelines.match import MatchOptions, _job
-    from pipelines.metadata_store import MetadataStore
+    from curate.pipelines.match.stage import MatchOptions, _job
+    from curate.pipelines.store.metadata_store import MetadataStore
 
     plan = MatchedPlan.read(str(tmp_path / "m"))
     job = _job(plan, MetadataStore.open(str(metadata)), str(metadata), MatchOptions(lang="en"))
@@ -220,7 +223,7 @@ def test_a_file_is_cut_into_an_eighth_within_limits_and_as_asked(tmp_path, monke
     path = write_pairs(tmp_path / "a.parquet", texts(96))
     assert [p.row_groups for p in plan_parts(str(path), "")] == [(0, 3)]
     assert [p.row_groups for p in plan_parts(str(path), "", 32)] == [(0, 1), (1, 2), (2, 3)]
-    monkeypatch.setattr("pipelines.readers.ROWS_PER_PART_AT_LEAST", 40)
+    monkeypatch.setattr("curate.pipelines.inputs.readers.ROWS_PER_PART_AT_LEAST", 40)
     assert [p.num_rows for p in plan_parts(str(path), "")] == [64, 32]
 
 

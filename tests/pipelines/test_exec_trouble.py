@@ -7,15 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from metadata.errors import ArtifactError, MissingExtraError
-from pipelines import exec_lease, storage
-from pipelines.exec_cluster import Cluster, use_cluster
-from pipelines.exec_journal import Journal
-from pipelines.exec_lease import driving, holder
-from pipelines.exec_log import WorkerLog
-from pipelines.exec_task import Failure
-from pipelines.executor import run_parts
-from pipelines.status_log import LogReader
+from curate.errors import ArtifactError, MissingExtraError
+from curate.files import storage
+from curate.pipelines.executor import lease as exec_lease
+from curate.pipelines.executor.cluster import Cluster, use_cluster
+from curate.pipelines.executor.journal import Journal
+from curate.pipelines.executor.lease import driving, holder
+from curate.pipelines.executor.log import WorkerLog
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.executor.task import Failure
+from curate.pipelines.status.log import LogReader
 
 
 def _double(_, task):

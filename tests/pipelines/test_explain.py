@@ -9,15 +9,15 @@ import subprocess
 import pyarrow.parquet as pq
 import pytest
 
-from curation.ids import short_hash
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines.artifacts import StampedWriter
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.explain import explain_text
-from pipelines.explain_view import explanation, highlighted
-from pipelines.match import MatchOptions, match_inputs
-from pipelines.retract import retract_pairs
-from pipelines.terminal import colour_wanted
+from curate.curation.hashing.ids import short_hash
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.explain.stage import explain_text
+from curate.pipelines.explain.view import explanation, highlighted
+from curate.pipelines.match.stage import MatchOptions, match_inputs
+from curate.pipelines.retract.stage import retract_pairs
+from curate.pipelines.store.artifacts import StampedWriter
+from curate.pipelines.views.terminal import colour_wanted
 from tests.pipelines.helpers import (
     WORDS,
     match,

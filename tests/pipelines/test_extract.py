@@ -10,12 +10,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from curate.errors import ArtifactError, BadShareError, UsageError
+from curate.files import storage
+from curate.pipelines.extract.pages import PageOptions
+from curate.pipelines.extract.stage import ExtractOptions, extract_pairs
+from curate.pipelines.store import artifacts
 from examples.toyweb.rows import sample_scenes
 from examples.toyweb.world import caption
-from metadata.errors import ArtifactError, BadShareError, UsageError
-from pipelines import artifacts, storage
-from pipelines.crawl_pages import PageOptions
-from pipelines.extract import ExtractOptions, extract_pairs
 from tests.pipelines.crawl_helpers import (
     PAGE_URL,
     extract,
@@ -143,7 +144,7 @@ def test_a_run_killed_at_random_times_ends_with_the_same_bytes(tmp_path):
     paths, _ = toy_crawl(tmp_path / "crawl", num_files=12, pages_per_file=150)
     extract(paths, tmp_path / "whole", max_bad=0.01)
     draw = random.Random(0)
-    command = [sys.executable, "-m", "pipelines.cli", "extract", *map(str, paths), "--quiet",
+    command = [sys.executable, "-m", "curate.cli.main", "extract", *map(str, paths), "--quiet",
                "--workers", "2", "-o", str(tmp_path / "killed")]  # fmt: skip
     kills = 0
     for _ in range(5):
@@ -356,7 +357,7 @@ def test_pages_that_make_a_parser_crawl_are_given_up_and_the_run_goes_on(tmp_pat
 
 def test_the_command_line_prints_the_sums(tmp_path):
     path = write_crawl(tmp_path / "a.warc.gz", [response(HTML), response("x", status=404)])
-    command = [sys.executable, "-m", "pipelines.cli", "extract", str(path), "-w", str(tmp_path)]
+    command = [sys.executable, "-m", "curate.cli.main", "extract", str(path), "-w", str(tmp_path)]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"records 2 = pages 1 \+ skipped 1 \(http_status 1\)", shown.stdout)

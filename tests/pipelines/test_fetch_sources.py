@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines.find_sources import SourceOptions, own_dumps
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.pipelines.build_metadata.find_sources import SourceOptions, own_dumps
 from tests.pipelines.helpers import contents
 from tests.pipelines.mirror_world import (
     DAYS,

@@ -8,10 +8,10 @@ import shutil
 
 import pytest
 
-from metadata.errors import ArtifactError, DiskSpaceError, InputError
-from metadata.languages import WIKIPEDIA_CODES
-from pipelines import storage
-from pipelines.exec_lease import driving
+from curate.errors import ArtifactError, DiskSpaceError, InputError
+from curate.files import storage
+from curate.metadata.languages import WIKIPEDIA_CODES
+from curate.pipelines.executor.lease import driving
 from tests.metadata.mirror_server import Fault, MirrorServer
 from tests.pipelines.helpers import contents
 from tests.pipelines.mirror_world import (

@@ -7,10 +7,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import examples.filters
-from metadata.errors import ArtifactError, CurateError, InputError, UsageError
-from pipelines import filters, storage
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.filters import load_filters
+from curate.errors import ArtifactError, CurateError, InputError, UsageError
+from curate.files import storage
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.inputs import filters
+from curate.pipelines.inputs.filters import load_filters
 from tests.pipelines.crawl_helpers import extract, response, rows, write_crawl
 from tests.pipelines.helpers import match, texts, write_metadata, write_pairs
 

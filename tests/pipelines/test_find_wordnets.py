@@ -11,8 +11,8 @@ import nltk
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import InputError
-from pipelines.find_sources import SourceOptions
+from curate.errors import InputError
+from curate.pipelines.build_metadata.find_sources import SourceOptions
 from tests.conftest import ROOT
 from tests.metadata.mirror_server import MirrorServer
 from tests.pipelines.mirror_world import build as build_from_server

@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from metadata.errors import UsageError
-from pipelines import image_addresses, image_fetch
-from pipelines.image_addresses import is_public
-from pipelines.image_fetch import FetchOptions, ImageFetcher, opts_out
-from pipelines.shard_options import Resize
+from curate.errors import UsageError
+from curate.pipelines.download import addresses as image_addresses
+from curate.pipelines.download import fetch as image_fetch
+from curate.pipelines.download.addresses import is_public
+from curate.pipelines.download.fetch import FetchOptions, ImageFetcher, opts_out
+from curate.pipelines.shards.options import Resize
 from tests.pipelines.image_server import ImageServer, photo
 
 QUICK = {"allow_private": True, "retries": 0, "backoff_s": 0.0, "timeout_s": 20.0}

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import InputError
-from pipelines.balance import BalanceOptions, balance_pairs
+from curate.errors import InputError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from tests.pipelines.helpers import WORDS, match, read_pairs, write_metadata
 from tests.pipelines.image_server import photo
 

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import ArtifactError, BadShareError, CurateError, InputError
-from pipelines.exec_cluster import Cluster, use_cluster
-from pipelines.match import MatchOptions, match_inputs
-from pipelines.own_outputs import input_files
-from pipelines.records import ColumnNames
-from pipelines.report import match_table
+from curate.errors import ArtifactError, BadShareError, CurateError, InputError
+from curate.pipelines.executor.cluster import Cluster, use_cluster
+from curate.pipelines.inputs.own_outputs import input_files
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.match.stage import MatchOptions, match_inputs
+from curate.pipelines.views.tables import match_table
 from tests.pipelines.helpers import (
     WORDS,
     contents,

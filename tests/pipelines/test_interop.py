@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipelines.balance import BalanceOptions, balance_pairs
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from tests.conftest import ROOT
 from tests.pipelines.helpers import (
     WORDS,

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import ArtifactError, UsageError
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.matched_plan import MatchedPlan
-from pipelines.readers import plan_parts, read_part
+from curate.errors import ArtifactError, UsageError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.inputs.readers import plan_parts, read_part
+from curate.pipelines.matched.plan import MatchedPlan
 from tests.pipelines.helpers import (
     WORDS,
     contents,

@@ -12,9 +12,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.dump import read_pages
-from metadata.dump_names import dump_name
-from metadata.languages import WIKIPEDIA_CODES, metadata_languages, wikis_of
+from curate.metadata.languages import WIKIPEDIA_CODES, metadata_languages, wikis_of
+from curate.metadata.wikipedia.dump import read_pages
+from curate.metadata.wikipedia.dump_names import dump_name
 from tests.metadata.mirror_server import MirrorServer
 from tests.pipelines.helpers import contents
 

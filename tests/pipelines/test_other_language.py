@@ -3,13 +3,13 @@
 import pyarrow.parquet as pq
 import pytest
 
-from curation.lid import default_lid_model
-from metadata.errors import UsageError
-from metadata.languages import labels_of
-from pipelines import other_language
-from pipelines.match import MatchOptions, match_inputs
-from pipelines.metadata_store import MetadataStore
-from pipelines.other_language import hint_at_labels
+from curate.curation.lid.identify import default_lid_model
+from curate.errors import UsageError
+from curate.metadata.languages import labels_of
+from curate.pipelines.build_metadata import other_language
+from curate.pipelines.build_metadata.other_language import hint_at_labels
+from curate.pipelines.match.stage import MatchOptions, match_inputs
+from curate.pipelines.store.metadata_store import MetadataStore
 from tests.pipelines.helpers import write_pairs
 from tests.pipelines.test_build_metadata import build, write_dump
 

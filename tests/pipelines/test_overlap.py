@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipelines.executor import run_parts
-from pipelines.overlap import StoppedError, ahead, stop_with
+from curate.pipelines.executor.overlap import StoppedError, ahead, stop_with
+from curate.pipelines.executor.parts import run_parts
 
 
 def test_items_come_in_order_and_from_another_thread():

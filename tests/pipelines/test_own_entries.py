@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from metadata import build as recipe
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines import build_task
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.metadata import build as recipe
+from curate.pipelines.build_metadata import task as build_task
 from tests.metadata.mirror_server import MirrorServer
 from tests.pipelines.helpers import contents, match, read_pairs, write_pairs
 from tests.pipelines.mirror_world import build as build_from_server

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from metadata.errors import FetchError
-from pipelines import prefetch
-from pipelines.prefetch import AHEAD, ByteBar, Prefetched
+from curate.errors import FetchError
+from curate.pipelines.build_metadata import prefetch
+from curate.pipelines.build_metadata.prefetch import AHEAD, ByteBar, Prefetched
 
 
 class Fetcher:

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from metadata.errors import ArtifactError, InputError
-from pipelines import match as match_module
-from pipelines import retract as retract_module
-from pipelines import storage
-from pipelines.artifacts import StampedWriter, parquet_writer
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.folder_notes import noted_metadata
-from pipelines.report import retract_table
-from pipelines.retract import retract_pairs
+from curate.errors import ArtifactError, InputError
+from curate.files import storage
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.match import stage as match_module
+from curate.pipelines.matched.notes import noted_metadata
+from curate.pipelines.retract import stage as retract_module
+from curate.pipelines.retract.stage import retract_pairs
+from curate.pipelines.store.artifacts import StampedWriter, parquet_writer
+from curate.pipelines.views.tables import retract_table
 from tests.pipelines.helpers import (
     WORDS,
     contents,

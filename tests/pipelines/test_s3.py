@@ -102,7 +102,7 @@ def test_a_store_that_is_down_is_an_error_that_says_so_and_the_next_run_goes_on(
 
 
 _READ_AGAIN_AND_AGAIN = """
-from pipelines import storage
+from curate.files import storage
 for _ in range(40):
     assert storage.read_json("s3://data/again.json")["pid"] > 0
 """

@@ -10,15 +10,20 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from metadata.errors import InputError, UsageError
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.shard_images import UnusableImageError, image_suffix, prepare_image, require_pillow
-from pipelines.shard_options import Resize, ShardOptions
-from pipelines.shard_tar import member_header, read_index, shard_writer
-from pipelines.shards import order_draws
-from pipelines.uid_file import UID_DTYPE, parse_uids, write_uid_file
+from curate.errors import InputError, UsageError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.balance.uid_file import UID_DTYPE, parse_uids, write_uid_file
+from curate.pipelines.shards.images import (
+    UnusableImageError,
+    image_suffix,
+    prepare_image,
+    require_pillow,
+)
+from curate.pipelines.shards.options import Resize, ShardOptions
+from curate.pipelines.shards.tar import member_header, read_index, shard_writer
+from curate.pipelines.shards.write import order_draws
+from curate.training.data.shards import OpenShards, index_shard
 from tests.pipelines.helpers import WORDS, contents, match, png, texts, write_metadata, write_pairs
-from training.shards import OpenShards, index_shard
 
 
 def encoded(size, form="JPEG", mode="RGB", **options):

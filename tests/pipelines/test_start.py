@@ -4,11 +4,11 @@ import json
 import pytest
 import torch
 
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines.start import Start, prepare_start
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.pipelines.train.start import Start, prepare_start
+from curate.training.model.clip import CLIP
+from curate.training.text.tokenizer import learn_tokenizer
 from tests.training.tiny import tiny_config, tiny_model, tiny_tokenizer
-from training.model import CLIP
-from training.tokenizer import learn_tokenizer
 
 
 @pytest.fixture

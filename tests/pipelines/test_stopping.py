@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.stopping import interrupt_on_sigterm
+from curate.pipelines.executor.stopping import interrupt_on_sigterm
 from tests.pipelines.traps import World, is_running, wait_for
 
 

@@ -3,9 +3,10 @@ import os
 import pyarrow as pa
 import pytest
 
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines import artifacts, storage
-from pipelines.balance import BalanceOptions, balance_pairs
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.files import storage
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.store import artifacts
 from tests.pipelines.helpers import WORDS, contents, match, texts, write_metadata, write_pairs
 
 

@@ -12,13 +12,15 @@ import pytest
 import torch
 from PIL import Image
 
-import training
-from metadata.errors import ArtifactError, CurateError, DiskSpaceError, InputError, UsageError
-from pipelines.consumed import Consumed
-from pipelines.evaluate import evaluate_model
-from pipelines.run_files import CheckpointWriter, RunFiles, RunLog
-from pipelines.run_plots import bars_svg, curve_svg
-from pipelines.train import TrainExtras, train_model
+from curate import training
+from curate.errors import ArtifactError, CurateError, DiskSpaceError, InputError, UsageError
+from curate.pipelines.evaluate.stage import evaluate_model
+from curate.pipelines.train.consumed import Consumed
+from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
+from curate.pipelines.train.plots import bars_svg, curve_svg
+from curate.pipelines.train.stage import TrainExtras, train_model
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.trainer import Trainer
 from tests.pipelines.helpers import png
 from tests.pipelines.train_helpers import (
     COLOURS,
@@ -27,8 +29,6 @@ from tests.pipelines.train_helpers import (
     weights,
     write_train_workspace,
 )
-from training.train_config import StepOptions, TrainConfig
-from training.trainer import Trainer
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_a_full_disk_says_that_the_run_goes_on_when_there_is_room(tmp_path, monk
     def full(path, state):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("pipelines.run_files.save_tensors", full)
+    monkeypatch.setattr("curate.pipelines.train.files.save_tensors", full)
     writer = CheckpointWriter(RunFiles(str(tmp_path)), keep=1)
     writer.save(1, {"model": {}})
     with pytest.raises(DiskSpaceError, match="run the same command again"):

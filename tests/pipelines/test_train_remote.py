@@ -4,13 +4,13 @@ import fsspec
 import pytest
 import torch
 
-import training
-from metadata.errors import ArtifactError
-from pipelines.evaluate import evaluate_model
-from pipelines.export import export_model
-from pipelines.train import TrainExtras, train_model
+from curate import training
+from curate.errors import ArtifactError
+from curate.pipelines.evaluate.stage import evaluate_model
+from curate.pipelines.export.stage import export_model
+from curate.pipelines.train.stage import TrainExtras, train_model
+from curate.training.loop.config import TrainConfig
 from tests.pipelines.train_helpers import train, weights, write_train_workspace
-from training.train_config import TrainConfig
 
 FAR = "memory://train-far"
 CONFIG = {

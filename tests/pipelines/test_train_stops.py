@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from curate.training.loop.config import StepOptions
 from tests.pipelines.train_helpers import (
     command,
     environment,
@@ -20,7 +21,6 @@ from tests.pipelines.train_helpers import (
     weights,
     write_train_workspace,
 )
-from training.train_config import StepOptions
 
 # A batch in parts takes longer, so that there is a step at which a signal finds the run.
 PARTS = 8

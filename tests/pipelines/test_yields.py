@@ -6,11 +6,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from metadata.errors import ThresholdError, UsageError
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.balance_part import in_order
-from pipelines.report import yield_table
-from pipelines.yield_grid import measure_yields
+from curate.errors import ThresholdError, UsageError
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.matched.decisions import in_order
+from curate.pipelines.views.tables import yield_table
+from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.helpers import WORDS, match, texts, write_metadata, write_pairs
 
 GRID = [1, 3, 10, 40, 100, 1000]

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from pipelines.balance import BalanceOptions, balance_pairs
-from pipelines.train import train_model
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.train.stage import train_model
+from curate.training.loop.config import TrainConfig
 from tests.pipelines.helpers import match, png, write_metadata, write_pairs
-from training.train_config import TrainConfig
 
 COLOURS = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "white": (250,) * 3}
 SHAPE = {

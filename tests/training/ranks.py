@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from training.distributed import joined_world
+from curate.training.loop.distributed import joined_world
 
 
 def run_on_ranks(function, size, folder, *arguments):

@@ -3,10 +3,10 @@ import io
 import pytest
 import torch
 
-from metadata.errors import ArtifactError
+from curate.errors import ArtifactError
+from curate.training.loop.checkpoint import require_format
+from curate.training.model.weights_file import FORMAT_VERSION
 from tests.training.tiny_trainer import assert_same_weights, tiny_batch, tiny_trainer
-from training.checkpoint import require_format
-from training.weights_file import FORMAT_VERSION
 
 EVERYTHING = {"patch_dropout": 0.5, "ema_decay": 0.9, "loss": "siglip", "precision": "float16"}
 

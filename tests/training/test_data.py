@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation import hash_draws
-from metadata.errors import ArtifactError, InputError, UsageError
+from curate.curation import hash_draws
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.training.data.loader import Loader, LoaderConfig, Online, Position, batches
+from curate.training.data.sampler import Sampler, shard_order
+from curate.training.data.shards import OpenShards
+from curate.training.text.tokenizer import learn_tokenizer
 from tests.training.shard_files import sample, write_shard, write_tar
-from training.data import Loader, LoaderConfig, Online, Position, batches
-from training.sampler import Sampler, shard_order
-from training.shards import OpenShards
-from training.tokenizer import learn_tokenizer
 
 START = Position()
 
@@ -398,7 +398,7 @@ def test_of_the_pairs_of_an_image_one_is_drawn_in_each_epoch(tmp_path, tokenizer
 
 
 def test_an_index_is_read_once_and_forgotten_when_there_are_many(shards, monkeypatch):
-    from training import sampler as module
+    from curate.training.data import sampler as module
 
     read = []
     monkeypatch.setattr(

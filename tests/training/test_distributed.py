@@ -4,10 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from metadata.errors import UsageError
-from tests.training.ranks import run_on_ranks
-from tests.training.tiny_trainer import assert_same_weights, tiny_batch, tiny_trainer
-from training.distributed import (
+from curate.errors import UsageError
+from curate.training.data.pixels import normalize_images
+from curate.training.loop.distributed import (
     gather_objects,
     gather_rows,
     joined_world,
@@ -15,8 +14,9 @@ from training.distributed import (
     scatter_sum_rows,
     sum_over_ranks,
 )
-from training.loss import clip_loss, info_nce, siglip_loss
-from training.pixels import normalize_images
+from curate.training.loop.loss import clip_loss, info_nce, siglip_loss
+from tests.training.ranks import run_on_ranks
+from tests.training.tiny_trainer import assert_same_weights, tiny_batch, tiny_trainer
 
 RANKS = 2
 # The vocabulary of 301 rows cannot be shared equally by two: FSDP pads.

@@ -15,7 +15,15 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metadata.errors import ArtifactError, CurateError, InputError, UsageError
+from curate.errors import ArtifactError, CurateError, InputError, UsageError
+from curate.training.eval.confidence import bootstrap_interval, wilson_interval
+from curate.training.eval.data import EvalDataset, EvalSample
+from curate.training.eval.evaluate import evaluate, evaluate_all
+from curate.training.eval.multilabel import average_precision
+from curate.training.eval.prompts import parse_classes, parse_templates
+from curate.training.eval.retrieval import retrieval_recall
+from curate.training.eval.sets import EvalSpec, load_datasets, open_dataset
+from curate.training.eval.zeroshot import ranks_of_labels
 from tests.pipelines.helpers import png
 from tests.training.eval_world import (
     COLOURS,
@@ -32,14 +40,6 @@ from tests.training.eval_world import (
     write_wds,
 )
 from tests.training.tiny import tiny_model
-from training.confidence import bootstrap_interval, wilson_interval
-from training.eval_data import EvalDataset, EvalSample
-from training.eval_sets import EvalSpec, load_datasets, open_dataset
-from training.evaluate import evaluate, evaluate_all
-from training.multilabel import average_precision
-from training.prompts import parse_classes, parse_templates
-from training.retrieval import retrieval_recall
-from training.zeroshot import ranks_of_labels
 
 
 def run(path, *, model=None, batch_size=3, **spec):

@@ -7,16 +7,16 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-import training
-from metadata.errors import ArtifactError, InputError, UsageError
-from pipelines.export import export_model, export_table, find_run
+from curate import training
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.pipelines.export.stage import export_model, export_table, find_run
+from curate.training.export.files import FORMATS, export_files
+from curate.training.export.load import load_model
+from curate.training.text.clip_bpe import build_clip_bpe
+from curate.training.text.tokenizer import Tokenizer
 from tests.reference_clip import logits_per_image
 from tests.training.tiny import TEXTS, tiny_config, tiny_model, tiny_tokenizer
 from tests.training.torchvision_stub import import_open_clip
-from training.clip_bpe import build_clip_bpe
-from training.export import FORMATS, export_files
-from training.run import load_model
-from training.tokenizer import Tokenizer
 
 # float32 against float64 through five blocks, logits up to about 20.
 TOLERANCE = 2e-4

@@ -5,14 +5,14 @@ import pytest
 import simplejpeg
 import torch
 
-from metadata.errors import CurateError, InputError, UsageError
+from curate.errors import CurateError, InputError, UsageError
+from curate.training.data import gpu_decode
+from curate.training.data.gpu_decode import GpuCropper, nvimgcodec_decode
+from curate.training.data.images import crop_into, resolve_decoder
+from curate.training.data.loader import Loader, LoaderConfig, Position
+from curate.training.text.tokenizer import learn_tokenizer
 from tests.training.shard_files import sample, write_tar
 from tests.training.test_images import encoded, noise
-from training import gpu_decode
-from training.data import Loader, LoaderConfig, Position
-from training.gpu_decode import GpuCropper, nvimgcodec_decode
-from training.images import crop_into, resolve_decoder
-from training.tokenizer import learn_tokenizer
 
 CPU = torch.device("cpu")
 
@@ -64,8 +64,8 @@ def test_what_the_gpu_cannot_decode_is_left_to_the_host():
 @pytest.fixture
 def loader(tmp_path, monkeypatch):
     """A loader that decodes on a device which is the host."""
-    monkeypatch.setattr("training.data.resolve_decoder", lambda name: name)
-    monkeypatch.setattr("training.data.host_decoder", lambda _: "simplejpeg")
+    monkeypatch.setattr("curate.training.data.loader.resolve_decoder", lambda name: name)
+    monkeypatch.setattr("curate.training.data.loader.host_decoder", lambda _: "simplejpeg")
     monkeypatch.setattr(gpu_decode, "nvimgcodec_decode", lambda _: host_decode)
     tokenizer = learn_tokenizer(["a red dog"] * 4, 300, 8)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from metadata.errors import MissingExtraError, UsageError
-from training import images
-from training.images import (
+from curate.errors import MissingExtraError, UsageError
+from curate.training.data import images
+from curate.training.data.images import (
     UnusableImageError,
     crop_into,
     decode,
@@ -16,8 +16,8 @@ from training.images import (
     fit,
     resolve_decoder,
 )
-from training.jpeg import is_progressive, orientation
-from training.resize_kernels import random_box, resize_box
+from curate.training.data.jpeg import is_progressive, orientation
+from curate.training.data.resize_kernels import random_box, resize_box
 
 
 def noise(width, height, seed=0):

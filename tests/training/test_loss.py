@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from training.loss import clip_loss, info_nce, siglip_loss
+from curate.training.loop.loss import clip_loss, info_nce, siglip_loss
 
 
 def features(num, width=6, seed=0, dtype=torch.float64):

@@ -4,10 +4,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from metadata.errors import InputError, UsageError
+from curate.errors import InputError, UsageError
+from curate.training.model.clip import CLIP, keep_patches
+from curate.training.model.config import ModelConfig, load_model_config, model_config_names
 from tests.training.tiny_trainer import tiny_batch, tiny_trainer
-from training.config import ModelConfig, load_model_config, model_config_names
-from training.model import CLIP, keep_patches
 
 TINY = ModelConfig(
     embed_dim=16, image_size=16, patch_size=8, vision_width=16, vision_layers=1,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.batch import Batch, Position
-from training.prefetch import DevicePrefetcher, prefetch
+from curate.training.data.batch import Batch, Position
+from curate.training.data.prefetch import DevicePrefetcher, prefetch
 
 
 def test_prefetch_gives_the_same_items_and_hands_errors_over():

@@ -4,13 +4,13 @@ import threading
 import fsspec
 import pytest
 
-from metadata.errors import DiskSpaceError, FetchError, InputError
+from curate.errors import DiskSpaceError, FetchError, InputError
+from curate.training.data import shard_cache
+from curate.training.data.samples import captions
+from curate.training.data.shard_cache import ShardCache
+from curate.training.data.shards import list_shards
 from tests.training.shard_files import write_shard
 from tests.training.test_data import epoch, ids, take, tokenizer  # noqa: F401
-from training import shard_cache
-from training.samples import captions
-from training.shard_cache import ShardCache
-from training.shards import list_shards
 
 
 @pytest.fixture

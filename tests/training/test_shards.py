@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from metadata.errors import InputError
+from curate.errors import InputError
+from curate.training.data import shards
+from curate.training.data.samples import captions
+from curate.training.data.shards import OpenShards, gather_strings, index_shard, list_shards
 from tests.training.shard_files import IMAGE, sample, write_tar
-from training import shards
-from training.samples import captions
-from training.shards import OpenShards, gather_strings, index_shard, list_shards
 
 MEMBERS = [
     ("a/00", {"jpg": b"J" * 700, "txt": b"one", "json": b'{"x": 1}'}),

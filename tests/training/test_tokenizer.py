@@ -12,11 +12,11 @@ import sentencepiece
 import tokenizers
 from tokenizers import models, pre_tokenizers, processors
 
-from metadata.errors import ArtifactError, InputError
-from training.clip_bpe import build_clip_bpe, byte_alphabet
-from training.config import load_model_config
-from training.tokenizer import Tokenizer, learn_tokenizer
-from training.tokenizer_files import check_fit, open_tokenizer
+from curate.errors import ArtifactError, InputError
+from curate.training.model.config import load_model_config
+from curate.training.text.clip_bpe import build_clip_bpe, byte_alphabet
+from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
+from curate.training.text.tokenizer_files import check_fit, open_tokenizer
 
 CORPUS = (
     "the red dog's tail and the 2 red cats' tails don't sit in the café 12 红色 ... the dog sat"

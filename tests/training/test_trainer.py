@@ -6,16 +6,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from metadata.errors import CurateError, UsageError
+from curate.errors import CurateError, UsageError
+from curate.training.data.pixels import normalize_images
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.distributed import World
+from curate.training.loop.loss import info_nce
+from curate.training.loop.schedule import learning_rate
+from curate.training.model.clip import CLIP
+from curate.training.model.config import load_model_config
+from curate.training.model.flops import flops_per_pair
 from tests.training.tiny_trainer import EOS, TINY, assert_same_weights, tiny_batch, tiny_trainer
-from training.config import load_model_config
-from training.distributed import World
-from training.flops import flops_per_pair
-from training.loss import info_nce
-from training.model import CLIP
-from training.pixels import normalize_images
-from training.schedule import learning_rate
-from training.train_config import StepOptions, TrainConfig
 
 
 def gradients(trainer, batch):

@@ -7,13 +7,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import training
-from metadata.errors import ArtifactError, InputError, UsageError
+from curate import training
+from curate.errors import ArtifactError, InputError, UsageError
+from curate.training.model.clip import CLIP
+from curate.training.model.layouts import from_published, to_huggingface
+from curate.training.model.weights import fit_weights, load_weights, read_weights
+from curate.training.model.weights_file import FORMAT_VERSION, read_tensors
 from tests.training.tiny import TEXTS, tiny_config, tiny_model, tiny_tokenizer
-from training.layouts import from_published, to_huggingface
-from training.model import CLIP
-from training.weights import fit_weights, load_weights, read_weights
-from training.weights_file import FORMAT_VERSION, read_tensors
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def test_weights_of_another_model_are_refused_by_file_tensor_and_shapes(model, c
 
 
 def test_the_model_that_weights_are_of_is_named():
-    from training.config import load_model_config
+    from curate.training.model.config import load_model_config
 
     with torch.device("meta"):
         state = CLIP(load_model_config("vit-b-16-worldwide"), 2).state_dict()

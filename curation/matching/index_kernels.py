@@ -1,0 +1,316 @@
+"""Compiled loops over texts, one for each normalization: blocks of texts in, lists of ids out."""
+
+from typing import Any
+
+import numpy as np
+
+from curate.curation.compiled.intrinsics import LANES, count_smaller
+from curate.curation.compiled.unit_keys import SLACK, compiled, key_units
+from curate.curation.matching.kernels import (
+    space_text,
+    split_characters,
+    split_pieces,
+    split_tokens,
+)
+from curate.curation.matching.prefix_search import find_needles
+from curate.curation.matching.prefix_table import NO_RECORD
+
+__all__ = ["match_metaclip", "match_standard"]
+
+# A block's texts, units and runs stay in the second-level cache of one core.
+_BLOCK_BYTES = 1 << 12
+
+
+_MANY = 16 * LANES  # numbers from which on sorting is quicker than comparing all with all
+_NO_ENTRY = np.uint32(0xFFFFFFFF)
+
+
+@compiled
+def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any, num: int) -> int:
+    """Append a part of an array to values, ascending and unique; return their number.
+
+    A number's place is how many are smaller. Sixteen are compared with one at a time, without a
+    branch; of equal ones, which have one place, all but one leave a gap.
+
+    Args:
+        found: with SLACK behind the part.
+        first: of the part.
+        stop: of the part.
+        scratch: uint32, shape (2, stop − first + SLACK).
+        values: uint32, with room for the part.
+        num: how many values there are.
+    """
+    size = stop - first
+    smaller, placed = scratch[0], scratch[1]
+    if size > _MANY:
+        placed[:size] = np.sort(found[first:stop])
+        for i in range(size):
+            values[num] = placed[i]
+            num += np.int64(i + 1 == size or placed[i] != placed[i + 1])
+        return num
+    for block in range(0, size, LANES):
+        count_smaller(found, first, stop, first + block, smaller, block)
+    for i in range(size):
+        placed[i] = _NO_ENTRY
+    for i in range(size):
+        placed[smaller[i]] = found[first + i]
+    for i in range(size):
+        values[num] = placed[i]
+        num += np.int64(placed[i] != _NO_ENTRY)
+    return num
+
+
+@compiled
+def _next_block(offsets: Any, rows: Any, begin: int) -> tuple[int, int]:
+    """Return the end of a block of texts that fits the cache, and its bytes, plus one a text."""
+    num_bytes = 0
+    stop = begin
+    while stop < len(rows):
+        length = offsets[rows[stop] + 1] - offsets[rows[stop]] + 1
+        if stop > begin and num_bytes + length > _BLOCK_BYTES:
+            break
+        num_bytes += length
+        stop += 1
+    return stop, num_bytes
+
+
+@compiled
+def _largest_block(offsets: Any, rows: Any) -> int:
+    largest = begin = 0
+    while begin < len(rows):
+        begin, num_bytes = _next_block(offsets, rows, begin)
+        largest = max(largest, num_bytes)
+    return largest
+
+
+@compiled
+def _count_runs(owners: Any, num_found: int, at: Any) -> None:
+    """Count what each text owns, in the place after its own.
+
+    Most neighbours have one owner. Its count stays in a register: to add to memory that was just
+    written takes longer than all the rest.
+    """
+    owner, num = 0, 0
+    for i in range(num_found):
+        if owners[i] != owner:
+            at[owner + 1] += num
+            owner, num = owners[i], 0
+        num += 1
+    at[owner + 1] += num
+
+
+@compiled
+def _place(owners: Any, found: Any, num_found: int, at: Any, placed: Any) -> None:
+    """Put what each text owns where `at` says, which is moved on to the end of it."""
+    owner = 0
+    write = at[0]
+    for i in range(num_found):
+        if owners[i] != owner:
+            at[owner] = write
+            owner = owners[i]
+            write = at[owner]
+        placed[write] = found[i]
+        write += 1
+    at[owner] = write
+
+
+@compiled
+def _gather(
+    owners: Any,
+    found: Any,
+    num_found: int,
+    num_rows: int,
+    values: Any,
+    num_values: int,
+    list_ends: Any,
+    begin: int,
+) -> tuple[Any, int]:
+    """Append a block's entry ids to the lists of their texts: ascending and unique.
+
+    Args:
+        owners: the text of each entry found, counted from the block's first.
+        found: entry ids.
+        num_found: how many there are.
+        num_rows: texts of the block.
+        values: of all lists so far; a longer copy is made where it is full.
+        num_values: how many there are.
+        list_ends: where the list of each text ends, after a 0.
+        begin: texts before the block.
+    """  # fmt: skip
+    if num_values + num_found >= len(values):
+        longer = np.empty(2 * (num_values + num_found) + 1, dtype=np.uint32)
+        longer[:num_values] = values[:num_values]
+        values = longer
+    at = np.zeros(num_rows + 1, dtype=np.int64)
+    _count_runs(owners, num_found, at)
+    largest = np.int64(0)
+    for row in range(num_rows):
+        largest = max(largest, at[row + 1])
+        at[row + 1] += at[row]
+    placed = np.empty(num_found + SLACK, dtype=np.uint32)
+    scratch = np.empty((2, largest + SLACK), dtype=np.uint32)
+    _place(owners, found, num_found, at, placed)
+    first = 0
+    for row in range(num_rows):
+        num_values = _append_sorted(placed, first, at[row], scratch, values, num_values)
+        list_ends[begin + row + 1] = num_values
+        first = at[row]
+    return values, num_values
+
+
+@compiled
+def _integers(space: int) -> tuple[Any, ...]:
+    """Return scratch for five numbers of each unit."""
+    return (
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32),
+    )  # fmt: skip
+
+
+@compiled
+def _words(space: int) -> tuple[Any, ...]:
+    """Return scratch for the keys, lengths, runs, states, slots, records and entries of units."""
+    return (
+        np.empty((space, 2), dtype=np.uint64), np.empty(space, dtype=np.uint8),
+        np.empty((2, space), dtype=np.uint32), np.empty(space, dtype=np.uint64),
+        np.empty(space, dtype=np.uint64), np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32),
+    )  # fmt: skip
+
+
+@compiled
+def match_standard(
+    data: Any,
+    offsets: Any,
+    rows: Any,
+    classes: Any,
+    folded: Any,
+    heads: Any,
+    tails: Any,
+    filter_: Any,
+    records: Any,
+) -> tuple[Any, Any]:
+    """Return the entry ids of chosen texts, and where each text's end: values, offsets of a list.
+
+    Args:
+        data: UTF-8 of all texts.
+        offsets: of all texts.
+        rows: positions of the chosen ones.
+        classes: as in `CharacterTable`.
+        folded: as in `CharacterTable`.
+        heads: as in `PrefixTable`; so are the next three.
+        tails: see there.
+        filter_: see there.
+        records: see there.
+    """  # fmt: skip
+    space = _largest_block(offsets, rows) + SLACK
+    out = np.empty(2 * space + SLACK, dtype=np.uint8)
+    starts, ends, limits, row_of_unit, owners = _integers(space)
+    keys, lengths, runs, states, slots, touched, found = _words(space)
+    values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
+    list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
+    num_values = begin = 0
+    while begin < len(rows):
+        stop, _ = _next_block(offsets, rows, begin)
+        num = write = 0
+        for i in range(begin, stop):
+            row = rows[i]
+            more = split_tokens(
+                data, offsets[row], offsets[row + 1], classes, folded,
+                out, write, starts[num:], ends[num:],
+            )  # fmt: skip
+            for unit in range(num, num + more):
+                limits[unit] = num + more
+                row_of_unit[unit] = i - begin
+            num += more
+            if more:
+                write = ends[num - 1] + 1
+        key_units(out, starts, ends, num, keys, lengths)
+        num_found = find_needles(
+            heads, tails, filter_, records,
+            out, starts, ends, keys, lengths, limits, row_of_unit, num,
+            runs, states, slots, touched, owners, found, 0,
+        )  # fmt: skip
+        if num_found >= len(found):
+            found = np.empty(2 * num_found, dtype=np.uint32)
+            owners = np.empty(2 * num_found, dtype=np.uint32)
+            continue
+        values, num_values = _gather(
+            owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
+        )  # fmt: skip
+        begin = stop
+    return values[:num_values].copy(), list_ends
+
+
+@compiled
+def match_metaclip(
+    data: Any,
+    offsets: Any,
+    rows: Any,
+    heads: Any,
+    tails: Any,
+    filter_: Any,
+    records: Any,
+    char_heads: Any,
+    char_tails: Any,
+    char_filter: Any,
+    char_records: Any,
+) -> tuple[Any, Any]:
+    """Return what `match_standard` returns, for the two tables of `metaclip`."""  # fmt: skip
+    space = 3 * _largest_block(offsets, rows) + SLACK
+    out = np.empty(space + SLACK, dtype=np.uint8)
+    starts, ends, limits, row_of_unit, owners = _integers(space)
+    keys, lengths, runs, states, slots, touched, found = _words(space)
+    values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
+    list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
+    length_of = np.empty(space, dtype=np.uint32)
+    num_values = begin = 0
+    has_characters = len(char_records) > len(NO_RECORD) + SLACK // 4
+    while begin < len(rows):
+        stop, _ = _next_block(offsets, rows, begin)
+        num = write = 0
+        for i in range(begin, stop):
+            row = rows[i]
+            length = space_text(data, offsets[row], offsets[row + 1], out[write:])
+            more = split_pieces(out, write, length, starts[num:], ends[num:])
+            for unit in range(num, num + more):
+                limits[unit] = num + more
+                row_of_unit[unit] = i - begin
+            num += more
+            write += length
+            length_of[i - begin] = length
+        key_units(out, starts, ends, num, keys, lengths)
+        num_found = find_needles(
+            heads, tails, filter_, records,
+            out, starts, ends, keys, lengths, limits, row_of_unit, num,
+            runs, states, slots, touched, owners, found, 0,
+        )  # fmt: skip
+        if num_found >= len(found):
+            found = np.empty(2 * num_found, dtype=np.uint32)
+            owners = np.empty(2 * num_found, dtype=np.uint32)
+            continue
+        if has_characters:
+            num = write = 0
+            for i in range(stop - begin):
+                more = split_characters(out, write, length_of[i], starts[num:], ends[num:])
+                for unit in range(num, num + more):
+                    limits[unit] = num + more
+                    row_of_unit[unit] = i
+                num += more
+                write += length_of[i]
+            key_units(out, starts, ends, num, keys, lengths)
+            num_found = find_needles(
+                char_heads, char_tails, char_filter, char_records,
+                out, starts, ends, keys, lengths, limits, row_of_unit, num,
+                runs, states, slots, touched, owners, found, num_found,
+            )  # fmt: skip
+            if num_found >= len(found):
+                found = np.empty(2 * num_found, dtype=np.uint32)
+                owners = np.empty(2 * num_found, dtype=np.uint32)
+                continue
+        values, num_values = _gather(
+            owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
+        )  # fmt: skip
+        begin = stop
+    return values[:num_values].copy(), list_ends

@@ -1,0 +1,1 @@
+"""Balancing: entry counts and matches in; probabilities, decisions and their figures out."""

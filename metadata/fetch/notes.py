@@ -1,0 +1,94 @@
+"""What a source file is and where it came from: the note beside every file that was downloaded.
+
+The note (``<file>.source.json``) is written before the file gets its name and stays when the file
+is dropped, so whoever needs the file's date, size and checksum never has to have it.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.errors import InputError
+
+__all__ = ["NOTE_SUFFIX", "RemoteFile", "Source", "hash_file", "publish_json", "read_source"]
+
+NOTE_SUFFIX = ".source.json"
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteFile:
+    """A file on a server.
+
+    Attributes:
+        name: what it is called here.
+        url: where it is.
+        date: what it is of, such as the day of the dump: ``20260101``.
+        size_bytes: as listed by the server; None if it says nothing.
+        sha1: hexadecimal, as listed by the server; None if it says nothing.
+    """
+
+    name: str
+    url: str
+    date: str
+    size_bytes: int | None = None
+    sha1: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A file that was downloaded; size and hashes are those of the bytes on the disk."""
+
+    name: str
+    url: str
+    date: str
+    size_bytes: int
+    sha1: str
+    sha256: str
+
+    def write_note(self, folder: Path) -> None:
+        """Write the note of this file into its folder."""
+        publish_json(folder / (self.name + NOTE_SUFFIX), asdict(self))
+
+
+def read_source(path: Path) -> Source | None:
+    """Read the note of a file, there or dropped; None if it was not downloaded by us.
+
+    Raises:
+        InputError: the note is damaged.
+    """
+    note = path.with_name(path.name + NOTE_SUFFIX)
+    if not note.is_file():
+        return None
+    try:
+        return Source(**json.loads(note.read_bytes()))
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"{note}: not readable as the note of a download ({error}). Remove it and the file "
+            "beside it; both are made again."
+        ) from error
+
+
+def hash_file(path: Path) -> tuple[int, str, str]:
+    """Return a file's size in bytes, its sha1 and its sha256, in hexadecimal."""
+    size, sha1, sha256 = 0, hashlib.sha1(usedforsecurity=False), hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            size += len(chunk)
+            sha1.update(chunk)
+            sha256.update(chunk)
+    return size, sha1.hexdigest(), sha256.hexdigest()
+
+
+def publish_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON that appears whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

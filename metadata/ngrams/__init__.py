@@ -1,0 +1,1 @@
+"""Counting: plain text in; counted words and pairs of neighbours out, in bounded memory."""

@@ -1,0 +1,1 @@
+"""`curate balance`: matched pairs in; probabilities, the kept pairs and their card out."""

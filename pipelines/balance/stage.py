@@ -1,0 +1,298 @@
+"""`curate balance`: `matched/` → `balanced/`: probabilities, the kept pairs, and the data card.
+
+The way through: counts → t per language → probability of each entry → probability and draw of
+each pair → the kept pairs, part by part as Parquet or as WebDataset shards → the data card.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.curation.sampling.sampling import (
+    check_seed,
+    check_threshold,
+    sampling_probability,
+    tail_share,
+    threshold_for_tail_share,
+)
+from curate.errors import ArtifactError, ThresholdError, UsageError
+from curate.files import storage
+from curate.pipelines.balance.uid_file import write_uid_file
+from curate.pipelines.card.write import CARDS, write_cards
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.matched.decisions import (
+    BalanceJob,
+    BalanceWorker,
+    balance_part,
+    kept_ids,
+    sum_in_order,
+)
+from curate.pipelines.matched.notes import note_balanced
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.shards.options import ShardOptions
+from curate.pipelines.shards.write import has_images, pairs_per_shard, write_shards
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.views.progress import log, progress
+from curate.pipelines.yields.target import threshold_for_pairs
+
+__all__ = ["BalanceOptions", "balance_pairs", "load_counts"]
+
+PLAN = artifacts.PLAN
+CARD = "datacard.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceOptions:
+    """What decides the result of balancing.
+
+    Attributes:
+        t: threshold in pairs per entry, >= 1; of the reference language if there is one.
+        target_pairs: number of pairs to keep instead of t.
+        reference_lang: language whose tail share at t decides the t of all others; None to use
+            the same t everywhere.
+        seed: of the draws; 0 <= seed < 2^64.
+        output_format: ``parquet``, ``shards``, or ``auto`` for shards where there are images.
+        pairs_per_shard: size of a shard.
+        shards: what else decides how shards are cut, ordered and filled.
+    """
+
+    t: int | None = None
+    target_pairs: int | None = None
+    reference_lang: str | None = None
+    seed: int = 0
+    output_format: str = "auto"
+    pairs_per_shard: int = 10_000
+    filters: tuple[str, ...] = ()
+    shards: ShardOptions = field(default_factory=ShardOptions)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range; ThresholdError if it is t.
+        """
+        if (self.t is None) == (self.target_pairs is None):
+            raise UsageError("give either --t or --target-pairs")
+        if self.t is not None:
+            check_threshold(self.t)
+        if self.target_pairs is not None and self.target_pairs < 1:
+            raise ThresholdError(f"--target-pairs is {self.target_pairs}; expected at least 1")
+        check_seed(self.seed)
+        if self.output_format not in ("auto", "parquet", "shards"):
+            raise UsageError(
+                f"--format is {self.output_format!r}; expected auto, parquet or shards"
+            )
+        if self.pairs_per_shard < 1:
+            raise UsageError(f"--pairs-per-shard is {self.pairs_per_shard}; expected at least 1")
+
+
+def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
+    """Read the entry counts of every language of `matched/`.
+
+    Returns:
+        Per language, shape (num_entries,).
+
+    Raises:
+        ArtifactError: matching has not come to its end.
+    """
+    if plan.summary() is None:
+        raise ArtifactError(
+            f"{plan.folder}: matching has not come to its end. "
+            "Run the same `curate match` again; it goes on where it was."
+        )
+    counts = {}
+    for lang in sorted(plan.parameters["metadata"]):
+        path = plan.counts_path(lang)
+        stamp = artifacts.read_stamp(path)
+        artifacts.require_same(path, stamp, {"lang": lang, "plan": plan.digest()})
+        column = artifacts.read_table(path, ["count"]).column("count")
+        counts[lang] = column.to_numpy().astype(np.int64)
+    return counts
+
+
+def thresholds(
+    counts: dict[str, NDArray[np.int64]], t: int, reference_lang: str | None
+) -> dict[str, int | None]:
+    """Return t per language: the same everywhere, or that of the reference language's tail share.
+
+    Args:
+        counts: entry counts per language.
+        t: of the reference language, or of all.
+        reference_lang: None for the same t everywhere.
+
+    Returns:
+        None for languages in which nothing matched.
+
+    Raises:
+        UsageError: the reference language has no matches.
+
+    Source: Chuang et al. 2025, arXiv:2507.22062, section 3.3.
+    """
+    if reference_lang is None:
+        return {lang: t if count.any() else None for lang, count in counts.items()}
+    if reference_lang not in counts or not counts[reference_lang].any():
+        matched = [lang for lang, count in counts.items() if count.any()]
+        raise UsageError(
+            f"reference language {reference_lang!r} has no matches; "
+            f"languages with matches: {', '.join(matched) or 'none'}"
+        )
+    p = tail_share(counts[reference_lang], t)
+    found = {lang: threshold_for_tail_share(count, p) for lang, count in counts.items()}
+    return {**found, reference_lang: t}
+
+
+@driven("balance")
+def balance_pairs(
+    *,
+    matched: str,
+    output: str,
+    options: BalanceOptions,
+    uids: str | None = None,
+    keep_downloads: bool = False,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Sample the matched pairs so that no entry gets more than about t of them.
+
+    Args:
+        matched: folder that `match` wrote.
+        output: the folder `balanced/`.
+        options: what decides the result.
+        uids: write the ids of the kept pairs to this file, as DataComp's resharder takes them.
+        keep_downloads: with overwrite, leave the images that `download` put into the folder.
+        workers: threads; processes that write shards.
+        overwrite: replace what the folder holds, but never downloaded images.
+        dry_run: choose t only; nothing is written.
+        quiet: no progress.
+
+    Returns:
+        The data card, as in `datacard.json`; with dry_run, t per language.
+
+    Raises:
+        ArtifactError: matching is not complete, or the folder holds something else, or downloaded
+            images that would go.
+        UsageError: t or the target cannot be meant.
+    """
+    plan = MatchedPlan.read(matched)
+    counts = load_counts(plan)
+    refuse_foreign(output, PLAN)
+    if options.t is not None:
+        t = options.t
+    else:
+        t = threshold_for_pairs(
+            plan, counts, options.target_pairs or 0, options.seed,
+            lambda t: thresholds(counts, t, options.reference_lang), workers=workers, quiet=quiet,
+        )  # fmt: skip
+    t_of = thresholds(counts, t, options.reference_lang)
+    if dry_run:
+        return {"t": t, "t_of_language": t_of}
+    parameters = _parameters(plan, options, t, t_of)
+    if parameters["format"] == "shards" and not has_images(plan):
+        log(
+            "these pairs have no images, so that no model can be trained on their shards. To fetch "
+            "the images, leave --format out and run `curate download` then.",
+            quiet=quiet,
+        )
+    replaced = _replaced(output, keep_downloads=keep_downloads) if overwrite else ()
+    artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
+    note_balanced(matched, output, parameters)
+    _write_probabilities(plan, counts, t_of, output, parameters)
+    job = BalanceJob(
+        matched=matched,
+        output=output,
+        parameters=artifacts.digest(parameters),
+        metadata=plan.parameters["metadata"],
+        columns=ColumnNames(**plan.parameters["columns"]),
+        seed=options.seed,
+        write_pairs=parameters["format"] == "parquet",
+        filters=options.filters,
+    )
+    tasks = list(range(len(plan.parts)))
+    results = run_parts(
+        balance_part, tasks, workers=workers, setup=BalanceWorker, arguments=(job,), threads=True,
+        anywhere=True,
+    )  # fmt: skip
+    shown = progress(results, total=len(tasks), label="balance", unit="part", quiet=quiet)
+    total, num_kept = sum_in_order(shown)
+    if parameters["format"] == "shards":
+        write_shards(
+            job,
+            num_kept,
+            parameters["pairs_per_shard"],
+            options.shards,
+            workers=workers,
+            quiet=quiet,
+        )
+    if uids is not None:
+        write_uid_file(uids, kept_ids(job, tasks))
+    return write_cards(
+        plan, counts, t_of, job, parameters, output, kept=total, workers=workers, quiet=quiet
+    )
+
+
+def _replaced(output: str, *, keep_downloads: bool) -> tuple[str, ...]:
+    """Return the names of what is made anew in a folder.
+
+    Raises:
+        ArtifactError: images that were downloaded, perhaps for days, would go with it.
+    """
+    names = ("pairs", "probabilities", *CARDS)
+    shards = storage.join(output, "shards")
+    if not storage.exists(storage.join(shards, PLAN)):  # which `download` writes, and nobody else
+        return (*names, "shards")
+    if keep_downloads:
+        return names
+    raise ArtifactError(
+        f"{shards} holds images that were downloaded for the pairs that --overwrite replaces. Move "
+        "the folder elsewhere or remove it, or choose another --output."
+    )
+
+
+def _parameters(
+    plan: MatchedPlan, options: BalanceOptions, t: int, t_of: dict[str, int | None]
+) -> dict[str, Any]:
+    chosen = options.output_format
+    if chosen == "auto":
+        chosen = "shards" if has_images(plan) else "parquet"
+    size = None
+    if chosen == "shards":
+        wanted = options.shards.shard_bytes
+        size = pairs_per_shard(plan, wanted) if wanted else options.pairs_per_shard
+    return {
+        "matched": plan.digest(),
+        "t": t,
+        "target_pairs": options.target_pairs,
+        "reference_lang": options.reference_lang,
+        "t_of_language": t_of,
+        "seed": options.seed,
+        "format": chosen,
+        "pairs_per_shard": size,
+        "shards": options.shards.as_dict() if chosen == "shards" else None,
+        **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
+    }
+
+
+def _write_probabilities(
+    plan: MatchedPlan,
+    counts: dict[str, NDArray[np.int64]],
+    t_of: dict[str, int | None],
+    output: str,
+    parameters: dict[str, Any],
+) -> None:
+    for lang, count in counts.items():
+        t = t_of[lang]
+        probability = sampling_probability(count, t) if t is not None else np.ones(len(count))
+        table = artifacts.read_table(plan.counts_path(lang))
+        table = table.append_column("probability", pa.array(probability))
+        path = storage.join(output, "probabilities", f"{lang}.parquet")
+        stamp = {"lang": lang, "parameters": artifacts.digest(parameters)}
+        artifacts.write_table(path, table, stamp, plan.parameters["metadata"][lang])

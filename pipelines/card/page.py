@@ -1,0 +1,118 @@
+"""The data card as one HTML file: page, style, script and figures, and nothing from elsewhere.
+
+The figures stand in it as JSON, and the script makes text nodes of what it shows; a policy in the
+page's head lets nothing run but this script, whose hash it names, and lets nothing be fetched.
+"""
+
+import base64
+import html
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
+
+__all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command"]
+
+MOST_INPUTS = 200
+_LISTS = ("top_entries", "top_entries_after", "tail_entries")
+
+
+def render_page(card: Mapping[str, Any]) -> str:
+    """Write the data card as HTML.
+
+    Args:
+        card: as `curate.pipelines.card.write` puts it together.
+    """
+    style, script, page = (_source(name) for name in ("card.css", "card.js", "card.html"))
+    total = card["total"]
+    values = {
+        "title": f"Data card: {total['kept']:,} pairs",
+        "summary": f"{total['kept']:,} pairs kept of {total['matched']:,} matched and "
+        f"{total['read']:,} read.",
+        "style": style,
+        "script": script,
+        "style-hash": _policy_hash(style),
+        "script-hash": _policy_hash(script),
+        "data": _embedded(page_data(card)),
+    }
+    for name in ("title", "summary"):
+        values[name] = html.escape(values[name])
+    return re.sub("%([a-z-]+)%", lambda found: values[found[1]], page)
+
+
+def _source(name: str) -> str:
+    return (files("curate.pipelines.card") / "page_files" / name).read_text("utf-8")
+
+
+def _policy_hash(source: str) -> str:
+    """Return what a Content-Security-Policy calls an inline source by."""
+    return f"sha256-{base64.b64encode(sha256(source.encode()).digest()).decode()}"
+
+
+def _embedded(value: Any) -> str:
+    r"""Write JSON that can end no element and open no comment.
+
+    >>> print(_embedded("</script><!--"))
+    "\u003c/script\u003e\u003c!--"
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def shown_command(card: Mapping[str, Any]) -> str:
+    """Return the commands that make the set again, of very many inputs only the first.
+
+    Args:
+        card: as `curate.pipelines.card.write` puts it together.
+    """
+    paths = [i["path"] for i in card["inputs"]]
+    command = str(card["command"])
+    if len(paths) <= MOST_INPUTS:
+        return command
+    first = f"{shlex.join(paths[:MOST_INPUTS])} …"
+    note = f"# The first {MOST_INPUTS} of {len(paths):,} inputs; datacard.json has all of them."
+    return f"{note}\n{command.replace(shlex.join(paths), first)}"
+
+
+def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the page shows of a card: entries as rows, the first inputs, names of languages.
+
+    Args:
+        card: as `curate.pipelines.card.write` puts it together.
+    """
+    known = {*metadata_languages(), OTHER}
+    thresholds = {c["t"] for c in card["languages"].values()} - {None}
+    return {
+        **{name: value for name, value in card.items() if name != "metadata"},
+        "total": _compact(card["total"]),
+        "languages": {lang: _compact(c) for lang, c in card["languages"].items()},
+        "names": {
+            lang: [english_name(lang), own_name(lang)]
+            for lang in card["languages"]
+            if lang in known
+        },
+        "t_everywhere": thresholds.pop() if len(thresholds) == 1 else None,
+        "command": shown_command(card),
+        "inputs": card["inputs"][:MOST_INPUTS],
+        "num_inputs": len(card["inputs"]),
+    }
+
+
+def _compact(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return figures with each entry as a row: entry, count, slots, kept, and maybe language."""
+    rows = {
+        name: [
+            [e["entry"], e["count"], e["slots"], e["kept"], *([e["lang"]] if "lang" in e else [])]
+            for e in figures[name]
+        ]
+        for name in _LISTS
+        if name in figures
+    }
+    return {**figures, **rows}

@@ -1,0 +1,124 @@
+"""`curate card`: the data card of a balanced set made anew, with other examples or with classes."""
+
+from typing import Any
+
+from curate.errors import ArtifactError, UsageError
+from curate.files import storage
+from curate.pipelines.balance.stage import CARD, PLAN, load_counts
+from curate.pipelines.card.classes import read_class_list
+from curate.pipelines.card.write import CARDS, write_cards
+from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.matched.decisions import BalanceJob
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.store import artifacts
+
+__all__ = ["make_card"]
+
+
+def make_card(
+    *,
+    matched: str,
+    balanced: str,
+    output: str | None = None,
+    classes: str | None = None,
+    classes_lang: str = "en",
+    num_examples: int | None = None,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Write the data card of a balanced set, from the stored matches, in one pass.
+
+    Args:
+        matched: folder that `match` wrote.
+        balanced: folder that `balance` wrote from it.
+        output: folder for the card; None for that of the balanced set, whose card is replaced.
+        classes: file of classes whose coverage is to be shown: a class per line, its names
+            separated by tabs.
+        classes_lang: language of their names.
+        num_examples: texts to show per language and decision; None for a few, 0 for none.
+        workers: threads.
+        overwrite: replace the card of another balanced set in the output folder.
+        dry_run: write nothing.
+        quiet: no progress.
+
+    Returns:
+        The data card; with dry_run, what would be read and written.
+
+    Raises:
+        ArtifactError: matching or balancing is not complete, or of something else.
+        UsageError: the number of examples or the language of the classes cannot be meant.
+        InputError: the file of classes cannot be used.
+    """
+    if num_examples is not None and not 0 <= num_examples <= 100:
+        raise UsageError(f"--examples is {num_examples}; expected 0 to 100")
+    plan = MatchedPlan.read(matched)
+    counts = load_counts(plan)
+    listed = read_class_list(classes, classes_lang, counts) if classes is not None else None
+    parameters = _parameters(plan, balanced)
+    folder = output or balanced
+    if not overwrite:
+        _refuse_other(folder, artifacts.digest(parameters))
+    paths = [storage.join(folder, name) for name in CARDS]
+    if dry_run:
+        matched_pairs = (plan.summary() or {})["matched"]
+        return {"pairs": matched_pairs, "parts": len(plan.parts), "writes": ", ".join(paths)}
+    job = BalanceJob(
+        matched=matched,
+        output=balanced,
+        parameters=artifacts.digest(parameters),
+        metadata=plan.parameters["metadata"],
+        columns=ColumnNames(**plan.parameters["columns"]),
+        seed=parameters["seed"],
+        write_pairs=False,
+        filters=tuple(one["filter"] for one in parameters.get("filters", [])),
+    )
+    return write_cards(
+        plan, counts, parameters["t_of_language"], job, parameters, folder, classes=listed,
+        num_examples=num_examples, workers=workers, quiet=quiet,
+    )  # fmt: skip
+
+
+def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
+    """Return what a complete balanced set of these matches was made with.
+
+    Raises:
+        ArtifactError: there is none.
+    """
+    path = storage.join(balanced, PLAN)
+    if not storage.exists(path):
+        raise ArtifactError(f"{balanced}: nothing is balanced here. Run `curate balance` first.")
+    values = storage.read_json(path)
+    artifacts.require_same(
+        path, {"schema_version": values["schema_version"]},
+        {"schema_version": artifacts.SCHEMA_VERSION},
+    )  # fmt: skip
+    parameters: dict[str, Any] = values["parameters"]
+    if parameters["matched"] != plan.digest():
+        raise ArtifactError(
+            f"{balanced} was balanced from other matches than those in {plan.folder}: they have "
+            "been added to or changed since. Run `curate balance` again with --overwrite."
+        )
+    if not storage.exists(storage.join(balanced, CARD)):
+        raise ArtifactError(
+            f"{balanced}: balancing has not come to its end. "
+            "Run the same `curate balance` again; it goes on where it was."
+        )
+    made_from = load_filters([one["filter"] for one in parameters.get("filters", [])]).made_from
+    artifacts.require_same(
+        balanced, {"filters": parameters.get("filters", [])}, {"filters": made_from}
+    )
+    return parameters
+
+
+def _refuse_other(folder: str, parameters: str) -> None:
+    path = storage.join(folder, CARD)
+    if storage.exists(path):
+        found = storage.read_json(path).get("balanced", parameters)
+        if found != parameters:
+            raise ArtifactError(
+                f"{path} is the card of another balanced set. "
+                "Choose another --output, or replace it with --overwrite."
+            )

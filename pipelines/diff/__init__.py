@@ -1,0 +1,1 @@
+"""`curate diff`: two folders of ours in, what differs out."""

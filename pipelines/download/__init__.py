@@ -1,0 +1,1 @@
+"""`curate download`: URLs of a balanced set in, shards of images out."""

@@ -1,0 +1,347 @@
+"""Fetch images over HTTP: politely, within limits, and with a reason where there is none.
+
+Whatever a server does, `fetch` returns: an image, or one of these reasons:
+
+    bad_url, private_address, dns, tls, connection, timeout, truncated, bad_answer,
+    http_NNN, too_many_redirects, too_large, empty, opted_out,
+    not_an_image, corrupt_image, decompression_bomb
+"""
+
+import asyncio
+import ssl
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from hashlib import sha256
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import certifi
+from yarl import URL
+
+from curate.errors import UsageError
+from curate.pipelines.download.addresses import PrivateAddressError, is_public, public_socket
+from curate.pipelines.download.hosts import Host, Hosts
+from curate.pipelines.download.names import ThreadResolver
+from curate.pipelines.shards.images import ShardImage, UnusableImageError, prepare_image
+from curate.pipelines.shards.options import Resize
+
+__all__ = ["FetchOptions", "Fetched", "ImageFetcher", "opts_out"]
+
+USER_AGENT = "Mozilla/5.0 (compatible; curate/0.1)"
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+# Asked again: what may pass.
+_AGAIN = frozenset(
+    ("dns_again", "connection", "timeout", "truncated", "bad_answer")
+    + tuple(f"http_{status}" for status in (408, 425, 429, 500, 502, 503, 504))
+)
+# What a host that is not there gives, and the sentences for it.
+_SAID_OF = {
+    "dns": "the name cannot be looked up",
+    "dns_again": "the name cannot be looked up",
+    "connection": "no connection",
+    "timeout": "no whole answer in time",
+    "tls": "no trusted connection",
+}
+_OPT_OUTS = frozenset(("noai", "noimageai", "noindex", "noimageindex", "none"))
+# Directives with a value, so that what stands before their colon is no robot's name.
+_VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
+_LONGEST_WAIT_S = 60.0
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchOptions:
+    """How images are asked for.
+
+    Attributes:
+        timeout_s: of one request, from the connection to the last byte.
+        retries: further requests after an answer or failure that may pass.
+        backoff_s: before the first of them; doubled for each further one.
+        max_bytes: of an image.
+        max_redirects: followed for one image.
+        per_host: requests to one host at a time.
+        at_once: requests in all.
+        give_up_after: requests in a row that a host leaves unanswered before it is not asked any
+            more for what waits for it.
+        user_agent: that servers are told.
+        robot: name that directives for robots may be addressed to.
+        honour_opt_outs: leave out images whose server says noai, noimageai, noindex or
+            noimageindex.
+        allow_private: fetch from addresses that are not public too.
+    """
+
+    timeout_s: float = 30.0
+    retries: int = 2
+    backoff_s: float = 1.0
+    max_bytes: int = 20_000_000
+    max_redirects: int = 5
+    per_host: int = 8
+    at_once: int = 256
+    give_up_after: int = 16
+    user_agent: str = USER_AGENT
+    robot: str = "curate"
+    honour_opt_outs: bool = True
+    allow_private: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        least = {"timeout_s": 0.001, "retries": 0, "backoff_s": 0, "max_bytes": 1,
+                 "max_redirects": 0, "per_host": 1, "at_once": 1, "give_up_after": 1}  # fmt: skip
+        for name, bound in least.items():
+            value = getattr(self, name)
+            if not value >= bound:
+                option = f"--{name.removesuffix('_s').replace('_', '-')}"
+                raise UsageError(f"{option} is {value}; expected at least {bound}")
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of a URL: an image and the sha256 of what the server sent, or why there is none.
+
+    Attributes:
+        content: what the server sent; empty once it is prepared.
+        image: as it goes into a shard.
+        sha256: of what the server sent, in hexadecimal.
+        reason: a word for the counts; empty if there is an image.
+        detail: a sentence.
+    """
+
+    content: bytes = b""
+    image: ShardImage | None = None
+    sha256: str = ""
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """What one request gave: an end, or where to go on."""
+
+    fetched: Fetched
+    location: str | None = None
+    wait_s: float | None = None
+    is_final: bool = False
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another request may give something else."""
+        return self.fetched.reason in _AGAIN and not self.is_final
+
+
+class ImageFetcher:
+    """Fetches images; an asynchronous context, in which its connections stay open.
+
+    Args:
+        options: how they are asked for.
+        resize: what becomes of an image.
+        pool: threads that resize. An image is prepared before its host is asked for the next one,
+            so that what waits for the processor cannot pile up.
+    """
+
+    def __init__(self, options: FetchOptions, resize: Resize, pool: Executor) -> None:
+        self.options = options
+        self._resize, self._pool = resize, pool
+        self._hosts = Hosts(options.per_host, options.at_once)
+        self._session: Any = None
+
+    async def __aenter__(self) -> "ImageFetcher":
+        options = self.options
+        connector = aiohttp.TCPConnector(
+            limit=0,  # `Hosts` limits; waiting here would count as time of the request
+            ssl=ssl.create_default_context(cafile=certifi.where()),
+            resolver=ThreadResolver(),
+            ttl_dns_cache=300,
+            socket_factory=None if options.allow_private else public_socket,
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=options.timeout_s),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"User-Agent": options.user_agent, "Accept": "image/*,*/*;q=0.5",
+                     "Accept-Encoding": "identity"},
+        )  # fmt: skip
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def fetch(self, url: str) -> Fetched:
+        """Fetch an image, again where that may help."""
+        options = self.options
+        for attempt in range(options.retries + 1):
+            hop = await self._follow(url)
+            if not hop.may_pass or attempt == options.retries:
+                break
+            wait_s = hop.wait_s if hop.wait_s is not None else options.backoff_s * 2**attempt
+            await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
+        if hop.fetched.reason == "dns_again":
+            return Fetched(reason="dns", detail=hop.fetched.detail)
+        return hop.fetched
+
+    async def _follow(self, url: str) -> _Hop:
+        """Ask for a URL and follow its redirects, each under the limit of its own host."""
+        options = self.options
+        target = _parse(url, None)
+        for _ in range(options.max_redirects + 1):
+            if target is None:
+                return _failed("bad_url", "no URL of http or https")
+            if not options.allow_private and _is_private(target):
+                return _failed("private_address", "its address is not public")
+            async with self._hosts.slot(f"{target.host}:{target.port}") as host:
+                hop = await self._ask(target, host)
+            if hop.location is None:
+                return hop
+            target = _parse(hop.location, target)
+        return _failed("too_many_redirects", f"more than {options.max_redirects}")
+
+    async def _ask(self, target: URL, host: Host) -> _Hop:
+        if host.silent >= self.options.give_up_after:
+            reason = "dns" if host.reason == "dns_again" else host.reason
+            return _failed(reason, _SAID_OF[reason], final=True)
+        hop = await self._request(target)
+        host.note(hop.fetched.reason if hop.fetched.reason in _SAID_OF else None)
+        return _Hop(await self._prepared(hop.fetched.content)) if hop.fetched.content else hop
+
+    async def _prepared(self, content: bytes) -> Fetched:
+        """Return an image as it goes into a shard; reading a header takes no thread."""
+        sha = sha256(content).hexdigest()
+        try:
+            if self._resize.mode == "no":
+                image = prepare_image(content, self._resize)
+            else:
+                loop = asyncio.get_running_loop()
+                image = await loop.run_in_executor(self._pool, prepare_image, content, self._resize)
+        except UnusableImageError as error:
+            return Fetched(sha256=sha, reason=error.reason, detail=error.detail)
+        return Fetched(image=image, sha256=sha)
+
+    async def _request(self, target: URL) -> _Hop:
+        try:
+            async with self._session.get(target, allow_redirects=False) as response:
+                return await self._read(response)
+        except TimeoutError:
+            return _said("timeout")
+        except aiohttp.ClientConnectorDNSError as error:
+            passes = getattr(error.os_error, "errno", None) == -3  # EAI_AGAIN
+            return _said("dns_again" if passes else "dns")
+        except (aiohttp.ClientSSLError, ssl.SSLError):
+            return _said("tls")
+        except aiohttp.ClientConnectorError as error:
+            if _is_of_private(error.os_error):
+                return _failed("private_address", "its address is not public")
+            return _said("connection")
+        except aiohttp.ClientPayloadError:
+            return _failed("truncated", "the answer ended early")
+        except aiohttp.InvalidURL:
+            return _failed("bad_url", "no URL of http or https")
+        except (aiohttp.ClientConnectionError, OSError):
+            return _said("connection")
+        except (aiohttp.ClientError, ValueError):
+            return _failed("bad_answer", "the answer is no HTTP")
+
+    async def _read(self, response: Any) -> _Hop:
+        options = self.options
+        headers = response.headers
+        if options.honour_opt_outs and opts_out(headers.getall("X-Robots-Tag", []), options.robot):
+            return _failed("opted_out", "X-Robots-Tag forbids it")
+        if response.status in _REDIRECTS and "Location" in headers:
+            return _Hop(Fetched(), location=headers["Location"])
+        if response.status != 200:
+            reason = f"http_{response.status}"
+            return _Hop(Fetched(reason=reason, detail="HTTP status"), wait_s=_wait_s(headers))
+        length = response.content_length
+        if length is not None and length > options.max_bytes:
+            return _failed("too_large", f"more than {options.max_bytes} bytes")
+        if length is not None and "Content-Encoding" not in headers:
+            content = await response.read()
+        else:
+            content = await _read_bounded(response.content, options.max_bytes)
+        if len(content) > options.max_bytes:
+            return _failed("too_large", f"more than {options.max_bytes} bytes")
+        return _Hop(Fetched(content)) if content else _failed("empty", "no bytes")
+
+
+def _said(reason: str) -> _Hop:
+    return _failed(reason, _SAID_OF[reason])
+
+
+def _failed(reason: str, detail: str, *, final: bool = False) -> _Hop:
+    return _Hop(Fetched(reason=reason, detail=detail), is_final=final)
+
+
+async def _read_bounded(stream: aiohttp.StreamReader, max_bytes: int) -> bytes:
+    """Read a stream to its end, or until it is longer than allowed."""
+    pieces, size = [], 0
+    async for piece in stream.iter_chunked(_CHUNK):
+        pieces.append(piece)
+        size += len(piece)
+        if size > max_bytes:
+            break
+    return b"".join(pieces)
+
+
+def _parse(text: str, base: URL | None) -> URL | None:
+    """Return a URL, one relative to `base` if there is one; None if it is none of HTTP."""
+    try:
+        url = URL(text.strip())
+        if base is not None:
+            url = base.join(url)
+        is_usable = url.scheme in ("http", "https") and bool(url.host) and bool(url.port)
+    except (ValueError, TypeError):
+        return None
+    # A name or password in a URL is not sent to a server that somebody else chose.
+    return url.with_user(None).with_fragment(None) if is_usable else None
+
+
+def _is_private(url: URL) -> bool:
+    """Tell whether a URL names a private address itself; no name is looked up here."""
+    try:
+        return not is_public(url.host or "")
+    except ValueError:
+        return False
+
+
+def _is_of_private(error: BaseException) -> bool:
+    """Tell whether a connection failed because of an address that is not public."""
+    return isinstance(error, PrivateAddressError) or "is no public address" in str(error)
+
+
+def _wait_s(headers: Any) -> float | None:
+    """Return the seconds that a server asks to wait; None if it names none."""
+    value = headers.get("Retry-After", "")
+    return float(value) if value.isascii() and value.isdigit() else None
+
+
+def opts_out(values: list[str], robot: str) -> bool:
+    """Tell whether the headers X-Robots-Tag ask not to use an image.
+
+    Args:
+        values: one for each such header.
+        robot: name that directives may be addressed to; those for others do not count.
+
+    >>> opts_out(["noai, nofollow"], "curate"), opts_out(["otherbot: noindex, noai"], "curate")
+    (True, False)
+
+    Source: Google's robots meta tag specification; noai and noimageai as DeviantArt began them.
+    """
+    for value in values:
+        is_meant = True
+        for directive in value.lower().split(","):
+            name, colon, rest = directive.partition(":")
+            word = name.strip()
+            if colon and word not in _VALUED:
+                is_meant, word = word in ("*", robot), rest.strip()
+            if is_meant and word in _OPT_OUTS:
+                return True
+    return False

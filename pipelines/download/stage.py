@@ -1,0 +1,227 @@
+"""`curate download`: URLs of `balanced/` → `balanced/shards/`: tars with images.
+
+One process asks, with many connections; threads resize. A shard is the unit of restart: its files
+appear when it is complete, and a rerun skips it, or with `retry_failed` asks again for what failed
+in it and leaves the rest.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from curate.errors import MissingExtraError
+from curate.files import storage
+from curate.pipelines.download.plan import BalancedPairs
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.shards.images import require_pillow
+from curate.pipelines.shards.options import ShardOptions
+from curate.pipelines.shards.write import Window
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.views.progress import progress
+
+if TYPE_CHECKING:
+    from curate.pipelines.download.fetch import FetchOptions
+    from curate.pipelines.download.part import ShardFiles
+
+__all__ = ["download_images"]
+
+PLAN = artifacts.PLAN
+# So that the slowest servers of a shard do not keep the others waiting.
+_SHARDS_AT_ONCE = 3
+
+
+def require_packages() -> None:
+    """Check that what downloading needs is installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if find_spec("aiohttp") is None:
+        raise MissingExtraError("Downloading images", "download")
+    require_pillow("Downloading images")
+
+
+@driven("download")
+def download_images(
+    *,
+    balanced: str,
+    output: str,
+    columns: ColumnNames,
+    fetch: "FetchOptions",
+    shards: ShardOptions,
+    per_shard: int,
+    retry_failed: bool = False,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Fetch the images of the kept pairs and write them as shards.
+
+    Args:
+        balanced: folder that `balance` wrote, as Parquet.
+        output: folder of the shards.
+        columns: names of the columns of the pairs.
+        fetch: how images are asked for.
+        shards: how shards are ordered and filled.
+        per_shard: pairs in every shard but the last, images or not.
+        retry_failed: ask again for what failed in shards that are done.
+        workers: threads that resize.
+        overwrite: replace what the folder holds.
+        dry_run: only tell what there is to do.
+        quiet: no progress.
+
+    Returns:
+        ``read``, ``downloaded``, ``failed`` by reason, ``shards``, ``bytes`` and ``output``;
+        read = downloaded + Σ failed.
+
+    Raises:
+        ArtifactError: there are no balanced pairs, or the folder holds something else.
+        MissingExtraError: packages are not installed.
+    """
+    from curate.pipelines.download.part import ShardFiles
+
+    require_packages()
+    pairs = BalancedPairs.open(balanced, columns)
+    parameters = {
+        "pairs": pairs.made_from, "pairs_per_shard": per_shard, "columns": [pairs.url, pairs.text],
+        "shards": shards.as_dict(), "honour_opt_outs": fetch.honour_opt_outs,
+    }  # fmt: skip
+    digest = artifacts.digest(parameters)
+    windows = pairs.windows(per_shard, shards.window_shards)
+    if not dry_run:
+        refuse_foreign(output, PLAN)
+        # The plan stays until it is replaced: it says that the folder is ours.
+        names = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, "")]
+        replaced = [name for name in names if name != PLAN] if overwrite else []
+        artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
+    files = {n: ShardFiles(output, n, digest) for window in windows for n, _, _ in window.shards()}
+    done = {n: stats for n, file in files.items() if (stats := file.stats()) is not None}
+    again = {n for n, stats in done.items() if retry_failed and _may_come(stats)}
+    missing = [n for n in files if n not in done or n in again]
+    if dry_run:
+        return {"pairs": sum(pairs.num_rows), "shards": len(files), "to_do": len(missing)}
+    tasks = _Tasks(pairs, windows, files, missing, shuffle=bool(shards.window_shards))
+    with ThreadPoolExecutor(workers) as pool:
+        results = _results(tasks, fetch, shards, pool)
+        total = len(missing)
+        for number, stats in progress(
+            results, total=total, label="download", unit="shard", quiet=quiet
+        ):
+            done[number] = stats
+    return _summary(list(done.values()), sum(pairs.num_rows), output)
+
+
+def _may_come(stats: dict[str, Any]) -> bool:
+    """Tell whether a shard has failures that are worth another try."""
+    from curate.pipelines.download.part import LASTING
+
+    return any(reason not in ("success", *LASTING) for reason in stats["status_dict"])
+
+
+class _Tasks:
+    """The shards that are to be made, with their rows; a window's rows are read once."""
+
+    def __init__(
+        self, pairs: BalancedPairs, windows: list[Window], files: "dict[int, ShardFiles]",
+        missing: list[int], *, shuffle: bool,
+    ) -> None:  # fmt: skip
+        self.pairs = pairs
+        self._shuffle = shuffle
+        wanted = set(missing)
+        self._waiting = deque(
+            (window, files[number], first, stop)
+            for window in windows
+            for number, first, stop in window.shards()
+            if number in wanted
+        )
+        self._read: tuple[Window, pa.Table] | None = None
+
+    def next(self) -> "tuple[ShardFiles, pa.Table] | None":
+        """Return the next shard and its rows; None if there is none left."""
+        if not self._waiting:
+            return None
+        window, files, first, stop = self._waiting.popleft()
+        if self._read is None or self._read[0] is not window:
+            self._read = (window, self.pairs.read(window, shuffle=self._shuffle))
+        return files, self._read[1].slice(first, stop - first)
+
+
+def _results(
+    tasks: _Tasks, fetch: "FetchOptions", shards: ShardOptions, pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number and the statistics of each shard as it is done."""
+    from curate.pipelines.download.fetch import ImageFetcher
+
+    with asyncio.Runner() as runner:
+        run = _Run(tasks, ImageFetcher(fetch, shards.resize, pool))
+        try:
+            while (result := runner.run(run.next())) is not None:
+                yield result
+        finally:
+            runner.run(run.close())
+
+
+class _Run:
+    """Some shards at once, each a task of the event loop."""
+
+    def __init__(self, tasks: _Tasks, fetcher: Any) -> None:
+        self._tasks, self._fetcher = tasks, fetcher
+        self._stack = AsyncExitStack()
+        self._running: dict[asyncio.Task[dict[str, Any]], int] = {}
+        self._is_begun = False
+
+    async def next(self) -> tuple[int, dict[str, Any]] | None:
+        """Wait until a shard is done; None if all are."""
+        if not self._is_begun:
+            self._is_begun = True
+            await self._stack.enter_async_context(self._fetcher)
+        await self._begin()
+        if not self._running:
+            return None
+        done, _ = await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        task = min(done, key=self._running.__getitem__)
+        return self._running.pop(task), task.result()
+
+    async def _begin(self) -> None:
+        from curate.pipelines.download.part import download_shard
+
+        while len(self._running) < _SHARDS_AT_ONCE:
+            found = await asyncio.to_thread(self._tasks.next)
+            if found is None:
+                return
+            files, rows = found
+            making = download_shard(files, self._tasks.pairs, rows, self._fetcher)
+            self._running[asyncio.create_task(making)] = files.number
+
+    async def close(self) -> None:
+        """Stop what is under way and close the connections."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        await self._stack.aclose()
+
+
+def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[str, Any]:
+    counts = Counter[str]()
+    for of_shard in stats:
+        counts.update(of_shard["status_dict"])
+    downloaded = counts.pop("success", 0)
+    if num_pairs != downloaded + counts.total():
+        raise AssertionError(f"{num_pairs} pairs are not {downloaded} + failed {counts}")
+    return {
+        "read": num_pairs,
+        "downloaded": downloaded,
+        "failed": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        "shards": len(stats),
+        "bytes": sum(of_shard["size_bytes"] for of_shard in stats),
+        "output": output,
+    }

@@ -1,0 +1,1 @@
+"""`curate eval`: a run and held-out images in, figures out."""

@@ -1,0 +1,104 @@
+"""`curate eval`: a trained model on held-out images: zero-shot classes, retrieval, or questions.
+
+Started by torchrun, the ranks share the images; the first one writes and prints.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from curate.errors import UsageError
+from curate.files import storage
+from curate.training import load, require_packages
+
+__all__ = ["evaluate_model", "is_first_process"]
+
+
+def evaluate_model(
+    data: Sequence[str],
+    *,
+    run: str,
+    config: str | None = None,
+    device: str | None = None,
+    batch_size: int = 256,
+    workers: int = 2,
+    **options: Any,
+) -> dict[str, Any]:
+    """Evaluate a model on sets of images with labels, captions or questions.
+
+    Args:
+        data: folders of classes, WebDataset tars or folders of them, Parquet files, folders of
+            Crossmodal-3600.
+        run: folder that `train` wrote.
+        config: an ``eval.json`` that names more sets.
+        device: where the model runs; None for a GPU if there is one.
+        batch_size: images, or texts, at once.
+        workers: threads that decode images.
+        **options: of `curate.training.eval.sets.EvalSpec`, for all of `data`.
+
+    Returns:
+        Per set: its task, its number of images, and the figures with 95 % intervals, all and by
+        group. They are written to ``<run>/eval/<name>.json`` as well.
+
+    Raises:
+        UsageError: there is nothing to evaluate on.
+        InputError: a set cannot be read, or lacks images, labels, texts or class names.
+        ArtifactError: the run is not finished.
+    """
+    if not data and config is None:
+        raise UsageError("nothing to evaluate on; name files or folders, or give --config")
+    require_packages("curate eval")
+    from curate.training.eval.evaluate import evaluate
+    from curate.training.eval.ranks import is_first_rank
+    from curate.training.eval.sets import EvalSpec, load_datasets, open_dataset
+
+    with _process_group(device) as place:
+        sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
+        sets += load_datasets(config) if config else []
+        _require_names(sets)
+        model, preprocess, tokenize = load(run, place)
+        results = {}
+        for dataset in sets:
+            results[dataset.name] = evaluate(
+                model, tokenize, preprocess, dataset, batch_size=batch_size, workers=workers
+            )
+            if is_first_rank():
+                path = storage.join(run, "eval", f"{dataset.name}.json")
+                storage.write_json(path, results[dataset.name])
+    return {"run": run, "results": results}
+
+
+def is_first_process() -> bool:
+    """Tell whether torchrun started this process as the one that prints, or did not start it."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _require_names(sets: Sequence[Any]) -> None:
+    names = [dataset.name for dataset in sets]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UsageError(
+            f"two sets would be named {twice[0]!r}; evaluate them one by one, or name them in an "
+            "eval.json (--config)"
+        )
+
+
+@contextmanager
+def _process_group(device: str | None) -> Iterator[str]:
+    """Join the ranks that torchrun started, if it did, and yield this one's device."""
+    import torch
+    import torch.distributed as dist
+
+    has_gpu = torch.cuda.is_available() if device is None else device.startswith("cuda")
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield device or ("cuda" if has_gpu else "cpu")
+        return
+    place = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if has_gpu else "cpu"
+    if has_gpu:
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if has_gpu else "gloo")
+    try:
+        yield place
+    finally:
+        dist.destroy_process_group()

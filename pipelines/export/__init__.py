@@ -1,0 +1,1 @@
+"""`curate export`: a run in, a folder that others' programs load out."""

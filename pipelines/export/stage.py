@@ -1,0 +1,87 @@
+"""`curate export`: a trained model → a folder that others' programs load."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from curate.errors import ArtifactError, UsageError
+from curate.files import storage
+from curate.pipelines.store.workspace import Workspace
+from curate.training import require_packages
+
+__all__ = ["export_model", "export_table", "find_run"]
+
+
+def find_run(run: str, workspace: str) -> str:
+    """Return what an argument names: a folder or file as it is, else a run of the workspace."""
+    return run if "://" in run or Path(run).exists() else Workspace(workspace).run(run)
+
+
+def export_model(
+    source: str,
+    *,
+    output: str | None,
+    export_format: str,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Write a model in another program's layout.
+
+    Args:
+        source: folder of a run or of an export; or, with `model`, a file of weights.
+        output: folder or URL; None for ``export/<format>`` in the run's folder.
+        export_format: safetensors, open_clip or huggingface.
+        model: name or JSON file of the shape, for weights that come without it.
+        tokenizer: None for the one that came with the weights.
+        overwrite: replace what is there.
+        dry_run: load and check only.
+
+    Returns:
+        The format, the folder, the number of parameters, and each file's size and sha256.
+
+    Raises:
+        ArtifactError: the run is not finished, or the output is there already.
+        InputError: the weights cannot be read, or hold another model.
+        UsageError: there is no such format, or the model cannot be expressed in it.
+        MissingExtraError: torch or safetensors is not installed.
+    """
+    require_packages("curate export")
+    from curate.training.export.files import export_files
+    from curate.training.export.load import load_model
+
+    if output is None and model is not None:
+        raise UsageError(f"{source} is no run; say with --output where its export is to go")
+    folder = output or storage.join(source, f"export/{export_format}")
+    if storage.list_files(folder, "") and not overwrite:
+        raise ArtifactError(f"{folder} is there already. Replace it with --overwrite.")
+    clip, words = load_model(source, model=model, tokenizer=tokenizer)
+    files = export_files(clip, words, export_format)
+    card: dict[str, Any] = {
+        "format": export_format,
+        "output": folder,
+        "parameters": sum(p.numel() for p in clip.parameters()),
+        "files": {},
+    }
+    if dry_run:
+        return {**card, "files": dict.fromkeys(files)}
+    for name, content in files.items():
+        card["files"][name] = _publish(storage.join(folder, name), content())
+    return card
+
+
+def _publish(path: str, content: bytes) -> dict[str, Any]:
+    with storage.publish(path) as file:
+        file.write(content)
+    return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
+
+
+def export_table(result: Mapping[str, Any]) -> str:
+    """Return the result of an export for a person."""
+    lines = [
+        f"{name}  {found['bytes']:,} bytes" if found else name
+        for name, found in result["files"].items()
+    ]
+    return "\n".join([*lines, f"{result['parameters']:,} parameters", f"→ {result['output']}"])

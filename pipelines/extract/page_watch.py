@@ -1,0 +1,109 @@
+"""A page that might make the parser crawl is parsed in a process that may be stopped.
+
+An HTML parser takes time and memory in proportion to a page, but for deeply nested elements and for
+elements with very many attributes, where it is the square of that. No check short of parsing tells
+them apart, and compiled code cannot be interrupted from Python. So a page of many elements or many
+bytes goes to a child process with limits on its processor time and memory; a page below both bounds
+takes a few seconds in the worst case and is parsed in place.
+"""
+
+import multiprocessing
+import resource
+import signal
+import sys
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+
+from curate.pipelines.extract.pages import BadPageError, PageOptions, PageRows, page_rows
+from curate.pipelines.extract.records import CrawlRecord
+
+__all__ = ["PageWatch"]
+
+MAX_ELEMENTS_IN_PLACE = 10_000
+MAX_BYTES_IN_PLACE = 512 << 10
+_CHILD_BYTES = 6 << 30  # of address space: a page of 16 MiB takes about 1 GiB
+
+
+class PageWatch:
+    """Turns pages into rows, the suspicious ones in a child process that is started when needed."""
+
+    def __init__(self, options: PageOptions) -> None:
+        self._options = options
+        self._child: SpawnProcess | None = None
+        self._connection: Connection | None = None
+
+    def rows(self, record: CrawlRecord) -> PageRows:
+        """Return the pairs of a page.
+
+        Raises:
+            BadPageError: it is no page, or the parser was stopped.
+        """
+        if record.is_wat or not is_suspicious(record.body):
+            return page_rows(record, self._options)
+        connection = self._start()
+        try:
+            connection.send(record)
+            found = connection.recv()
+        except (EOFError, OSError):
+            raise BadPageError(self._autopsy()) from None
+        if isinstance(found, BadPageError):
+            raise found
+        assert isinstance(found, PageRows)
+        return found
+
+    def _start(self) -> Connection:
+        if self._connection is None:
+            context = multiprocessing.get_context("spawn")
+            ours, theirs = context.Pipe()
+            self._child = context.Process(target=_serve, args=(theirs, self._options), daemon=True)
+            self._child.start()
+            theirs.close()
+            self._connection = ours
+        return self._connection
+
+    def _autopsy(self) -> str:
+        """Return why the child has ended, and forget it; the next page gets another one."""
+        assert self._child is not None
+        self._child.join()
+        code = self._child.exitcode
+        self.close()
+        return "page_too_slow" if code == -signal.SIGXCPU else "parser_failed"
+
+    def close(self) -> None:
+        """End the child, if there is one."""
+        if self._connection is not None:
+            self._connection.close()  # which the child takes as its end
+            self._connection = None
+        if self._child is not None:
+            self._child.join()
+            self._child.close()
+            self._child = None
+
+
+def is_suspicious(body: bytes) -> bool:
+    """Tell whether a page may take much longer than its size says."""
+    return len(body) > MAX_BYTES_IN_PLACE or body.count(b"<") > MAX_ELEMENTS_IN_PLACE
+
+
+def _serve(connection: Connection, options: PageOptions) -> None:
+    """Answer every page with its rows until nobody is there any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's interrupt ends this by the pipe
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (_CHILD_BYTES, _CHILD_BYTES))
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    while True:
+        try:
+            record = connection.recv()
+        except (EOFError, OSError):
+            return
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        limit = int(used.ru_utime + used.ru_stime) + 1 + options.page_seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
+        try:
+            answer: PageRows | BadPageError = page_rows(record, options)
+        except BadPageError as error:
+            answer = error
+        except MemoryError:
+            answer = BadPageError("parser_failed")
+        connection.send(answer)

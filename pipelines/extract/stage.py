@@ -1,0 +1,346 @@
+"""`curate extract`: crawl files → `pairs/`: addresses and texts of images, each once.
+
+The way through: files → records → pages → images → pairs → filters → duplicates taken out. A file's
+pairs are one Parquet file with a stamp that names its input and holds its summary, so a killed run
+goes on at the first file without one. Where duplicates are taken out, a file first goes to
+`_extract/found/`; then all are looked at together. A pair is kept where it comes first, in the
+order of the files, so what is written of a file depends on the files before it and on none after
+it, and new files can be added. Names in `pairs/` that begin with `_` are our own business: `match`
+takes the folder as it is.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.errors import ArtifactError, BadShareError, UsageError
+from curate.files import storage
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.extract.dedup import MODES, Duplicates, find_duplicates
+from curate.pipelines.extract.pages import PageOptions
+from curate.pipelines.extract.part import ExtractJob, ExtractSummary, Worker, extract_part
+from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import part_name, refuse_foreign
+from curate.pipelines.views.progress import progress
+
+__all__ = ["ExtractOptions", "extract_pairs"]
+
+# Goes up when other pairs come out of the same files.
+_CODE = 2
+_OURS = "_extract"
+PLAN, SUMMARY = f"{_OURS}/plan.json", f"{_OURS}/summary.json"
+_BATCH_ROWS = 1 << 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractOptions:
+    """What decides the result of extracting.
+
+    Attributes:
+        dedup: one of MODES, or ``none``.
+        filters: as `--filter` takes them.
+        page: which pairs a page gives.
+        max_bad: share of bad records, 0 to 1, above which the run fails.
+    """
+
+    dedup: str = "pair"
+    filters: tuple[str, ...] = ()
+    page: PageOptions = field(default_factory=PageOptions)
+    max_bad: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        if self.dedup not in (*MODES, "none"):
+            raise UsageError(f"--dedup is {self.dedup!r}; expected one of {', '.join(MODES)}, none")
+        if not 0.0 <= self.max_bad <= 1.0:
+            raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What `pairs/` is made of; it only ever grows."""
+
+    folder: str
+    parameters: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    _chain: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "schema_version": artifacts.SCHEMA_VERSION,
+            "parameters": self.parameters,
+            "inputs": self.inputs,
+        }
+
+    def digest(self) -> str:
+        return artifacts.digest(self.as_dict())
+
+    def part(self, index: int) -> str:
+        """Return the digest of what a file of pairs depends on: its input and those before it."""
+        if self.parameters["dedup"] == "none":
+            return artifacts.digest(self.inputs[index])
+        for one in self.inputs[len(self._chain) : index + 1]:
+            self._chain.append(artifacts.digest([self._chain[-1:], one]))
+        return self._chain[index]
+
+    def pairs_path(self, index: int) -> str:
+        return storage.join(self.folder, part_name(index, "parquet"))
+
+    def found_path(self, index: int) -> str:
+        return storage.join(self.folder, _OURS, "found", part_name(index, "parquet"))
+
+    def stamp(self, index: int) -> dict[str, Any]:
+        return {"parameters": artifacts.digest(self.parameters), "part": self.part(index)}
+
+    def summary_of(self, path: str, index: int) -> ExtractSummary | None:
+        """Return the summary in the stamp of a file that is there, or None.
+
+        Raises:
+            ArtifactError: the file was made from something else.
+        """
+        if not storage.exists(path):
+            return None
+        stamp = artifacts.read_stamp(path)
+        found = {name: stamp.get(name) for name in ("parameters", "part")}
+        artifacts.require_same(path, found, self.stamp(index))
+        return ExtractSummary.from_dict(stamp["summary"])
+
+
+@driven("extract")
+def extract_pairs(
+    inputs: list[str],
+    *,
+    output: str,
+    options: ExtractOptions,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Extract pairs from crawl files; what is there already is kept and added to.
+
+    Args:
+        inputs: files, folders or patterns, of WARC and WAT.
+        output: the folder `pairs/`.
+        options: what decides the result.
+        workers: processes; threads that look for duplicates.
+        overwrite: begin anew, throwing away what the folder holds.
+        dry_run: plan only; nothing is written.
+        quiet: no progress.
+
+    Returns:
+        The summary, as in `_extract/summary.json`; with dry_run, the plan.
+
+    Raises:
+        InputError: an input is missing.
+        BadShareError: too many bad records.
+        ArtifactError: the folder holds the pairs of something else.
+    """
+    refuse_foreign(output, PLAN, _OURS)
+    plan = _plan(inputs, output, options, anew=overwrite)
+    todo = [i for i in range(len(plan.inputs)) if overwrite or not _is_done(plan, i)]
+    if dry_run:
+        return {"inputs": len(plan.inputs), "inputs_to_do": len(todo)}
+    if overwrite:
+        for path in storage.list_files(output, ".parquet"):
+            storage.remove(path)
+        storage.remove(storage.join(output, _OURS))  # last: it says that the folder is ours
+    summary_path = storage.join(output, SUMMARY)
+    if not todo and storage.exists(summary_path):
+        done: dict[str, Any] = storage.read_json(summary_path)
+        if done["plan"] == plan.digest():
+            return done
+    storage.remove_leftovers(output)
+    storage.write_json(storage.join(output, PLAN), plan.as_dict())
+    _extract(plan, todo, options, workers=workers, quiet=quiet)
+    if options.dedup != "none":
+        _check_bad_share(plan, _summaries(plan), options.max_bad)
+        _without_duplicates(plan, options.dedup, workers=workers, quiet=quiet)
+        storage.remove(storage.join(output, _OURS, "found"))
+    return _finish(plan, options.max_bad)
+
+
+def _plan(inputs: list[str], output: str, options: ExtractOptions, *, anew: bool) -> _Plan:
+    """Return the plan of a folder with the inputs added that it does not have yet."""
+    page = {k: v for k, v in asdict(options.page).items() if k != "page_seconds"}
+    parameters = {
+        "code": _CODE,
+        "dedup": options.dedup,
+        "filters": load_filters(options.filters).made_from,
+        **page,
+    }
+    plan = _Plan(output, parameters, [])
+    path = storage.join(output, PLAN)
+    if storage.exists(path) and not anew:
+        values = storage.read_json(path)
+        artifacts.require_same(
+            output,
+            {"schema_version": values["schema_version"], **values["parameters"]},
+            {"schema_version": artifacts.SCHEMA_VERSION, **parameters},
+        )
+        plan.inputs = values["inputs"]
+    known = {i["path"]: i for i in plan.inputs}
+    for name in storage.expand(inputs):
+        size, modified = storage.size_and_time(name)
+        before = known.get(name)
+        if before and (before["size_bytes"], before["modified"]) == (size, modified):
+            continue
+        # A remote file is not read twice only to know its sum.
+        sha256 = storage.file_sha256(name) if storage.is_local(name) else None
+        if before is None:
+            plan.inputs.append(
+                {"path": name, "size_bytes": size, "modified": modified, "sha256": sha256}
+            )
+        elif sha256 is None or sha256 != before["sha256"]:
+            raise ArtifactError(
+                f"{output} holds pairs of {name}, which has changed since. Choose another "
+                "--output, or replace it with --overwrite."
+            )
+    return plan
+
+
+def _is_done(plan: _Plan, index: int) -> bool:
+    return plan.summary_of(plan.pairs_path(index), index) is not None
+
+
+def _extract(
+    plan: _Plan, todo: list[int], options: ExtractOptions, *, workers: int, quiet: bool
+) -> None:
+    """Extract the files that are not there yet, to where they are looked at for duplicates."""
+    is_last = options.dedup == "none"
+    job = ExtractJob(
+        parameters=artifacts.digest(plan.parameters),
+        pairs=plan.folder if is_last else storage.join(plan.folder, _OURS, "found"),
+        rejected=storage.join(plan.folder, _OURS, "rejected"),
+        options=options.page,
+        filters=options.filters,
+    )
+    todo = [
+        i for i in todo if is_last or plan.summary_of(plan.found_path(i), i) is None
+    ]  # fmt: skip
+    tasks = [(i, plan.inputs[i]["path"], plan.part(i)) for i in todo]
+    results = run_parts(
+        extract_part, tasks, workers=workers, setup=Worker, arguments=(job,), anywhere=True
+    )
+    for _ in progress(results, total=len(tasks), label="extract", unit="file", quiet=quiet):
+        pass
+
+
+@contextmanager
+def _scratch(output: str) -> Iterator[str]:
+    """Give a local folder for the keys: in the output, or where that is remote, elsewhere."""
+    if storage.is_local(output):
+        folder = storage.join(output, _OURS, "keys")
+        storage.remove(folder)
+        yield folder
+        storage.remove(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="curate-") as folder:
+        yield folder
+
+
+def _without_duplicates(plan: _Plan, mode: str, *, workers: int, quiet: bool) -> None:
+    """Write the files that are found but not done, without what earlier ones hold.
+
+    A file that is done holds each of its pairs for the first time, so what was dropped from it need
+    not be known.
+    """
+    done = [_is_done(plan, i) for i in range(len(plan.inputs))]
+    if all(done):
+        return
+    paths = [plan.pairs_path(i) if done[i] else plan.found_path(i) for i in range(len(done))]
+    with _scratch(plan.folder) as folder:
+        duplicates = find_duplicates(paths, folder, mode, workers=workers, quiet=quiet)
+        tasks = [i for i, is_done in enumerate(done) if not is_done]
+        results = run_parts(
+            _write_unique, tasks, workers=workers, threads=True, anywhere=True,
+            setup=lambda: (plan, duplicates, MODES[mode]), arguments=(),
+        )  # fmt: skip
+        for _ in progress(results, total=len(tasks), label="write", unit="file", quiet=quiet):
+            pass
+
+
+def _write_unique(state: tuple[_Plan, Duplicates, str], index: int) -> None:
+    plan, duplicates, reason = state
+    later = duplicates.rows(index)
+    found = plan.summary_of(plan.found_path(index), index)
+    if found is None:
+        raise AssertionError(f"{plan.found_path(index)} is gone")
+    with artifacts.open_parquet(plan.found_path(index)) as file:
+        with artifacts.parquet_writer(plan.pairs_path(index), file.schema_arrow) as writer:
+            first = 0
+            for batch in file.iter_batches(_BATCH_ROWS):
+                keep = np.ones(batch.num_rows, dtype=bool)
+                start, stop = np.searchsorted(later, [first, first + batch.num_rows])
+                keep[later[start:stop] - first] = False
+                writer.write(batch.filter(pa.array(keep)))
+                first += batch.num_rows
+            summary = found.without(reason, len(later))
+            writer.close({**plan.stamp(index), "summary": summary.as_dict()}, "")
+
+
+def _summaries(plan: _Plan) -> list[ExtractSummary]:
+    """Return the summary of each input, whether its duplicates are taken out yet or not."""
+    summaries = []
+    for index in range(len(plan.inputs)):
+        summary = plan.summary_of(plan.pairs_path(index), index)
+        summary = summary or plan.summary_of(plan.found_path(index), index)
+        if summary is None:
+            raise AssertionError(f"{plan.pairs_path(index)} is not there")
+        summaries.append(summary)
+    return summaries
+
+
+def _check_bad_share(plan: _Plan, summaries: list[ExtractSummary], max_bad: float) -> None:
+    """Raise if bad records, or files that end early, are more than the allowed share."""
+    bad = [sum(summary.bad.values()) for summary in summaries]
+    read = sum(sum(summary.records.values()) for summary in summaries)
+    lost = sum(summary.lost_files for summary in summaries)
+    if sum(bad) <= max_bad * read and lost <= max_bad * len(summaries):
+        return
+    worst = [i for i in sorted(range(len(bad)), key=lambda i: -bad[i])[:5] if bad[i]]
+    where = "\n  ".join(
+        f"{plan.inputs[i]['path']}: "
+        + ", ".join(f"{reason} {num}" for reason, num in summaries[i].bad.items())
+        + f"; see {storage.join(plan.folder, _OURS, 'rejected', part_name(i, 'parquet'))}"
+        for i in worst
+    )
+    raise BadShareError(
+        f"{sum(bad)} of {read} records are bad"
+        + (f" and {lost} of {len(summaries)} files cannot be read whole" if lost else "")
+        + f"; --max-bad allows a share of {max_bad:g}:\n  {where}\n"
+        "Fetch these files again, or rerun with a larger --max-bad to leave out what is bad."
+    )
+
+
+def _finish(plan: _Plan, max_bad: float) -> dict[str, Any]:
+    summaries = _summaries(plan)
+    _check_bad_share(plan, summaries, max_bad)
+    total = sum(summaries, ExtractSummary()).as_dict()
+    num_rows = 0
+    for index in range(len(plan.inputs)):
+        with artifacts.open_parquet(plan.pairs_path(index)) as file:
+            num_rows += file.metadata.num_rows
+    if total["pairs"] != num_rows:
+        raise AssertionError(f"{num_rows} pairs are written, {total['pairs']} counted")
+    if total["read"] != total["pairs"] + sum(total["dropped"].values()):
+        raise AssertionError(f"read {total['read']} != {total['pairs']} + {total['dropped']}")
+    summary = {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "plan": plan.digest(),
+        "inputs": len(plan.inputs),
+        **total,
+    }
+    storage.write_json(storage.join(plan.folder, SUMMARY), summary)
+    return summary

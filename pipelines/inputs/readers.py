@@ -1,0 +1,176 @@
+"""Inputs of any usual kind, streamed as record batches: Parquet, WebDataset tar, JSON lines, CSV.
+
+An input is split into parts (row-group ranges of Parquet files, whole files of the other kinds);
+a part is the unit of work, and what it gives depends on nothing but the part. Columns keep their
+names and types; `curate.pipelines.inputs.records` finds the ones we need and checks their values.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import InputError
+from curate.files import storage
+from curate.pipelines.executor.faults import is_transient
+from curate.pipelines.inputs.image_files import with_image_files
+from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
+from curate.pipelines.inputs.tar import SCHEMA as TAR_SCHEMA
+from curate.pipelines.inputs.tar import read_tar
+from curate.pipelines.inputs.text import read_csv, read_jsonl
+
+__all__ = ["input_schema", "plan_parts", "read_part"]
+
+# A part is a share of its file, so that a few files feed many workers, but neither so small that
+# beginning it counts nor so large that the last one is waited for.
+PARTS_PER_FILE = 8
+ROWS_PER_PART_AT_LEAST = 125_000
+ROWS_PER_PART_AT_MOST = 500_000
+_SAMPLE_ROWS = 64
+
+_KINDS = {".parquet": "parquet", ".tar": "tar", ".jsonl": "jsonl", ".ndjson": "jsonl",
+          ".csv": "csv", ".tsv": "tsv"}  # fmt: skip
+_COMPRESSED_KINDS = {"jsonl", "csv", "tsv"}
+_COMPRESSIONS = {".gz", ".bz2", ".zst", ".xz"}
+
+
+def input_kind(path: str) -> str:
+    """Return the kind of an input file, by its name.
+
+    Raises:
+        InputError: the name ends in nothing we read.
+    """
+    suffixes = [s.lower() for s in PurePosixPath(path).suffixes]
+    compressed = bool(suffixes) and suffixes[-1] in _COMPRESSIONS
+    if compressed:
+        suffixes.pop()
+    kind = _KINDS.get(suffixes[-1]) if suffixes else None
+    if compressed and kind == "tar":
+        raise InputError(
+            f"{path}: images inside a compressed tar cannot be reached again; decompress it first"
+        )
+    if kind is None or (compressed and kind not in _COMPRESSED_KINDS):
+        raise InputError(
+            f"{path}: cannot tell what kind of file this is; "
+            f"expected a name that ends in {', '.join(_KINDS)} "
+            "(text files may be compressed: .gz, .bz2, .xz, .zst)"
+        )
+    return kind
+
+
+def input_schema(path: str) -> pa.Schema | None:
+    """Return an input's columns, None where its beginning cannot be read; that is counted later.
+
+    Of a text file this is the schema of its first rows.
+
+    Raises:
+        InputError: the name ends in nothing we read.
+    """
+    kind = input_kind(path)
+    if kind == "tar":
+        return TAR_SCHEMA
+    if kind != "parquet":
+        read = read_jsonl if kind == "jsonl" else read_csv  # without looking for image files
+        rows = read(Part(path=path, sha256="", kind=kind))
+        return next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
+    try:
+        with pq.ParquetFile(storage.open_arrow(path)) as file:
+            return file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
+        return None
+
+
+def plan_parts(path: str, sha256: str, rows_per_part: int | None = None) -> list[Part]:
+    """Split one input file into parts; a Parquet file of no rows has none.
+
+    Without `rows_per_part` the size follows from the rows of the file, and from nothing else.
+    A Parquet file whose footer cannot be read is one part of unknown size: reading it gives the
+    error, which is counted there.
+    """
+    kind = input_kind(path)
+    if kind != "parquet":
+        return [Part(path=path, sha256=sha256, kind=kind)]
+    try:
+        with pq.ParquetFile(storage.open_arrow(path)) as file:
+            rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
+        return [Part(path=path, sha256=sha256, kind=kind)]
+    wanted = rows_per_part or min(
+        max(sum(rows) // PARTS_PER_FILE, ROWS_PER_PART_AT_LEAST), ROWS_PER_PART_AT_MOST
+    )
+    return [
+        Part(path=path, sha256=sha256, kind=kind, row_groups=(first, stop),
+             first_row=sum(rows[:first]), num_rows=sum(rows[first:stop]))
+        for first, stop in _group_ranges(rows, wanted)
+    ]  # fmt: skip
+
+
+def _group_ranges(rows: list[int], rows_per_part: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of neighbouring row groups that reach `rows_per_part` together.
+
+    >>> list(_group_ranges([3, 3, 3, 9, 1], 5))
+    [(0, 2), (2, 4), (4, 5)]
+    """
+    first = gathered = 0
+    for index, num_rows in enumerate(rows):
+        gathered += num_rows
+        if gathered >= rows_per_part:
+            yield first, index + 1
+            first, gathered = index + 1, 0
+    if gathered:
+        yield first, len(rows)
+
+
+def read_part(part: Part) -> Iterator[Rows | Unreadable]:
+    """Yield a part's rows in order, and what could not be read.
+
+    Raises:
+        InputError: the file is not there any more.
+    """
+    readers = {"parquet": _read_parquet, "tar": read_tar, "jsonl": read_jsonl,
+               "csv": read_csv, "tsv": read_csv}  # fmt: skip
+    rows = readers[part.kind](part)
+    return rows if part.kind == "tar" else with_image_files(rows, part.path)
+
+
+def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
+    try:
+        file = pq.ParquetFile(storage.open_arrow(part.path))
+    except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
+        yield Unreadable(None, 1, "unreadable_file", str(error), is_file=True)
+        return
+    row = part.first_row
+    with file:
+        for group in range(*(part.row_groups or (0, file.num_row_groups))):
+            stop = row + file.metadata.row_group(group).num_rows
+            try:
+                for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group]):
+                    yield Rows(row, batch)
+                    row += batch.num_rows
+            except (pa.ArrowException, OSError) as error:
+                if is_transient(error):  # another try may read them
+                    raise
+                yield Unreadable(row, stop - row, "unreadable_rows", str(error))
+            row = stop
+
+
+def _batch_rows(file: pq.ParquetFile, group: int) -> int:
+    """Rows per batch such that a batch stays small where rows hold images or long texts.
+
+    What a dictionary holds counts once in the file and for each row in memory, so that some rows
+    are looked at.
+    """
+    meta = file.metadata.row_group(group)
+    row_bytes: int = max(1, meta.total_byte_size // max(meta.num_rows, 1))
+    if any(meta.column(i).has_dictionary_page for i in range(meta.num_columns)):
+        sample = next(file.iter_batches(_SAMPLE_ROWS, row_groups=[group]), None)
+        if sample is not None and sample.num_rows:
+            row_bytes = max(row_bytes, sample.get_total_buffer_size() // sample.num_rows)
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))

@@ -1,0 +1,270 @@
+"""Rows of any input in, checked records out: the columns we need, found by name and validated.
+
+A row with a value that cannot be used (null or non-string text, invalid UTF-8) becomes a
+`Reject`; everything else goes on with its columns untouched.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curate.curation.hashing.ids import short_hashes
+from curate.errors import InputError
+from curate.pipelines.inputs.rows import Rows
+from curate.pipelines.inputs.text import invalid_utf8
+
+__all__ = [
+    "ColumnNames",
+    "Records",
+    "Reject",
+    "check_columns",
+    "image_ids",
+    "pair_ids",
+    "to_records",
+]
+
+_CANDIDATES = {
+    "url": ("url", "URL", "image_url"),
+    "text": ("text", "TEXT", "caption", "alt", "alt_text"),
+    "uid": ("uid", "key", "uuid", "id"),
+    "lang": ("lang",),
+}
+_SHOWN_CHARACTERS = 200
+MAX_TEXT_BYTES = 16 << 20  # longer ones are no alt-texts, and matching takes 70 times the memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnNames:
+    """Names of the input's columns; None to look for the usual ones."""
+
+    url: str | None = None
+    text: str | None = None
+    uid: str | None = None
+    lang: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row, or `num_rows` rows, that cannot be used, as it stands in ``rejected/``."""
+
+    row: int | None
+    num_rows: int
+    reason: str
+    text: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Usable rows.
+
+    Attributes:
+        batch: the input's columns; shape (num_records, …).
+        rows: position of each record in its file; shape (num_records,).
+        texts: alt-texts; string, no nulls.
+        urls: string, with nulls; None if the input has no such column. So for the next two.
+        uids: the input's own ids.
+        langs: the input's own language labels.
+    """
+
+    batch: pa.RecordBatch
+    rows: NDArray[np.int64]
+    texts: pa.StringArray
+    urls: pa.StringArray | None
+    uids: pa.StringArray | None
+    langs: pa.StringArray | None
+
+
+def find_column(schema: pa.Schema, role: str, names: ColumnNames, path: str) -> str | None:
+    """Return the name of the column that plays a role, or None.
+
+    Raises:
+        InputError: the user named a column that is not there.
+    """
+    chosen: str | None = getattr(names, role)
+    if chosen is not None and chosen not in schema.names:
+        raise InputError(
+            f"{path}: there is no column {chosen!r}; it has {', '.join(schema.names)}. "
+            f"Name the right one with --{role}-column."
+        )
+    return chosen or next((c for c in _CANDIDATES[role] if c in schema.names), None)
+
+
+def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
+    """Return the name of the alt-text column.
+
+    Raises:
+        InputError: there is none, or it does not hold strings.
+    """
+    name = find_column(schema, "text", names, path)
+    if name is None:
+        raise InputError(
+            f"{path}: no text column; expected one of {', '.join(_CANDIDATES['text'])}, it has "
+            f"{', '.join(schema.names) or 'no columns'}. Name it with --text-column."
+        )
+    kind = schema.field(name).type
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if not (_is_stringlike(kind) or pa.types.is_null(kind)):
+        raise InputError(
+            f"{path}: column {name!r} is {kind}, expected string. "
+            "Name another one with --text-column, or convert it."
+        )
+    return name
+
+
+def check_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
+    """Return the names of the columns that we need, by what they are: text, url, uid, lang.
+
+    Args:
+        schema: of the input.
+        names: that the user chose.
+        path: of the input, for messages.
+
+    Raises:
+        InputError: there is no text, a column cannot be used, or a name is there twice.
+    """
+    twice = sorted({name for name in schema.names if schema.names.count(name) > 1})
+    if twice:
+        raise InputError(
+            f"{path}: {', '.join(map(repr, twice))} occurs twice among its columns; rename one"
+        )
+    roles = {"text": text_column(schema, names, path)}
+    for role in ("url", "uid", "lang"):
+        found = find_column(schema, role, names, path)
+        if found is not None:
+            roles[role] = _check_scalar(schema, found, role, path)
+    return roles
+
+
+def _check_scalar(schema: pa.Schema, name: str, role: str, path: str) -> str:
+    """Return the name of a column that holds strings or numbers.
+
+    Raises:
+        InputError: it holds something else.
+    """
+    kind = schema.field(name).type
+    if pa.types.is_nested(kind):
+        raise InputError(
+            f"{path}: column {name!r} is {kind}, expected strings or numbers. Name another one "
+            f"with --{role}-column, or convert it."
+        )
+    return name
+
+
+def _is_stringlike(kind: pa.DataType) -> bool:
+    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
+              pa.types.is_large_binary, pa.types.is_string_view)  # fmt: skip
+    return any(check(kind) for check in checks)
+
+
+def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list[Reject]]:
+    """Split rows into usable records and rejects.
+
+    Raises:
+        InputError: the input lacks the columns; no row of it could ever be used.
+    """
+    roles = check_columns(rows.batch.schema, names, path)
+    rows = Rows(rows.first_row, _without_views(rows.batch))
+    batch = rows.batch
+    columns = {role: _decoded(batch.column(name)) for role, name in roles.items()}
+    reasons = _reasons(columns)
+    rejects = [
+        _reject(rows.first_row + i, reason, columns["text"][i].as_buffer())
+        for i, reason in sorted(reasons.items())
+    ]
+    keep = np.ones(batch.num_rows, dtype=bool)
+    keep[list(reasons)] = False
+    return _records(rows, roles, columns, keep), rejects
+
+
+def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with plain strings and bytes instead of views, which few kernels know."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    for i, field in enumerate(batch.schema):
+        if field.type in plain:
+            column = pc.cast(batch.column(i), plain[field.type])
+            batch = batch.set_column(i, field.name, column)
+    return batch
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Return a column as strings or bytes: dictionaries decoded, numbers (ids) spelled out."""
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column if _is_stringlike(column.type) else pc.cast(column, pa.string())
+
+
+def _reasons(columns: dict[str, pa.Array]) -> dict[int, str]:
+    """Return the reason of each row that cannot be used, by its position in the batch."""
+    reasons = {i: "invalid_utf8" for column in columns.values() for i in invalid_utf8(column)}
+    nulls = np.flatnonzero(pc.is_null(columns["text"]).to_numpy(zero_copy_only=False))
+    lengths = pc.fill_null(pc.binary_length(columns["text"]), 0)
+    long = np.flatnonzero(lengths.to_numpy(zero_copy_only=False) > MAX_TEXT_BYTES)
+    reasons |= dict.fromkeys(nulls.tolist(), "null_text")
+    return reasons | dict.fromkeys(long.tolist(), "text_too_long")
+
+
+def _reject(row: int, reason: str, text: pa.Buffer | None) -> Reject:
+    shown = None
+    if text is not None:
+        shown = text.to_pybytes()[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
+        shown = shown[:_SHOWN_CHARACTERS]
+    return Reject(row, 1, reason, shown, "")
+
+
+def _records(
+    rows: Rows, roles: dict[str, str], columns: dict[str, pa.Array], keep: NDArray[np.bool_]
+) -> Records:
+    mask = pa.array(keep)
+    strings = {role: pc.cast(c.filter(mask), pa.string()) for role, c in columns.items()}
+    batch = rows.batch.filter(mask)
+    text_at = batch.schema.get_field_index(roles["text"])
+    if not pa.types.is_string(batch.schema.field(text_at).type):
+        batch = batch.set_column(text_at, roles["text"], strings["text"])
+    return Records(
+        batch=batch,
+        rows=rows.first_row + np.flatnonzero(keep),
+        texts=strings["text"],
+        urls=strings.get("url"),
+        uids=strings.get("uid"),
+        langs=strings.get("lang"),
+    )
+
+
+def pair_ids(records: Records, path: str) -> pa.StringArray:
+    r"""Return the id of each pair: the input's uid, else a hash that the contract fixes.
+
+    The hash is the first 24 hexadecimal digits of the sha224 of ``url \t text``; where there is
+    no URL, of ``file \t row``, so that equal texts stay different pairs.
+    """
+    uids, urls = _filled(records.uids), _filled(records.urls)
+    if uids is not None and not uids.null_count:
+        return uids
+    if urls is not None and not urls.null_count:
+        ids = short_hashes(urls, records.texts)
+    else:
+        rows = pa.array(records.rows).cast(pa.string())
+        ids = short_hashes(pa.array([path] * len(rows), pa.string()), rows)
+        if urls is not None:
+            ids = pc.if_else(pc.is_valid(urls), short_hashes(urls, records.texts), ids)
+    return ids if uids is None else pc.coalesce(uids, ids)
+
+
+def image_ids(records: Records) -> pa.StringArray:
+    """Return the first 24 hexadecimal digits of the sha224 of each URL; null without one."""
+    urls = _filled(records.urls)
+    if urls is None:
+        return pa.nulls(len(records.rows), pa.string())
+    ids = short_hashes(urls)
+    return pc.if_else(pc.is_valid(urls), ids, None) if urls.null_count else ids
+
+
+def _filled(column: pa.StringArray | None) -> pa.StringArray | None:
+    """Return a column with nulls for its empty strings."""
+    if column is None:
+        return None
+    is_empty = pc.equal(pc.binary_length(column), 0)
+    return pc.if_else(is_empty, None, column) if pc.any(is_empty).as_py() else column

@@ -1,0 +1,341 @@
+"""`curate match`: inputs → `matched/`: pairs with their language and entries, counts, rejects.
+
+The way through: input files → parts → records → language → entries → `pairs/NNNNN.parquet`, one
+file a part, each with a stamp that names its part and holds its summary. A killed run therefore
+goes on at the first part without a file. What is done is noted in a journal (`exec_journal`). When
+all parts are there, the counts are added up from them and `summary.json` is written, which says
+that the whole is complete.
+"""
+
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.curation.lid.identify import default_lid_model
+from curate.curation.matching.normalize import check_normalization
+from curate.errors import ArtifactError, UsageError
+from curate.files import storage
+from curate.pipelines.build_metadata.other_language import hint_at_labels
+from curate.pipelines.executor.cluster import current_cluster
+from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.inputs.own_outputs import input_files
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.match.earlier_inputs import (
+    leave_out_unmatched,
+    remove_parts,
+    told_of_earlier_inputs,
+)
+from curate.pipelines.match.languages import LID_ENGINES
+from curate.pipelines.match.part import MatchJob, Worker, match_part
+from curate.pipelines.match.plan import add_inputs, planned_work, warn_of_copies
+from curate.pipelines.match.purge import PurgeJob, purge_part
+from curate.pipelines.match.summary import PartSummary
+from curate.pipelines.match.totals import MatchTotals
+from curate.pipelines.matched.counting import COUNTING, count_parts
+from curate.pipelines.matched.notes import note_metadata
+from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
+from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
+from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import ENGINES, MetadataStore, combined_hash
+from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.views.progress import progress
+
+__all__ = ["MatchOptions", "finish_matched", "match_inputs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchOptions:
+    """What decides the result of matching.
+
+    Attributes:
+        normalization: ``standard`` or ``metaclip``.
+        lang: take every text as this language; None to identify the language of each.
+        lid_model: fastText model; None for lid.176.ftz.
+        columns: names of the input's columns.
+        max_bad: share of bad records, 0 to 1, above which the run fails.
+        engine: one of ENGINES; it changes how long matching takes and nothing else.
+        lid_engine: one of LID_ENGINES; likewise, but for the last digits of scores.
+        filters: as `--filter` takes them; what they drop is not matched.
+        rows_per_part: rows of a Parquet file that one task matches, at least a row group; None for
+            an eighth of the file, within limits.
+    """
+
+    normalization: str = "standard"
+    lang: str | None = None
+    lid_model: str | None = None
+    columns: ColumnNames = field(default_factory=ColumnNames)
+    max_bad: float = 0.01
+    engine: str = "index"
+    lid_engine: str = "compiled"
+    filters: tuple[str, ...] = ()
+    rows_per_part: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        check_normalization(self.normalization)
+        if not 0.0 <= self.max_bad <= 1.0:
+            raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
+        if self.rows_per_part is not None and self.rows_per_part < 1:
+            raise UsageError(f"--rows-per-part is {self.rows_per_part}; expected at least 1")
+        if self.engine not in ENGINES:
+            raise UsageError(f"--engine is {self.engine!r}; expected one of {', '.join(ENGINES)}")
+        if self.lid_engine not in LID_ENGINES:
+            raise UsageError(
+                f"--lid-engine is {self.lid_engine!r}; expected one of {', '.join(LID_ENGINES)}"
+            )
+
+
+@driven("match")
+def match_inputs(
+    inputs: list[str],
+    *,
+    metadata: str,
+    output: str,
+    options: MatchOptions,
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Match input files against the metadata; what is there already is kept and added to.
+
+    Args:
+        inputs: files, folders or patterns.
+        metadata: folder that `build-metadata` wrote.
+        output: the folder `matched/`.
+        options: what decides the result.
+        workers: threads, or processes where Python does the work.
+        overwrite: begin anew, throwing away what the folder holds.
+        dry_run: plan only; nothing is written.
+        quiet: no progress.
+
+    Returns:
+        The summary, as in `summary.json`; with dry_run, the plan.
+
+    Raises:
+        InputError: an input is missing or lacks a text column.
+        BadShareError: too many bad records.
+        ArtifactError: the folder holds the matches of something else.
+    """
+    store = MetadataStore.open(metadata)
+    store = store.only(options.lang) if options.lang else store
+    refuse_foreign(output, PLAN, TOMBSTONES)
+    paths = input_files(inputs, output, metadata, quiet=quiet)
+    plan, first_stale = _plan(store, output, options, paths, anew=overwrite, quiet=quiet)
+    is_another = add_inputs(
+        plan, paths, options.columns, options.rows_per_part, workers=workers, quiet=quiet
+    )
+    before = 0 if overwrite else plan.completed().inputs
+    if dry_run:
+        return planned_work(plan, before, 0 if overwrite else first_stale)
+    if overwrite:
+        _clear(output)
+    elif first_stale is not None:
+        remove_parts(plan, first_stale)
+    note_metadata(output, metadata)
+    warn_of_copies(plan, before, quiet=quiet)
+    journal = _journal(plan)
+    added = {"inputs_added": len(plan.inputs) - before}
+    if not journal.missing() and (done := plan.summary()):
+        if is_another:
+            plan.write()
+        return {**done, **added}
+    if options.lang is None:
+        hint_at_labels(store, options.lid_model, quiet=quiet)
+    plan.write()
+    storage.remove_leftovers(output)
+    job = _job(plan, store, metadata, options)
+    with told_of_earlier_inputs(plan, paths):
+        _run(job, plan, journal, options.max_bad, workers, quiet)
+        summary = finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
+    return {**summary, **added}
+
+
+def _plan(
+    store: MetadataStore,
+    output: str,
+    options: MatchOptions,
+    paths: list[str],
+    *,
+    anew: bool,
+    quiet: bool,
+) -> tuple[MatchedPlan, int | None]:
+    """Return the plan of a folder, without new inputs, after comparing parameters.
+
+    Also the first part whose files are to be removed, if there are any.
+    """
+    lid_model = None if options.lang else options.lid_model or default_lid_model()
+    parameters = {
+        "normalization": options.normalization,
+        "lang": options.lang,
+        "lid_model": storage.file_sha256(lid_model) if lid_model else None,
+        "columns": asdict(options.columns),
+        "metadata": store.hashes,
+        **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
+    }
+    plan, first_stale = MatchedPlan(output, parameters, [], []), None
+    if storage.exists(storage.join(output, PLAN)) and not anew:
+        plan = MatchedPlan.read(output)
+        first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
+        artifacts.require_same(output, plan.parameters, parameters)
+    plan.retracted = Tombstones.read(output).digest()
+    return plan, first_stale
+
+
+def _journal(plan: MatchedPlan) -> Journal:
+    made_from = {"parameters": artifacts.digest(plan.parameters)}
+    return Journal(plan.folder, len(plan.parts), made_from)
+
+
+def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchOptions) -> MatchJob:
+    return MatchJob(
+        output=plan.folder,
+        metadata=metadata,
+        hashes=store.hashes,
+        parameters=artifacts.digest(plan.parameters),
+        normalization=check_normalization(options.normalization),
+        lang=options.lang,
+        lid_model=options.lid_model or default_lid_model(),
+        columns=options.columns,
+        engine=options.engine,
+        lid_engine=options.lid_engine,
+        filters=options.filters,
+        threads=1,
+    )
+
+
+def _clear(output: str) -> None:
+    for name in ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, SUMMARY, PLAN):
+        storage.remove(storage.join(output, name))
+
+
+def _run(
+    job: MatchJob,
+    plan: MatchedPlan,
+    journal: Journal,
+    max_bad: float,
+    workers: int,
+    quiet: bool,
+) -> None:
+    """Match the parts that are left; stop early once the bad ones are too many for sure."""
+    journal.complete(partial(_stamped_summary, plan, job.parameters))
+    todo = [(index, plan.parts[index]) for index in journal.missing()]
+    totals = MatchTotals(plan, max_bad)
+    for index, summary in journal.summaries():
+        totals.add(index, PartSummary.from_dict(summary))
+    if current_cluster().kind == "local":
+        job = replace(job, threads=max(1, workers // max(1, len(todo))))
+    sizes = [part.num_rows for part in plan.parts]
+    total = None if None in sizes else sum(n or 0 for n in sizes)
+    # Compiled engines on Parquet hardly need the interpreter; everything else lives in it.
+    is_compiled = (job.engine, job.lid_engine) == (ENGINES[0], LID_ENGINES[0])
+    threads = is_compiled and all(part.kind == "parquet" for _, part in todo)
+    results = run_parts(
+        match_part, todo, workers=workers, setup=Worker, arguments=(job,), threads=threads,
+        anywhere=True,
+    )  # fmt: skip
+    try:
+        for index, size_bytes, found in progress(
+            results, total=len(todo), label="match", unit="part", quiet=quiet
+        ):
+            journal.note(index, size_bytes, found.as_dict())
+            totals.add(index, found)
+            if total is not None:
+                totals.check_bad_share(total)
+    finally:
+        journal.flush()
+
+
+def _stamped_summary(plan: MatchedPlan, parameters: str, index: int) -> dict[str, Any]:
+    """Return a part's summary from its file's stamp, checked to be of this plan's part."""
+    path, part = plan.pairs_path(index), plan.parts[index]
+    stamp = artifacts.read_stamp(path)
+    found = {"parameters": stamp["parameters"], "part": stamp["part"]}
+    artifacts.require_same(path, found, {"parameters": parameters, "part": part.as_dict()})
+    summary: dict[str, Any] = stamp["summary"]
+    return summary
+
+
+def finish_matched(
+    plan: MatchedPlan, store: MetadataStore, *, max_bad: float, workers: int, quiet: bool
+) -> dict[str, Any]:
+    """Take out what was retracted, check the sums, write counts and summary.
+
+    Returns:
+        The summary, as in `summary.json`.
+
+    Raises:
+        BadShareError: too many bad records.
+    """
+    if plan.retracted:
+        _journal(plan).forget()
+        _purge(plan, store, workers, quiet)
+    journal = _journal(plan)
+    journal.complete(partial(_stamped_summary, plan, artifacts.digest(plan.parameters)))
+    if missing := journal.missing():
+        raise ArtifactError(
+            f"{plan.pairs_path(missing[0])} is not there any more. Run the same `curate match` "
+            "again."
+        )
+    totals = MatchTotals(plan, max_bad)
+    for index, found in journal.summaries():
+        totals.add(index, PartSummary.from_dict(found))
+    totals.check_bad_share(totals.total.read)
+    sums = totals.check_sums()
+    _write_counts(plan, store, workers, quiet)
+    journal.close()
+    summary = {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "plan": plan.digest(),
+        "metadata_hash": combined_hash(store.hashes),
+        "inputs": len(plan.inputs),
+        "parts": len(plan.parts),
+        **sums,
+    }
+    storage.write_json(storage.join(plan.folder, SUMMARY), summary)
+    return summary
+
+
+def _purge(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:
+    """Rewrite the parts that hold retracted pairs; those matched since hold none."""
+    job = PurgeJob(
+        paths=[plan.pairs_path(index) for index in range(len(plan.parts))],
+        tombstones=Tombstones.read(plan.folder),
+        metadata_hash=combined_hash(store.hashes),
+    )
+    tasks = range(len(plan.parts))
+    results = run_parts(
+        purge_part, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True,
+        anywhere=True,
+    )  # fmt: skip
+    for _ in progress(results, total=len(tasks), label="retract", unit="part", quiet=quiet):
+        pass
+
+
+def _write_counts(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:
+    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
+    counts = count_parts(
+        paths, store, folder=plan.folder, plan=plan.digest(), workers=workers, quiet=quiet
+    )
+    for lang, count in counts.items():
+        entry = store.table(lang).column("entry")
+        table = pa.table(
+            {
+                "entry_id": pa.array(np.arange(len(count), dtype=np.uint32)),
+                "entry": entry,
+                "count": pa.array(count.astype(np.uint64)),
+            }
+        )
+        stamp = {"lang": lang, "plan": plan.digest()}
+        artifacts.write_table(plan.counts_path(lang), table, stamp, store.hashes[lang])

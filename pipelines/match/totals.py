@@ -1,0 +1,80 @@
+"""What became of all records of a run, added up part by part: nothing is kept of a part."""
+
+import heapq
+from typing import Any
+
+from curate.errors import BadShareError
+from curate.files import storage
+from curate.pipelines.match.summary import PartSummary
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.store.workspace import part_name
+
+__all__ = ["MatchTotals"]
+
+_SHOWN = 5
+
+
+class MatchTotals:
+    """The sum of the summaries of parts, and where the bad records are.
+
+    Attributes:
+        total: the sum.
+    """
+
+    def __init__(self, plan: MatchedPlan, max_bad: float) -> None:
+        self.total = PartSummary()
+        self._plan = plan
+        self._max_bad = max_bad
+        self._worst: list[tuple[int, int, str]] = []
+        self._lost: set[str] = set()
+
+    def add(self, index: int, summary: PartSummary) -> None:
+        """Add a part's summary."""
+        self.total += summary
+        bad = summary.bad
+        if bad:
+            heapq.heappush(self._worst, (bad, -index, _listed(summary.bad_reasons())))
+            if len(self._worst) > _SHOWN:
+                heapq.heappop(self._worst)
+        if summary.lost_files:
+            self._lost.add(self._plan.parts[index].path)
+
+    def check_bad_share(self, num_read: int) -> None:
+        """Raise if bad records, or cut-off files, are more than the allowed share.
+
+        A file that cannot be read to its end counts among the files: nobody knows how many of its
+        rows are lost, and one lost file must not pass for one lost row.
+
+        Args:
+            num_read: records that the bad ones are a share of.
+
+        Raises:
+            BadShareError: they are too many; the message names the worst parts.
+        """
+        bad, num_files = self.total.bad, len(self._plan.inputs)
+        if bad <= self._max_bad * num_read and len(self._lost) <= self._max_bad * num_files:
+            return
+        where = "\n  ".join(
+            f"{self._plan.parts[-index].path}: {num} ({reasons}); see "
+            + storage.join(self._plan.folder, "rejected", part_name(-index, "parquet"))
+            for num, index, reasons in sorted(self._worst, key=lambda w: (-w[0], -w[1]))
+        )
+        lost = f" and {len(self._lost)} of {num_files} files cannot be read whole"
+        raise BadShareError(
+            f"{bad} of {num_read} records are bad{lost if self._lost else ''}"
+            f"; --max-bad allows a share of {self._max_bad:g}:\n  {where}\n"
+            "Mend the input, or rerun with a larger --max-bad to drop and count them."
+        )
+
+    def check_sums(self) -> dict[str, Any]:
+        """Return the sum as JSON-able values, after checking that nothing got lost."""
+        total = self.total
+        if total.read != total.matched + sum(total.dropped().values()):
+            raise AssertionError(
+                f"read {total.read} != matched {total.matched} + {total.dropped()}"
+            )
+        return total.as_dict()
+
+
+def _listed(reasons: dict[str, int]) -> str:
+    return ", ".join(f"{reason} {num}" for reason, num in sorted(reasons.items()))

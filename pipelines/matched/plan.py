@@ -1,0 +1,100 @@
+"""What `matched/` is made of: `plan.json`, which only ever grows, and where everything is."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.pipelines.inputs.rows import Part
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import part_name
+
+__all__ = ["PLAN", "SUMMARY", "Completed", "MatchedPlan"]
+
+PLAN = "plan.json"
+SUMMARY = "summary.json"
+
+
+class Completed(NamedTuple):
+    """How many of a plan's inputs and parts, from the first on, the last whole run had."""
+
+    inputs: int
+    parts: int
+
+
+@dataclass(slots=True)
+class MatchedPlan:
+    """What `matched/` is made of, in `plan.json`; `retracted` is a hash of its tombstones."""
+
+    folder: str
+    parameters: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    parts: list[Part]
+    retracted: str | None = None
+    _digest: tuple[tuple[int, str | None], str] | None = field(default=None, compare=False)
+
+    @classmethod
+    def read(cls, folder: str) -> "MatchedPlan":
+        """Read the plan of a folder.
+
+        Raises:
+            ArtifactError: there is none, or of another schema version.
+        """
+        path = storage.join(folder, PLAN)
+        if not storage.exists(path):
+            raise ArtifactError(f"{folder}: nothing is matched here. Run `curate match` first.")
+        values = storage.read_json(path)
+        artifacts.require_same(
+            path, {"schema_version": values["schema_version"]},
+            {"schema_version": artifacts.SCHEMA_VERSION},
+        )  # fmt: skip
+        parts = [Part.from_dict(part) for part in values["parts"]]
+        return cls(folder, values["parameters"], values["inputs"], parts, values.get("retracted"))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON-able values."""
+        return {
+            "schema_version": artifacts.SCHEMA_VERSION,
+            "parameters": self.parameters,
+            "inputs": self.inputs,
+            "parts": [part.as_dict() for part in self.parts],
+            **self._retracted(),
+        }
+
+    def _retracted(self) -> dict[str, str]:
+        return {"retracted": self.retracted} if self.retracted else {}
+
+    def write(self) -> None:
+        """Publish `plan.json`."""
+        storage.write_json(storage.join(self.folder, PLAN), self.as_dict())
+
+    def digest(self) -> str:
+        """Return a hash of all that decides the content of `matched/`."""
+        state = (len(self.parts), self.retracted)  # parts are only ever added
+        if self._digest is None or self._digest[0] != state:
+            parts = [part.as_dict() for part in self.parts]
+            values = {"parameters": self.parameters, "parts": parts, **self._retracted()}
+            self._digest = (state, artifacts.digest(values))
+        return self._digest[1]
+
+    def pairs_path(self, index: int) -> str:
+        """Return the path of a part's pairs."""
+        return storage.join(self.folder, "pairs", part_name(index, "parquet"))
+
+    def counts_path(self, lang: str) -> str:
+        """Return the path of a language's counts."""
+        return storage.join(self.folder, "counts", f"{lang}.parquet")
+
+    def completed(self) -> Completed:
+        """Return how far matching has come to its end, in this run or an earlier one."""
+        path = storage.join(self.folder, SUMMARY)
+        if not storage.exists(path):
+            return Completed(0, 0)
+        found = storage.read_json(path)
+        return Completed(found["inputs"], found["parts"])
+
+    def summary(self) -> dict[str, Any] | None:
+        """Return the summary, or None if matching has not come to its end."""
+        path = storage.join(self.folder, SUMMARY)
+        summary = storage.read_json(path) if storage.exists(path) else None
+        return summary if summary and summary["plan"] == self.digest() else None

@@ -1,0 +1,1 @@
+"""`curate retract`: ids and URLs in; matches, counts and balanced sets without them out."""

@@ -1,0 +1,81 @@
+"""Take retracted pairs out of shards of downloaded images; all others stay where they are.
+
+A shard's `NNNNN.parquet` lists its pairs, and is written last: while it names a retracted pair, the
+shard is to be done, also if a run was killed in it.
+"""
+
+import tarfile
+from collections.abc import Container
+
+import pyarrow as pa
+
+from curate.files import storage
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.shards.stats import statistics
+from curate.pipelines.shards.tar import ShardWriter, shard_writer
+from curate.pipelines.store import artifacts
+from curate.pipelines.views.progress import progress
+
+__all__ = ["purge_shards"]
+
+_IDS = ["pair_id", "image_id"]
+_SUFFIXES = (".tar", ".idx", "_stats.json")
+
+
+@driven("retract")
+def purge_shards(*, output: str, tombstones: Tombstones, quiet: bool = False) -> int:
+    """Rewrite the shards that hold retracted pairs.
+
+    A shard that was not finished when its download was killed, so that no list of its pairs is
+    there, goes as a whole.
+
+    Args:
+        output: folder that `download` wrote.
+        tombstones: what is retracted.
+        quiet: no progress.
+
+    Returns:
+        How many pairs were taken out, with or without an image.
+    """
+    storage.remove_leftovers(output)
+    listed = storage.list_files(output, ".parquet")
+    finished = {path.removesuffix(".parquet") for path in listed}
+    for path in storage.list_files(output, ".tar"):
+        if path.removesuffix(".tar") not in finished:
+            for suffix in _SUFFIXES:
+                storage.remove(path.removesuffix(".tar") + suffix)
+    shown = progress(listed, total=len(listed), label="shards", unit="shard", quiet=quiet)
+    return sum(_purge(path, tombstones) for path in shown)
+
+
+def _purge(path: str, tombstones: Tombstones) -> int:
+    hits = tombstones.hits(artifacts.read_table(path, _IDS))
+    if not hits.any():
+        return 0
+    with artifacts.open_parquet(path) as file:
+        table = file.read()
+        metadata_hash = file.metadata.metadata[b"metadata_hash"].decode()
+    stamp, stem = artifacts.read_stamp(path), path.removesuffix(".parquet")
+    left = table.filter(pa.array(~hits))
+    gone = set(table.filter(pa.array(hits)).column("key").to_pylist())
+    with storage.open_read(f"{stem}.tar") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        with shard_writer(f"{stem}.tar") as writer:
+            _copy(tar, writer, gone)
+    storage.write_json(f"{stem}_stats.json", statistics(stamp["parameters"], left, writer))
+    artifacts.write_table(path, left, {**stamp, "sha256": writer.sha256}, metadata_hash)
+    return int(hits.sum())
+
+
+def _copy(tar: tarfile.TarFile, writer: ShardWriter, gone: Container[str]) -> None:
+    """Copy the samples of a tar whose keys are not among those that go."""
+    files: dict[str, bytes] = {}
+    for member in tar:
+        key, _, suffix = member.name.rpartition(".")
+        content = tar.extractfile(member)
+        if content is None or key in gone:
+            continue
+        files[suffix] = content.read()
+        if suffix == "json":  # the last of a sample's
+            writer.add(key, files)
+            files = {}

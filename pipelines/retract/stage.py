@@ -1,0 +1,242 @@
+"""`curate retract`: take pairs out of matches, counts and the balanced set, for good.
+
+The way through: a list of pair ids and URLs → tombstones → parts without them → counts → the
+balanced set anew, with the options it was made with. What is left is what a run from scratch would
+give that knew the tombstones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate.curation.hashing.ids import short_hash
+from curate.errors import ArtifactError, InputError
+from curate.files import storage
+from curate.pipelines.balance.stage import PLAN as BALANCED_PLAN
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.download.stage import PLAN as DOWNLOAD_PLAN
+from curate.pipelines.executor.lease import driving
+from curate.pipelines.match.stage import finish_matched
+from curate.pipelines.matched.notes import noted_balanced, same_folder
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.retract.shards import purge_shards
+from curate.pipelines.shards.options import ShardOptions
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import MetadataStore
+from curate.pipelines.views.progress import log, progress
+
+__all__ = ["retract_pairs"]
+
+_COLUMNS = ("pair_id", "uid", "url", "URL", "id")
+_SHOWN = 5
+
+
+def retract_pairs(
+    listing: str,
+    *,
+    matched: str,
+    metadata: str,
+    balanced: Sequence[str],
+    ignore_missing: bool = False,
+    workers: int = 1,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Retract the pairs that a list names.
+
+    Args:
+        listing: a text file with a pair id or a URL on each line, or a Parquet file with a column
+            pair_id or url.
+        matched: folder that `match` wrote.
+        metadata: folder that it was matched with.
+        balanced: folders that `balance` wrote from these matches; made anew where they are there.
+        ignore_missing: keep out also what is not there now.
+        workers: threads.
+        dry_run: only say what would go.
+        quiet: no progress.
+
+    Returns:
+        asked, already_retracted, missing, retracted (pairs that go now), matched and kept (left, in
+        all of `balanced`), and not_remade: other balanced sets of these matches, which hold what
+        is retracted still.
+
+    Raises:
+        InputError: the list is empty or unreadable, or names what is not there.
+        ArtifactError: matching is not complete.
+    """
+    asked = _read_list(listing)
+    others = [o for o in noted_balanced(matched) if not any(same_folder(o, b) for b in balanced)]
+    if dry_run:
+        _, _, result = _find(_whole_plan(matched), asked, listing, ignore_missing, quiet)
+        return {**result, "not_remade": others}
+    # The plan is read by the only one who may change it: a `match` could add to it meanwhile.
+    with driving(matched, "retract"):
+        plan = _whole_plan(matched)
+        known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
+        store = MetadataStore.open(metadata)
+        result["matched"] = _take_out(plan, known | new, store, workers, quiet)
+    for folder in balanced:
+        _purge_downloads(storage.join(folder, "shards"), known | new, quiet)
+    there = [b for b in balanced if storage.exists(storage.join(b, BALANCED_PLAN))]
+    kept = [_balance_again(matched, b, workers, quiet)["total"]["kept"] for b in there]
+    if kept:
+        result["kept"] = sum(kept)
+    return {**result, "not_remade": others}
+
+
+def _whole_plan(matched: str) -> MatchedPlan:
+    """Read the plan of matches that are whole, or that a retraction was cut short at.
+
+    Raises:
+        ArtifactError: there is none, or matching has not come to its end.
+    """
+    plan = MatchedPlan.read(matched)
+    if plan.summary() is None and plan.completed() != (len(plan.inputs), len(plan.parts)):
+        raise ArtifactError(
+            f"{matched}: matching has not come to its end. Run the same `curate match` again; "
+            "it goes on where it was."
+        )
+    return plan
+
+
+def _take_out(
+    plan: MatchedPlan, tombstones: Tombstones, store: MetadataStore, workers: int, quiet: bool
+) -> int:
+    """Take pairs out of the matches and the counts; return how many are left."""
+    tombstones.write(plan.folder)
+    plan.retracted = tombstones.digest()
+    plan.write()
+    lang = plan.parameters["lang"]
+    summary = finish_matched(
+        plan, store.only(lang) if lang else store, max_bad=1.0, workers=workers, quiet=quiet
+    )
+    return int(summary["matched"])
+
+
+def _read_list(path: str) -> list[str]:
+    """Return the ids and URLs of a list, each once."""
+    if path.endswith(".parquet"):
+        with pq.ParquetFile(storage.open_arrow(path)) as file:
+            name = next((c for c in _COLUMNS if c in file.schema_arrow.names), None)
+            if name is None:
+                raise InputError(
+                    f"{path}: expected a column {' or '.join(_COLUMNS)}; it has "
+                    f"{', '.join(file.schema_arrow.names)}"
+                )
+            column = file.read([name]).column(name)
+            try:
+                values = pc.cast(column, pa.string()).drop_null().to_pylist()
+            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+                raise InputError(
+                    f"{path}: column {name} is {column.type}; expected texts: {error}"
+                ) from error
+    else:
+        with storage.open_read(path, decompress=True) as lines:
+            values = lines.read().decode("utf-8-sig", "replace").splitlines()
+    found = list(dict.fromkeys(value.strip() for value in values if value.strip()))
+    if not found:
+        raise InputError(f"{path}: there is nothing in it; expected pair ids or URLs, one a line")
+    return found
+
+
+def _find(
+    plan: MatchedPlan, asked: list[str], listing: str, ignore_missing: bool, quiet: bool
+) -> tuple[Tombstones, Tombstones, dict[str, Any]]:
+    """Return the tombstones that are there, those to add, and numbers.
+
+    Whatever could be a URL is looked for as one, and as an id: an id may look like a URL.
+
+    Raises:
+        InputError: the list names what is not there.
+    """
+    known = Tombstones.read(plan.folder)
+    image_of = {one: short_hash(one) for one in asked if "://" in one}
+    wanted = Tombstones() | Tombstones(
+        artifacts.strings(asked), artifacts.strings(image_of.values())
+    )
+    pairs, images, num_pairs = _ids_there(plan, wanted, quiet)
+    old_pairs, old_images = set(known.pair_ids.to_pylist()), set(known.image_ids.to_pylist())
+    missing = [
+        one
+        for one in asked
+        if one not in pairs | old_pairs and image_of.get(one) not in images | old_images
+    ]
+    if missing and not ignore_missing:
+        raise InputError(
+            f"{listing}: {len(missing)} of {len(asked)} are not in {plan.folder}: "
+            f"{', '.join(missing[:_SHOWN])}{', …' if len(missing) > _SHOWN else ''}. "
+            "Correct the list, or keep them out of later files too with --ignore-missing."
+        )
+    # What is not there will come, if ever, as what it looks like.
+    absent = set(missing)
+    pairs |= {one for one in absent if one not in image_of}
+    images |= {image_of[one] for one in absent if one in image_of}
+    adds = [one for one in asked if one in pairs - old_pairs
+            or image_of.get(one) in images - old_images]  # fmt: skip
+    new = Tombstones() | Tombstones(
+        artifacts.strings(pairs - old_pairs), artifacts.strings(images - old_images)
+    )
+    return known, new, {
+        "asked": len(asked),
+        "already_retracted": len(asked) - len(adds),
+        "missing": len(missing),
+        "retracted": num_pairs,
+    }  # fmt: skip
+
+
+def _ids_there(
+    plan: MatchedPlan, wanted: Tombstones, quiet: bool
+) -> tuple[set[str], set[str], int]:
+    """Return which ids of pairs and of images are in the matches, and how many pairs they are."""
+    pairs: set[str] = set()
+    images: set[str] = set()
+    num_pairs = 0
+    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
+    for path in progress(paths, total=len(paths), label="find", unit="part", quiet=quiet):
+        with artifacts.open_parquet(path) as file:
+            for batch in file.iter_batches(columns=["pair_id", "image_id"]):
+                num_pairs += int(wanted.hits(batch).sum())
+                for name, ids, there in (("pair_id", wanted.pair_ids, pairs),
+                                         ("image_id", wanted.image_ids, images)):  # fmt: skip
+                    column = batch.column(name)
+                    there.update(column.filter(pc.is_in(column, value_set=ids)).to_pylist())
+    return pairs, images, num_pairs
+
+
+def _purge_downloads(shards: str, tombstones: Tombstones, quiet: bool) -> None:
+    """Take pairs out of downloaded images; the others stay, however long they took to come."""
+    if not storage.exists(storage.join(shards, DOWNLOAD_PLAN)):
+        return
+    num = purge_shards(output=shards, tombstones=tombstones, quiet=quiet)
+    log(
+        f"{shards}: {num} pairs are taken out of the downloaded images, which are those of the set "
+        "before. What the new set keeps in addition, `curate download -o` fetches elsewhere.",
+        quiet=quiet,
+    )
+
+
+def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> dict[str, Any]:
+    """Make a balanced set anew with the options it was made with."""
+    made_with = storage.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
+    size = made_with["pairs_per_shard"]
+    options = BalanceOptions(
+        t=None if made_with["target_pairs"] else made_with["t"],
+        target_pairs=made_with["target_pairs"],
+        reference_lang=made_with["reference_lang"],
+        seed=made_with["seed"],
+        output_format=made_with["format"],
+        filters=tuple(one["filter"] for one in made_with.get("filters", [])),
+        **(
+            {"pairs_per_shard": size, "shards": ShardOptions.from_dict(made_with["shards"])}
+            if size
+            else {}
+        ),
+    )
+    return balance_pairs(
+        matched=matched, output=balanced, options=options, workers=workers, overwrite=True,
+        keep_downloads=True, quiet=quiet,
+    )  # fmt: skip

@@ -1,0 +1,63 @@
+"""The image of a pair, wherever it is: in an `image` column, in a file, or in a tar."""
+
+from typing import IO
+
+import pyarrow as pa
+
+from curate.errors import InputError
+from curate.files import storage
+
+__all__ = ["ImageReader"]
+
+
+class ImageReader:
+    """Reads the images of pairs; the file that was read last stays open, until `close`."""
+
+    def __init__(self) -> None:
+        self._path: str | None = None
+        self._file: IO[bytes] | None = None
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+        self._path = self._file = None
+
+    def read(self, batch: pa.RecordBatch, row: int) -> bytes | None:
+        """Return a pair's encoded image.
+
+        Args:
+            batch: with a column ``image`` (bytes, or Hugging Face's struct of bytes and path), or
+                with ``image_file``, ``image_offset`` and ``image_size``.
+            row: of the batch.
+
+        Returns:
+            None if the pair has none.
+
+        Raises:
+            InputError: the file is not there any more, or shorter than it was.
+        """
+        names = batch.schema.names
+        image = batch.column("image")[row].as_py() if "image" in names else None
+        if isinstance(image, dict):
+            image = image.get("bytes")
+        if isinstance(image, bytes):
+            return image
+        if "image_file" not in names or (path := batch.column("image_file")[row].as_py()) is None:
+            return None
+        offset, size = (batch.column(f"image_{name}")[row].as_py() for name in ("offset", "size"))
+        file = self._opened(path)
+        file.seek(offset)
+        content = file.read(size)
+        if len(content) != size:
+            raise InputError(
+                f"{path}: ends at byte {offset + len(content)}, expected {offset + size}. It was "
+                "changed after `curate match`; match it again."
+            )
+        return content
+
+    def _opened(self, path: str) -> IO[bytes]:
+        if self._file is None or path != self._path:
+            self.close()
+            self._file, self._path = storage.open_read(path), path
+        return self._file

@@ -1,0 +1,170 @@
+"""`curate status`: what is done in a workspace, what is stale and why, and what is going on."""
+
+from collections.abc import Callable
+from typing import Any
+
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.files.listing import file_sizes, sizes_and_times
+from curate.pipelines.executor.lease import holder
+from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.status.log import LogReader
+from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, index_path
+from curate.pipelines.store.workspace import Workspace, part_name
+
+__all__ = ["StatusReader"]
+
+_SHOWN = 5
+
+Stage = dict[str, Any]
+
+
+class StatusReader:
+    """Looks at a workspace, again and again if asked; what has been read of logs stays read."""
+
+    def __init__(self, workspace: str) -> None:
+        self.place = Workspace(workspace)
+        self._outputs = {
+            "metadata": self.place.metadata,
+            "pairs": self.place.folder("pairs"),
+            "matched": self.place.matched,
+            "balanced": self.place.balanced,
+        }
+        self._logs = {name: LogReader(output) for name, output in self._outputs.items()}
+
+    def read(self) -> dict[str, Any]:
+        """Return the state of each stage as JSON-able values."""
+        looks: dict[str, Callable[[str], Stage]] = {
+            "metadata": _metadata, "pairs": _pairs, "matched": self._matched,
+            "balanced": self._balanced,
+        }  # fmt: skip
+        stages = {}
+        for name, look in looks.items():
+            output = self._outputs[name]
+            stage = look(output)
+            stage["path"] = output
+            if holder(output) is not None:
+                stage["state"] = "running"
+            stage["run"] = self._logs[name].figures()
+            stages[name] = stage
+        return {"workspace": self.place.root, "stages": stages}
+
+    def _matched(self, output: str) -> Stage:
+        if not storage.exists(storage.join(output, MATCHED_PLAN)):
+            return _absent()
+        try:
+            plan = MatchedPlan.read(output)
+        except ArtifactError as error:
+            return _stage("stale", [str(error)])
+        done = _num_parts_done(output, len(plan.parts))
+        why = self._new_metadata(plan) + _changed_inputs(plan)
+        if Tombstones.read(output).digest() != plan.retracted:
+            why.append("a retraction has not come to its end: run `curate retract` again")
+        return _judged(why, is_complete=plan.summary() is not None, done=done,
+                       total=len(plan.parts), unit="parts")  # fmt: skip
+
+    def _new_metadata(self, plan: MatchedPlan) -> list[str]:
+        manifest = storage.join(self.place.metadata, MANIFEST)
+        if not storage.exists(manifest):
+            return []
+        now = MetadataStore.open(self.place.metadata).hashes
+        lang, matched = plan.parameters["lang"], plan.parameters["metadata"]
+        now = {k: v for k, v in now.items() if lang in (None, k)}
+        changed = [code for code in sorted({*now, *matched}) if now.get(code) != matched.get(code)]
+        if not changed:
+            return []
+        return [
+            f"the metadata of {_few(changed)} has changed since: run `curate match --overwrite`"
+        ]
+
+    def _balanced(self, output: str) -> Stage:
+        path = storage.join(output, "plan.json")
+        if not storage.exists(path):
+            return _absent()
+        parameters = storage.read_json(path)["parameters"]
+        why = []
+        total = None
+        if storage.exists(storage.join(self.place.matched, MATCHED_PLAN)):
+            plan = MatchedPlan.read(self.place.matched)
+            total = len(plan.parts) if parameters["format"] == "parquet" else None
+            if plan.digest() != parameters["matched"]:
+                why.append("`matched/` has changed since: run `curate balance --overwrite`")
+        done = len(_names(output, "shards", ".tar"))
+        if parameters["format"] == "parquet":
+            done = _num_parts_done(output, total)
+        card = storage.join(output, "datacard.json")
+        is_complete = storage.exists(card)
+        return _judged(why, is_complete=is_complete, done=done, total=total,
+                       unit="parts" if parameters["format"] == "parquet" else "shards")  # fmt: skip
+
+
+def _stage(state: str, why: list[str], **figures: Any) -> Stage:
+    return {"state": state, "why": why, **figures}
+
+
+def _absent() -> Stage:
+    return _stage("absent", [])
+
+
+def _judged(why: list[str], *, is_complete: bool, **figures: Any) -> Stage:
+    state = "stale" if why else "complete" if is_complete else "incomplete"
+    return _stage(state, why, **figures)
+
+
+def _metadata(output: str) -> Stage:
+    if not storage.exists(storage.join(output, MANIFEST)):
+        built = [n for n in file_sizes(output) if n.endswith(".parquet")]
+        figures = {"done": len(built), "total": None, "unit": "languages"}
+        return _stage("incomplete", [], **figures) if built else _absent()
+    languages = MetadataStore.open(output).hashes
+    names = file_sizes(output)
+    lost = [code for code in sorted(languages) if f"{code}.parquet" not in names]
+    why = [f"the entries of {_few(lost)} are gone: run `curate build-metadata`"] if lost else []
+    bare = [
+        code for code in sorted(languages)
+        for path in (index_path("", code, "standard"), index_path("", code, "metaclip"))
+        if path.rsplit("/", 1)[-1] not in names and code not in lost
+    ]  # fmt: skip
+    if bare:
+        listed = _few(list(dict.fromkeys(bare)))
+        why.append(f"the index of {listed} is gone: run `curate build-metadata --reindex`")
+    return _judged(why, is_complete=True, done=len(languages) - len(lost), total=len(languages),
+                   unit="languages")  # fmt: skip
+
+
+def _pairs(output: str) -> Stage:
+    if not storage.exists(storage.join(output, "_extract", "plan.json")):
+        return _absent()
+    is_complete = storage.exists(storage.join(output, "_extract", "summary.json"))
+    files = [n for n in file_sizes(output) if n.endswith(".parquet")]
+    return _judged([], is_complete=is_complete, done=len(files), total=None, unit="files")
+
+
+def _changed_inputs(plan: MatchedPlan) -> list[str]:
+    """Tell which inputs have another size or time now; a removed one changes nothing."""
+    now = sizes_and_times(one["path"] for one in plan.inputs)
+    changed = [
+        one["path"]
+        for one, found in zip(plan.inputs, now, strict=True)
+        if found is not None and found != (one["size_bytes"], one["modified"])
+    ]
+    told = "may have changed since; `curate match` compares checksums and says so"
+    return [f"{_few(changed)} {told}"] if changed else []
+
+
+def _num_parts_done(output: str, num_parts: int | None) -> int:
+    names = file_sizes(storage.join(output, "pairs"))
+    if num_parts is None:
+        return len(names)
+    return sum(part_name(index, "parquet") in names for index in range(num_parts))
+
+
+def _names(output: str, folder: str, suffix: str) -> list[str]:
+    return [n for n in file_sizes(storage.join(output, folder)) if n.endswith(suffix)]
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

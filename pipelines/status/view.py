@@ -1,0 +1,63 @@
+"""The state of a workspace as text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.pipelines.views.tables import render_table
+
+__all__ = ["status_table"]
+
+
+def status_table(status: Mapping[str, Any]) -> str:
+    """Return a table of the stages, why they are stale, and what is going on."""
+    rows, notes = [], []
+    for name, stage in status["stages"].items():
+        rows.append([name, stage["state"], _progress(stage)])
+        notes += [f"{name}: {why}" for why in stage["why"]]
+        if stage["run"] is not None and (stage["state"] == "running" or stage["run"]["failed"]):
+            notes += [f"{name}: {line}" for line in _run_lines(stage["run"])]
+    return "\n".join([render_table(["stage", "state", "done"], rows), *notes])
+
+
+def _progress(stage: Mapping[str, Any]) -> str:
+    if "done" not in stage:
+        return "-"
+    total = f" of {stage['total']:,}" if stage["total"] is not None else ""
+    return f"{stage['done']:,}{total} {stage['unit']}"
+
+
+def _run_lines(run: Mapping[str, Any]) -> list[str]:
+    """Say of a run what a person wants to know who waits for it."""
+    driver = run["driver"]
+    who = f"process {driver['pid']} on {driver['host']}" if driver else "nobody drives it"
+    lines = [
+        f"{run['stage']} ({run['executor']}, {who}): {run['done']:,} of {run['parts']:,} done, "
+        f"{run['running']} running, {run['failed']} failed, {run['retries']} tried again"
+    ]
+    if run["parts_per_s"]:
+        eta = f", {_duration(run['eta_s'])} to go" if run["eta_s"] is not None else ""
+        lines.append(
+            f"{run['parts_per_s']:.3g} parts/s, {run['records_per_s']:,.0f} records/s, "
+            f"a part takes {run['median_part_s']:.3g} s{eta}"
+        )
+    lines += [
+        f"running longest: part {one['part']} for {one['seconds']:.0f} s "
+        f"({one['host']}, process {one['pid']})"
+        for one in run["slowest_running"]
+    ]
+    lines += [f"part {one['part']} failed on {one['host']}: {one['error']}"
+              for one in run["errors"]]  # fmt: skip
+    if run["dropped"]:
+        reasons = ", ".join(f"{reason} {num:,}" for reason, num in run["dropped"].items())
+        lines.append(f"dropped of {run['read']:,}: {reasons}")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    """Return a time in words.
+
+    >>> _duration(59.6), _duration(3700), _duration(200_000)
+    ('1 min', '1 h 2 min', '55 h 33 min')
+    """
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,218 @@
+"""The files of a run: where they are, checkpoints written by a thread, a log that grows by lines.
+
+runs/<name>/
+config.json      what the run is made of
+tokenizer.json
+log.jsonl        a line every `log_every` steps
+checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone
+nonfinite/       pairs of the batches that gave no finite loss
+eval/            figures; those during training by step
+consumed.json    languages and entries of the pairs that were trained on
+modelcard.json, modelcard.md, loss.svg, languages.svg
+"""
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.files.disk_space import told_when_full
+
+__all__ = ["CheckpointWriter", "RunFiles", "RunLog", "read_checkpoint"]
+
+_STEP = "step-"
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Paths of a run, in a local folder or behind a URL."""
+
+    folder: str
+
+    def path(self, *names: str) -> str:
+        """Return the path of a file of the run."""
+        return storage.join(self.folder, *names)
+
+    @property
+    def config(self) -> str:
+        """What the run is made of."""
+        return self.path("config.json")
+
+    @property
+    def tokenizer(self) -> str:
+        """The tokenizer, as JSON."""
+        return self.path("tokenizer.json")
+
+    @property
+    def log(self) -> str:
+        """Lines of figures."""
+        return self.path("log.jsonl")
+
+    @property
+    def card(self) -> str:
+        """The model card; written last."""
+        return self.path("modelcard.json")
+
+    @property
+    def checkpoints(self) -> str:
+        """Folder of the checkpoints."""
+        return self.path("checkpoints")
+
+    @property
+    def final(self) -> str:
+        """The weights of the finished run."""
+        return self.path("checkpoints", "final.pt")
+
+    def step_checkpoint(self, step: int) -> str:
+        """Return the path of the checkpoint after a step."""
+        return self.path("checkpoints", f"{_STEP}{step:09d}.pt")
+
+    def step_checkpoints(self) -> list[str]:
+        """Return the checkpoints to go on from, the newest last."""
+        found = storage.list_files(self.checkpoints, ".pt")
+        return [path for path in found if f"/{_STEP}" in path]
+
+    def clear(self) -> None:
+        """Remove everything that a run writes."""
+        names = ("config.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md",
+                 "loss.svg", "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval",
+                 "tensorboard")  # fmt: skip
+        for name in names:
+            storage.remove(self.path(name))
+
+
+class CheckpointWriter:
+    """Writes checkpoints in a thread, one at a time, each whole or not at all.
+
+    Args:
+        files: of the run.
+        keep: newest ones that stay.
+    """
+
+    def __init__(self, files: RunFiles, keep: int) -> None:
+        self._files, self._keep = files, keep
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Begin to write a state; waits for the one before.
+
+        Args:
+            step: after which it is.
+            state: copies, which nobody changes any more.
+
+        Raises:
+            Exception: what kept the one before from being written.
+        """
+        self.wait()
+        path = self._files.step_checkpoint(step)
+        # No daemon: a process that ends waits until the file is whole.
+        self._thread = threading.Thread(target=self._write, args=(path, state))
+        self._thread.start()
+
+    def wait(self) -> None:
+        """Wait until what was begun is written.
+
+        Raises:
+            Exception: what kept it from being written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+
+    def _write(self, path: str, state: dict[str, Any]) -> None:
+        try:
+            with told_when_full(self._files.checkpoints):
+                save_tensors(path, state)
+            for old in self._files.step_checkpoints()[: -self._keep]:
+                storage.remove(old)
+        except BaseException as error:  # handed to the caller, who raises it
+            self._error = error
+
+
+def save_tensors(path: str, state: dict[str, Any]) -> None:
+    """Publish tensors and plain values as `torch.save` writes them."""
+    import torch
+
+    with storage.publish(path) as file:
+        torch.save(state, file)
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read a checkpoint; only tensors and plain values, never code.
+
+    Raises:
+        ArtifactError: it is cut off, or of another version, or no checkpoint of ours.
+    """
+    import torch
+
+    from curate.training.loop.checkpoint import require_format
+
+    try:
+        if storage.is_local(path):  # mapped: the ranks of a machine share its pages
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        else:
+            with storage.open_read(path) as file:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for each kind of damage
+        raise ArtifactError(
+            f"{path}: not a readable checkpoint ({error}). Remove it to go on from the one before."
+        ) from error
+    if not isinstance(state, dict) or "model" not in state:
+        raise ArtifactError(f"{path}: not a checkpoint of `curate train` (it has no weights)")
+    require_format(state, path)
+    return state
+
+
+class RunLog:
+    """`log.jsonl`: a line of figures now and then, there as soon as it is known.
+
+    Args:
+        path: of the file.
+        last_step: lines of later steps are dropped: a run that goes on computes them again.
+    """
+
+    def __init__(self, path: str, last_step: int) -> None:
+        self._path = path
+        self.lines = [line for line in _read_lines(path) if line["step"] <= last_step]
+        self.publish()
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Add a line; behind a URL, where nothing can be appended, it appears at `publish`."""
+        self.lines.append(line)
+        if storage.is_local(self._path):
+            with Path(self._path.removeprefix("file://")).open("ab") as file:
+                file.write(_as_line(line))
+
+    def publish(self) -> None:
+        """Write all lines."""
+        with storage.publish(self._path) as file:
+            file.write(b"".join(_as_line(line) for line in self.lines))
+
+
+def _as_line(line: dict[str, Any]) -> bytes:
+    return json.dumps(line, allow_nan=False).encode() + b"\n"
+
+
+def _read_lines(path: str) -> list[dict[str, Any]]:
+    if not storage.exists(path):
+        return []
+    with storage.open_read(path) as file:
+        lines = file.read().splitlines()
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(json.loads(line))
+        except ValueError as error:
+            if number < len(lines):
+                raise ArtifactError(
+                    f"{path}, line {number}: not JSON ({error}). Remove the line to go on."
+                ) from error
+            # A killed run leaves its last line cut off.
+    return found

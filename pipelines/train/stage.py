@@ -1,0 +1,204 @@
+"""`curate train`: shards → `runs/<name>/`: tokenizer, checkpoints, log and model card.
+
+`config.json` is written first and says what the run is made of; a rerun with anything else is
+refused, a rerun with the same goes on from the newest checkpoint. Started by torchrun, every
+process runs all of this, and rank 0 alone writes.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from typing import Any
+
+from curate.errors import UsageError
+from curate.files import storage
+from curate.pipelines.executor.stopping import stop_on_sigterm
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.train.files import RunFiles
+from curate.pipelines.train.part import TrainExtras, TrainRun, read_online
+from curate.pipelines.train.start import Start, prepare_start
+from curate.training import require_packages
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.model.config import ModelConfig, load_model_config
+
+__all__ = ["TrainExtras", "check_run_name", "train_model"]
+
+_HASH_THREADS = 8
+
+
+def train_model(
+    *,
+    shards: str,
+    output: str,
+    model: str,
+    config: TrainConfig,
+    options: StepOptions | None = None,
+    extras: TrainExtras | None = None,
+    datacard: str | None = None,
+    device: str | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train a CLIP model on shards, or go on with a run that was interrupted.
+
+    Args:
+        shards: folder of tars, or one tar.
+        output: the folder `runs/<name>/`.
+        model: name of a model, or a JSON file of its shape.
+        config: how to train.
+        options: how a step is computed; may change when a run goes on.
+        extras: what goes on around the steps.
+        datacard: of the shards; short for that of `extras`.
+        device: such as ``cpu`` or ``cuda``; None for a GPU if there is one.
+        overwrite: begin anew.
+        dry_run: check and count only.
+        quiet: no progress.
+
+    Returns:
+        The model card, as in `modelcard.json`; or, if SIGTERM ended it early, the step it stopped
+        at and the checkpoint it goes on from.
+
+    Raises:
+        InputError: there are no shards, or too few pairs.
+        ArtifactError: the folder holds another run.
+        MissingExtraError: torch is not installed.
+        CurateError: the loss is not finite again and again, or memory ran out.
+    """
+    require_packages("curate train")
+    from curate.training.data.loader import list_shards
+    from curate.training.loop.distributed import joined_world, wait_for_all
+
+    extras = extras or TrainExtras()
+    extras = replace(extras, datacard=extras.datacard or datacard)
+    shape = replace(load_model_config(model), logit_bias=config.loss == "siglip")
+    tars = list_shards(shards)
+    files = RunFiles(output)
+    start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
+    if dry_run:
+        values = _identity(tars, shape, config, extras, start)
+        _check_folder(files, values, overwrite=overwrite)
+        found = files.step_checkpoints()
+        return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
+    with joined_world(device) as world, stop_on_sigterm() as stop:
+        values = _agreed(world, tars, shape, config, extras, start)
+        _check_folder(files, values, overwrite=overwrite)
+        wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
+        if world.is_main:
+            _prepare(files, values, overwrite=overwrite)
+        wait_for_all(world)
+        if storage.exists(files.final) and storage.exists(files.card):
+            card: dict[str, Any] = storage.read_json(files.card)
+            return card
+        run = TrainRun(
+            files=files,
+            tars=tars,
+            shape=shape,
+            config=config,
+            options=options or StepOptions(),
+            extras=extras,
+            start=start,
+            world=world,
+            quiet=quiet or not world.is_main,
+        )
+        return run.train(values, stop)
+
+
+def _agreed(world: Any, *parts: Any) -> dict[str, Any]:
+    """Return what the run is made of, as rank 0 finds it: shards are hashed once, not by all."""
+    from curate.training.loop.distributed import gather_objects
+
+    found = gather_objects(_identity(*parts) if world.is_main else None, world)
+    values: dict[str, Any] = found[0]
+    return values
+
+
+def _identity(
+    tars: Sequence[str],
+    shape: ModelConfig,
+    config: TrainConfig,
+    extras: TrainExtras,
+    start: Start,
+) -> dict[str, Any]:
+    """Return what a run is made of: what `config.json` holds."""
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:  # hashing leaves the interpreter's lock
+        found = pool.map(_shard_identity, tars)
+        hashes = {tar.rsplit("/", 1)[-1]: of_tar for tar, of_tar in zip(tars, found, strict=True)}
+    return {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "model": asdict(shape),
+        "train": config.decisive(),
+        **start.identity,
+        "loader": _loader_identity(extras),
+        "shards": artifacts.digest(hashes),
+        "num_shards": len(tars),
+        "datacard_sha256": _hash_if_there(extras.datacard),
+    }
+
+
+def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
+    """Return what decides which pairs are loaded and how their pixels come out."""
+    from curate.training.data.images import describe_decoder, resolve_decoder
+
+    online = read_online(extras.online)
+    return {
+        "decoder": describe_decoder(resolve_decoder(extras.decoder)),
+        "unit": extras.unit,
+        "online": online.digest() if online else None,
+    }
+
+
+def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
+    """Refuse a folder that is none of a run, or of a run that was made of something else."""
+    refuse_foreign(files.folder, "config.json")
+    if storage.exists(files.config) and _has_progress(files) and not overwrite:
+        remedy = (
+            f"Give another --name; with --init {files.folder} that run begins with this one's "
+            "weights. Or replace it with --overwrite."
+        )
+        artifacts.require_same(files.folder, storage.read_json(files.config), values, remedy=remedy)
+
+
+def _has_progress(files: RunFiles) -> bool:
+    """Tell whether a run has anything to lose: weights."""
+    return bool(files.step_checkpoints()) or storage.exists(files.final)
+
+
+def _prepare(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
+    """Make the folder of the run: empty, or as an earlier start left it."""
+    if overwrite or not _has_progress(files):
+        files.clear()
+    if not storage.exists(files.config):
+        storage.write_json(files.config, values)
+    storage.remove_leftovers(files.checkpoints)
+
+
+def _shard_identity(tar: str) -> str:
+    """Return a shard's hash, from the file that `balance` wrote beside it if there is one.
+
+    A remote shard without such a file is not read for this: its size and time stand for it.
+    """
+    sidecar = tar.removesuffix(".tar") + ".json"
+    if storage.exists(sidecar):
+        found = storage.read_json(sidecar)
+        if isinstance(found, dict) and isinstance(found.get("sha256"), str):
+            return str(found["sha256"])
+    if storage.is_local(tar):
+        return storage.file_sha256(tar)
+    return "{} bytes of {}".format(*storage.size_and_time(tar))
+
+
+def _hash_if_there(path: str | None) -> str | None:
+    return storage.file_sha256(path) if path and storage.exists(path) else None
+
+
+def check_run_name(name: str) -> str:
+    """Return a run's name if it can be a folder's.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if not name or "/" in name or name.startswith("."):
+        raise UsageError(f"--name is {name!r}; expected a folder name without / or a leading point")
+    return name

@@ -1,0 +1,101 @@
+"""What a run begins with: its tokenizer if one is given, and weights instead of random ones."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from curate.errors import ArtifactError, UsageError
+from curate.files import storage
+from curate.pipelines.views.progress import log
+from curate.training.model.config import ModelConfig
+
+if TYPE_CHECKING:
+    from curate.training.model.clip import CLIP
+    from curate.training.text.tokenizer import Tokenizer
+
+__all__ = ["Start", "prepare_start"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a run begins with.
+
+    Attributes:
+        tokenizer: None to learn one from the captions.
+        init: file or folder of weights; None for random ones.
+        init_sha256: of that file.
+    """
+
+    tokenizer: "Tokenizer | None" = None
+    init: str | None = None
+    init_sha256: str | None = None
+
+    @property
+    def identity(self) -> dict[str, str | None]:
+        """What decides the result, for the run's config.json."""
+        json = self.tokenizer.to_json() if self.tokenizer is not None else None
+        return {
+            "init_sha256": self.init_sha256,
+            "tokenizer_sha256": sha256(json.encode()).hexdigest() if json else None,
+        }
+
+    def load_into(self, model: "CLIP", *, quiet: bool) -> None:
+        """Give a model the weights, before it is compiled, wrapped or sharded.
+
+        Raises:
+            InputError: they cannot be read, or are another model's.
+        """
+        from curate.training.model.weights import load_weights
+
+        if self.init is None:
+            return
+        for message in load_weights(model, self.init):
+            log(message, quiet=quiet)
+        log(f"begun with the weights of {self.init}", quiet=quiet)
+
+
+def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None) -> Start:
+    """Open what a run begins with, and check that it fits.
+
+    Args:
+        shape: of the model.
+        init: file of weights, or folder of a run or an export.
+        tokenizer: as for `open_tokenizer`; None for the one that came with `init`, if any.
+
+    Raises:
+        ArtifactError: the tokenizer is not the weights' or not the model's.
+        InputError: there are no such files, or they are not what they should be.
+        UsageError: weights come without their tokenizer, or the model needs a certain one, and
+            none is given.
+    """
+    from curate.training.model.weights import published_end
+    from curate.training.model.weights_file import find_weights
+    from curate.training.text.tokenizer import LEARNED_EOS_ID
+    from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
+
+    beside = tokenizer_beside(init) if init else None
+    place = tokenizer or beside
+    if place is None:
+        if init is not None:
+            raise UsageError(
+                f"--init {init} comes without its tokenizer, and weights mean nothing to another "
+                "one. Give it: --tokenizer bpe_simple_vocab_16e6.txt.gz for published English "
+                "models, facebook/xlm-v-base or google/mt5-base for worldwide ones."
+            )
+        if shape.eos_id not in (None, LEARNED_EOS_ID):
+            raise UsageError(
+                f"the model reads texts at the end token {shape.eos_id}, which a tokenizer learned "
+                "from the captions does not have. Give the one it is made for with --tokenizer, "
+                "such as google/mt5-base for -mt5."
+            )
+        return Start()
+    words = open_tokenizer(place, shape.context_length)
+    bare = init is not None and beside is None
+    check_fit(words, published_end(shape) if bare else shape, place)
+    if tokenizer and beside and open_tokenizer(beside, shape.context_length) != words:
+        raise ArtifactError(
+            f"--tokenizer {tokenizer} is not the one that the weights of --init came with, "
+            f"{beside}. Leave --tokenizer out."
+        )
+    file_sha256 = storage.file_sha256(find_weights(init)) if init else None
+    return Start(tokenizer=words, init=init, init_sha256=file_sha256)

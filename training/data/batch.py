@@ -1,0 +1,110 @@
+"""What the loader gives and takes: batches, positions in the epochs, and settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import UsageError
+from curate.training.data.sampler import UNITS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Batch", "LoaderConfig", "Position"]
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a run is: the epoch, and the samples drawn of it by all ranks together.
+
+    `shard` and `before` say where to begin looking: a group of shards begins with the epoch's
+    shard number `shard`, and `before` samples were drawn before it. Left at 0, the position is the
+    same, and it takes longer to find.
+    """
+
+    epoch: int = 0
+    drawn: int = 0
+    shard: int = 0
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pairs to train on; of several ranks, one rank's share.
+
+    Attributes:
+        images: uint8, (B, 3, H, W): an array, or a tensor where they are on a device already.
+        tokens: int64, (B, T).
+        pair_ids: shape (B,).
+        end: the position after this batch.
+        skipped: samples left out since the last batch, by reason; those of all ranks add up.
+        langs: of each pair; None where its shard does not say.
+        entry_ids: that each pair matched.
+    """
+
+    images: "NDArray[np.uint8] | Tensor"
+    tokens: NDArray[np.int64]
+    pair_ids: list[str]
+    end: Position
+    skipped: dict[str, int]
+    langs: Sequence[str | None] = ()
+    entry_ids: Sequence[Sequence[int]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderConfig:
+    """How shards are loaded.
+
+    Attributes:
+        image_size: pixels of both sides.
+        batch_size: pairs of all ranks together; a multiple of num_ranks.
+        seed: of the order, the crops and the draws.
+        shuffle_pairs: pairs of a window, within which order is random; a window comes from about
+            four times as many neighbours in the epoch's order of shards.
+        rank: which share of a batch is loaded here.
+        num_ranks: shares of a batch.
+        unit: pair: every pair is trained on; image: one pair of each image per epoch.
+        decoder: of JPEGs: simplejpeg, pillow, auto for the first of them that is installed, or
+            nvimgcodec, on the GPU.
+        device: where nvimgcodec decodes.
+        threads: that decode; None: one for each core that this process may use.
+        ahead: batches in work while one is being trained on.
+        pin_memory: put images where a GPU can fetch them by itself.
+    """
+
+    image_size: int
+    batch_size: int
+    seed: int = 0
+    shuffle_pairs: int = 10_000
+    rank: int = 0
+    num_ranks: int = 1
+    unit: str = "pair"
+    decoder: str = "auto"
+    device: str = "cpu"
+    threads: int | None = None
+    ahead: int = 2
+    pin_memory: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        for name in ("image_size", "batch_size", "shuffle_pairs", "num_ranks", "ahead"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
+        if self.threads is not None and self.threads < 1:
+            raise UsageError(f"threads is {self.threads}; expected at least 1")
+        if not 0 <= self.rank < self.num_ranks:
+            raise UsageError(f"rank is {self.rank}; expected 0 to {self.num_ranks - 1}")
+        if self.batch_size % self.num_ranks:
+            raise UsageError(
+                f"a batch of {self.batch_size} pairs cannot be shared by {self.num_ranks} "
+                "processes equally; use a --batch-size that is a multiple of them"
+            )
+        if self.unit not in UNITS:
+            raise UsageError(f"unit is {self.unit!r}; expected {' or '.join(UNITS)}")

@@ -1,0 +1,15 @@
+"""uint8 pixels in, what the model sees out, on the device they are on."""
+
+import torch
+from torch import Tensor
+
+from curate.training.data.images import IMAGE_MEAN, IMAGE_STD
+
+__all__ = ["normalize_images"]
+
+
+def normalize_images(image_B3HW: Tensor) -> Tensor:
+    """Turn uint8 pixels into float32 of about zero mean and unit variance per channel."""
+    mean = torch.tensor(IMAGE_MEAN, device=image_B3HW.device).view(3, 1, 1)
+    std = torch.tensor(IMAGE_STD, device=image_B3HW.device).view(3, 1, 1)
+    return (image_B3HW.float() / 255 - mean) / std

@@ -1,0 +1,217 @@
+"""One sample at a time: its bytes read, its image cropped, one of its texts chosen.
+
+What threads do while a batch is made; each call is independent of all others.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import InputError
+from curate.training.data.images import UnusableImageError, crop_into
+from curate.training.data.sampler import Group, Sample, mix
+from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
+
+__all__ = ["Pair", "Reader", "captions"]
+
+_DRAWS_INSTEAD = 64
+# Of a caption in a sample's JSON, where there is no .txt.
+_TEXT_FIELDS = ("text", "TEXT", "caption", "alt", "alt_text")
+_BETWEEN = 4096  # bytes of headers and padding between the parts of a sample
+
+
+class Pair(NamedTuple):
+    """What a sample says beside its image."""
+
+    pair_id: str
+    text: str
+    lang: str | None
+    entry_ids: Sequence[int]
+
+
+class _Parts(NamedTuple):
+    image: bytes
+    text: bytes
+    json: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads samples.
+
+    Attributes:
+        files: of the shards.
+        decoder: of JPEGs: simplejpeg or pillow.
+    """
+
+    files: OpenShards
+    decoder: str
+
+    def read(
+        self, group: Group, place: int, image: NDArray[np.uint8], skipped: Counter[str]
+    ) -> Pair:
+        """Read the sample at a place of a group, or if it cannot be used another one instead.
+
+        Args:
+            group: of the epoch.
+            place: in the group.
+            image: written: uint8, (3, S, S).
+            skipped: a sample that cannot be used is counted here.
+
+        Raises:
+            InputError: no sample of the group can be used.
+        """
+        sample = group.sample(place)
+        found = self._try(sample, sample.key, image)
+        if isinstance(found, Pair):
+            return found
+        skipped[found] += 1
+        for other in _others(sample.key, len(group)):
+            instead = self._try(group.sample(other), sample.key, image)
+            if isinstance(instead, Pair):
+                return instead
+        raise InputError(
+            f"none of {len(group)} samples can be used of the shards from {group.shards[0].path} "
+            f"to {group.shards[-1].path}; the last reason is {found}. Check how they were made."
+        )
+
+    def fetch(self, sample: Sample) -> tuple[Pair, bytes] | str:
+        """Read what a sample says and its encoded image; return the reason if that fails."""
+        try:
+            parts = self._parts(sample)
+            pair = self._pair(sample, parts)
+        except OSError:
+            return "unreadable"
+        return (pair, parts.image) if pair is not None else "no_caption"
+
+    def _try(self, sample: Sample, key: int, image: NDArray[np.uint8]) -> Pair | str:
+        """Read and crop a sample; return the reason if it cannot be used."""
+        found = self.fetch(sample)
+        if isinstance(found, str):
+            return found
+        pair, encoded = found
+        try:
+            crop_into(image, encoded, key, self.decoder)
+        except UnusableImageError as error:
+            return error.reason
+        return pair
+
+    def _parts(self, sample: Sample) -> "_Parts":
+        """Read image, text and JSON: at once where they are neighbours, as they mostly are."""
+        path = sample.shard.path
+        image_at, image, text_at, text, json_at, json_ = sample.places[2:]
+        first = min(at for at in (image_at, text_at, json_at) if at >= 0)
+        end = max(image_at + image, text_at + text, json_at + json_)
+        if end - first > image + text + json_ + _BETWEEN:
+            whole, first = None, 0
+        else:
+            whole = self.files.read(path, first, end - first)
+
+        def part(at: int, size: int) -> bytes:
+            if not size:
+                return b""
+            if whole is None:
+                return self.files.read(path, at, size)
+            return whole[at - first : at - first + size]
+
+        return _Parts(part(image_at, image), part(text_at, text), part(json_at, json_))
+
+    def _pair(self, sample: Sample, parts: "_Parts") -> Pair | None:
+        """Return a sample's text and what its JSON says; None if there is no text."""
+        about = _parse(parts.json) if parts.json else {}
+        chosen = _chosen_text(about.get("texts"), sample.key)
+        if chosen is not None:
+            about = {**about, **chosen}
+        else:
+            text = _plain_text(parts.text, about)
+            if text is None:
+                return None
+            about["text"] = text
+        pair_id, lang, entry_ids = about.get("pair_id"), about.get("lang"), about.get("entry_ids")
+        return Pair(
+            pair_id if isinstance(pair_id, str) else self.files.key(sample.shard, sample.number),
+            about["text"],
+            lang if isinstance(lang, str) else None,
+            _as_ids(entry_ids),
+        )
+
+
+def captions(shards: Sequence[str], open_file: OpenFile = open_local) -> Iterator[str]:
+    """Yield the captions of all samples that have one; of several, all.
+
+    Args:
+        shards: paths of tars.
+        open_file: opens them.
+    """
+    files = OpenShards(open_file)
+    for path in shards:
+        index = index_shard(path, open_file)
+        for number in range(len(index.places)):
+            yield from _all_texts(index, number, files)
+
+
+def _all_texts(index: ShardIndex, number: int, files: OpenShards) -> list[str]:
+    def part(place: NDArray[np.int64]) -> bytes:
+        offset, size = place[number].tolist()
+        return files.read(index.path, offset, size) if size else b""
+
+    about = _parse(part(index.json))
+    several = [found["text"] for found in _usable_texts(about.get("texts"))]
+    one = _plain_text(part(index.text), about)
+    return several or ([] if one is None else [one])
+
+
+def _plain_text(text: bytes, about: dict[str, Any]) -> str | None:
+    """Return the text of a .txt, else one that the JSON has in a field; None without any."""
+    if text:
+        return text.decode("utf-8", "replace")
+    found = (about.get(name) for name in _TEXT_FIELDS)
+    return next((value for value in found if isinstance(value, str) and value), None)
+
+
+def _others(key: int, num: int) -> Iterator[int]:
+    """Yield places to try instead: some by hash, then all of them in order."""
+    tries = np.arange(1, 1 + _DRAWS_INSTEAD, dtype=np.uint64) + np.uint64(key)
+    yield from (mix(tries) % np.uint64(num)).tolist()
+    yield from range(num)
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    """Return a sample's JSON; one that is none says nothing."""
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _chosen_text(texts: Any, key: int) -> dict[str, Any] | None:
+    """Return one of several texts, drawn by hash, with what is said of it; None without any.
+
+    >>> _chosen_text(["a dog"], 5)
+    {'text': 'a dog'}
+    """
+    usable = _usable_texts(texts)
+    if not usable:
+        return None
+    draw = int(mix(np.array([~np.uint64(key)]))[0])
+    return usable[draw % len(usable)]
+
+
+def _usable_texts(texts: Any) -> list[dict[str, Any]]:
+    known = [t if isinstance(t, dict) else {"text": t} for t in _as_list(texts)]
+    return [text for text in known if isinstance(text.get("text"), str) and text["text"]]
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _as_ids(value: Any) -> Sequence[int]:
+    is_list = isinstance(value, list) and all(type(i) is int and i >= 0 for i in value)
+    return value if is_list else ()

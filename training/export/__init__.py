@@ -1,0 +1,1 @@
+"""A trained model, ready for use here (`load`) or elsewhere (`files`)."""

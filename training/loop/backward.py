@@ -1,0 +1,135 @@
+"""From a batch to the gradients of all parameters, in one part or in several.
+
+Shapes: L pairs of this rank in a step, T tokens, E shared width.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from curate.training.data.pixels import normalize_images
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.distributed import World
+from curate.training.loop.loss import clip_loss, siglip_loss
+from curate.training.loop.parallel import Parallel
+from curate.training.loop.timing import StepTimer
+
+__all__ = ["Backward"]
+
+
+class Backward:
+    """Computes the loss of a batch and the gradients of a model.
+
+    Args:
+        forward: calls the model.
+        config: loss, patch dropout and seed.
+        options: parts and chunks.
+        dtype: of activations; None for float32.
+        world: the ranks that train together.
+        timer: told when only communication is left.
+        scaler: multiplies the loss, for float16.
+    """
+
+    def __init__(
+        self,
+        forward: Parallel,
+        *,
+        config: TrainConfig,
+        options: StepOptions,
+        dtype: torch.dtype | None,
+        world: World,
+        timer: StepTimer,
+        scaler: torch.amp.GradScaler,
+    ) -> None:
+        self._forward = forward
+        self._config, self._options = config, options
+        self._dtype, self._world, self._timer, self._scaler = dtype, world, timer, scaler
+        self._bias: Any = forward.model.logit_bias
+
+    def __call__(self, image_L3HW: Tensor, token_LT: Tensor, step: int) -> Tensor:
+        """Add the gradients to those of the parameters and return the loss.
+
+        Args:
+            image_L3HW: uint8, on the device.
+            token_LT: on the device.
+            step: its number, from 0.
+
+        Returns:
+            Scalar; of the pairs of all ranks.
+        """
+        parts = self._options.accumulate
+        if parts == 1:
+            loss = self._whole(image_L3HW, token_LT, step)
+        else:
+            loss = self._in_parts(image_L3HW.chunk(parts), token_LT.chunk(parts), step)
+        self._timer.end_backward()
+        with self._world.communicating():
+            self._forward.finish_gradients()
+        return loss.detach()
+
+    def _whole(self, image_L3HW: Tensor, token_LT: Tensor, step: int) -> Tensor:
+        features = self._features(image_L3HW, token_LT, (step, 0))
+        loss = self._loss(*features, self._bias)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def _in_parts(
+        self, images: tuple[Tensor, ...], tokens: tuple[Tensor, ...], step: int
+    ) -> Tensor:
+        """Compute features of all parts without a graph, the loss, then each part with a graph.
+
+        The loss says how it changes with each feature; the second time a part is computed, that is
+        taken back to the parameters. Memory is that of one part, the gradient that of the batch.
+
+        Source: Gao et al. 2021, arXiv:2101.06983, section 3.2 (gradient cache).
+        """
+        parts = list(zip(images, tokens, strict=True))
+        with torch.no_grad():
+            found = [self._features(*pair, (step, i)) for i, pair in enumerate(parts)]
+        image_LE = torch.cat([f[0] for f in found]).requires_grad_()
+        text_LE = torch.cat([f[1] for f in found]).requires_grad_()
+        scale = found[0][2].detach().requires_grad_()
+        bias = None if self._bias is None else self._bias.detach().requires_grad_()
+        loss = self._loss(image_LE, text_LE, scale, bias)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        sizes = [len(part) for part in images]
+        grads = zip(*(torch.split(_grad(x), sizes) for x in (image_LE, text_LE)), strict=True)
+        for i, (pair, grad) in enumerate(zip(parts, grads, strict=True)):
+            is_last = i == len(parts) - 1
+            with self._forward.last_part(is_last):
+                outputs = [*self._features(*pair, (step, i))]
+                # The loss knows one scale and one bias: their gradients go with the last part.
+                slopes = [*grad, _grad(scale) if is_last else torch.zeros_like(scale)]
+                if bias is not None and is_last:
+                    outputs.append(self._bias)
+                    slopes.append(_grad(bias))
+                torch.autograd.backward(outputs, slopes)
+        return loss
+
+    def _features(
+        self, image_B3HW: Tensor, token_BT: Tensor, place: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        if self._config.patch_dropout:
+            # A part draws the same patches both times, and a run that goes on draws as if it had
+            # never stopped: a draw depends on where it is made, not on what came before.
+            torch.manual_seed(self._draw_seed(*place))
+        with torch.autocast(image_B3HW.device.type, self._dtype, enabled=self._dtype is not None):
+            return self._forward(normalize_images(image_B3HW), token_BT)
+
+    def _draw_seed(self, step: int, part: int) -> int:
+        of_rank = (step * self._world.size + self._world.rank) * self._options.accumulate
+        return (self._config.seed << 40) + of_rank + part
+
+    def _loss(
+        self, image_LE: Tensor, text_LE: Tensor, scale: Tensor, bias: Tensor | None
+    ) -> Tensor:
+        chunk = self._options.loss_chunk
+        if bias is None:
+            return clip_loss(image_LE, text_LE, scale, chunk=chunk, world=self._world)
+        return siglip_loss(image_LE, text_LE, scale, bias, chunk=chunk, world=self._world)
+
+
+def _grad(leaf: Tensor) -> Tensor:
+    assert leaf.grad is not None
+    return leaf.grad

@@ -1,0 +1,202 @@
+"""The shape of a model as OpenCLIP and Hugging Face write it ↔ `ModelConfig`."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from curate.errors import InputError, UsageError
+from curate.training.data.images import IMAGE_MEAN, IMAGE_STD
+from curate.training.model.config import ModelConfig
+
+__all__ = ["from_huggingface", "from_open_clip", "to_huggingface", "to_open_clip"]
+
+_HEAD_WIDTH = 64  # OpenCLIP's, where it says nothing
+_LAYER_NORM_EPS = 1e-5
+_UNKNOWN_IN_VISION = ("timm_model_name", "attentional_pool", "final_ln_after_pool",
+                      "no_ln_pre", "ls_init_value")  # fmt: skip
+_UNKNOWN_IN_TEXT = ("hf_model_name", "embed_cls", "no_causal_mask", "proj_bias", "ls_init_value")
+
+
+def to_open_clip(config: ModelConfig, eos_id: int) -> dict[str, Any]:
+    """Return `open_clip_config.json`; the tokenizer is in the same folder.
+
+    A text is pooled at its largest id where that is the end token, as OpenCLIP always did, else at
+    the end token itself, which it can since 3.0.
+    """
+    vision = {
+        "image_size": config.image_size,
+        "layers": config.vision_layers,
+        "width": config.vision_width,
+        "head_width": config.vision_head_width,
+        "patch_size": config.patch_size,
+        "mlp_ratio": config.vision_mlp_ratio,
+    }
+    text: dict[str, Any] = {
+        "context_length": config.context_length,
+        "vocab_size": config.vocab_size,
+        "width": config.text_width,
+        "heads": config.text_heads,
+        "layers": config.text_layers,
+        "hf_tokenizer_name": ".",
+    }
+    if eos_id != config.vocab_size - 1:
+        text |= {"pool_type": "eos", "eos_id": eos_id}
+    model: dict[str, Any] = {"embed_dim": config.embed_dim, "quick_gelu": config.quick_gelu}
+    if config.logit_bias:
+        model["init_logit_bias"] = -10.0
+    preprocess = {
+        "size": config.image_size, "mode": "RGB", "mean": list(IMAGE_MEAN), "std": list(IMAGE_STD),
+        "interpolation": "bicubic", "resize_mode": "shortest",
+    }  # fmt: skip
+    return {
+        "model_cfg": {**model, "vision_cfg": vision, "text_cfg": text},
+        "preprocess_cfg": preprocess,
+    }
+
+
+def from_open_clip(values: Mapping[str, Any], name: str) -> ModelConfig:
+    """Read `open_clip_config.json`.
+
+    Raises:
+        InputError: it is no config, or of a model that is built otherwise than CLIP's ViT.
+    """
+    try:
+        model, preprocess = values["model_cfg"], values.get("preprocess_cfg", {})
+        vision, text = model["vision_cfg"], model["text_cfg"]
+        for part, unknown in ((vision, _UNKNOWN_IN_VISION), (text, _UNKNOWN_IN_TEXT)):
+            _refuse([k for k in unknown if part.get(k)], name)
+        _require_normalisation(preprocess.get("mean"), preprocess.get("std"), name)
+        is_eos = text.get("pool_type", "argmax") == "eos"
+        return ModelConfig(
+            embed_dim=model["embed_dim"],
+            image_size=vision["image_size"],
+            patch_size=vision["patch_size"],
+            vision_width=vision["width"],
+            vision_layers=vision["layers"],
+            vision_head_width=vision.get("head_width", _HEAD_WIDTH),
+            vision_mlp_ratio=vision.get("mlp_ratio", 4.0),
+            text_width=text["width"],
+            text_layers=text["layers"],
+            text_heads=text["heads"],
+            context_length=text.get("context_length", 77),
+            vocab_size=text["vocab_size"],
+            quick_gelu=model.get("quick_gelu", False),
+            eos_id=text.get("eos_id", 2) if is_eos else text["vocab_size"] - 1,
+            logit_bias="init_logit_bias" in model,
+        )
+    except (AttributeError, KeyError, TypeError, UsageError) as error:
+        raise InputError(f"{name}: not a config of an OpenCLIP ViT ({error!r})") from error
+
+
+def to_huggingface(config: ModelConfig, eos_id: int, start_id: int | None) -> dict[str, Any]:
+    """Return `config.json` for transformers.
+
+    `CLIPModel` takes an eos_token_id of 2 for "the largest id of the text", for the sake of old
+    configs; `MetaClip2Model`, otherwise the same, takes it as it is.
+
+    Raises:
+        UsageError: the model has a logit bias, for which there is no place.
+    """
+    if config.logit_bias:
+        raise UsageError(
+            "a model with SigLIP's logit bias cannot be exported to Hugging Face's CLIP layout, "
+            "which has no place for it; choose --format open_clip or safetensors"
+        )
+    kind, name = ("metaclip_2", "MetaClip2Model") if eos_id == 2 else ("clip", "CLIPModel")
+    shared = {
+        "hidden_act": "quick_gelu" if config.quick_gelu else "gelu",
+        "layer_norm_eps": _LAYER_NORM_EPS,
+        "projection_dim": config.embed_dim,
+    }
+    vision = {
+        **shared,
+        "model_type": f"{kind}_vision_model",
+        "hidden_size": config.vision_width,
+        "intermediate_size": int(config.vision_width * config.vision_mlp_ratio),
+        "num_hidden_layers": config.vision_layers,
+        "num_attention_heads": config.vision_width // config.vision_head_width,
+        "image_size": config.image_size,
+        "patch_size": config.patch_size,
+    }
+    text = {
+        **shared,
+        "model_type": f"{kind}_text_model",
+        "hidden_size": config.text_width,
+        "intermediate_size": 4 * config.text_width,
+        "num_hidden_layers": config.text_layers,
+        "num_attention_heads": config.text_heads,
+        "max_position_embeddings": config.context_length,
+        "vocab_size": config.vocab_size,
+        "bos_token_id": start_id,
+        "eos_token_id": eos_id,
+        "pad_token_id": None,
+    }
+    return {
+        "architectures": [name],
+        "model_type": kind,
+        "dtype": "float32",
+        "projection_dim": config.embed_dim,
+        "vision_config": vision,
+        "text_config": text,
+    }
+
+
+def from_huggingface(values: Mapping[str, Any], name: str) -> ModelConfig:
+    """Read `config.json` of `CLIPModel` or `MetaClip2Model`.
+
+    What such a file leaves out is B/32's.
+
+    Raises:
+        InputError: it is another model's.
+    """
+    kind = values.get("model_type")
+    if kind not in ("clip", "metaclip_2"):
+        raise InputError(f"{name}: model_type is {kind!r}; expected clip or metaclip_2")
+    vision, text = values.get("vision_config", {}), values.get("text_config", {})
+    acts = {part.get("hidden_act", "quick_gelu") for part in (vision, text)}
+    if acts not in ({"quick_gelu"}, {"gelu"}):
+        raise InputError(
+            f"{name}: hidden_act is {', '.join(sorted(acts))}; expected quick_gelu or gelu, and "
+            "the same for images and texts"
+        )
+    text_width, vision_width = text.get("hidden_size", 512), vision.get("hidden_size", 768)
+    if text.get("intermediate_size", 4 * text_width) != 4 * text_width:
+        raise InputError(f"{name}: text intermediate_size is not 4 times the width; expected that")
+    vocab_size, eos_id = text.get("vocab_size", 49_408), text.get("eos_token_id", 49_407)
+    try:
+        return ModelConfig(
+            embed_dim=values.get("projection_dim", 512),
+            image_size=vision.get("image_size", 224),
+            patch_size=vision.get("patch_size", 32),
+            vision_width=vision_width,
+            vision_layers=vision.get("num_hidden_layers", 12),
+            vision_head_width=vision_width // vision.get("num_attention_heads", 12),
+            vision_mlp_ratio=vision.get("intermediate_size", 3072) / vision_width,
+            text_width=text_width,
+            text_layers=text.get("num_hidden_layers", 12),
+            text_heads=text.get("num_attention_heads", 8),
+            context_length=text.get("max_position_embeddings", 77),
+            vocab_size=vocab_size,
+            quick_gelu=acts == {"quick_gelu"},
+            eos_id=vocab_size - 1 if kind == "clip" and eos_id == 2 else eos_id,
+        )
+    except (TypeError, UsageError) as error:
+        raise InputError(f"{name}: not a config of CLIP's ViT ({error})") from error
+
+
+def _refuse(found: list[str], name: str) -> None:
+    if found:
+        raise InputError(
+            f"{name}: the model has {', '.join(found)}; expected CLIP's own vision and text "
+            "transformers, without"
+        )
+
+
+def _require_normalisation(mean: Any, std: Any, name: str) -> None:
+    for what, found, ours in (("mean", mean, IMAGE_MEAN), ("std", std, IMAGE_STD)):
+        values = ours if found is None else found
+        close = len(values) == 3 and all(
+            math.isclose(a, b, abs_tol=1e-3) for a, b in zip(values, ours, strict=True)
+        )
+        if not close:
+            raise InputError(f"{name}: pixel {what} is {found}; expected {list(ours)}")

@@ -1,0 +1,156 @@
+"""A file or folder of weights in, its tensors out, exactly as they are stored; no code is run."""
+
+import pickle
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from curate.errors import ArtifactError, InputError
+from curate.files.storage import is_file, is_remote, join, local_path, open_read
+
+__all__ = ["FORMAT_VERSION", "find_weights", "read_tensors", "require_known_version"]
+
+# Of checkpoints (`format`) and of exports (`format_version`); grows when an older reader would
+# misread them.
+FORMAT_VERSION = 2
+_NAMES = (
+    "checkpoints/final.pt",
+    "model.safetensors",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "pytorch_model.bin",
+)
+# Of the zip archives of today, and of the pickles before them.
+_TORCH_STARTS = (b"PK", b"\x80\x02")
+_WRAPPED = ("state_dict", "model", "model_state_dict", "module")
+
+
+def find_weights(path: str) -> str:
+    """Return the file of weights that a path or URL names, itself or in a folder.
+
+    Raises:
+        InputError: there is none.
+    """
+    for place in (path, *(join(path, name) for name in _NAMES)):
+        if is_file(place):
+            return place
+    raise InputError(
+        f"{path}: there are no weights here; expected a file, or a folder with one of "
+        f"{', '.join(_NAMES)}"
+    )
+
+
+def read_tensors(path: str) -> dict[str, Tensor]:
+    """Read the tensors of a safetensors file or of a pickle that holds only tensors and values.
+
+    Args:
+        path: a file or folder; local, or an fsspec URL.
+
+    Raises:
+        InputError: there is no such file; it is cut off; it holds code, or no tensors.
+        ArtifactError: a newer version of this package wrote it.
+    """
+    with _local(find_weights(path)) as file:
+        values = _read_safetensors(file, path) if _is_safetensors(file) else _read_torch(file, path)
+    tensors = {str(k): v for k, v in values.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise InputError(f"{path}: there are no weights in it; expected a state dict of tensors")
+    return tensors
+
+
+def require_known_version(values: Mapping[str, Any], path: str) -> None:
+    """Refuse what a newer version of this package wrote.
+
+    Raises:
+        ArtifactError: it did.
+    """
+    found = str(values.get("format_version") or values.get("format") or "")
+    # Others write {"format": "pt"} into safetensors files.
+    if found.isdecimal() and int(found) > FORMAT_VERSION:
+        raise ArtifactError(
+            f"{path}: written by a newer version of curate (format {found}; this one reads up to "
+            f"{FORMAT_VERSION}). Upgrade: pip install -U curate"
+        )
+
+
+@contextmanager
+def _local(path: str) -> Iterator[Path]:
+    """Give a local file: tensors are mapped from it, not read twice."""
+    if not is_remote(path):
+        yield Path(local_path(path))
+        return
+    with tempfile.NamedTemporaryFile(suffix=Path(path).suffix) as copy:
+        try:
+            with open_read(path) as remote:
+                shutil.copyfileobj(remote, copy, 1 << 20)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read: {error}") from error
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _is_safetensors(file: Path) -> bool:
+    """Tell by the content: eight bytes of length, then a JSON object."""
+    with file.open("rb") as opened:
+        return opened.read(9)[8:] == b"{"
+
+
+def _read_safetensors(file: Path, name: str) -> dict[str, Any]:
+    try:
+        with safe_open(file, framework="pt") as opened:
+            require_known_version(opened.metadata() or {}, name)
+            return {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise InputError(
+            f"{name}: not a whole safetensors file ({error}). It may be cut off: fetch it again."
+        ) from error
+
+
+def _read_torch(file: Path, name: str) -> dict[str, Any]:
+    _refuse_torchscript(file, name)
+    with file.open("rb") as opened:
+        if opened.read(2) not in _TORCH_STARTS:
+            raise InputError(
+                f"{name}: not a file of weights ({file.stat().st_size:,} bytes); expected "
+                "safetensors, or what torch.save writes"
+            )
+    try:
+        values = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{name}: a pickle that is cut off, or that holds more than tensors and plain values "
+            "and so could run code, which is never done. If you trust it, save its tensors alone "
+            "where it came from: torch.save(model.state_dict(), 'weights.pt')"
+        ) from error
+    except Exception as error:  # torch raises a different type for each kind of damage
+        raise InputError(
+            f"{name}: not a readable file of weights ({error}). It may be cut off: fetch it again."
+        ) from error
+    if not isinstance(values, dict):
+        raise InputError(
+            f"{name}: holds a {type(values).__name__}; expected a state dict of tensors"
+        )
+    require_known_version(values, name)
+    wrapped = (values[key] for key in _WRAPPED if isinstance(values.get(key), dict))
+    return dict(next(wrapped, values))
+
+
+def _refuse_torchscript(file: Path, name: str) -> None:
+    if not zipfile.is_zipfile(file):
+        return
+    with zipfile.ZipFile(file) as archive:
+        is_script = any(n.split("/", 1)[-1] == "constants.pkl" for n in archive.namelist())
+    if is_script:
+        raise InputError(
+            f"{name}: a TorchScript archive, which holds code, and code is never run. If you trust "
+            'it, take the weights out of it: python -c "import torch; torch.save(torch.jit.load('
+            "'IN.pt', 'cpu').state_dict(), 'OUT.pt')\""
+        )

@@ -1,0 +1,1 @@
+"""Tokenizers: captions in, token ids out."""
