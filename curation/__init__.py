@@ -7,8 +7,9 @@ state between calls. Names are loaded when they are first used, so that counting
 and matching no LID.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from curate.curation.lid.identify import (
@@ -66,8 +67,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"curate.curation.{module}"), name)
-    raise AttributeError(f"module 'curate.curation' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

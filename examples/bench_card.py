@@ -28,11 +28,12 @@ sys.path.insert(0, str(ROOT))
 
 from curate.files import storage  # noqa: E402
 from curate.metadata.languages import metadata_languages  # noqa: E402
-from curate.pipelines.balance.stage import BalanceOptions, balance_pairs, load_counts  # noqa: E402
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs  # noqa: E402
 from curate.pipelines.card.page import render_page  # noqa: E402
 from curate.pipelines.card.stage import make_card  # noqa: E402
 from curate.pipelines.inputs.rows import Part  # noqa: E402
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan  # noqa: E402
+from curate.pipelines.matched.thresholds import load_counts  # noqa: E402
 from curate.pipelines.store import artifacts  # noqa: E402
 from curate.pipelines.store.metadata_store import combined_hash  # noqa: E402
 from curate.pipelines.yields.stage import measure_yields  # noqa: E402

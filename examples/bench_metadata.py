@@ -26,9 +26,9 @@ import typer
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from curate.metadata.ngrams.corpus import count_corpus  # noqa: E402
+from curate.metadata.corpus.count import count_corpus  # noqa: E402
+from curate.metadata.corpus.part import CountedPart  # noqa: E402
 from curate.metadata.ngrams.counter import NgramCounter  # noqa: E402
-from curate.metadata.ngrams.part import CountedPart  # noqa: E402
 from curate.metadata.ngrams.words import (  # noqa: E402
     character_classes,
     cut_segments,

@@ -12,10 +12,10 @@ The names below are loaded when they are first used: languages and errors are ne
 and the readers of the sources are not.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from curate.errors import CurateError
+from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from curate.metadata.build import BuiltMetadata, LanguageSources, build_language
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         unreached_languages,
         wikis_of,
     )
-    from curate.metadata.wikipedia.pageviews import count_views
+    from curate.metadata.views.pageviews import count_views
 
 __all__ = [
     "WIKIPEDIA_CODES",
@@ -55,12 +55,8 @@ _MODULES = {
         "unreached_languages",
         "wikis_of",
     ),
-    "wikipedia.pageviews": ("count_views",),
+    "views.pageviews": ("count_views",),
 }
 
 
-def __getattr__(name: str) -> Any:
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"curate.metadata.{module}"), name)
-    raise AttributeError(f"module 'curate.metadata' has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

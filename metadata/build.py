@@ -12,14 +12,14 @@ from typing import Any
 import pyarrow as pa
 
 from curate.metadata.best import NUM_EXAMPLES, Selected
+from curate.metadata.corpus.count import DEFAULT_MEMORY_BYTES, Corpus, count_corpus
+from curate.metadata.corpus.part import TEMPORARY, CountedPart
 from curate.metadata.entries import Thresholds, assemble_entries
 from curate.metadata.languages import wikis_of
 from curate.metadata.ngrams.candidates import select_bigrams, select_unigrams
-from curate.metadata.ngrams.corpus import DEFAULT_MEMORY_BYTES, Corpus, count_corpus
-from curate.metadata.ngrams.part import TEMPORARY, CountedPart
 from curate.metadata.ngrams.words import segmenter_name, segmenter_version
-from curate.metadata.wikipedia.pageviews import count_views
-from curate.metadata.wikipedia.titles import Views, select_titles
+from curate.metadata.views.pageviews import count_views
+from curate.metadata.views.titles import Views, select_titles
 from curate.metadata.wordnets.wordnet import english_lemmas, omw_lemmas
 
 __all__ = ["BuiltMetadata", "LanguageSources", "build_language"]

@@ -28,6 +28,7 @@ from importlib.resources import files
 from typing import Literal, cast, get_args
 
 __all__ = [
+    "DEFAULT_LABELS",
     "LABEL_SETS",
     "OTHER",
     "WIKIPEDIA_CODES",
@@ -55,6 +56,7 @@ Segmenter = Literal["unicode", "icu", "tsheg"]
 # fastText's lid.176; NLLB-200's languages; OpenLID v1 and v2; GlotLID v3.
 LabelSet = Literal["lid176", "nllb", "openlid", "openlid2", "glotlid"]
 LABEL_SETS: tuple[LabelSet, ...] = get_args(LabelSet)
+DEFAULT_LABELS: LabelSet = "lid176"
 
 # Scripts that are parts or styles of another: a text in one is a text in the other.
 _SAME_SCRIPT = {

@@ -4,7 +4,7 @@ import re
 
 from curate.curation.matching.normalize import normalize_entry, normalize_text
 from tests.conftest import ROOT
-from tests.curation.test_normalize import CASES
+from tests.curation.matching.test_normalize import CASES
 
 PRIVATE = re.compile(r"/work/|/root/|/tmp/|\.library|CONTRACT\.md|STYLE\.md|REFERENCE\.md")
 

@@ -49,7 +49,7 @@ def card(
     Example: curate card --classes imagenet.txt
     """
     from curate.pipelines.card.stage import make_card
-    from curate.pipelines.views.tables import card_table
+    from curate.pipelines.card.view import card_table
 
     place = Workspace(workspace)
     folder = balanced or place.balanced

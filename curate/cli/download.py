@@ -1,6 +1,6 @@
 """`curate download` on the command line."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -74,6 +74,7 @@ def download(
     """
     from curate.files.sizes import parse_size
     from curate.pipelines.download.stage import download_images, require_packages
+    from curate.pipelines.download.view import download_table
     from curate.pipelines.inputs.records import ColumnNames
 
     require_packages()
@@ -111,20 +112,3 @@ def download(
         quiet=quiet,
         debug=debug,
     )
-
-
-def download_table(result: dict[str, Any]) -> str:
-    """Return what came of the URLs as text."""
-    from curate.pipelines.views.tables import render_table
-
-    if "to_do" in result:
-        return f"{result['pairs']:,} pairs, {result['shards']} shards, {result['to_do']} to do"
-    rows = [
-        [reason, f"{num:,}", f"{num / max(1, result['read']):.1%}"]
-        for reason, num in {"downloaded": result["downloaded"], **result["failed"]}.items()
-    ]
-    sums = " + ".join(f"{name} {num:,}" for name, num in (
-        ("downloaded", result["downloaded"]), ("failed", sum(result["failed"].values()))
-    ))  # fmt: skip
-    shown = render_table(["outcome", "pairs", "share"], rows)
-    return f"{shown}\nread {result['read']:,} = {sums}\n→ {result['output']}"

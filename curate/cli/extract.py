@@ -1,6 +1,6 @@
 """The command that reads crawl files, and the option that names filters."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -20,7 +20,7 @@ from curate.cli.options import (
 from curate.errors import MissingExtraError
 from curate.pipelines.store.workspace import Workspace
 
-__all__ = ["extract", "extract_table"]
+__all__ = ["extract"]
 
 
 def extract(
@@ -63,6 +63,8 @@ def extract(
     except ModuleNotFoundError as error:
         raise MissingExtraError("curate extract", "crawl") from error
 
+    from curate.pipelines.extract.view import extract_table
+
     folder = output or Workspace(workspace).pairs
     finish(
         lambda: extract_pairs(
@@ -88,21 +90,4 @@ def extract(
         as_json=as_json,
         quiet=quiet,
         debug=debug,
-    )
-
-
-def extract_table(result: dict[str, Any], output: str) -> str:
-    """Show what became of records and pairs, by reason."""
-    if "records" not in result:
-        return "\n".join(f"{key}: {value}" for key, value in result.items())
-    records = result["records"]
-    skipped, dropped = (
-        ", ".join(f"{reason} {num:,}" for reason, num in reasons.items()) or "none"
-        for reasons in (records["skipped"], result["dropped"])
-    )
-    return (
-        f"records {records['read']:,} = pages {records['pages']:,}"
-        f" + skipped {sum(records['skipped'].values()):,} ({skipped})\n"
-        f"read {result['read']:,} = pairs {result['pairs']:,}"
-        f" + dropped {sum(result['dropped'].values()):,} ({dropped})\n→ {output}"
     )

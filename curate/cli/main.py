@@ -101,7 +101,7 @@ def match(
     """
     from curate.pipelines.inputs.records import ColumnNames
     from curate.pipelines.match.stage import MatchOptions, match_inputs
-    from curate.pipelines.views.tables import match_table
+    from curate.pipelines.match.view import match_table
 
     place = Workspace(workspace)
     columns = ColumnNames(url=url_column, text=text_column, uid=uid_column, lang=lang_column)
@@ -175,7 +175,7 @@ def balance(
     Example: curate balance --t 20000
     """
     from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
-    from curate.pipelines.views.tables import balance_table
+    from curate.pipelines.balance.view import balance_table
 
     place = Workspace(workspace)
     finish(
@@ -259,8 +259,8 @@ def evaluate(
     Example: curate eval imagenet/val --classes classes.txt --templates templates.txt
     """
     from curate.pipelines.evaluate.stage import evaluate_model, is_first_process
+    from curate.pipelines.evaluate.view import eval_table
     from curate.pipelines.train.stage import check_run_name
-    from curate.pipelines.views.tables import eval_table
 
     folder = run or Workspace(workspace).run(check_run_name(name))
     is_shown = is_first_process()
@@ -309,7 +309,7 @@ def export_run(
 
     Example: curate export clip --format huggingface -o clip-hf
     """
-    from curate.pipelines.export.stage import export_model, export_table, find_run
+    from curate.pipelines.export import export_model, export_table, find_run
 
     finish(
         lambda: export_model(find_run(run, workspace), output=output, export_format=export_format,

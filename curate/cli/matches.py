@@ -44,8 +44,8 @@ def measure(
 
     Example: curate yield --grid 5k,20k,170k
     """
-    from curate.pipelines.views.tables import yield_table
     from curate.pipelines.yields.stage import measure_yields
+    from curate.pipelines.yields.view import yield_table
 
     finish(
         lambda: measure_yields(
@@ -96,7 +96,7 @@ def retract(
     """
     from curate.pipelines.matched.notes import noted_metadata
     from curate.pipelines.retract.stage import retract_pairs
-    from curate.pipelines.views.tables import retract_table
+    from curate.pipelines.retract.view import retract_table
 
     place = Workspace(workspace)
     folder = matched or place.matched

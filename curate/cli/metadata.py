@@ -121,7 +121,7 @@ def build_metadata(
     from curate.pipelines.build_metadata.find_sources import SourceOptions, read_day
     from curate.pipelines.build_metadata.stage import build_languages
     from curate.pipelines.build_metadata.stage import reindex as write_indices
-    from curate.pipelines.views.tables import metadata_table
+    from curate.pipelines.build_metadata.view import metadata_table
 
     place = Workspace(workspace)
     overrides = {

@@ -99,7 +99,7 @@ def train(
     Example: curate train --model toy --steps 500
     """
     from curate.pipelines.train.stage import TrainExtras, check_run_name, train_model
-    from curate.pipelines.views.tables import train_table
+    from curate.pipelines.train.view import train_table
     from curate.training.loop.config import StepOptions, TrainConfig
 
     place = Workspace(workspace)

@@ -1,1 +1,1 @@
-"""Wikipedia: dumps, page views and the API in; pages, plain text and titles out, as streams."""
+"""Wikipedia: dumps, or its API, in; pages, plain text and redirects out, as streams."""

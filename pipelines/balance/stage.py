@@ -15,13 +15,12 @@ from curate.curation.sampling.sampling import (
     check_seed,
     check_threshold,
     sampling_probability,
-    tail_share,
-    threshold_for_tail_share,
 )
 from curate.errors import ArtifactError, ThresholdError, UsageError
 from curate.files import storage
+from curate.pipelines.balance.part import balance_part
 from curate.pipelines.balance.uid_file import write_uid_file
-from curate.pipelines.card.write import CARDS, write_cards
+from curate.pipelines.card import CARDS, write_cards
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.filters import load_filters
@@ -29,23 +28,22 @@ from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.decisions import (
     BalanceJob,
     BalanceWorker,
-    balance_part,
     kept_ids,
     sum_in_order,
 )
 from curate.pipelines.matched.notes import note_balanced
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.thresholds import load_counts, thresholds
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.write import has_images, pairs_per_shard, write_shards
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log, progress
-from curate.pipelines.yields.target import threshold_for_pairs
+from curate.pipelines.yields import threshold_for_pairs
 
-__all__ = ["BalanceOptions", "balance_pairs", "load_counts"]
+__all__ = ["BalanceOptions", "balance_pairs"]
 
 PLAN = artifacts.PLAN
-CARD = "datacard.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,61 +89,6 @@ class BalanceOptions:
             )
         if self.pairs_per_shard < 1:
             raise UsageError(f"--pairs-per-shard is {self.pairs_per_shard}; expected at least 1")
-
-
-def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
-    """Read the entry counts of every language of `matched/`.
-
-    Returns:
-        Per language, shape (num_entries,).
-
-    Raises:
-        ArtifactError: matching has not come to its end.
-    """
-    if plan.summary() is None:
-        raise ArtifactError(
-            f"{plan.folder}: matching has not come to its end. "
-            "Run the same `curate match` again; it goes on where it was."
-        )
-    counts = {}
-    for lang in sorted(plan.parameters["metadata"]):
-        path = plan.counts_path(lang)
-        stamp = artifacts.read_stamp(path)
-        artifacts.require_same(path, stamp, {"lang": lang, "plan": plan.digest()})
-        column = artifacts.read_table(path, ["count"]).column("count")
-        counts[lang] = column.to_numpy().astype(np.int64)
-    return counts
-
-
-def thresholds(
-    counts: dict[str, NDArray[np.int64]], t: int, reference_lang: str | None
-) -> dict[str, int | None]:
-    """Return t per language: the same everywhere, or that of the reference language's tail share.
-
-    Args:
-        counts: entry counts per language.
-        t: of the reference language, or of all.
-        reference_lang: None for the same t everywhere.
-
-    Returns:
-        None for languages in which nothing matched.
-
-    Raises:
-        UsageError: the reference language has no matches.
-
-    Source: Chuang et al. 2025, arXiv:2507.22062, section 3.3.
-    """
-    if reference_lang is None:
-        return {lang: t if count.any() else None for lang, count in counts.items()}
-    if reference_lang not in counts or not counts[reference_lang].any():
-        matched = [lang for lang, count in counts.items() if count.any()]
-        raise UsageError(
-            f"reference language {reference_lang!r} has no matches; "
-            f"languages with matches: {', '.join(matched) or 'none'}"
-        )
-    p = tail_share(counts[reference_lang], t)
-    found = {lang: threshold_for_tail_share(count, p) for lang, count in counts.items()}
-    return {**found, reference_lang: t}
 
 
 @driven("balance")

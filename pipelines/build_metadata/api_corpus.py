@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from curate.errors import MissingExtraError
 from curate.files import storage
+from curate.metadata.views.stored_views import StoredViews
 from curate.metadata.wikipedia.dump_names import database_name
-from curate.metadata.wikipedia.stored_views import StoredViews
 from curate.pipelines.build_metadata.fetch_sources import Sources
 from curate.pipelines.build_metadata.find_sources import SourceFile, local, require_local
 from curate.pipelines.build_metadata.pageview_sample import PageviewSample
@@ -49,7 +49,7 @@ def fetch_api_file(wiki: str, file: SourceFile, counted: Sequence[str], sources:
         from curate.metadata.wikipedia.api import fetch_articles
     except ImportError as error:
         raise MissingExtraError("--corpus api", "api") from error
-    from curate.metadata.wikipedia.most_viewed import most_viewed
+    from curate.metadata.views.most_viewed import most_viewed
 
     options = sources.options
     require_local(sources.dumps, "--dumps")

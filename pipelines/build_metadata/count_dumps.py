@@ -11,7 +11,7 @@ from curate.errors import CurateError, DiskSpaceError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.metadata.build import LanguageSources
-from curate.metadata.ngrams.corpus import count_dump, is_counted, part_size, remove_leftovers
+from curate.metadata.corpus.count import count_dump, is_counted, part_size, remove_leftovers
 from curate.pipelines.build_metadata.fetch_sources import Sources
 from curate.pipelines.build_metadata.find_sources import SourceFile, local
 from curate.pipelines.build_metadata.plan import LanguagePlan

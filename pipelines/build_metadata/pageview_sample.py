@@ -2,7 +2,7 @@
 
 The days that were drawn, and those of them that the server does not have, are written down
 (`pageviews-<…>.sample.json`), so that a run that goes on counts the same. A file is counted into
-`<scratch>/<file>-<hash>.parquet` (`curate.metadata.wikipedia.stored_views`), after which it may be
+`<scratch>/<file>-<hash>.parquet` (`curate.metadata.views.stored_views`), after which it may be
 dropped.
 """
 
@@ -15,7 +15,7 @@ from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.metadata.fetch.notes import RemoteFile, publish_json
 from curate.metadata.languages import WIKIPEDIA_CODES
-from curate.metadata.wikipedia.stored_views import filter_views, num_bad_lines
+from curate.metadata.views.stored_views import filter_views, num_bad_lines
 from curate.metadata.wikipedia.wikimedia import pageview_files, sample_days
 from curate.pipelines.build_metadata.fetch_sources import Sources
 from curate.pipelines.build_metadata.find_sources import (
@@ -75,7 +75,7 @@ class CountedViews:
     """The page views of all wikis.
 
     Attributes:
-        paths: files of `curate.metadata.wikipedia.stored_views`.
+        paths: files of `curate.metadata.views.stored_views`.
         made_from: what they were counted from, for stamps.
         sample: how the days were drawn, and which are missing; None for files of somebody's own.
     """

@@ -12,10 +12,10 @@ from curate.errors import ArtifactError, CurateError, DiskSpaceError, InputError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.metadata.build import BuiltMetadata, LanguageSources, build_language
+from curate.metadata.corpus.count import remove_counts
 from curate.metadata.entries import Thresholds, metadata_hash
 from curate.metadata.languages import wikis_of
-from curate.metadata.ngrams.corpus import remove_counts
-from curate.metadata.wikipedia.stored_views import StoredViews
+from curate.metadata.views.stored_views import StoredViews
 from curate.metadata.wordnets.wordnet import wordnet_files
 from curate.pipelines.build_metadata.api_corpus import fetch_api_file
 from curate.pipelines.build_metadata.count_dumps import (

@@ -1,1 +1,21 @@
 """`curate card`: a balanced set in, its data card as JSON, Markdown and one page out."""
+
+from typing import TYPE_CHECKING
+
+from curate.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from curate.pipelines.card.stage import make_card
+    from curate.pipelines.card.view import card_table
+    from curate.pipelines.card.write import CARDS, write_cards
+
+__all__ = ["CARDS", "card_table", "make_card", "write_cards"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "stage": ["make_card"],
+        "write": ["CARDS", "write_cards"],
+        "view": ["card_table"],
+    },
+)

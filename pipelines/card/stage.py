@@ -4,14 +4,16 @@ from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.pipelines.balance.stage import CARD, PLAN, load_counts
 from curate.pipelines.card.classes import read_class_list
 from curate.pipelines.card.write import CARDS, write_cards
 from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.decisions import BalanceJob
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.store.workspace import CARD
 
 __all__ = ["make_card"]
 

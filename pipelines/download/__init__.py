@@ -1,1 +1,21 @@
 """`curate download`: URLs of a balanced set in, shards of images out."""
+
+from typing import TYPE_CHECKING
+
+from curate.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from curate.pipelines.download.fetch import FetchOptions
+    from curate.pipelines.download.stage import PLAN, download_images, require_packages
+    from curate.pipelines.download.view import download_table
+
+__all__ = ["FetchOptions", "PLAN", "download_images", "download_table", "require_packages"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "fetch": ["FetchOptions"],
+        "stage": ["PLAN", "download_images", "require_packages"],
+        "view": ["download_table"],
+    },
+)

@@ -9,10 +9,11 @@ import pyarrow as pa
 
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
-from curate.pipelines.balance.stage import CARD, PLAN
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
 from curate.pipelines.shards.write import Window, order_draws, windows
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.store.workspace import CARD
 
 __all__ = ["BalancedPairs"]
 

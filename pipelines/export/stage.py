@@ -1,6 +1,5 @@
 """`curate export`: a trained model → a folder that others' programs load."""
 
-from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from curate.files import storage
 from curate.pipelines.store.workspace import Workspace
 from curate.training import require_packages
 
-__all__ = ["export_model", "export_table", "find_run"]
+__all__ = ["export_model", "find_run"]
 
 
 def find_run(run: str, workspace: str) -> str:
@@ -76,12 +75,3 @@ def _publish(path: str, content: bytes) -> dict[str, Any]:
     with storage.publish(path) as file:
         file.write(content)
     return {"bytes": len(content), "sha256": sha256(content).hexdigest()}
-
-
-def export_table(result: Mapping[str, Any]) -> str:
-    """Return the result of an export for a person."""
-    lines = [
-        f"{name}  {found['bytes']:,} bytes" if found else name
-        for name, found in result["files"].items()
-    ]
-    return "\n".join([*lines, f"{result['parameters']:,} parameters", f"→ {result['output']}"])

@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from curate.errors import ArtifactError, BadShareError, UsageError
 from curate.files import storage
+from curate.files.patterns import expand
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.extract.dedup import MODES, Duplicates, find_duplicates
@@ -191,7 +192,7 @@ def _plan(inputs: list[str], output: str, options: ExtractOptions, *, anew: bool
         )
         plan.inputs = values["inputs"]
     known = {i["path"]: i for i in plan.inputs}
-    for name in storage.expand(inputs):
+    for name in expand(inputs):
         size, modified = storage.size_and_time(name)
         before = known.get(name)
         if before and (before["size_bytes"], before["modified"]) == (size, modified):

@@ -5,6 +5,7 @@ import os
 from curate.errors import InputError
 from curate.files import storage
 from curate.files.paths import join
+from curate.files.patterns import expand
 from curate.pipelines.inputs.image_files import data_files
 from curate.pipelines.views.progress import log
 
@@ -37,7 +38,7 @@ def input_files(patterns: list[str], output: str, metadata: str, *, quiet: bool)
     for pattern in patterns:
         named = _absolute(_without_wildcards(pattern))
         skip = tuple(f"{folder}/" for folder in own if not f"{named}/".startswith(f"{folder}/"))
-        for path in storage.expand([pattern]):
+        for path in expand([pattern]):
             if _absolute(path).startswith(skip):
                 left_out += 1
             else:

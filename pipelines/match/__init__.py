@@ -1,1 +1,19 @@
 """`curate match`: pairs in; pairs with language and entries, counts and rejects out."""
+
+from typing import TYPE_CHECKING
+
+from curate.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from curate.pipelines.match.stage import MatchOptions, finish_matched, match_inputs
+    from curate.pipelines.match.view import match_table
+
+__all__ = ["MatchOptions", "finish_matched", "match_inputs", "match_table"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "stage": ["MatchOptions", "finish_matched", "match_inputs"],
+        "view": ["match_table"],
+    },
+)

@@ -18,7 +18,6 @@ from curate.curation.lid.identify import default_lid_model
 from curate.curation.matching.normalize import check_normalization
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.pipelines.build_metadata.other_language import hint_at_labels
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
 from curate.pipelines.executor.lease import driven
@@ -31,6 +30,7 @@ from curate.pipelines.match.earlier_inputs import (
     remove_parts,
     told_of_earlier_inputs,
 )
+from curate.pipelines.match.label_hint import hint_at_labels
 from curate.pipelines.match.languages import LID_ENGINES
 from curate.pipelines.match.part import MatchJob, Worker, match_part
 from curate.pipelines.match.plan import add_inputs, planned_work, warn_of_copies

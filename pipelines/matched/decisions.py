@@ -1,4 +1,7 @@
-"""Decide over the pairs of one part: what a worker of `curate balance` does."""
+"""Matched pairs and the probabilities of entries in, the decision over each pair out.
+
+Balancing, its card, shards and `yield` all decide so, each in its own pass over the parts.
+"""
 
 import threading
 from collections import Counter
@@ -8,21 +11,18 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import hash_draws, pair_probability
 from curate.files import storage
-from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.matched.counting import split_by_language
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.metadata_store import combined_hash
 from curate.pipelines.store.workspace import part_name
 
 __all__ = [
-    "BalanceJob", "BalanceWorker", "KeptSummary", "balance_part", "in_order", "kept_ids",
+    "BalanceJob", "BalanceWorker", "KeptSummary", "decide_and_count", "in_order", "kept_ids",
     "sum_in_order",
 ]  # fmt: skip
 
@@ -206,23 +206,6 @@ class BalanceWorker:
         return keep, dropped
 
 
-def balance_part(worker: BalanceWorker, index: int) -> tuple[int, KeptSummary]:
-    """Decide over a part; write its kept pairs unless they go to shards.
-
-    A part whose file is there already is only summed up again.
-    """
-    job = worker.job
-    source = storage.join(job.matched, "pairs", part_name(index, "parquet"))
-    target = storage.join(job.output, "pairs", part_name(index, "parquet"))
-    if not job.write_pairs or _is_done(target, job, index):
-        summary = KeptSummary()
-        with artifacts.open_parquet(source) as file:
-            for batch in file.iter_batches(BATCH_ROWS, columns=worker.columns):
-                _decide_and_count(worker, batch, summary)
-        return index, summary
-    return index, _write_kept(worker, index, source, target)
-
-
 def kept_ids(job: BalanceJob, parts: list[int]) -> Iterator[pa.StringArray]:
     """Yield the ids of the kept pairs, part by part."""
     worker = BalanceWorker(job)
@@ -234,53 +217,10 @@ def kept_ids(job: BalanceJob, parts: list[int]) -> Iterator[pa.StringArray]:
                 yield batch.column("pair_id").filter(pa.array(keep))
 
 
-def _is_done(path: str, job: BalanceJob, index: int) -> bool:
-    if not storage.exists(path):
-        return False
-    stamp = artifacts.read_stamp(path)
-    artifacts.require_same(path, stamp, _stamp(job, index))
-    return True
-
-
-def _stamp(job: BalanceJob, index: int) -> dict[str, Any]:
-    return {"parameters": job.parameters, "part": index}
-
-
-def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> KeptSummary:
-    summary = KeptSummary()
-    with artifacts.open_parquet(source) as file:
-        schema = _with_probability(file.schema_arrow)
-        with artifacts.parquet_writer(target, schema) as writer:
-            for batch in ahead(_kept_batches(worker, file, summary)):
-                writer.write(batch)
-            writer.close(_stamp(worker.job, index), combined_hash(worker.job.metadata))
-    return summary
-
-
-def _with_probability(schema: pa.Schema) -> pa.Schema:
-    """Return a schema with our column at its end; one of that name in the input gives way."""
-    others = [field for field in schema if field.name != "probability"]
-    return pa.schema([*others, pa.field("probability", pa.float32())])
-
-
-def _kept_batches(
-    worker: BalanceWorker, file: pq.ParquetFile, summary: KeptSummary
-) -> Iterator[pa.RecordBatch]:
-    """Yield the kept pairs of a part with their probability; add to the summary on the way."""
-    for group in range(file.num_row_groups):
-        meta = file.metadata.row_group(group)
-        rows = max(1, min(BATCH_ROWS, (32 << 20) // max(1, meta.total_byte_size // meta.num_rows)))
-        for batch in file.iter_batches(rows, row_groups=[group]):
-            probability, keep = _decide_and_count(worker, batch, summary)
-            schema = _with_probability(batch.schema)
-            columns = [batch.column(name) for name in schema.names[:-1]]
-            columns.append(pa.array(probability.astype(np.float32)))
-            yield pa.RecordBatch.from_arrays(columns, schema=schema).filter(pa.array(keep))
-
-
-def _decide_and_count(
+def decide_and_count(
     worker: BalanceWorker, batch: pa.RecordBatch, summary: KeptSummary
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the probability of each pair of a batch and whether it is kept; add to the summary."""
     probability, drawn = worker.draw(batch)
     keep, dropped = worker.filter(batch, drawn)
     summary.filters.update(dropped)

@@ -15,17 +15,17 @@ import pyarrow.parquet as pq
 from curate.curation.hashing.ids import short_hash
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
-from curate.pipelines.balance.stage import PLAN as BALANCED_PLAN
-from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
-from curate.pipelines.download.stage import PLAN as DOWNLOAD_PLAN
+from curate.pipelines.balance import BalanceOptions, balance_pairs
+from curate.pipelines.download import PLAN as DOWNLOAD_PLAN
 from curate.pipelines.executor.lease import driving
-from curate.pipelines.match.stage import finish_matched
+from curate.pipelines.match import finish_matched
 from curate.pipelines.matched.notes import noted_balanced, same_folder
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.retract.shards import purge_shards
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.views.progress import log, progress
 

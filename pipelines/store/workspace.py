@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from curate.errors import ArtifactError
 from curate.files.paths import join
 
-__all__ = ["Workspace", "part_name", "refuse_foreign"]
+__all__ = ["CARD", "Workspace", "part_name", "refuse_foreign"]
+
+CARD = "datacard.json"  # written last: its presence says that a balanced set is complete
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from curate.curation.sampling.sampling import check_seed, check_threshold, thres
 from curate.errors import UsageError
 from curate.files import storage
 from curate.files.sizes import parse_numbers
-from curate.pipelines.balance.stage import PLAN, load_counts, thresholds
 from curate.pipelines.matched.notes import noted_balanced
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.thresholds import load_counts, thresholds
+from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.yields.part import (
     Counts,
     Thresholds,

@@ -1,4 +1,4 @@
-"""Write curation/unicode_ranges.tsv from the Unicode data inside the `regex` package.
+"""Write curation/matching/unicode_ranges.tsv from the Unicode data inside the `regex` package.
 
 Run by hand (`make unicode`) when a new Unicode version is adopted: it changes which pairs match,
 so it is a schema change and stands in the CHANGELOG.
@@ -47,7 +47,7 @@ def ranges(pattern: str, extra: tuple[int, ...] = ()) -> Iterator[tuple[int, int
 
 
 def main() -> None:
-    path = Path(__file__).parents[2] / "curation" / "unicode_ranges.tsv"
+    path = Path(__file__).parents[2] / "curation" / "matching" / "unicode_ranges.tsv"
     lines = ["class\tfirst\tlast"]
     for name, pattern in CLASSES.items():
         extra = SPACELESS_COMMON if name == "spaceless" else ()

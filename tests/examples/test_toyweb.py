@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.curation.lid.identify import FastTextIdentifier, default_lid_model
+from curate.metadata.views.pageviews import count_views
 from curate.metadata.wikipedia.dump import read_pages
-from curate.metadata.wikipedia.pageviews import count_views
 from examples.toyweb.world import LANGUAGES
 from examples.toyweb.write import ToyWeb, toy_batches, write_toy_web
 from tests.pipelines.helpers import contents

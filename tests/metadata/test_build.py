@@ -14,7 +14,7 @@ import pytest
 from curate import metadata
 from curate.metadata.build import LanguageSources, build_language
 from curate.metadata.entries import SCHEMA, Thresholds, metadata_hash
-from tests.metadata.test_dump import dump, xml_page
+from tests.metadata.wikipedia.test_dump import dump, xml_page
 
 ALL = frozenset({"unigram", "bigram", "title"})
 

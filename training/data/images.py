@@ -25,8 +25,6 @@ from curate.training.data.jpeg import is_jpeg, is_progressive, orientation
 
 __all__ = [
     "DECODERS",
-    "IMAGE_MEAN",
-    "IMAGE_STD",
     "UnusableImageError",
     "crop_into",
     "decode",
@@ -37,9 +35,6 @@ __all__ = [
     "to_rgb",
 ]
 
-# OpenAI's statistics, which all published CLIP models share.
-IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
-IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 DECODERS = ("auto", "simplejpeg", "pillow", "nvimgcodec")
 # Of decoded pixels, three bytes each; Pillow warns above as many.

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from curate.training.data.images import IMAGE_MEAN, IMAGE_STD
+from curate.training.model.config import IMAGE_MEAN, IMAGE_STD
 
 __all__ = ["normalize_images"]
 

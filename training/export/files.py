@@ -13,8 +13,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from curate.errors import UsageError
-from curate.training.data.images import IMAGE_MEAN, IMAGE_STD
 from curate.training.model.clip import CLIP
+from curate.training.model.config import IMAGE_MEAN, IMAGE_STD
 from curate.training.model.foreign_configs import to_huggingface as huggingface_config
 from curate.training.model.foreign_configs import to_open_clip as open_clip_config
 from curate.training.model.layouts import to_huggingface as huggingface_tensors

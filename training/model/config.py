@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from curate.errors import InputError, UsageError
-from curate.training.loop.config import TrainConfig
 
 __all__ = [
+    "IMAGE_MEAN",
+    "IMAGE_STD",
     "ModelConfig",
-    "TrainConfig",
     "load_model_config",
     "model_config_names",
     "model_variant_names",
 ]
 
 _VARIANT = "variant-"
+
+# OpenAI's statistics of pixels from 0 to 1, which all published CLIP models share.
+IMAGE_MEAN = (0.48145466, 0.4578275, 0.40821073)
+IMAGE_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from curate.errors import InputError, UsageError
-from curate.training.data.images import IMAGE_MEAN, IMAGE_STD
-from curate.training.model.config import ModelConfig
+from curate.training.model.config import IMAGE_MEAN, IMAGE_STD, ModelConfig
 
 __all__ = ["from_huggingface", "from_open_clip", "to_huggingface", "to_open_clip"]
 

@@ -1,0 +1,207 @@
+"""Page views of all wikis, on disk: a day is too much to hold.
+
+`filter_views` turns a page-view file into Parquet that has nothing but (wiki, title, views);
+`StoredViews` reads one language out of such files. Together they do what
+`curate.metadata.views.pageviews.count_views` does in memory.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from curate.errors import InputError
+from curate.metadata.views.pageviews import DEVICES, open_views, projects_of, title_of
+
+__all__ = ["StoredViews", "filter_views", "num_bad_lines"]
+
+_SCHEMA = pa.schema([("wiki", pa.string()), ("title", pa.string()), ("views", pa.int64())])
+_BAD_LINES = "bad_lines"
+_BLOCK_BYTES = 16 << 20
+_COLUMNS = {
+    False: ("project", "title", "count", "bytes"),
+    True: ("project", "title", "page_id", "device", "count", "hours"),
+}
+
+
+# What is looked at; the rest is not even copied.
+_USED = {False: ["project", "title", "count"], True: ["project", "title", "device", "count"]}
+
+
+def filter_views(path: str, wikis: Collection[str], sink: IO[bytes]) -> int:
+    """Write the views of some wikis in a page-view file as Parquet, in bounded memory.
+
+    Args:
+        path: hourly or daily file, gzip, bzip2 or plain; one format in a file.
+        wikis: codes of the Wikipedias wanted.
+        sink: what to write to; columns wiki, title and views. A title may come more than once.
+
+    Returns:
+        The number of lines that are none.
+
+    Raises:
+        InputError: the file is missing or cut off; what was written is of no use then.
+    """
+    projects, daily, num_bad = projects_of(wikis), None, 0
+    with open_views(path) as file, pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
+        for block in _blocks(file):
+            daily = _is_daily(block) if daily is None else daily
+            table, bad = _count_block(block, projects, daily=daily)
+            num_bad += bad
+            if table.num_rows:
+                writer.write_table(table)
+        writer.add_key_value_metadata({_BAD_LINES: str(num_bad)})
+    return num_bad
+
+
+def num_bad_lines(path: str) -> int:
+    """Return how many lines were none in the file that a file of stored views was made of."""
+    with fsspec.open(path, "rb") as opened:
+        return int(pq.read_metadata(opened).metadata[_BAD_LINES.encode()])
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield whole lines of about a block's size."""
+    rest = b""
+    while block := file.read(_BLOCK_BYTES):
+        cut = block.rfind(b"\n") + 1
+        if cut:
+            yield rest + block[:cut]
+            rest = b""
+        rest += block[cut:]
+    if rest:
+        yield rest
+
+
+def _is_daily(block: bytes) -> bool:
+    """Tell the format by what most of the first lines have."""
+    spaces = [line.count(b" ") for line in block[:100_000].split(b"\n")]
+    return spaces.count(5) > spaces.count(3)
+
+
+def _count_block(
+    block: bytes, projects: dict[bytes, tuple[str, bool]], *, daily: bool
+) -> tuple[pa.Table, int]:
+    """Return the views in a block by wiki and title, and the number of lines that are none."""
+    table, num_bad = _parse(block, daily=daily)
+    num_bad += _num_blank(table)
+    names = [name for name, (_, of_daily) in projects.items() if of_daily == daily]
+    table = table.filter(pc.is_in(table.column("project"), pa.array(names, pa.binary())))
+    good = pc.match_substring_regex(table.column("count"), "^[0-9]{1,12}$")
+    if daily:
+        known = pc.is_in(table.column("device"), pa.array(sorted(DEVICES), pa.binary()))
+        good = pc.and_(good, known)
+    num_bad += table.num_rows - (pc.sum(good).as_py() or 0)
+    return _sums(table.filter(good), projects), num_bad
+
+
+def _parse(block: bytes, *, daily: bool) -> tuple[pa.Table, int]:
+    bad = []
+
+    def skip(row: Any) -> str:
+        bad.append(row)
+        return "skip"
+
+    table = pyarrow.csv.read_csv(
+        pa.BufferReader(block),
+        pyarrow.csv.ReadOptions(column_names=_COLUMNS[daily], use_threads=False),
+        pyarrow.csv.ParseOptions(
+            delimiter=" ", quote_char=False, ignore_empty_lines=False, invalid_row_handler=skip
+        ),
+        pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(_COLUMNS[daily], pa.binary()), include_columns=_USED[daily]
+        ),
+    )
+    return table, len(bad)
+
+
+def _num_blank(table: pa.Table) -> int:
+    """Count the empty lines, which the reader takes for rows of nothing."""
+    empty = pa.scalar(b"", pa.binary())
+    parts = [pc.equal(table.column(name), empty) for name in ("project", "title")]
+    return pc.sum(pc.and_(*parts)).as_py() or 0
+
+
+def _sums(table: pa.Table, projects: dict[bytes, tuple[str, bool]]) -> pa.Table:
+    """Sum over devices and sites, sorted by wiki and title."""
+    wikis = table.column("project").combine_chunks().dictionary_encode()
+    codes = [projects[name][0] for name in wikis.dictionary.to_pylist()]
+    named = pa.table(
+        [
+            pa.array(codes, pa.string()).take(wikis.indices),
+            _titles(table.column("title").combine_chunks()),
+            table.column("count").cast(pa.string()).cast(pa.int64()),
+        ],
+        schema=_SCHEMA,
+    )
+    summed = named.group_by(["wiki", "title"], use_threads=False).aggregate([("views", "sum")])
+    summed = summed.rename_columns(["wiki", "title", "views"])
+    return summed.sort_by([("wiki", "ascending"), ("title", "ascending")])
+
+
+def _titles(raw: pa.Array) -> pa.Array:
+    plain = pc.replace_substring(raw, "_", " ")
+    odd = pc.match_substring(raw, "%")
+    try:
+        titles = plain.cast(pa.string())
+    except pa.ArrowInvalid:  # not UTF-8: so many of these that each title is looked at
+        return pa.array([title_of(title) for title in raw.to_pylist()], pa.string())
+    if not pc.any(odd).as_py():
+        return titles
+    mended = [title_of(title) for title in raw.filter(odd).to_pylist()]
+    return pc.replace_with_mask(titles, odd, pa.array(mended, pa.string()))
+
+
+@dataclass(frozen=True, slots=True)
+class StoredViews:
+    """The views of the wikis of a language, in files that `filter_views` wrote; picklable.
+
+    Attributes:
+        paths: the files.
+        wikis: codes of the Wikipedias.
+    """
+
+    paths: tuple[str, ...]
+    wikis: tuple[str, ...]
+
+    def items(self) -> Iterator[tuple[str, int]]:
+        """Yield titles with views; a title comes as often as it stands in the files.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        for table in self.tables():
+            for batch in table.to_batches(10_000):
+                yield from zip(batch[0].to_pylist(), batch[1].to_pylist(), strict=True)
+
+    def tables(self) -> Iterator[pa.Table]:
+        """Yield tables of title and views, as `items` does rows.
+
+        Raises:
+            InputError: a file cannot be read.
+        """
+        for path in self.paths:
+            try:
+                with fsspec.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
+                    for index in range(file.num_row_groups):
+                        yield from self._group(file, index)
+            except (OSError, pa.ArrowException) as error:
+                raise InputError(
+                    f"{path}: not readable as counted page views ({error}). Remove it; it is made "
+                    "again."
+                ) from error
+
+    def _group(self, file: pq.ParquetFile, index: int) -> Iterator[pa.Table]:
+        bounds = file.metadata.row_group(index).column(0).statistics
+        if bounds is not None and bounds.has_min_max:
+            # Files are sorted by wiki, so most of their parts are of others.
+            if not any(bounds.min <= wiki <= bounds.max for wiki in self.wikis):
+                return
+        table = file.read_row_group(index)
+        mine = pc.is_in(table.column("wiki"), pa.array(self.wikis, pa.string()))
+        yield table.filter(mine).select(["title", "views"])

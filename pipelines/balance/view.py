@@ -1,0 +1,31 @@
+"""What was kept, as a table for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.pipelines.views.tables import by_size, plan_lines, with_rest
+
+__all__ = ["balance_table"]
+
+
+def balance_table(result: Mapping[str, Any], output: str) -> str:
+    """Show t, pairs kept and expected, and slots per language."""
+    if "languages" not in result:
+        return plan_lines(result)
+    rows = [
+        [lang, *(v[k] for k in ("t", "p", "matched", "kept", "expected", "slots"))]
+        for lang, v in by_size(result["languages"], "matched")
+        if v["matched"]
+    ]
+    total = result["total"]
+    return (
+        with_rest(["lang", "t", "p", "matched", "kept", "expected", "slots"], rows)
+        + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
+        + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n→ {output}/datacard.md"
+    )
+
+
+def _filtered(total: Mapping[str, Any]) -> str:
+    dropped = total.get("filtered", {})
+    reasons = ", ".join(f"{reason} {num:,}" for reason, num in dropped.items())
+    return f" + filtered {sum(dropped.values()):,} ({reasons})" if dropped else ""

@@ -1,0 +1,22 @@
+"""What came of the URLs, as a table for a terminal."""
+
+from typing import Any
+
+from curate.pipelines.views.tables import render_table
+
+__all__ = ["download_table"]
+
+
+def download_table(result: dict[str, Any]) -> str:
+    """Return what came of the URLs as text."""
+    if "to_do" in result:
+        return f"{result['pairs']:,} pairs, {result['shards']} shards, {result['to_do']} to do"
+    rows = [
+        [reason, f"{num:,}", f"{num / max(1, result['read']):.1%}"]
+        for reason, num in {"downloaded": result["downloaded"], **result["failed"]}.items()
+    ]
+    sums = " + ".join(f"{name} {num:,}" for name, num in (
+        ("downloaded", result["downloaded"]), ("failed", sum(result["failed"].values()))
+    ))  # fmt: skip
+    shown = render_table(["outcome", "pairs", "share"], rows)
+    return f"{shown}\nread {result['read']:,} = {sums}\n→ {result['output']}"

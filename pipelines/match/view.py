@@ -1,0 +1,88 @@
+"""What was matched, as a table for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.metadata.languages import OTHER
+from curate.pipelines.inputs.bad_reasons import REJECTED_REASONS
+from curate.pipelines.views.tables import MAX_LANGUAGES, by_size, with_rest
+from curate.pipelines.views.terminal import inert
+
+__all__ = ["match_table"]
+
+
+MAX_INPUTS = 10
+
+
+SUGGESTED = 10  # languages to build
+
+
+def match_table(result: Mapping[str, Any], output: str) -> str:
+    """Show read, matched and dropped records, overall and per language, and what to do about it.
+
+    Languages without metadata stand in one line.
+    """
+    if "languages" not in result:
+        return _match_plan(result)
+    without = {
+        lang: v["read"]
+        for lang, v in result["languages"].items()
+        if v["dropped"].get("no_metadata", 0) == v["read"]
+    }
+    rows = [
+        [lang or "(none)", v["read"], v["matched"], sum(v["dropped"].values())]
+        for lang, v in by_size(result["languages"], "read")
+        if lang not in without
+    ]
+    dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
+    lines = [with_rest(["lang", "read", "matched", "dropped"], rows)] if rows else []
+    lines += _without_metadata(without) + _unknown_labels(result.get("unknown_labels"))
+    lines += [f"read {result['read']:,} = matched {result['matched']:,}"
+              f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip
+    if any(reason in REJECTED_REASONS for reason in result["dropped"]):
+        lines.append(f"which records are bad: {output}/rejected")
+    return "\n".join([*lines, *_inputs_added(result), f"→ {output}"])
+
+
+def _match_plan(result: Mapping[str, Any]) -> str:
+    lines = [f"{key}: {result[key]}" for key in ("inputs", "parts", "parts_to_do")]
+    for key, label in (("matched_before", "matched before"), ("new", "new")):
+        paths = result[key]
+        lines += [f"{label}: {path}" for path in paths[:MAX_INPUTS]]
+        more = len(paths) - MAX_INPUTS
+        lines += [f"{label}: … and {more:,} more"] if more > 0 else []
+    return "\n".join(lines)
+
+
+def _without_metadata(texts: Mapping[str, int]) -> list[str]:
+    """Say which languages are missing, the most frequent first, and how to add them."""
+    if not texts:
+        return []
+    langs = sorted(texts, key=lambda lang: (-texts[lang], lang))
+    shown = ", ".join(f"{lang} {texts[lang]:,}" for lang in langs[:MAX_LANGUAGES])
+    more = f" and {len(langs) - MAX_LANGUAGES} more" if len(langs) > MAX_LANGUAGES else ""
+    num = f"{len(langs)} languages" if len(langs) > 1 else "a language"
+    lines = [f"{sum(texts.values()):,} texts are in {num} without metadata: {shown}{more}"]
+    if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
+        lines.append(f"to match them: curate build-metadata --lang {','.join(named)}"
+                     "; then match with --overwrite")  # fmt: skip
+    return lines
+
+
+def _unknown_labels(found: Mapping[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    shown = ", ".join(f"{inert(label)} ({num:,})" for label, num in found["first"].items())
+    more = ", …" if sum(found["first"].values()) < found["rows"] else ""
+    return [f"language column: {found['rows']:,} records have unknown labels, so that their "
+            f"language was identified: {shown}{more}"]  # fmt: skip
+
+
+def _inputs_added(result: Mapping[str, Any]) -> list[str]:
+    """Say what this run added to what was there, which is in all figures too."""
+    added = result.get("inputs_added", result["inputs"])
+    before = result["inputs"] - added
+    if not before:
+        return []
+    files = "1 file" if added == 1 else f"{added:,} files"
+    return [f"added {files if added else 'no file'} to {before:,} already matched"]

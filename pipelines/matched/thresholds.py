@@ -1,0 +1,66 @@
+"""Entry counts of `matched/` in, the threshold t of each language out."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.curation.sampling.sampling import tail_share, threshold_for_tail_share
+from curate.errors import ArtifactError, UsageError
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.store import artifacts
+
+__all__ = ["load_counts", "thresholds"]
+
+
+def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
+    """Read the entry counts of every language of `matched/`.
+
+    Returns:
+        Per language, shape (num_entries,).
+
+    Raises:
+        ArtifactError: matching has not come to its end.
+    """
+    if plan.summary() is None:
+        raise ArtifactError(
+            f"{plan.folder}: matching has not come to its end. "
+            "Run the same `curate match` again; it goes on where it was."
+        )
+    counts = {}
+    for lang in sorted(plan.parameters["metadata"]):
+        path = plan.counts_path(lang)
+        stamp = artifacts.read_stamp(path)
+        artifacts.require_same(path, stamp, {"lang": lang, "plan": plan.digest()})
+        column = artifacts.read_table(path, ["count"]).column("count")
+        counts[lang] = column.to_numpy().astype(np.int64)
+    return counts
+
+
+def thresholds(
+    counts: dict[str, NDArray[np.int64]], t: int, reference_lang: str | None
+) -> dict[str, int | None]:
+    """Return t per language: the same everywhere, or that of the reference language's tail share.
+
+    Args:
+        counts: entry counts per language.
+        t: of the reference language, or of all.
+        reference_lang: None for the same t everywhere.
+
+    Returns:
+        None for languages in which nothing matched.
+
+    Raises:
+        UsageError: the reference language has no matches.
+
+    Source: Chuang et al. 2025, arXiv:2507.22062, section 3.3.
+    """
+    if reference_lang is None:
+        return {lang: t if count.any() else None for lang, count in counts.items()}
+    if reference_lang not in counts or not counts[reference_lang].any():
+        matched = [lang for lang, count in counts.items() if count.any()]
+        raise UsageError(
+            f"reference language {reference_lang!r} has no matches; "
+            f"languages with matches: {', '.join(matched) or 'none'}"
+        )
+    p = tail_share(counts[reference_lang], t)
+    found = {lang: threshold_for_tail_share(count, p) for lang, count in counts.items()}
+    return {**found, reference_lang: t}

@@ -1,0 +1,188 @@
+"""`curate eval` on a run that was trained for a few steps."""
+
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import types
+
+import pytest
+from PIL import Image
+
+from curate.cli.main import main
+from curate.errors import InputError, UsageError
+from curate.pipelines.evaluate.stage import evaluate_model
+from curate.pipelines.evaluate.view import eval_table
+from curate.pipelines.train.stage import train_model
+from curate.training.eval import clip_benchmark
+from curate.training.loop.config import TrainConfig
+from tests.pipelines.helpers import png
+from tests.training.eval.test_evaluate import write_multilabel, write_xm3600
+from tests.training.eval_world import (
+    NAMES,
+    add,
+    shade,
+    write_cvqa,
+    write_folder,
+    write_table,
+    write_wds,
+)
+
+SHAPE = {
+    "embed_dim": 16, "image_size": 16, "patch_size": 8, "vision_width": 32, "vision_layers": 1,
+    "vision_head_width": 16, "text_width": 32, "text_layers": 1, "text_heads": 2,
+    "context_length": 12, "vocab_size": 300,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("evaluate")
+    (folder / "tiny.json").write_text(json.dumps(SHAPE))
+    (folder / "shards").mkdir()
+    with tarfile.open(folder / "shards" / "00000.tar", "w") as tar:
+        for i in range(192):
+            add(tar, f"p{i:05d}.png", shade(NAMES[i % 3], i % 32))
+            add(tar, f"p{i:05d}.txt", f"a {NAMES[i % 3]} thing".encode())
+    train_model(
+        shards=str(folder / "shards"),
+        output=str(folder / "runs" / "clip"),
+        model=str(folder / "tiny.json"),
+        config=TrainConfig(steps=60, batch_size=16, learning_rate=3e-3, warmup_steps=4,
+                           checkpoint_every=0),
+        device="cpu",
+        quiet=True,
+    )  # fmt: skip
+    write_wds(folder / "wds")
+    write_folder(folder / "folder")
+    write_cvqa(folder / "cvqa.parquet")
+    write_table(folder / "table.parquet")
+    write_xm3600(folder / "xm", jsonl=True)
+    (folder / "templates.txt").write_text("a {} thing\n")
+    return folder
+
+
+def test_every_kind_of_set_is_evaluated_and_its_result_written(workspace):
+    sets = [str(workspace / n) for n in ("wds", "folder", "cvqa.parquet", "xm", "table.parquet")]
+    found = evaluate_model(sets, run=str(workspace / "runs/clip"), batch_size=4)["results"]
+    assert list(found) == ["wds", "folder", "cvqa", "xm", "table"]
+    for name, result in found.items():
+        written = json.loads((workspace / "runs/clip/eval" / f"{name}.json").read_text())
+        assert written == result and written["schema_version"] == 1
+    assert found["folder"]["top1"] == found["table"]["top1"]
+    assert found["cvqa"]["questions"] == 4 and found["xm"]["texts"] == 6
+
+
+def test_a_trained_model_tells_colours(workspace):
+    found = evaluate_model(
+        [str(workspace / "wds")],
+        run=str(workspace / "runs/clip"),
+        templates=str(workspace / "templates.txt"),
+    )
+    # One of the eight labels is wrong.
+    assert found["results"]["wds"]["top1"] == 7 / 8
+
+
+def test_tables_show_every_task(workspace):
+    sets = [str(workspace / n) for n in ("wds", "cvqa.parquet", "xm")]
+    shown = eval_table(evaluate_model(sets, run=str(workspace / "runs/clip")))
+    assert "wds: zero-shot accuracy" in shown and "8 images of 3 classes; chance 33.3%" in shown
+    assert "cvqa: multiple choice" in shown and "Chinese, Singapore: " in shown
+    assert "xm: retrieval, 2 images, 6 texts" in shown and "left out: no_image 1" in shown
+    lines = shown.splitlines()
+    assert [line.split()[0] for line in lines[-6:-1]] == ["i→t", "all", "de", "en", "mean"]
+
+
+def test_a_set_of_several_classes_per_image_has_its_table(workspace):
+    write_multilabel(workspace / "several")
+    found = evaluate_model([str(workspace / "several")], run=str(workspace / "runs/clip"))
+    assert 0 < found["results"]["several"]["mean_average_precision"] <= 1
+    shown = eval_table(found)
+    assert "several: multilabel, mean average precision" in shown and "chance 33.3%" in shown
+
+
+def test_wrong_use_says_what_to_do(workspace):
+    run = str(workspace / "runs/clip")
+    with pytest.raises(UsageError, match="nothing to evaluate on; name files or folders"):
+        evaluate_model([], run=run)
+    same = [str(workspace / "wds"), str(workspace / "wds")]
+    with pytest.raises(UsageError, match="two sets would be named 'wds'"):
+        evaluate_model(same, run=run)
+    with pytest.raises(InputError, match="no evaluation set"):
+        evaluate_model([str(workspace / "nothing")], run=run)
+
+
+def command_line(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main([str(a) for a in arguments])
+    return ended.value.code, *capsys.readouterr()
+
+
+def curate(*arguments, workspace, launcher=()):
+    command = [sys.executable, *launcher, "-m", "curate.cli.main", *map(str, arguments)]
+    return subprocess.run(
+        [*command, "--workspace", str(workspace)],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def test_the_command_takes_a_config_and_prints_one_object(workspace, capsys):
+    config = workspace / "eval.json"
+    config.write_text(json.dumps({"datasets": [{"path": "wds", "name": "colours"}]}))
+    place = ("--workspace", workspace)
+    given = ("eval", workspace / "cvqa.parquet", "--config", config, "--json", *place)
+    code, shown, problems = command_line(capsys, *given)
+    assert (code, problems) == (0, "")
+    assert set(json.loads(shown)["results"]) == {"cvqa", "colours"}
+    given = ("eval", workspace / "wds", "--templates", workspace / "none.txt", *place)
+    code, shown, problems = command_line(capsys, *given)
+    assert (code, shown) == (1, "") and problems.startswith("Error: ")
+    assert "none.txt: there is no such file" in problems
+
+
+@pytest.mark.slow
+def test_ranks_of_torchrun_print_once_what_one_process_does(workspace):
+    alone = curate("eval", workspace / "xm", "--json", workspace=workspace)
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    found = curate("eval", workspace / "xm", "--json", workspace=workspace, launcher=launcher)
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout) == json.loads(alone.stdout)
+
+
+def test_clip_benchmark_loads_our_models_by_the_names_it_uses(workspace, monkeypatch):
+    # The parts of CLIP_benchmark 1.6 that a loader meets: the table, and the call.
+    models = types.ModuleType("clip_benchmark.models")
+    models.TYPE2FUNC = {"open_clip": None}
+    models.MODEL_TYPES = ["open_clip"]
+    package = types.ModuleType("clip_benchmark")
+    package.__spec__ = types.SimpleNamespace()
+    monkeypatch.setitem(sys.modules, "clip_benchmark", package)
+    monkeypatch.setitem(sys.modules, "clip_benchmark.models", models)
+    clip_benchmark.register()
+    clip_benchmark.register()
+    assert models.MODEL_TYPES == ["open_clip", "curate"]
+    load = models.TYPE2FUNC["curate"]
+    model, transform, tokenizer = load(
+        model_name="any", pretrained=str(workspace / "runs/clip"), cache_dir=None, device="cpu"
+    )
+    image = transform(Image.new("RGB", (40, 20), (255, 0, 0))).unsqueeze(0)
+    assert model.encode_image(image).shape == (1, 16)
+    assert model.encode_text(tokenizer(["a red thing", "blue"]).to("cpu")).shape == (2, 16)
+    with pytest.raises(UsageError, match="--pretrained is empty"):
+        load(model_name="any", pretrained="")
+
+
+def test_without_clip_benchmark_the_message_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(clip_benchmark, "find_spec", lambda _: None)
+    with pytest.raises(UsageError, match="pip install clip-benchmark"):
+        clip_benchmark.register()
+
+
+def test_an_image_of_another_size_and_mode_is_evaluated(workspace):
+    (workspace / "odd" / "red").mkdir(parents=True)
+    (workspace / "odd" / "red" / "a.png").write_bytes(png((255, 0, 0), size=3))
+    (workspace / "odd" / "blue").mkdir()
+    (workspace / "odd" / "blue" / "b.png").write_bytes(b"GIF89a")
+    found = evaluate_model([str(workspace / "odd")], run=str(workspace / "runs/clip"))
+    assert found["results"]["odd"]["skipped"] == {"corrupt_image": 1}
