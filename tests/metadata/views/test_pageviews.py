@@ -7,9 +7,9 @@ import pytest
 
 from curate.errors import InputError
 from curate.metadata.languages import WIKIPEDIA_CODES
+from curate.metadata.views import stored_views
 from curate.metadata.views.pageviews import count_views
 from curate.metadata.views.stored_views import StoredViews, filter_views, num_bad_lines
-from curate.metadata.wikipedia import stored_views
 
 LINES = (
     b"en Red_dog 5 0\n"

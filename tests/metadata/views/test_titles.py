@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curate.metadata.entries import Thresholds
+from curate.metadata.views import titles
 from curate.metadata.views.titles import TITLES, select_titles
-from curate.metadata.wikipedia import titles
 
 ALL = Thresholds(title_top_share=1)
 NAMES = st.sampled_from(["A", "B", "C", "Ä", "日本", "x: y"])

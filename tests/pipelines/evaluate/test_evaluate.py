@@ -15,7 +15,7 @@ from curate.errors import InputError, UsageError
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.evaluate.view import eval_table
 from curate.pipelines.train.stage import train_model
-from curate.training.eval import clip_benchmark
+from curate.training.export import clip_benchmark
 from curate.training.loop.config import TrainConfig
 from tests.pipelines.helpers import png
 from tests.training.eval.test_evaluate import write_multilabel, write_xm3600

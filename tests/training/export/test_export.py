@@ -9,7 +9,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from curate import training
 from curate.errors import ArtifactError, InputError, UsageError
-from curate.pipelines.export.stage import export_model, export_table, find_run
+from curate.pipelines.export import export_model, export_table, find_run
 from curate.training.export.files import FORMATS, export_files
 from curate.training.export.load import load_model
 from curate.training.text.clip_bpe import build_clip_bpe
