@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from curate.pipelines.views.progress import shown_on_terminal
 
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
@@ -15,6 +18,13 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def messages_on_stderr() -> Iterator[None]:
+    """Have messages go where the command line shows them."""
+    with shown_on_terminal():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,64 +1,46 @@
-"""`curate status`: the state of a workspace, once or again and again."""
+"""`curate status` on the command line: once, or again and again until no command is at work."""
 
-import json
 import sys
 import time
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
-from curate.cli.options import Debug, Json, Quiet, Root, finish
-from curate.pipelines.views.terminal import inert, inert_json
+from curate.api.results import Status
+from curate.api.stored import status
+from curate.cli.build import command_of
+from curate.cli.output import finish, print_json
+from curate.pipelines.views.terminal import inert
 
-__all__ = ["status"]
+__all__ = ["status_command"]
 
 _CLEAR = "\x1b[H\x1b[2J"
-_LINE_FEED = "\n"
 
 
-def status(
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Look again until no command is at work.")
-    ] = False,
-    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between looks.")] = 2.0,
-    metrics_file: Annotated[
-        str | None, typer.Option(help="Write figures for Prometheus' textfile collector.")
-    ] = None,
-    workspace: Root = "data",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
+def status_command() -> click.Command:
+    """Return the command."""
+    more = [
+        click.Option(["--watch"], is_flag=True, help="Look again until no command is at work."),
+        click.Option(["--interval"], type=click.FloatRange(min=0.1), default=2.0,
+                     show_default=True, help="Seconds between looks."),
+    ]  # fmt: skip
+    return command_of("status", status, more=more, callback=_watch)
+
+
+def _watch(
+    *, watch: bool, interval: float, as_json: bool, quiet: bool, debug: bool, **values: Any
 ) -> None:
-    """Tell what is done, what is stale and why, and how running commands get on.
-
-    Example: curate status --watch
-    """
-    from curate.pipelines.executor.faults import told_when_passing
-    from curate.pipelines.status.metrics import write_metrics
-    from curate.pipelines.status.stage import StatusReader
-    from curate.pipelines.status.view import status_table
-
-    reader = StatusReader(workspace)
-
-    def look() -> dict[str, Any]:
-        with told_when_passing():
-            found = reader.read()
-        if metrics_file is not None:
-            runs = {stage["path"]: stage["run"] for stage in found["stages"].values()}
-            write_metrics(metrics_file, runs)
-        return found
-
-    if watch:
-        while _is_going_on(found := look()):
-            if as_json:
-                sys.stdout.write(inert_json(json.dumps(found, ensure_ascii=False)) + "\n")
-            elif not quiet:
-                clear = _CLEAR if sys.stdout.isatty() else ""
-                sys.stdout.write(f"{clear}{inert(status_table(found), allowed=_LINE_FEED)}\n")
-            sys.stdout.flush()
-            time.sleep(interval)
-    finish(look, status_table, as_json=as_json, quiet=quiet, debug=debug)
+    del debug
+    while watch and _is_going_on(found := status(**values)):
+        if as_json:
+            print_json(found)
+        elif not quiet:
+            clear = _CLEAR if sys.stdout.isatty() else ""
+            sys.stdout.write(f"{clear}{inert(str(found), allowed=chr(10))}\n")
+        sys.stdout.flush()
+        time.sleep(interval)
+    finish(lambda: status(**values), as_json=as_json, quiet=quiet)
 
 
-def _is_going_on(found: dict[str, Any]) -> bool:
-    return any(stage["state"] == "running" for stage in found["stages"].values())
+def _is_going_on(found: Status) -> bool:
+    return any(stage["state"] == "running" for stage in found.stages.values())

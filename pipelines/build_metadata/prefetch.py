@@ -1,18 +1,15 @@
 """Work ahead on the network while processors are busy, and show the bytes as they come."""
 
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Generic, TypeVar, overload
-
-from tqdm import tqdm
+from typing import Generic, TypeVar, overload
 
 from curate.files.sizes import in_words
 from curate.metadata.fetch.download import CONNECTIONS_PER_HOST, Fetcher
-from curate.pipelines.views.progress import log
+from curate.pipelines.views.progress import bar, log
 
 __all__ = ["ByteBar", "Prefetched", "in_words"]
 
@@ -91,12 +88,10 @@ class ByteBar:
         self._total, self._label, self._done = total, label, 0
         self._quiet = quiet or not total
         self._last = time.monotonic()
-        self._bar: Any = None
-        if not self._quiet and sys.stderr.isatty():
-            # Below the bar of what is made of the files.
-            self._bar = tqdm(
-                total=total, desc=label, unit="B", unit_scale=True, position=1, leave=False
-            )
+        self._bar = bar(  # below the bar of what is made of the files
+            quiet=self._quiet, total=total, desc=label, unit="B", unit_scale=True, position=1,
+            leave=False,
+        )  # fmt: skip
 
     def add(self, num_bytes: int) -> None:
         """Show that bytes have come."""

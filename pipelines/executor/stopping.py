@@ -1,13 +1,14 @@
 """SIGTERM: a request that a loop looks at when it can stop, or an interrupt like Ctrl-C."""
 
-import multiprocessing
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
-__all__ = ["StopRequest", "interrupt_on_sigterm", "stop_on_sigterm"]
+__all__ = ["StopRequest", "current_request", "interrupt_on_sigterm", "stop_on_sigterm"]
 
 
 class StopRequest:
@@ -21,6 +22,9 @@ class StopRequest:
         self.is_made = True
 
 
+_asked: ContextVar[StopRequest | None] = ContextVar("asked", default=None)
+
+
 @contextmanager
 def stop_on_sigterm() -> Iterator[StopRequest]:
     """Within this, SIGTERM is a request that the block looks at, instead of the end.
@@ -28,8 +32,17 @@ def stop_on_sigterm() -> Iterator[StopRequest]:
     Only the main thread can take signals; in another one nobody asks.
     """
     request = StopRequest()
-    with _on_sigterm(request.make):
-        yield request
+    token = _asked.set(request)
+    try:
+        with _on_sigterm(request.make):
+            yield request
+    finally:
+        _asked.reset(token)
+
+
+def current_request() -> StopRequest:
+    """Return the request that long work looks at: that of `stop_on_sigterm` around it, or none."""
+    return _asked.get() or StopRequest()
 
 
 @contextmanager
@@ -42,7 +55,8 @@ def interrupt_on_sigterm() -> Iterator[StopRequest]:
 
     def interrupt(_signal: int, frame: FrameType | None) -> None:
         request.make()
-        for worker in multiprocessing.active_children():
+        multiprocessing = sys.modules.get("multiprocessing")  # there if there are workers
+        for worker in multiprocessing.active_children() if multiprocessing else ():
             worker.terminate()
         on_interrupt = signal.getsignal(signal.SIGINT)  # that of an event loop, if one runs
         if callable(on_interrupt):

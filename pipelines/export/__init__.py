@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING
 from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from curate.pipelines.export.view import export_table
-
     from curate.pipelines.export.stage import export_model, find_run
+    from curate.pipelines.export.view import export_table
 
 __all__ = ["export_model", "export_table", "find_run"]
 

@@ -1,13 +1,10 @@
 """How a run shows itself while it goes: a tqdm line on a terminal, else a line now and then."""
 
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
-from tqdm import tqdm
-
-from curate.pipelines.views.progress import log
+from curate.pipelines.views.progress import bar, log
 
 __all__ = ["TrainView", "figures_text"]
 
@@ -43,11 +40,7 @@ class TrainView:
         self._done, self._total, self._quiet = done, total, quiet
         self._shown_at = time.monotonic()
         self._figures = ""
-        self._bar: Any = None
-        if not quiet and sys.stderr.isatty():
-            self._bar = tqdm(
-                total=total, initial=done, desc="train", unit="step", dynamic_ncols=True
-            )
+        self._bar = bar(quiet=quiet, total=total, initial=done, desc="train", unit="step")
 
     def step(self) -> None:
         """Count a step."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.files import storage
-from curate.pipelines.executor.stopping import stop_on_sigterm
+from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.train.files import RunFiles
@@ -81,7 +81,7 @@ def train_model(
         _check_folder(files, values, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
-    with joined_world(device) as world, stop_on_sigterm() as stop:
+    with joined_world(device) as world:
         values = _agreed(world, tars, shape, config, extras, start)
         _check_folder(files, values, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
@@ -102,7 +102,7 @@ def train_model(
             world=world,
             quiet=quiet or not world.is_main,
         )
-        return run.train(values, stop)
+        return run.train(values, current_request())
 
 
 def _agreed(world: Any, *parts: Any) -> dict[str, Any]:

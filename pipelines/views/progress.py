@@ -1,33 +1,90 @@
-"""How long work shows itself: a tqdm bar on a terminal, else a line on stderr now and then."""
+"""How long work shows itself: messages to the logger `curate`, and bars where somebody looks.
 
+As a library this package says nothing by itself: who wants messages gives the logger a handler.
+Bars are drawn in notebooks, and on a terminal if the program in front of it asks for them, as the
+command line does (`shown_on_terminal`).
+"""
+
+import logging
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
-from tqdm import tqdm
-
-__all__ = ["log", "progress"]
+__all__ = ["bar", "log", "progress", "shown_on_terminal"]
 
 Item = TypeVar("Item")
 
 _SECONDS_BETWEEN_LINES = 30.0
 
+_logger = logging.getLogger("curate")
+_logger.addHandler(logging.NullHandler())
+_is_terminal: ContextVar[bool] = ContextVar("is_terminal", default=False)
+
 
 def log(message: str, *, quiet: bool = False) -> None:
-    """Write a line to stderr."""
+    """Tell whoever listens to the logger `curate`."""
     if not quiet:
-        sys.stderr.write(f"{message}\n")
+        _logger.info("%s", message)
+
+
+class _ToStderr(logging.Handler):
+    """Writes each message as a line to what is stderr at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(f"{record.getMessage()}\n")
+
+
+@contextmanager
+def shown_on_terminal() -> Iterator[None]:
+    """Within the block, messages are lines on stderr, and bars are drawn if that is a terminal."""
+    handler, before = _ToStderr(), (_logger.level, _logger.propagate)
+    _logger.addHandler(handler)
+    _logger.setLevel(logging.INFO)
+    _logger.propagate = False
+    token = _is_terminal.set(True)
+    try:
+        yield
+    finally:
+        _is_terminal.reset(token)
+        _logger.removeHandler(handler)
+        _logger.setLevel(before[0])
+        _logger.propagate = before[1]
+
+
+def _in_notebook() -> bool:
+    """Tell whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and "IPKernelApp" in shell.config
+
+
+def bar(*, quiet: bool, **options: Any) -> Any:
+    """Return a tqdm bar with the options if somebody looks at it, else None."""
+    if quiet:
+        return None
+    if _in_notebook():
+        from tqdm.auto import tqdm
+    elif _is_terminal.get() and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        options = {"dynamic_ncols": True, **options}
+    else:
+        return None
+    return tqdm(**options)
 
 
 def progress(
     items: Iterable[Item], *, total: int, label: str, unit: str, quiet: bool
 ) -> Iterator[Item]:
     """Yield the items and show how many of them have gone by."""
-    if quiet:
+    shown = bar(quiet=quiet, iterable=items, total=total, desc=label, unit=unit)
+    if shown is not None:
+        yield from shown
+    elif quiet:
         yield from items
-    elif sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=label, unit=unit, dynamic_ncols=True)
     else:
         yield from _with_lines(items, total, label, unit)
 

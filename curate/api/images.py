@@ -1,0 +1,100 @@
+"""`curate.download`: the URLs of a balanced set in, shards with their images out."""
+
+import os
+
+from curate.api.command import command
+from curate.api.options import Folder, Size, num_workers, path_of, place_of, shard_options
+from curate.api.results import DownloadResult
+
+__all__ = ["download"]
+
+
+@command
+def download(
+    *,
+    retry_failed: bool = False,
+    pairs_per_shard: int = 10_000,
+    shuffle_shards: int = 4,
+    resize: str = "no",
+    image_size: int = 256,
+    quality: int = 95,
+    resize_only_if_bigger: bool = False,
+    connections: int = 256,
+    per_host: int = 8,
+    timeout: float = 30.0,
+    retries: int = 2,
+    max_image_bytes: Size = "20MB",
+    max_redirects: int = 5,
+    user_agent: str | None = None,
+    ignore_opt_outs: bool = False,
+    allow_private_addresses: bool = False,
+    url_column: str | None = None,
+    text_column: str | None = None,
+    balanced: Folder = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> DownloadResult:
+    """Download the images of the balanced pairs into shards.
+
+    Example: curate download --resize keep_ratio --image-size 256 --retry-failed
+
+    Args:
+        retry_failed: ask again for what failed in done shards.
+        connections: requests at once.
+        per_host: requests to one host at once.
+        timeout: seconds that a request may take.
+        retries: after what may pass: 429, 503, timeouts.
+        max_image_bytes: larger ones are left out.
+        max_redirects: that are followed for one image.
+        user_agent: sent to servers; say who you are; default: CURATE_USER_AGENT.
+        ignore_opt_outs: take images marked noai, noindex too.
+        allow_private_addresses: fetch from your own network too.
+        workers: threads that resize; default: all cores. The result is the same.
+
+    Returns:
+        read = downloaded + failed by reason; with dry_run, how many shards there are to do.
+
+    Raises:
+        MissingExtraError: the extra `download` is not installed.
+        ArtifactError: nothing is balanced, or the folder holds something else.
+        UsageError: an option is out of range.
+    """
+    from curate.files.sizes import parse_size
+    from curate.pipelines.download import FetchOptions, download_images, require_packages
+    from curate.pipelines.inputs.records import ColumnNames
+
+    require_packages()
+    from curate.pipelines.download.fetch import USER_AGENT
+
+    folder = path_of(balanced) or place_of(workspace).balanced
+    target = path_of(output) or f"{folder}/shards"
+    found = download_images(
+        balanced=folder,
+        output=target,
+        columns=ColumnNames(url=url_column, text=text_column),
+        fetch=FetchOptions(
+            at_once=connections,
+            per_host=per_host,
+            timeout_s=timeout,
+            retries=retries,
+            max_bytes=parse_size(str(max_image_bytes), "--max-image-bytes"),
+            max_redirects=max_redirects,
+            honour_opt_outs=not ignore_opt_outs,
+            allow_private=allow_private_addresses,
+            user_agent=user_agent or os.environ.get("CURATE_USER_AGENT") or USER_AGENT,
+        ),
+        shards=shard_options(
+            None, shuffle_shards, resize, image_size, quality, resize_only_if_bigger
+        ),
+        per_shard=pairs_per_shard,
+        retry_failed=retry_failed,
+        workers=num_workers(workers),
+        overwrite=overwrite,
+        dry_run=dry_run,
+        quiet=quiet,
+    )
+    return DownloadResult(found, target)

@@ -1,0 +1,323 @@
+"""`train`, `evaluate`, `export` and `load`: shards in, a model out, and how good it is."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from curate.api.command import command
+from curate.api.options import Folder, listed, num_workers, path_of, place_of
+from curate.api.results import EvalResult, ExportResult, TrainResult
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+    from curate.training.model.clip import CLIP
+
+__all__ = ["evaluate", "export", "load", "train"]
+
+
+@command
+def train(
+    *,
+    name: str = "clip",
+    model: str = "vit-b-32",
+    steps: int = 1000,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    warmup_steps: int = 50,
+    schedule: str = "cosine",
+    decay_share: float = 0.2,
+    weight_decay: float = 0.1,
+    beta2: float = 0.98,
+    max_grad_norm: float | None = None,
+    loss: str = "clip",
+    patch_dropout: float = 0.0,
+    ema_decay: float | None = None,
+    precision: str = "auto",
+    seed: int = 0,
+    accumulate: int = 1,
+    loss_chunk: int = 1024,
+    grad_checkpointing: bool = False,
+    compile: bool | None = None,
+    sharding: str = "ddp",
+    init: str | None = None,
+    tokenizer: str | None = None,
+    checkpoint_every: int = 500,
+    checkpoint_minutes: float = 0.0,
+    keep_checkpoints: int = 2,
+    log_every: int = 20,
+    max_bad_steps: int = 10,
+    tracker: str | list[str] | None = None,
+    eval_config: str | None = None,
+    eval_every: int = 0,
+    peak_tflops: float | None = None,
+    online: str | None = None,
+    unit: str = "pair",
+    decoder: str = "auto",
+    threads: int | None = None,
+    shards: Folder = None,
+    shard_cache: str | None = None,
+    shard_cache_gb: float = 50.0,
+    device: str | None = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> TrainResult:
+    """Train a CLIP model on balanced shards, or go on with an interrupted run.
+
+    On several GPUs: torchrun --nproc-per-node 8 --no-python curate train …
+
+    Example: curate train --model toy --steps 500
+
+    Args:
+        name: of the run.
+        model: name of a model, or a JSON file.
+        steps: optimizer steps.
+        batch_size: pairs per step, of all processes.
+        learning_rate: at its peak.
+        warmup_steps: steps to the peak.
+        schedule: cosine, or wsd: stable, then down.
+        decay_share: of the steps, for wsd's descent.
+        weight_decay: of AdamW.
+        beta2: of AdamW.
+        max_grad_norm: shorten longer gradients.
+        loss: clip or siglip.
+        patch_dropout: share of patches left out.
+        ema_decay: publish averaged weights.
+        precision: auto, bfloat16, float32, float16; auto: bfloat16 on a GPU.
+        seed: of weights, order and crops.
+        accumulate: parts of a batch, to save memory; all negatives stay.
+        loss_chunk: rows of logits in memory at once.
+        grad_checkpointing: less memory, a third more arithmetic.
+        compile: compile the blocks; default: on a GPU.
+        sharding: ddp: a model each; fsdp: weights shared out among processes.
+        init: begin with the weights of a file, a run or an export.
+        tokenizer: file or Hub name; default: init's, or learned.
+        checkpoint_every: steps; 0: at the end only.
+        checkpoint_minutes: also by the clock; 0: no.
+        keep_checkpoints: newest ones that stay.
+        log_every: steps between lines of log.jsonl.
+        max_bad_steps: steps in a row without a finite loss before it stops.
+        tracker: tensorboard, wandb.
+        eval_config: an eval.json of sets to evaluate on.
+        eval_every: steps, and at the end; 0: only then.
+        peak_tflops: of a device, for MFU; default: by its name.
+        online: folder of balance: balance while loading, by its t.
+        unit: pair, or image: one pair of each image per epoch.
+        decoder: auto, simplejpeg, pillow, nvimgcodec.
+        threads: that decode; default: all cores.
+        shards: folder, pattern or URL of tars instead of balanced/.
+        shard_cache: local folder for copies of remote tars.
+        shard_cache_gb: of such copies; the oldest make room.
+
+    Returns:
+        The model card; of a run that was asked to stop, how far it came.
+
+    Raises:
+        UsageError: an option is out of range.
+        ArtifactError: the run was begun with something else.
+        InputError: shards or weights cannot be read.
+        MissingExtraError: the extra `train` is not installed.
+    """
+    from curate.pipelines.train import TrainExtras, check_run_name, train_model
+    from curate.training.loop.config import StepOptions, TrainConfig
+
+    place = place_of(workspace)
+    folder = path_of(output) or place.run(check_run_name(name))
+    if threads is not None:
+        num_workers(threads)
+    trained = train_model(
+        shards=path_of(shards) or f"{place.balanced}/shards",
+        output=folder,
+        model=model,
+        config=TrainConfig(
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            warmup_steps=warmup_steps,
+            schedule=schedule,
+            decay_share=decay_share,
+            weight_decay=weight_decay,
+            beta2=beta2,
+            max_grad_norm=max_grad_norm,
+            loss=loss,
+            patch_dropout=patch_dropout,
+            ema_decay=ema_decay,
+            precision=precision,
+            seed=seed,
+            checkpoint_every=checkpoint_every,
+            checkpoint_minutes=checkpoint_minutes,
+            keep_checkpoints=keep_checkpoints,
+            log_every=log_every,
+            max_bad_steps=max_bad_steps,
+        ),
+        options=StepOptions(
+            accumulate=accumulate,
+            loss_chunk=loss_chunk,
+            grad_checkpointing=grad_checkpointing,
+            compile=compile,
+            sharding=sharding,
+        ),
+        extras=TrainExtras(
+            init=init,
+            tokenizer=tokenizer,
+            datacard=None if shards else f"{place.balanced}/datacard.json",
+            balanced=None if shards else place.balanced,
+            trackers=tuple(listed(tracker)),
+            eval_config=eval_config,
+            eval_every=eval_every,
+            peak_tflops=peak_tflops,
+            online=online,
+            unit=unit,
+            decoder=decoder,
+            threads=threads,
+            shard_cache=shard_cache,
+            shard_cache_gb=shard_cache_gb,
+        ),
+        device=device,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        quiet=quiet,
+    )
+    return TrainResult(trained, folder)
+
+
+@command
+def evaluate(
+    data: str | Sequence[str] = (),
+    *,
+    name: str = "clip",
+    config: str | None = None,
+    format: str = "auto",
+    classes: str | None = None,
+    labels: str | None = None,
+    templates: str | None = None,
+    languages: str | Sequence[str] = "",
+    group_by: str | None = None,
+    texts: str = "local",
+    prompt: str = "{question} {option}",
+    batch_size: int = 256,
+    run: Folder = None,
+    device: str | None = None,
+    workspace: Folder = None,
+    workers: int | None = None,
+) -> EvalResult:
+    """Evaluate a model: zero-shot classes, retrieval of captions, multiple-choice questions.
+
+    Example: curate eval imagenet/val --classes classes.txt --templates templates.txt
+
+    Args:
+        data: folders of classes, WebDataset, Parquet, Crossmodal-3600, CVQA.
+        name: of the run.
+        config: eval.json that names more sets.
+        format: folder, wds, parquet, xm3600, cvqa; auto: by the files.
+        classes: file, a class per line, its names separated by tabs; {lang} in it.
+        labels: Babel-ImageNet's JSON, instead of classes.
+        templates: file, a prompt per line, such as: a photo of {}.
+        languages: codes, comma-separated; all there are if empty.
+        group_by: column to give figures by.
+        texts: CVQA: local or english.
+        prompt: CVQA: of an answer.
+        batch_size: images at once.
+        run: folder of the run.
+        workers: threads that decode; default: all cores.
+
+    Returns:
+        Per set: its task, its number of images, and the figures with 95 % intervals.
+
+    Raises:
+        UsageError: there is nothing to evaluate on.
+        InputError: a set cannot be read, or lacks images, labels, texts or class names.
+        ArtifactError: the run is not finished.
+    """
+    from curate.pipelines.evaluate import evaluate_model
+    from curate.pipelines.train import check_run_name
+
+    folder = path_of(run) or place_of(workspace).run(check_run_name(name))
+    codes = languages.split(",") if isinstance(languages, str) else languages
+    found = evaluate_model(
+        listed(data),
+        run=folder,
+        config=config,
+        device=device,
+        batch_size=batch_size,
+        workers=num_workers(workers),
+        format=format,
+        classes=classes,
+        labels=labels,
+        templates=templates,
+        languages=tuple(code for code in codes if code),
+        group_by=group_by,
+        texts=texts,
+        prompt=prompt,
+    )
+    return EvalResult(found, folder)
+
+
+@command
+def export(
+    run: Folder,
+    *,
+    format: str = "safetensors",
+    model: str | None = None,
+    tokenizer: str | None = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+) -> ExportResult:
+    """Write a trained model for curate.load, OpenCLIP or Hugging Face's transformers.
+
+    Example: curate export clip --format huggingface -o clip-hf
+
+    Args:
+        run: name of a run, a folder, or a file of weights.
+        format: safetensors, open_clip or huggingface: of curate.load, OpenCLIP or transformers.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
+
+    Returns:
+        The format, the folder, the number of parameters, and each file's size and sha256.
+
+    Raises:
+        ArtifactError: the run is not finished, or the output is there already.
+        InputError: the weights cannot be read, or hold another model.
+        UsageError: there is no such format, or the model cannot be expressed in it.
+    """
+    from curate.pipelines.export import export_model, find_run
+
+    found = export_model(
+        find_run(str(path_of(run)), place_of(workspace).root), output=path_of(output),
+        export_format=format, model=model, tokenizer=tokenizer, overwrite=overwrite,
+        dry_run=dry_run,
+    )  # fmt: skip
+    return ExportResult(found, found["output"])
+
+
+def load(
+    source: Folder, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
+) -> "tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]":
+    """Load a trained model, ready for use.
+
+    Args:
+        source: folder that `train` or `export` wrote, the result of either, or a folder of OpenCLIP
+            or Hugging Face; or, with `model`, a file of published weights.
+        device: where the model goes.
+        model: name or JSON file of the shape, for weights that come without it.
+        tokenizer: a file, or a name on the Hugging Face Hub; None for the one that came with the
+            weights.
+
+    Returns:
+        The model in evaluation mode; `preprocess`, from a Pillow image to (3, H, W); `tokenize`,
+        from texts to (B, T). `model.encode_image` and `model.encode_text` take batches of these.
+
+    Raises:
+        ArtifactError: there is no finished model, or its parts do not belong together.
+        InputError: the weights, config or tokenizer cannot be read, or hold another model.
+        UsageError: a file of weights is given without a model, or comes without a tokenizer.
+    """
+    from curate.training import load as load_model
+
+    return load_model(str(path_of(source)), device, model=model, tokenizer=tokenizer)

@@ -1,0 +1,356 @@
+"""What commands return: the summary as attributes and as items, a table in words, and Arrow.
+
+`print(result)` shows what the command line shows; a notebook shows the data card, or the same
+table.
+"""
+
+import html
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "BalanceResult",
+    "CardResult",
+    "DiffResult",
+    "DownloadResult",
+    "EvalResult",
+    "Explanation",
+    "ExportResult",
+    "ExtractResult",
+    "MatchResult",
+    "MetadataResult",
+    "Result",
+    "RetractResult",
+    "Status",
+    "TrainResult",
+    "YieldResult",
+]
+
+
+class Result(Mapping[str, Any]):
+    """A command's summary: values by name, as attributes and as items.
+
+    Attributes:
+        folder: where the command wrote; None if it writes nothing.
+    """
+
+    folder: str | None
+
+    def __init__(
+        self, values: Mapping[str, Any], folder: str | None = None, keep: object = None
+    ) -> None:
+        self._values = dict(values)
+        self._keep = keep  # a folder of its own lasts as long as what lies in it is looked at
+        self.folder = folder
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name in self._values:
+            return self._values[name]
+        known = ", ".join(self.__dict__.get("_values", ()))
+        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {known}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._values]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {str(self).rpartition(chr(10))[2] or self.folder}>"
+
+    def __str__(self) -> str:
+        return self.table()
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows.
+
+        Args:
+            colour: with a terminal's colours.
+        """
+        del colour
+        return json.dumps(self._values, ensure_ascii=False, indent=1, default=str)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as JSON-able values: what ``--json`` prints."""
+        return self._values
+
+
+class MetadataResult(Result):
+    """What `build_metadata` built."""
+
+    languages: dict[str, Any]
+    output: str
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.build_metadata import metadata_table
+
+        return metadata_table(self)
+
+    def to_arrow(self, lang: str) -> "pa.Table":
+        """Return the entries of a language: entry, source, score; the row is the entry's id."""
+        from curate.pipelines.store import artifacts
+
+        return artifacts.read_table(f"{self.folder}/{lang}.parquet")
+
+
+class ExtractResult(Result):
+    """What `extract` found in crawl files."""
+
+    records: dict[str, Any]
+    read: int
+    pairs: int
+    dropped: dict[str, int]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.extract import extract_table
+
+        return extract_table(self, self.folder or "")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return all pairs."""
+        return _stored(self.folder or "")
+
+
+class MatchResult(Result):
+    """What `match` read, matched and dropped."""
+
+    read: int
+    matched: int
+    dropped: dict[str, int]
+    languages: dict[str, Any]
+    inputs: int
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.match import match_table
+
+        return match_table(self, self.folder or "")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return the matched pairs: the input's columns and ours, or some of them."""
+        return _stored(f"{self.folder}/pairs", columns)
+
+
+class CardResult(Result):
+    """A data card: what balancing did."""
+
+    t: int
+    seed: int
+    total: dict[str, Any]
+    languages: dict[str, Any]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.card import card_table
+
+        return card_table(self, self.folder or "")
+
+    def _repr_html_(self) -> str:
+        """Show the card's page, which asks for nothing outside itself."""
+        from curate.files import storage
+
+        path = f"{self.folder}/datacard.html"
+        if "languages" not in self._values or not storage.exists(path):
+            return super()._repr_html_()
+        page = html.escape(storage.read_text(path), quote=True)
+        return (
+            f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="data card" '
+            'style="width: 100%; height: 40em; border: 1px solid #8888"></iframe>'
+        )
+
+
+class BalanceResult(CardResult):
+    """A balanced set, and its data card."""
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.balance import balance_table
+
+        return balance_table(self, self.folder or "")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return the kept pairs with their probability, where they are stored as Parquet.
+
+        Raises:
+            ArtifactError: they are in shards, with their images.
+        """
+        return _stored(f"{self.folder}/pairs", columns)
+
+
+class YieldResult(Result):
+    """What thresholds would keep."""
+
+    yields: list[dict[str, Any]]
+    matched: int
+    notes: list[str]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.yields import yield_table
+
+        return yield_table(self)
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a threshold: t, kept, expected, slots."""
+        import pyarrow as pa
+
+        names = ("t", "kept", "expected", "slots")
+        return pa.Table.from_pylist([{n: row[n] for n in names} for row in self.yields])
+
+
+class DownloadResult(Result):
+    """What came of the URLs."""
+
+    read: int
+    downloaded: int
+    failed: dict[str, int]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.download import download_table
+
+        return download_table(self)
+
+
+class RetractResult(Result):
+    """What was taken out, and where it is still."""
+
+    not_remade: list[str]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.retract import retract_table
+
+        return retract_table(self)
+
+
+class Explanation(Result):
+    """Why a text matches what it matches, and whether its pair is kept."""
+
+    lang: str
+    decision: str
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        from curate.pipelines.explain import explanation
+
+        return explanation(self._values, colour=colour)
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a match: normalization, entry, entry_id, source, count, probability."""
+        import pyarrow as pa
+
+        names = ("entry", "entry_id", "source", "count", "probability")
+        rows = [
+            {"normalization": way, **{n: match.get(n) for n in names}}
+            for way, found in self._values.get("normalizations", {}).items()
+            for match in found["matches"]
+        ]
+        return pa.Table.from_pylist(rows)
+
+
+class DiffResult(Result):
+    """What differs between two folders."""
+
+    kind: str
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.diff import diff_table
+
+        return diff_table(self)
+
+
+class Status(Result):
+    """The state of a workspace."""
+
+    workspace: str
+    stages: dict[str, Any]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.status import status_table
+
+        return status_table(self._values)
+
+
+class TrainResult(Result):
+    """A trained model's card, or how far an interrupted run came."""
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.train import train_table
+
+        return train_table(self, self.folder or "")
+
+
+class EvalResult(Result):
+    """Figures of a model on held-out sets, with their intervals."""
+
+    results: dict[str, Any]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.evaluate import eval_table
+
+        return eval_table(self)
+
+
+class ExportResult(Result):
+    """What an export holds: its files with size and sha256."""
+
+    format: str
+    files: dict[str, Any]
+
+    def table(self, *, colour: bool = False) -> str:
+        """Return what the command line shows."""
+        del colour
+        from curate.pipelines.export import export_table
+
+        return export_table(self)
+
+
+def _stored(folder: str, columns: list[str] | None = None) -> "pa.Table":
+    """Read the Parquet files of a folder into one table.
+
+    Raises:
+        ArtifactError: there are none.
+    """
+    import pyarrow as pa
+
+    from curate.errors import ArtifactError
+    from curate.files import storage
+    from curate.pipelines.store import artifacts
+
+    paths = storage.list_files(folder, ".parquet")
+    if not paths:
+        raise ArtifactError(f"{folder}: there is no Parquet file; pairs with images are in shards")
+    tables = [artifacts.read_table(path, columns) for path in paths]
+    return pa.concat_tables(tables, promote_options="permissive")
