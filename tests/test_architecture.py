@@ -66,7 +66,7 @@ def sources(package: str) -> list[Path]:
 def module_of(path: Path) -> str:
     """Return a module's name without `curate.` before it."""
     name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    return name.removeprefix("curate.").removesuffix(".__init__")
+    return name.removeprefix("curate.").removesuffix("__init__").rstrip(".")
 
 
 def room_of(module: str) -> str:
@@ -193,7 +193,7 @@ def test_every_name_in_all_exists():
     for path in ALL:
         if path.name == "__main__.py":
             continue
-        module = importlib.import_module(f"curate.{module_of(path)}".removesuffix(".curate"))
+        module = importlib.import_module(f"curate.{module_of(path)}".rstrip("."))
         missing = [n for n in getattr(module, "__all__", []) if not hasattr(module, n)]
         assert not missing, f"{path}: {missing}"
 

@@ -73,6 +73,8 @@ def balance(
 
     Source: Xu et al. 2023, arXiv:2309.16671, Algorithm 1.
     """
+    wanted = None if t is None else number(t, "--t")
+    target = None if target_pairs is None else number(target_pairs, "--target-pairs")
     from curate.pipelines.balance import BalanceOptions, balance_pairs
 
     place = place_of(workspace)
@@ -82,8 +84,8 @@ def balance(
     if in_memory and output is None:
         folder = f"{found}-balanced"
     options = BalanceOptions(
-        t=None if t is None else number(t, "--t"),
-        target_pairs=None if target_pairs is None else number(target_pairs, "--target-pairs"),
+        t=wanted,
+        target_pairs=target,
         reference_lang=reference_lang,
         seed=seed,
         output_format=format or ("parquet" if in_memory else "auto"),
@@ -140,6 +142,7 @@ def yield_grid(
         ThresholdError: more pairs than there are.
         ArtifactError: matching is not complete.
     """
+    target = None if pairs is None else number(pairs, "--pairs")
     from curate.pipelines.yields import measure_yields
 
     if grid is not None and not isinstance(grid, str):
@@ -148,7 +151,7 @@ def yield_grid(
         found = measure_yields(
             matched=path_of(matched) or place_of(workspace).matched,
             grid=grid,
-            pairs=None if pairs is None else number(pairs, "--pairs"),
+            pairs=target,
             tail_share=tail_share,
             reference_lang=reference_lang,
             seed=seed,

@@ -7,23 +7,51 @@ is in memory goes the way of files, and the result is the same pair for pair.
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
+from weakref import finalize
 
 __all__ = ["entries_folder", "is_stream", "stored_stream", "temporary_folder"]
 
 _ROWS_PER_GROUP = 1 << 16
 
-Folder = tempfile.TemporaryDirectory[str]
+
+class Folder:
+    """A temporary folder that is removed with the last reference to it, or when Python ends."""
+
+    def __init__(self) -> None:
+        self.name = tempfile.mkdtemp(prefix="curate-")
+        finalize(self, rmtree, self.name, ignore_errors=True)
 
 
 def temporary_folder() -> Folder:
-    """Return a folder that is removed with the last reference to it."""
-    return tempfile.TemporaryDirectory(prefix="curate-")
+    """Return a new temporary folder."""
+    return Folder()
 
 
 def is_stream(data: object) -> bool:
-    """Tell whether something is a table or a stream of Arrow batches."""
-    return hasattr(data, "__arrow_c_stream__")
+    """Tell whether something is a table or a stream of Arrow batches, or a data set of these."""
+    return hasattr(data, "__arrow_c_stream__") or _is_dataset(data)
+
+
+def _is_dataset(data: object) -> bool:
+    """Tell whether something is a `datasets.Dataset`, which streams Arrow under names of its own.
+
+    datasets 5.2.0 has no ``__arrow_c_stream__``; what `select` and `shuffle` chose is not in its
+    table, but comes out of `iter`.
+    """
+    kinds = [f"{kind.__module__}.{kind.__name__}" for kind in type(data).__mro__]
+    return "datasets.arrow_dataset.Dataset" in kinds
+
+
+def _reader(data: Any) -> Any:
+    import pyarrow as pa
+
+    if not _is_dataset(data):
+        return pa.RecordBatchReader.from_stream(data)
+    tables = data.with_format("arrow").iter(batch_size=_ROWS_PER_GROUP)
+    batches = (batch for table in tables for batch in table.to_batches())
+    return pa.RecordBatchReader.from_batches(data.features.arrow_schema, batches)
 
 
 def stored_stream(folder: Folder, data: Any) -> str:
@@ -41,7 +69,7 @@ def stored_stream(folder: Folder, data: Any) -> str:
     from curate.errors import InputError
 
     path = f"{folder.name}/pairs.parquet"
-    reader = pa.RecordBatchReader.from_stream(data)
+    reader = _reader(data)
     schema = reader.schema.remove_metadata()
     try:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:

@@ -1,7 +1,7 @@
 """`train`, `evaluate`, `export` and `load`: shards in, a model out, and how good it is."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from curate.api.command import command
 from curate.api.options import Folder, listed, num_workers, path_of, place_of
@@ -260,7 +260,7 @@ def evaluate(
 def export(
     run: Folder,
     *,
-    format: str = "safetensors",
+    format: Literal["safetensors", "open_clip", "huggingface"] = "safetensors",
     model: str | None = None,
     tokenizer: str | None = None,
     workspace: Folder = None,

@@ -5,9 +5,10 @@ table.
 """
 
 import html
-import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,6 +40,7 @@ class Result(Mapping[str, Any]):
     """
 
     folder: str | None
+    _view: ClassVar[tuple[str, str]]
 
     def __init__(
         self, values: Mapping[str, Any], folder: str | None = None, keep: object = None
@@ -75,10 +77,13 @@ class Result(Mapping[str, Any]):
         """Return what the command line shows.
 
         Args:
-            colour: with a terminal's colours.
+            colour: with a terminal's colours, where the command has any.
         """
-        del colour
-        return json.dumps(self._values, ensure_ascii=False, indent=1, default=str)
+        room, name = self._view
+        view = getattr(import_module(f"curate.pipelines.{room}"), name)
+        options = {"output": self.folder or "", "colour": colour}
+        takes = signature(view).parameters.keys() & options.keys()
+        return str(view(self._values, **{name: options[name] for name in takes}))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
@@ -94,12 +99,7 @@ class MetadataResult(Result):
     languages: dict[str, Any]
     output: str
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.build_metadata import metadata_table
-
-        return metadata_table(self)
+    _view = ("build_metadata", "metadata_table")
 
     def to_arrow(self, lang: str) -> "pa.Table":
         """Return the entries of a language: entry, source, score; the row is the entry's id."""
@@ -116,12 +116,7 @@ class ExtractResult(Result):
     pairs: int
     dropped: dict[str, int]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.extract import extract_table
-
-        return extract_table(self, self.folder or "")
+    _view = ("extract", "extract_table")
 
     def to_arrow(self) -> "pa.Table":
         """Return all pairs."""
@@ -137,12 +132,7 @@ class MatchResult(Result):
     languages: dict[str, Any]
     inputs: int
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.match import match_table
-
-        return match_table(self, self.folder or "")
+    _view = ("match", "match_table")
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return the matched pairs: the input's columns and ours, or some of them."""
@@ -157,12 +147,7 @@ class CardResult(Result):
     total: dict[str, Any]
     languages: dict[str, Any]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.card import card_table
-
-        return card_table(self, self.folder or "")
+    _view = ("card", "card_table")
 
     def _repr_html_(self) -> str:
         """Show the card's page, which asks for nothing outside itself."""
@@ -181,12 +166,7 @@ class CardResult(Result):
 class BalanceResult(CardResult):
     """A balanced set, and its data card."""
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.balance import balance_table
-
-        return balance_table(self, self.folder or "")
+    _view = ("balance", "balance_table")
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return the kept pairs with their probability, where they are stored as Parquet.
@@ -204,12 +184,7 @@ class YieldResult(Result):
     matched: int
     notes: list[str]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.yields import yield_table
-
-        return yield_table(self)
+    _view = ("yields", "yield_table")
 
     def to_arrow(self) -> "pa.Table":
         """Return a row a threshold: t, kept, expected, slots."""
@@ -226,12 +201,7 @@ class DownloadResult(Result):
     downloaded: int
     failed: dict[str, int]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.download import download_table
-
-        return download_table(self)
+    _view = ("download", "download_table")
 
 
 class RetractResult(Result):
@@ -239,12 +209,7 @@ class RetractResult(Result):
 
     not_remade: list[str]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.retract import retract_table
-
-        return retract_table(self)
+    _view = ("retract", "retract_table")
 
 
 class Explanation(Result):
@@ -253,11 +218,7 @@ class Explanation(Result):
     lang: str
     decision: str
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        from curate.pipelines.explain import explanation
-
-        return explanation(self._values, colour=colour)
+    _view = ("explain", "explanation")
 
     def to_arrow(self) -> "pa.Table":
         """Return a row a match: normalization, entry, entry_id, source, count, probability."""
@@ -277,12 +238,7 @@ class DiffResult(Result):
 
     kind: str
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.diff import diff_table
-
-        return diff_table(self)
+    _view = ("diff", "diff_table")
 
 
 class Status(Result):
@@ -291,23 +247,13 @@ class Status(Result):
     workspace: str
     stages: dict[str, Any]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.status import status_table
-
-        return status_table(self._values)
+    _view = ("status", "status_table")
 
 
 class TrainResult(Result):
     """A trained model's card, or how far an interrupted run came."""
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.train import train_table
-
-        return train_table(self, self.folder or "")
+    _view = ("train", "train_table")
 
 
 class EvalResult(Result):
@@ -315,12 +261,7 @@ class EvalResult(Result):
 
     results: dict[str, Any]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.evaluate import eval_table
-
-        return eval_table(self)
+    _view = ("evaluate", "eval_table")
 
 
 class ExportResult(Result):
@@ -329,12 +270,7 @@ class ExportResult(Result):
     format: str
     files: dict[str, Any]
 
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows."""
-        del colour
-        from curate.pipelines.export import export_table
-
-        return export_table(self)
+    _view = ("export", "export_table")
 
 
 def _stored(folder: str, columns: list[str] | None = None) -> "pa.Table":

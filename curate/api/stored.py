@@ -95,6 +95,7 @@ def explain(
         UsageError: neither or both of text and pair_id, or an unknown language.
         InputError: there is no such pair.
     """
+    threshold = None if t is None else number(t, "--t")
     from curate.pipelines.explain import explain_text
     from curate.pipelines.matched.notes import noted_metadata
 
@@ -109,7 +110,7 @@ def explain(
         balanced=path_of(balanced) or place.balanced,
         lang=lang,
         lid_model=lid_model,
-        t=None if t is None else number(t, "--t"),
+        t=threshold,
     )
     return Explanation(found)
 
@@ -137,12 +138,12 @@ def diff(
         UsageError: the two are not of a kind.
         ArtifactError: one of them is not complete.
     """
+    threshold = None if t is None else number(t, "--t")
     from curate.pipelines.diff import compare_folders
 
     found = compare_folders(
-        str(path_of(a)), str(path_of(b)), t=None if t is None else number(t, "--t"),
-        num_examples=examples, quiet=quiet,
-    )  # fmt: skip
+        str(path_of(a)), str(path_of(b)), t=threshold, num_examples=examples, quiet=quiet
+    )
     return DiffResult(found)
 
 

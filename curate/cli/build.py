@@ -53,16 +53,20 @@ def command_of(
     Args:
         name: of the command.
         function: of the API.
-        arguments: which parameters are arguments, in order; all others are options.
+        arguments: which parameters are arguments, in order, with ... behind one that takes any
+            number of words; all others are options.
         more: parameters that only the command line has.
         callback: what to do with the values of all parameters; None to call the function and print.
     """
     parameters = parameters_of(function)
+    several = {word.removesuffix("...") for word in arguments if word.endswith("...")}
+    order = [word.removesuffix("...") for word in arguments]
     is_quiet = any(p.name == "quiet" for p in parameters)
     made: list[click.Parameter] = [
-        _argument(p) if p.name in arguments else _option(p) for p in parameters
+        _argument(p, is_many=p.name in several) if p.name in order else _option(p)
+        for p in parameters
     ]
-    made.sort(key=lambda one: arguments.index(one.name) if one.name in arguments else 99)
+    made.sort(key=lambda one: order.index(one.name or "") if one.name in order else len(order))
     made += [*more, *shared_options(with_quiet=not is_quiet)]
 
     def run(as_json: bool, debug: bool, **values: Any) -> None:
@@ -88,15 +92,13 @@ def _help(function: Callable[..., Any]) -> str:
     return inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")[0].strip()
 
 
-def _argument(parameter: Parameter) -> click.Argument:
-    kinds = _kinds(parameter.kind)
-    is_many = any(get_origin(kind) is not None for kind in kinds) or Any in kinds
+def _argument(parameter: Parameter, *, is_many: bool) -> click.Argument:
     is_required = parameter.default is inspect.Parameter.empty
     metavar = f"{parameter.name.upper()}{'...' if is_many else ''}"
     return _DescribedArgument(
         [parameter.name], nargs=-1 if is_many else 1, required=is_required, text=parameter.text,
         metavar=metavar if is_required else f"[{metavar}]",
-        default=None if is_many or is_required else parameter.default,
+        **({} if is_many or is_required else {"default": parameter.default}),
     )  # fmt: skip
 
 

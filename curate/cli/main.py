@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -21,11 +22,12 @@ from curate.pipelines.views.terminal import inert
 
 __all__ = ["COMMANDS", "app", "main"]
 
-# Command: where its API function is, and which of its parameters are arguments.
+# Command: where its API function is, and which of its parameters are arguments; one with ... behind
+# it takes any number of words.
 COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "build-metadata": ("metadata", "build_metadata", ()),
-    "extract": ("crawl", "extract", ("inputs",)),
-    "match": ("matching", "match", ("inputs",)),
+    "extract": ("crawl", "extract", ("inputs...",)),
+    "match": ("matching", "match", ("inputs...",)),
     "balance": ("balancing", "balance", ()),
     "card": ("balancing", "card", ()),
     "yield": ("balancing", "yield_grid", ()),
@@ -35,7 +37,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),
     "train": ("models", "train", ()),
-    "eval": ("models", "evaluate", ("data",)),
+    "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
 }
 
@@ -56,6 +58,15 @@ class _Group(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return command_of(cmd_name, _function(cmd_name), arguments=COMMANDS[cmd_name][2])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is meant; of an unknown one, say what it may be."""
+        meant = get_close_matches(args[0], COMMANDS, n=1)
+        if args[0] in COMMANDS or args[0].startswith("-") or not meant:
+            return super().resolve_command(ctx, args)
+        raise click.UsageError(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the first sentence of each command uncut."""

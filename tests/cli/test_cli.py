@@ -6,14 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from curate.cli.main import app
+from curate.cli.main import COMMANDS as TABLE
 from tests.conftest import ROOT
 from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
 
-COMMANDS = sorted(
-    command.name or command.callback.__name__.replace("_", "-")
-    for command in app.registered_commands
-)
+COMMANDS = sorted(TABLE)
 CURATE = Path(sys.executable).with_name("curate")
 
 

@@ -4,12 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
+from curate.api.command import sentence_of
+from curate.api.models import export
 from curate.cli import main as cli
 from curate.files.sizes import parse_number
 from curate.training.export.files import FORMATS
@@ -35,15 +38,16 @@ def workspace(tmp_path_factory):
 
 def test_the_version_is_printed():
     found = curate("--version")
-    assert (found.returncode, found.stdout) == (0, f"curate {version('curate')}\n")
+    assert (found.returncode, found.stdout) == (0, f"curate {version('curate-clip')}\n")
 
 
 def test_the_list_of_commands_is_not_cut_on_a_narrow_terminal():
     found = curate("--help", env={"COLUMNS": "60", "PATH": "/usr/bin"}).stdout
     flat = "".join(found.partition("Commands:")[2].split())
     assert "..." not in flat
-    for command in cli.app.registered_commands:
-        assert "".join(command.callback.__doc__.partition("\n")[0].split()) in flat
+    for module, name, _ in cli.COMMANDS.values():
+        function = getattr(import_module(f"curate.api.{module}"), name)
+        assert "".join(sentence_of(function).split()) in flat
 
 
 @pytest.mark.parametrize(
@@ -126,5 +130,4 @@ def test_a_wrong_argument_is_told_before_anything_heavy_is_loaded(arguments, mes
 
 
 def test_the_formats_of_export_are_those_that_it_writes():
-    annotation = cli.export_run.__annotations__["export_format"]
-    assert get_args(annotation.__origin__) == FORMATS
+    assert get_args(get_type_hints(export)["format"]) == FORMATS

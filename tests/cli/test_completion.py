@@ -7,9 +7,9 @@ from tests.cli.test_cli import COMMANDS, curate
 
 def complete(line):
     words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1)}
-    found = curate(env={"_CURATE_COMPLETE": "complete_bash", "PATH": "/usr/bin", **words})
+    found = curate(env={"_CURATE_COMPLETE": "bash_complete", "PATH": "/usr/bin", **words})
     assert found.returncode == 0, found.stderr
-    return found.stdout.split()
+    return [line.partition(",")[2] for line in found.stdout.splitlines()]
 
 
 def test_commands_and_options_are_completed():
@@ -19,7 +19,7 @@ def test_commands_and_options_are_completed():
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_shell_is_told_how(shell):
-    found = curate(env={"_CURATE_COMPLETE": f"source_{shell}", "PATH": "/usr/bin"})
+    found = curate(env={"_CURATE_COMPLETE": f"{shell}_source", "PATH": "/usr/bin"})
     assert found.returncode == 0 and "_CURATE_COMPLETE" in found.stdout
 
 

@@ -1,0 +1,195 @@
+"""The Python API: commands' options as keywords, quiet, light to import, tables in memory."""
+
+import inspect
+import logging
+import signal
+import subprocess
+import sys
+from dataclasses import fields
+from importlib import import_module
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import curate
+from curate.api.command import parameters_of
+from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
+from curate.cli.main import COMMANDS
+from curate.pipelines.executor.cluster import Cluster
+from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
+
+FUNCTIONS = [
+    getattr(import_module(f"curate.api.{module}"), name) for module, name, _ in COMMANDS.values()
+]
+NUM_PAIRS = 60
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("workspace")
+    write_metadata(folder / "metadata", {"en": WORDS})
+    write_pairs(folder / "in.parquet", texts(NUM_PAIRS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def matched(workspace):
+    return curate.match(workspace / "in.parquet", lang="en", workspace=workspace)
+
+
+@pytest.fixture(scope="module")
+def balanced(workspace, matched):
+    return curate.balance(t=5, workspace=workspace)
+
+
+def test_importing_costs_nothing_until_a_name_is_used():
+    code = (
+        "import sys, curate; dir(curate)\n"
+        "heavy = ('numpy', 'pyarrow', 'numba', 'torch', 'fsspec', 'click', 'rich', 'tqdm')\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+        "curate.balance; curate.training; print(curate.CurateError.__name__)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\nCurateError\n"
+
+
+def test_all_names_are_there_and_shown():
+    assert set(curate.__all__) <= set(dir(curate))
+    assert all(getattr(curate, name) is not None for name in curate.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = curate.nothing
+
+
+def test_every_command_is_a_function_and_every_option_is_described():
+    for function in FUNCTIONS:
+        assert getattr(curate, function.__name__) is function
+        for parameter in parameters_of(function):
+            assert parameter.text.rstrip().endswith((".", "}")), (function, parameter.name)
+            assert f"    {parameter.name}: " in function.__doc__
+            kind = inspect.signature(function).parameters[parameter.name].kind
+            assert kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def test_the_options_of_executors_are_those_of_a_cluster():
+    known = {f.name: f.default for f in fields(Cluster) if f.name not in ("kind", "closing")}
+    assert known | {"executor": "local", "metrics_port": None} == CLUSTER_DEFAULTS
+    assert set(ClusterOptions.__annotations__) == set(CLUSTER_DEFAULTS)
+
+
+def test_an_unknown_option_is_a_type_error(workspace):
+    with pytest.raises(TypeError, match="'worker'"):
+        curate.match(workspace / "in.parquet", worker=3, workspace=workspace)
+
+
+def test_results_are_the_summary_and_a_table(workspace, matched, balanced):
+    assert matched.read == NUM_PAIRS == matched["read"]
+    assert matched.read == matched.matched + sum(matched.dropped.values())
+    assert "matched" in dir(matched) and "read 60 = matched" in str(matched)
+    with pytest.raises(AttributeError, match="MatchResult has no 'reed'; it has"):
+        _ = matched.reed
+    assert matched.folder == f"{workspace}/matched"
+    assert matched.to_arrow(["pair_id"]).num_rows == matched.matched
+    kept = balanced.to_arrow()
+    assert kept.num_rows == balanced.total["kept"] and "probability" in kept.column_names
+    assert balanced._repr_html_().startswith('<iframe srcdoc="')
+    assert curate.card(workspace=workspace).total == balanced.total
+    grid = curate.yield_grid(grid=[5, 50], workspace=workspace).to_arrow()
+    assert grid.column("t").to_pylist() == [5, 50]
+    assert grid.column("kept").to_pylist()[0] == balanced.total["kept"]
+    shown = curate.explain("a red dog", lang="en", workspace=workspace)
+    assert shown.lang == "en" and "dog" in shown.to_arrow().column("entry").to_pylist()
+    assert "<pre>" in shown._repr_html_()
+    assert curate.status(workspace=workspace).stages["balanced"]["state"] == "complete"
+    assert curate.diff(matched, balanced).kind == "pairs"
+
+
+def test_numbers_may_be_written_as_on_the_command_line(workspace, matched):
+    plan = curate.balance(t="1.5k", workspace=workspace, dry_run=True)
+    assert plan.t == curate.balance(t=1500, workspace=workspace, dry_run=True).t == 1500
+    for t in (0, "1e3", -1, True):
+        with pytest.raises(curate.UsageError, match="--t is"):
+            curate.balance(t=t, workspace=workspace)
+
+
+def test_the_library_is_silent_and_leaves_the_process_as_it_was(workspace):
+    code = (
+        "import logging, signal, sys, curate\n"
+        "before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]\n"
+        f"curate.match({str(workspace / 'in.parquet')!r}, lang='en', overwrite=True,"
+        f" workspace={str(workspace / 'other')!r}, metadata={str(workspace / 'metadata')!r})\n"
+        f"curate.balance(t=5, workspace={str(workspace / 'other')!r})\n"
+        "assert before == [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]\n"
+        "assert not logging.getLogger().handlers\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (0, "", "")
+
+
+def test_messages_go_to_the_logger_curate(workspace, matched, caplog):
+    with caplog.at_level(logging.INFO, logger="curate"):
+        logging.getLogger("curate").propagate = True
+        curate.balance(target_pairs=1, workspace=workspace, dry_run=True)
+    assert "t = 1, the smallest, keeps" in caplog.text
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+FRAME = pd.DataFrame({
+    "url": [f"http://a.example/{n}.jpg" for n in range(30)],
+    "text": ["a red dog"] * 20 + ["a cat"] * 9 + ["nothing known"],
+    "score": range(30),
+})  # fmt: skip
+ENTRIES = {"en": ["dog", "red dog", "cat"]}
+
+
+@pytest.mark.parametrize("frame", [FRAME, pa.Table.from_pandas(FRAME)], ids=["pandas", "arrow"])
+def test_a_frame_in_memory_comes_back_matched_and_balanced(frame):
+    matched = curate.match(frame, metadata=ENTRIES, lang="en")
+    found = matched.to_arrow().to_pandas()
+    assert len(found) == 29 and list(found["score"]) == list(range(29))
+    assert {tuple(ids) for ids in found["entry_ids"]} == {
+        (101, 102),
+        (100,),
+    }  # behind the numbers 0 to 99
+    kept = curate.balance(matched, t=5)
+    assert kept.total["matched"] == 29 and kept.to_arrow().num_rows == kept.total["kept"] < 29
+    again = curate.balance(matched, t=9)  # what 5 keeps, 9 keeps
+    few, more = (set(r.to_arrow()["pair_id"].to_pylist()) for r in (kept, again))
+    assert few < more
+    assert "<iframe" in again._repr_html_()
+
+
+def test_what_is_in_memory_is_matched_as_files_are(tmp_path):
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.Table.from_pandas(FRAME), path)
+    write_metadata(tmp_path / "metadata", ENTRIES)
+    ours = curate.match(FRAME, metadata=tmp_path / "metadata", lang="en")
+    theirs = curate.match(path, lang="en", workspace=tmp_path)
+    assert ours.to_arrow().equals(theirs.to_arrow())
+
+
+def test_a_dataset_of_hugging_face_streams():
+    datasets = pytest.importorskip("datasets")
+    data = datasets.Dataset.from_pandas(FRAME).select(range(25))
+    assert curate.match(data, metadata=ENTRIES, lang="en").read == 25
+
+
+def test_the_temporary_folder_goes_with_the_result():
+    matched = curate.match(FRAME, metadata=ENTRIES, lang="en")
+    folder = matched.folder
+    kept = curate.balance(matched, t=5)
+    del matched
+    assert kept.to_arrow().num_rows == kept.total["kept"]  # it holds on to what it was made from
+    del kept
+    import gc
+    import os
+
+    gc.collect()
+    assert not os.path.exists(folder)
+
+
+def test_a_column_that_parquet_cannot_hold_is_named():
+    table = pa.table({"text": ["a"], "x": pa.nulls(1, pa.month_day_nano_interval())})
+    with pytest.raises(curate.InputError, match="the table in memory cannot be matched"):
+        curate.match(table, metadata=ENTRIES, lang="en")
