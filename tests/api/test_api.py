@@ -152,9 +152,9 @@ def test_a_frame_in_memory_comes_back_matched_and_balanced(frame):
         (101, 102),
         (100,),
     }  # behind the numbers 0 to 99
-    kept = curate.balance(matched, t=5)
+    kept = curate.balance(matched, t=1)
     assert kept.total["matched"] == 29 and kept.to_arrow().num_rows == kept.total["kept"] < 29
-    again = curate.balance(matched, t=9)  # what 5 keeps, 9 keeps
+    again = curate.balance(matched, t=9)  # what 1 keeps, 9 keeps
     few, more = (set(r.to_arrow()["pair_id"].to_pylist()) for r in (kept, again))
     assert few < more
     assert "<iframe" in again._repr_html_()
