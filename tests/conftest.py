@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from curate.pipelines.views.progress import shown_on_terminal
 
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
+
+# The key that notes are sealed with is made here and not in the home of who runs the tests.
+_STATE = tempfile.TemporaryDirectory(prefix="curate-state-")
+os.environ["XDG_STATE_HOME"] = _STATE.name
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # As in the background of a shell; tests interrupt themselves and what they start.

@@ -40,6 +40,7 @@ def balance(
     resize_only_if_bigger: bool = False,
     uids: str | None = None,
     filter: str | list[str] | None = None,
+    image_root: str | list[str] | None = None,
     workspace: Folder = None,
     output: Folder = None,
     workers: int | None = None,
@@ -90,6 +91,7 @@ def balance(
         seed=seed,
         output_format=format or ("parquet" if in_memory else "auto"),
         filters=tuple(listed(filter)),
+        image_roots=tuple(listed(image_root)),
         pairs_per_shard=pairs_per_shard,
         shards=shard_options(
             shard_size, shuffle_shards, resize, image_size, quality, resize_only_if_bigger
@@ -118,6 +120,7 @@ def yield_grid(
     reference_lang: str | None = None,
     seed: int = 0,
     plot: str | None = None,
+    filter: str | list[str] | None = None,
     matched: Folder = None,
     workspace: Folder = None,
     workers: int | None = None,
@@ -156,6 +159,7 @@ def yield_grid(
             reference_lang=reference_lang,
             seed=seed,
             plot=plot,
+            filters=listed(filter),
             workers=num_workers(workers),
             quiet=quiet,
         )
@@ -168,6 +172,7 @@ def card(
     classes: str | None = None,
     classes_lang: str = "en",
     examples: int | None = None,
+    filter: str | list[str] | None = None,
     matched: Folder = None,
     balanced: Folder = None,
     workspace: Folder = None,
@@ -185,6 +190,8 @@ def card(
         classes: show the coverage of a list: a class per line, names between tabs.
         classes_lang: language of their names.
         examples: texts to show per language and decision; 0: none. Default: 2 to 8.
+        filter: those that the set was made with, again: a plan's filters are not loaded because it
+            names them. Not needed for lengths and for installed ones without argument.
 
     Returns:
         The data card; with dry_run, what would be read and written.
@@ -205,6 +212,7 @@ def card(
         classes=classes,
         classes_lang=classes_lang,
         num_examples=examples,
+        filters=listed(filter),
         workers=num_workers(workers),
         overwrite=overwrite,
         dry_run=dry_run,

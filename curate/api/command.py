@@ -26,6 +26,8 @@ SHARED = {
     "balanced": "balanced folder instead of the workspace's.",
     "filter": "text-length=MIN:MAX, url-length=MAX, blocklist=FILE, an installed filter or "
     "package.module:function; several, for all of them.",
+    "image_root": "folder that images may be read from besides those of the inputs; several, for "
+    "all of them.",
     "lid_model": "fastText model instead of lid.176.ftz.",
     "url_column": "name of the URL column.",
     "text_column": "name of the alt-text column.",

@@ -51,6 +51,7 @@ class ClusterOptions(TypedDict, total=False):
         slurm_parts_per_job: parts that a job takes, at most.
         slurm_folder: for job files; all nodes share it.
         metrics_port: serve figures to Prometheus here.
+        metrics_host: address that the port is opened on; 0.0.0.0 for all of this machine.
     """
 
     executor: str
@@ -64,6 +65,7 @@ class ClusterOptions(TypedDict, total=False):
     slurm_parts_per_job: int
     slurm_folder: str | None
     metrics_port: int | None
+    metrics_host: str
 
 
 CLUSTER_DEFAULTS: dict[str, Any] = {
@@ -78,6 +80,7 @@ CLUSTER_DEFAULTS: dict[str, Any] = {
     "slurm_parts_per_job": 8,
     "slurm_folder": None,
     "metrics_port": None,
+    "metrics_host": "127.0.0.1",
 }
 
 
@@ -143,7 +146,7 @@ def running(cluster: ClusterOptions) -> Iterator[None]:
     if unknown:
         raise TypeError(f"unexpected keyword argument {sorted(unknown)[0]!r}")
     values = {**CLUSTER_DEFAULTS, **cluster}
-    port = values.pop("metrics_port")
+    port, host = values.pop("metrics_port"), values.pop("metrics_host")
     chosen = Cluster(kind=values.pop("executor"), **values)
     with told_when_passing(), use_cluster(chosen):
         if port is None:
@@ -151,7 +154,7 @@ def running(cluster: ClusterOptions) -> Iterator[None]:
             return
         from curate.pipelines.status import serving_metrics
 
-        with serving_metrics(port):
+        with serving_metrics(port, host):
             yield
 
 

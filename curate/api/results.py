@@ -71,7 +71,9 @@ class Result(Mapping[str, Any]):
         return f"<{type(self).__name__}: {str(self).rpartition(chr(10))[2] or self.folder}>"
 
     def __str__(self) -> str:
-        return self.table()
+        from curate.pipelines.views.terminal import inert_lines
+
+        return inert_lines(self.table())
 
     def table(self, *, colour: bool = False) -> str:
         """Return what the command line shows.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from curate.api.command import command
-from curate.api.options import Folder, Number, num_workers, number, path_of, place_of
+from curate.api.options import Folder, Number, listed, num_workers, number, path_of, place_of
 from curate.api.results import DiffResult, Explanation, RetractResult, Status
 
 __all__ = ["diff", "explain", "retract", "status"]
@@ -16,6 +16,8 @@ def retract(
     *,
     ignore_missing: bool = False,
     keep_balanced: bool = False,
+    filter: str | list[str] | None = None,
+    image_root: str | list[str] | None = None,
     matched: Folder = None,
     metadata: Folder = None,
     balanced: str | Sequence[str] | None = None,
@@ -35,6 +37,8 @@ def retract(
         listing: file of pair ids or URLs, one a line.
         ignore_missing: keep out also what is not there now.
         keep_balanced: leave the balanced set as it is.
+        filter: those that the sets were made with, again: a plan's filters are not loaded because
+            it names them. Not needed for lengths and for installed ones without argument.
         balanced: balanced folder instead of the workspace's; several, for more.
 
     Returns:
@@ -56,6 +60,8 @@ def retract(
         metadata=path_of(metadata) or noted_metadata(folder) or place.metadata,
         balanced=[] if keep_balanced else [str(path_of(one)) for one in sets],
         ignore_missing=ignore_missing,
+        filters=listed(filter),
+        image_roots=listed(image_root),
         workers=num_workers(workers),
         dry_run=dry_run,
         quiet=quiet,

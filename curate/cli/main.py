@@ -18,7 +18,7 @@ from curate.cli.build import command_of
 from curate.errors import CurateError
 from curate.pipelines.executor.stopping import interrupt_on_sigterm, stop_on_sigterm
 from curate.pipelines.views.progress import shown_on_terminal
-from curate.pipelines.views.terminal import inert
+from curate.pipelines.views.terminal import inert_lines
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except CurateError as error:
             if "--debug" in words:
                 raise
-            sys.stderr.write("Error: " + inert(str(error), allowed="\n") + "\n")
+            sys.stderr.write("Error: " + inert_lines(str(error)) + "\n")
             sys.exit(error.exit_code)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from curate.pipelines.views.terminal import colour_wanted, inert_json
+from curate.pipelines.views.terminal import colour_wanted, inert_json, inert_lines
 
 if TYPE_CHECKING:
     from curate.api.results import Result
@@ -30,7 +30,8 @@ def finish(run: Callable[[], "Result"], *, as_json: bool, quiet: bool) -> None:
     elif not quiet:
         read = result.get("read") or (result.get("total") or {}).get("read")
         rate = f", {read / seconds:,.0f} records/s" if read else ""
-        sys.stdout.write(f"{result.table(colour=colour_wanted())}\n{seconds:.1f} s{rate}\n")
+        table = inert_lines(result.table(colour=colour_wanted()))
+        sys.stdout.write(f"{table}\n{seconds:.1f} s{rate}\n")
 
 
 def print_json(result: "Result") -> None:

@@ -10,7 +10,7 @@ from curate.api.results import Status
 from curate.api.stored import status
 from curate.cli.build import command_of
 from curate.cli.output import finish, print_json
-from curate.pipelines.views.terminal import inert
+from curate.pipelines.views.terminal import inert_lines
 
 __all__ = ["status_command"]
 
@@ -36,7 +36,7 @@ def _watch(
             print_json(found)
         elif not quiet:
             clear = _CLEAR if sys.stdout.isatty() else ""
-            sys.stdout.write(f"{clear}{inert(str(found), allowed=chr(10))}\n")
+            sys.stdout.write(f"{clear}{inert_lines(str(found))}\n")
         sys.stdout.flush()
         time.sleep(interval)
     finish(lambda: status(**values), as_json=as_json, quiet=quiet)

@@ -38,7 +38,8 @@ def sizes_and_times(paths: Iterable[str]) -> list[tuple[int, str] | None]:
     found: list[tuple[int, str] | None] = []
     listed: dict[str, dict[str, Any]] = {}
     for path in paths:
-        if storage.is_local(path):
+        # A page of the web is no folder, and a signature is good for its one file.
+        if storage.is_local(path) or path.startswith(("http://", "https://")):
             found.append(storage.size_and_time(path) if storage.exists(path) else None)
             continue
         folder, _, name = path.rpartition("/")

@@ -17,6 +17,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from curate.errors import DiskSpaceError, FetchError
+from curate.files.addresses import without_secrets
 from curate.metadata.fetch.http_answers import (
     BROKEN,
     TryAgain,
@@ -177,7 +178,7 @@ class Fetcher:
             if file.sha1 in (None, sha1):
                 return Source(
                     name=file.name,
-                    url=file.url,
+                    url=without_secrets(file.url),
                     date=file.date,
                     size_bytes=size,
                     sha1=sha1,
@@ -264,7 +265,7 @@ class Fetcher:
     def _insist(self, url: str, attempt: Callable[[], Result]) -> Result:
         """Try until it succeeds, or until it has failed too often without a new byte."""
         failures = most = 0
-        host = urlsplit(url).netloc
+        host = urlsplit(without_secrets(url)).netloc
         while True:
             try:
                 result = attempt()

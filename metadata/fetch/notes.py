@@ -7,11 +7,12 @@ is dropped, so whoever needs the file's date, size and checksum never has to hav
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from curate.errors import InputError
+from curate.files.addresses import without_secrets
 
 __all__ = ["NOTE_SUFFIX", "RemoteFile", "Source", "hash_file", "publish_json", "read_source"]
 
@@ -36,6 +37,32 @@ class RemoteFile:
     date: str
     size_bytes: int | None = None
     sha1: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a name that leads out of a folder: lists of servers and notes are not ours.
+
+        Raises:
+            InputError: it does.
+        """
+        if self.name in ("", ".", "..") or "/" in self.name or "\0" in self.name:
+            raise InputError(f"{self.url}: a file called {self.name!r}; expected a name")
+
+    def at(self, old: str, new: str) -> "RemoteFile":
+        """Return the same file on another server.
+
+        Args:
+            old: address of the server that it was listed by, as it was written down.
+            new: of the other one.
+
+        Raises:
+            InputError: it was not listed there.
+        """
+        if not self.url.startswith(old.rstrip("/") + "/"):
+            raise InputError(
+                f"{self.url}: noted as a file of {old}, and not there. Remove the note and run the "
+                "same command again."
+            )
+        return replace(self, url=new.rstrip("/") + self.url.removeprefix(old.rstrip("/")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +111,19 @@ def hash_file(path: Path) -> tuple[int, str, str]:
 
 
 def publish_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON that appears whole or not at all."""
+    """Write a value as indented JSON, whole or not at all; addresses in it lose their secrets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+        file.write(json.dumps(_without_secrets(value), indent=1, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_secrets(inside) for name, inside in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(inside) for inside in value]
+    return without_secrets(value) if isinstance(value, str) else value

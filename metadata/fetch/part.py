@@ -5,6 +5,7 @@ from pathlib import Path
 
 import requests
 
+from curate.files.addresses import without_secrets
 from curate.metadata.fetch.notes import RemoteFile, publish_json
 
 __all__ = ["Part"]
@@ -46,7 +47,7 @@ class Part:
             return None
         note = json.loads(self._note.read_bytes())
         # Another mirror has its own; the listed sha1 then tells in the end.
-        return note["validator"] if note["url"] == self.file.url else None
+        return note["validator"] if note["url"] == without_secrets(self.file.url) else None
 
     def forget(self) -> None:
         """Remove it."""

@@ -65,7 +65,7 @@ class Dump:
 
     def at(self, mirror: str) -> "Dump":
         """Return the same files on another server."""
-        files = tuple(replace(f, url=mirror + f.url.removeprefix(self.mirror)) for f in self.files)
+        files = tuple(file.at(self.mirror, mirror) for file in self.files)
         return replace(self, mirror=mirror, files=files)
 
     def write(self, folder: Path) -> None:

@@ -31,6 +31,7 @@ from curate.pipelines.matched.decisions import (
     kept_ids,
     sum_in_order,
 )
+from curate.pipelines.matched.image_sources import image_sources
 from curate.pipelines.matched.notes import note_balanced
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts, thresholds
@@ -59,6 +60,8 @@ class BalanceOptions:
         output_format: ``parquet``, ``shards``, or ``auto`` for shards where there are images.
         pairs_per_shard: size of a shard.
         shards: what else decides how shards are cut, ordered and filled.
+        image_roots: folders that images may be read from besides those of inputs that this user
+            matched; they decide nothing but whether the images are read.
     """
 
     t: int | None = None
@@ -69,6 +72,7 @@ class BalanceOptions:
     pairs_per_shard: int = 10_000
     filters: tuple[str, ...] = ()
     shards: ShardOptions = field(default_factory=ShardOptions)
+    image_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -145,6 +149,7 @@ def balance_pairs(
             "the images, leave --format out and run `curate download` then.",
             quiet=quiet,
         )
+    images = image_sources(plan, options.image_roots) if parameters["format"] == "shards" else None
     replaced = _replaced(output, keep_downloads=keep_downloads) if overwrite else ()
     artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
     note_balanced(matched, output, parameters)
@@ -158,6 +163,7 @@ def balance_pairs(
         seed=options.seed,
         write_pairs=parameters["format"] == "parquet",
         filters=options.filters,
+        images=images,
     )
     tasks = list(range(len(plan.parts)))
     results = run_parts(

@@ -123,9 +123,7 @@ def _read(folder: str, request: dict[str, Any], mirror: str | None) -> PageviewS
     remotes = [RemoteFile(**file) for file in values["files"]]
     return PageviewSample(
         folder=folder,
-        files=tuple(
-            _file(folder, replace(file, url=new + file.url.removeprefix(old))) for file in remotes
-        ),
+        files=tuple(_file(folder, file.at(old, new)) for file in remotes),
         request=request,
         mirror=new,
         missing=tuple(values["missing"]),

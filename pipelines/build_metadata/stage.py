@@ -17,6 +17,7 @@ from typing import Any
 
 from curate.errors import FetchError, InputError, UsageError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.files.sizes import parse_size
 from curate.metadata.entries import Thresholds
 from curate.metadata.languages import OTHER, LabelSet, metadata_languages
@@ -265,7 +266,7 @@ def reindex(folder: str) -> dict[str, Any]:
     store = MetadataStore.open(folder)
     for lang, sha256 in store.hashes.items():
         write_indices(folder, lang, store.table(lang).column("entry"), sha256)
-    return {**storage.read_json(storage.join(folder, MANIFEST)), "output": folder}
+    return {**storage.read_json(storage.join(folder, MANIFEST)), "output": without_secrets(folder)}
 
 
 def _finish(
@@ -298,7 +299,7 @@ def _finish(
         _tell_own(code, manifest["languages"][code]["report"].get(STAMPED), quiet=quiet)
     for code, problem in failed.items():
         log(f"failed: {code}: {problem}", quiet=quiet)
-    return {**manifest, "output": output}
+    return {**manifest, "output": without_secrets(output)}
 
 
 def _tell_own(lang: str, report: dict[str, Any] | None, *, quiet: bool) -> None:

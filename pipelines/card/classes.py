@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError, UsageError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.pipelines.store import artifacts
 
 __all__ = ["ClassList", "class_coverage", "read_class_list"]
@@ -100,7 +101,7 @@ def class_coverage(
     ]
     rows.sort(key=lambda row: (row["entry"] is not None, row["count"], row["class"]))
     return {
-        "path": listed.path,
+        "path": without_secrets(listed.path),
         "sha256": listed.sha256,
         "lang": listed.lang,
         "classes": len(rows),

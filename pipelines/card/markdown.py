@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curate.pipelines.card.page import MOST_INPUTS, shown_command
+from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.terminal import inert
 
 __all__ = ["render_markdown", "yaml_head"]
@@ -31,20 +32,7 @@ def _cell(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else _inert(str(value))
-
-
-def _inert(text: str) -> str:
-    r"""Escape what Markdown or HTML would act on, so that any text is shown as it is.
-
-    >>> print(_inert("a|<b>\u202e www.example.org"))
-    a\|&lt;b&gt;\\u202e www\.example.org
-    """
-    shown = inert(text)
-    for char, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
-        shown = shown.replace(char, escaped)
-    escaped = "".join("\\" + c if c in "\\`*_{}[]()#+!|~$@:" else c for c in shown)
-    return re.sub(r"(www)\.", r"\1\\.", escaped, flags=re.IGNORECASE)
+    return f"{value:,}" if isinstance(value, int) else inert_markdown(str(value))
 
 
 def _code(text: str) -> str:
@@ -211,7 +199,7 @@ def _without_matches(languages: Mapping[str, Any]) -> list[str]:
     shown = sorted(none, key=lambda lang: (-none[lang], lang))
     return [
         f"No pair matched in {len(none):,} more, of {sum(none.values()):,} records: "
-        + ", ".join(f"{lang} {none[lang]:,}" for lang in shown) + "."
+        + ", ".join(f"{inert_markdown(lang)} {none[lang]:,}" for lang in shown) + "."
     ]  # fmt: skip
 
 
@@ -231,21 +219,24 @@ def _entries(card: Mapping[str, Any]) -> list[str]:
         for name, title in titles.items():
             if c[name]:
                 rows = [[e["entry"], e["count"], e["slots"], e["kept"]] for e in c[name]]
-                parts += [f"### {title}: {lang}",
+                parts += [f"### {title}: {inert_markdown(lang)}",
                           _table(["entry", "count", "slots", "kept pairs"], rows)]  # fmt: skip
     return ["## Entries", *parts] if parts else []
 
 
 def _examples(card: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"| {_cell(e['text'])} | {lang} | {decision.replace('_', ' ')} | {e['draw']:.4f} | "
+        f"| {_cell(e['text'])} | {_cell(lang)} | {decision.replace('_', ' ')} | {e['draw']:.4f} | "
         f"{e['probability']:.4f} |"
         for lang, c in _largest(card)
         for decision, found in c["examples"].items()
         for e in found[:3]
     ]
-    dropped = [f"| {_cell(e['text'])} | {e['lang'] or '–'} | dropped: {e['reason']} | – | – |"
-               for e in card["dropped_examples"]]  # fmt: skip
+    dropped = [
+        f"| {_cell(e['text'])} | {_cell(e['lang'] or None)} | dropped: {_cell(e['reason'])} "
+        "| – | – |"
+        for e in card["dropped_examples"]
+    ]
     if not lines and not dropped:
         return []
     head = ["| text | language | decision | draw | probability |", "|---|---|---|---:|---:|"]
@@ -259,7 +250,7 @@ def _classes(classes: Mapping[str, Any] | None) -> list[str]:
     rows = [[r["class"], r["count"], r["slots"], r["kept"]] for r in classes["rows"][:50]]
     return [
         "## Coverage of classes",
-        f"Of {classes['classes']:,} classes of {_inert(classes['path'])} ({classes['lang']}), "
+        f"Of {classes['classes']:,} classes of {_cell(classes['path'])} ({classes['lang']}), "
         f"{classes['entries']:,} are entries, {classes['matched']:,} match pairs, "
         f"{classes['head']:,} are in the head, {classes['kept']:,} have kept pairs. The rarest:",
         _table(["class", "count", "slots", "kept pairs"], rows),

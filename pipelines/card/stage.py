@@ -1,14 +1,15 @@
 """`curate card`: the data card of a balanced set made anew, with other examples or with classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.card.classes import read_class_list
 from curate.pipelines.card.write import CARDS, write_cards
-from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.decisions import BalanceJob
+from curate.pipelines.matched.filters_again import filters_again, refuse_unused
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.store import artifacts
@@ -26,6 +27,7 @@ def make_card(
     classes: str | None = None,
     classes_lang: str = "en",
     num_examples: int | None = None,
+    filters: Sequence[str] = (),
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -41,6 +43,8 @@ def make_card(
             separated by tabs.
         classes_lang: language of their names.
         num_examples: texts to show per language and decision; None for a few, 0 for none.
+        filters: those that the set was made with, named again where its plan alone is not to be
+            trusted: functions, and filters that read a file.
         workers: threads.
         overwrite: replace the card of another balanced set in the output folder.
         dry_run: write nothing.
@@ -51,7 +55,8 @@ def make_card(
 
     Raises:
         ArtifactError: matching or balancing is not complete, or of something else.
-        UsageError: the number of examples or the language of the classes cannot be meant.
+        UsageError: the number of examples or the language of the classes cannot be meant, or a
+            filter is not one of the set.
         InputError: the file of classes cannot be used.
     """
     if num_examples is not None and not 0 <= num_examples <= 100:
@@ -60,6 +65,8 @@ def make_card(
     counts = load_counts(plan)
     listed = read_class_list(classes, classes_lang, counts) if classes is not None else None
     parameters = _parameters(plan, balanced)
+    specs = filters_again(parameters, filters, balanced)
+    refuse_unused(filters, specs)
     folder = output or balanced
     if not overwrite:
         _refuse_other(folder, artifacts.digest(parameters))
@@ -75,7 +82,7 @@ def make_card(
         columns=ColumnNames(**plan.parameters["columns"]),
         seed=parameters["seed"],
         write_pairs=False,
-        filters=tuple(one["filter"] for one in parameters.get("filters", [])),
+        filters=specs,
     )
     return write_cards(
         plan, counts, parameters["t_of_language"], job, parameters, folder, classes=listed,
@@ -108,10 +115,6 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
             f"{balanced}: balancing has not come to its end. "
             "Run the same `curate balance` again; it goes on where it was."
         )
-    made_from = load_filters([one["filter"] for one in parameters.get("filters", [])]).made_from
-    artifacts.require_same(
-        balanced, {"filters": parameters.get("filters", [])}, {"filters": made_from}
-    )
     return parameters
 
 

@@ -17,6 +17,7 @@ from curate.pipelines.matched.decisions import DECISION_COLUMNS
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST
+from curate.pipelines.store.workspace import require_codes
 
 __all__ = ["Side", "folder_kind", "open_side", "read_pairs"]
 
@@ -121,6 +122,7 @@ def _open_balanced(folder: str) -> Side:
     if not storage.exists(storage.join(folder, "datacard.json")):
         raise _unfinished(folder, "balance")
     parameters = storage.read_json(storage.join(folder, "plan.json"))["parameters"]
+    require_codes(parameters["t_of_language"], storage.join(folder, "plan.json"))
     is_parquet = parameters["format"] == "parquet"
     name, suffix = ("pairs", ".parquet") if is_parquet else ("shards", ".tar")
     files = storage.list_files(storage.join(folder, name), suffix)

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from curate.errors import MissingExtraError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.inputs.records import ColumnNames
@@ -223,5 +224,5 @@ def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[s
         "failed": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         "shards": len(stats),
         "bytes": sum(of_shard["size_bytes"] for of_shard in stats),
-        "output": output,
+        "output": without_secrets(output),
     }

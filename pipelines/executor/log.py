@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.files import storage
+from curate.files.addresses import hide_secrets
 from curate.pipelines.views.progress import log
 
 __all__ = ["WorkerLog", "flush_logs"]
@@ -54,7 +55,7 @@ class WorkerLog:
             return
         host, _, pid = self._name.rpartition("-")
         values = {"time": round(time.time(), 3), "event": event, "host": host, "pid": int(pid)}
-        values |= figures
+        values |= {k: hide_secrets(v) if isinstance(v, str) else v for k, v in figures.items()}
         line = json.dumps(values, ensure_ascii=False) + "\n"
         with self._lock, self._told():
             if storage.is_local(self._folder):

@@ -73,6 +73,7 @@ def run_on_slurm(
     executor = _executor(cluster, place, workers)
     _end_orphans(place.parent)
     place.mkdir(parents=True)
+    place.chmod(0o700)  # what is in it is run, and may hold what gives access to inputs
     shared = _write_work(work, place)
     queue = _Queue(waiting=_batches(tasks, min(cluster.slurm_parts_per_job,
                                                -(-len(tasks) // workers))))  # fmt: skip

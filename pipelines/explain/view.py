@@ -6,12 +6,12 @@ from typing import Any
 import typer
 
 from curate.pipelines.views.tables import render_table
-from curate.pipelines.views.terminal import inert
+from curate.pipelines.views.terminal import Inert, inert
 
 __all__ = ["explanation", "highlighted"]
 
 
-def explanation(result: Mapping[str, Any], *, colour: bool = False) -> str:
+def explanation(result: Mapping[str, Any], *, colour: bool = False) -> Inert:
     """Show what `explain_text` found.
 
     Args:
@@ -24,7 +24,7 @@ def explanation(result: Mapping[str, Any], *, colour: bool = False) -> str:
         lines.append(f"language: {inert(result['lang'])}{score}")
     lines += _pair_lines(result)
     if "normalizations" not in result:
-        return "\n".join([*lines, result["decision"]])
+        return Inert("\n".join([*lines, inert(result["decision"])]))
     both = result["normalizations"]
     for name, found in both.items():
         lines.append(f"{name}: {highlighted(found['normalized'], found['matches'], colour)}")
@@ -32,8 +32,8 @@ def explanation(result: Mapping[str, Any], *, colour: bool = False) -> str:
         lines += ["", _table(both), ""]
     t = "" if result["t"] is None else f"; t is {result['t']:,}"
     lines.append(f"matched with: {result['normalization']}{t}")
-    lines += [f"{name}: {found['decision']}" for name, found in both.items()]
-    return "\n".join([*lines, *(f"note: {note}" for note in result["notes"])])
+    lines += [f"{name}: {inert(found['decision'])}" for name, found in both.items()]
+    return Inert("\n".join([*lines, *(f"note: {inert(note)}" for note in result["notes"])]))
 
 
 def _pair_lines(result: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.pipelines.store.workspace import Workspace
 from curate.training import require_packages
 
@@ -60,7 +61,7 @@ def export_model(
     files = export_files(clip, words, export_format)
     card: dict[str, Any] = {
         "format": export_format,
-        "output": folder,
+        "output": without_secrets(folder),
         "parameters": sum(p.numel() for p in clip.parameters()),
         "files": {},
     }

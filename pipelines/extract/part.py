@@ -12,6 +12,7 @@ import pyarrow as pa
 from curate.curation.hashing.ids import short_hashes
 from curate.errors import CurateError
 from curate.files import storage
+from curate.files.addresses import hide_secrets, without_secrets
 from curate.pipelines.extract.page_watch import PageWatch
 from curate.pipelines.extract.pages import BadPageError, PageOptions, PageRows
 from curate.pipelines.extract.records import BAD_RECORDS, CrawlRecord, SkippedRecord, read_records
@@ -133,7 +134,7 @@ def extract_part(worker: Worker, task: tuple[int, str, str]) -> tuple[int, Extra
 
     Args:
         worker: of this process.
-        task: number of the file, its path, and the digest that tells it from others.
+        task: number of the file, where it is opened, and the digest that tells it from others.
 
     Raises:
         CurateError: memory or the disk ran out, or a filter failed.
@@ -174,8 +175,8 @@ def _extract_part(worker: Worker, index: int, path: str, part: str) -> ExtractSu
 
 
 def _reject_batch(path: str, skipped: SkippedRecord) -> pa.RecordBatch:
-    row = {"file": path, "offset": skipped.offset, "reason": skipped.reason,
-           "page_url": skipped.page_url, "detail": skipped.detail}  # fmt: skip
+    row = {"file": without_secrets(path), "offset": skipped.offset, "reason": skipped.reason,
+           "page_url": skipped.page_url, "detail": hide_secrets(skipped.detail)}  # fmt: skip
     return pa.RecordBatch.from_pylist([row], _REJECT_SCHEMA)
 
 
@@ -183,7 +184,7 @@ def _items(
     worker: Worker, path: str, summary: ExtractSummary
 ) -> Iterator[pa.RecordBatch | SkippedRecord]:
     """Yield the pairs of a file in batches, and its bad records; sum up on the way."""
-    rows = _Rows(path)
+    rows = _Rows(without_secrets(path))
     for record in read_records(path, worker.job.options.max_page_bytes):
         if isinstance(record, CrawlRecord):
             try:

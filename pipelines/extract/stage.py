@@ -10,7 +10,7 @@ takes the folder as it is.
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.errors import ArtifactError, BadShareError, UsageError
+from curate.errors import BadShareError, UsageError
 from curate.files import storage
 from curate.files.patterns import expand
 from curate.pipelines.executor.lease import driven
@@ -26,7 +26,9 @@ from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.extract.dedup import MODES, Duplicates, find_duplicates
 from curate.pipelines.extract.pages import PageOptions
 from curate.pipelines.extract.part import ExtractJob, ExtractSummary, Worker, extract_part
+from curate.pipelines.extract.plan import OURS, PLAN, ExtractPlan, plan_inputs
 from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed, seal_inputs
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name, refuse_foreign
 from curate.pipelines.views.progress import progress
@@ -35,8 +37,7 @@ __all__ = ["ExtractOptions", "extract_pairs"]
 
 # Goes up when other pairs come out of the same files.
 _CODE = 2
-_OURS = "_extract"
-PLAN, SUMMARY = f"{_OURS}/plan.json", f"{_OURS}/summary.json"
+SUMMARY = f"{OURS}/summary.json"
 _BATCH_ROWS = 1 << 15
 
 
@@ -66,56 +67,6 @@ class ExtractOptions:
             raise UsageError(f"--dedup is {self.dedup!r}; expected one of {', '.join(MODES)}, none")
         if not 0.0 <= self.max_bad <= 1.0:
             raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What `pairs/` is made of; it only ever grows."""
-
-    folder: str
-    parameters: dict[str, Any]
-    inputs: list[dict[str, Any]]
-    _chain: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {
-            "schema_version": artifacts.SCHEMA_VERSION,
-            "parameters": self.parameters,
-            "inputs": self.inputs,
-        }
-
-    def digest(self) -> str:
-        return artifacts.digest(self.as_dict())
-
-    def part(self, index: int) -> str:
-        """Return the digest of what a file of pairs depends on: its input and those before it."""
-        if self.parameters["dedup"] == "none":
-            return artifacts.digest(self.inputs[index])
-        for one in self.inputs[len(self._chain) : index + 1]:
-            self._chain.append(artifacts.digest([self._chain[-1:], one]))
-        return self._chain[index]
-
-    def pairs_path(self, index: int) -> str:
-        return storage.join(self.folder, part_name(index, "parquet"))
-
-    def found_path(self, index: int) -> str:
-        return storage.join(self.folder, _OURS, "found", part_name(index, "parquet"))
-
-    def stamp(self, index: int) -> dict[str, Any]:
-        return {"parameters": artifacts.digest(self.parameters), "part": self.part(index)}
-
-    def summary_of(self, path: str, index: int) -> ExtractSummary | None:
-        """Return the summary in the stamp of a file that is there, or None.
-
-        Raises:
-            ArtifactError: the file was made from something else.
-        """
-        if not storage.exists(path):
-            return None
-        stamp = artifacts.read_stamp(path)
-        found = {name: stamp.get(name) for name in ("parameters", "part")}
-        artifacts.require_same(path, found, self.stamp(index))
-        return ExtractSummary.from_dict(stamp["summary"])
 
 
 @driven("extract")
@@ -148,15 +99,18 @@ def extract_pairs(
         BadShareError: too many bad records.
         ArtifactError: the folder holds the pairs of something else.
     """
-    refuse_foreign(output, PLAN, _OURS)
-    plan = _plan(inputs, output, options, anew=overwrite)
+    refuse_foreign(output, PLAN, OURS)
+    addresses = by_name(expand(inputs), quiet=quiet)
+    plan = plan_inputs(addresses, output, _parameters(options), anew=overwrite)
     todo = [i for i in range(len(plan.inputs)) if overwrite or not _is_done(plan, i)]
     if dry_run:
         return {"inputs": len(plan.inputs), "inputs_to_do": len(todo)}
+    if not plan.is_own:
+        refuse_unnamed(output, {plan.inputs[i]["path"] for i in todo}, list(addresses))
     if overwrite:
         for path in storage.list_files(output, ".parquet"):
             storage.remove(path)
-        storage.remove(storage.join(output, _OURS))  # last: it says that the folder is ours
+        storage.remove(storage.join(output, OURS))  # last: it says that the folder is ours
     summary_path = storage.join(output, SUMMARY)
     if not todo and storage.exists(summary_path):
         done: dict[str, Any] = storage.read_json(summary_path)
@@ -164,73 +118,54 @@ def extract_pairs(
             return done
     storage.remove_leftovers(output)
     storage.write_json(storage.join(output, PLAN), plan.as_dict())
-    _extract(plan, todo, options, workers=workers, quiet=quiet)
+    if plan.is_own:
+        seal_inputs(output, plan.names())
+    _extract(plan, todo, addresses, options, workers=workers, quiet=quiet)
     if options.dedup != "none":
         _check_bad_share(plan, _summaries(plan), options.max_bad)
         _without_duplicates(plan, options.dedup, workers=workers, quiet=quiet)
-        storage.remove(storage.join(output, _OURS, "found"))
+        storage.remove(storage.join(output, OURS, "found"))
     return _finish(plan, options.max_bad)
 
 
-def _plan(inputs: list[str], output: str, options: ExtractOptions, *, anew: bool) -> _Plan:
-    """Return the plan of a folder with the inputs added that it does not have yet."""
+def _parameters(options: ExtractOptions) -> dict[str, Any]:
+    """Return what decides the pairs of an input."""
     page = {k: v for k, v in asdict(options.page).items() if k != "page_seconds"}
-    parameters = {
+    return {
         "code": _CODE,
         "dedup": options.dedup,
         "filters": load_filters(options.filters).made_from,
         **page,
     }
-    plan = _Plan(output, parameters, [])
-    path = storage.join(output, PLAN)
-    if storage.exists(path) and not anew:
-        values = storage.read_json(path)
-        artifacts.require_same(
-            output,
-            {"schema_version": values["schema_version"], **values["parameters"]},
-            {"schema_version": artifacts.SCHEMA_VERSION, **parameters},
-        )
-        plan.inputs = values["inputs"]
-    known = {i["path"]: i for i in plan.inputs}
-    for name in expand(inputs):
-        size, modified = storage.size_and_time(name)
-        before = known.get(name)
-        if before and (before["size_bytes"], before["modified"]) == (size, modified):
-            continue
-        # A remote file is not read twice only to know its sum.
-        sha256 = storage.file_sha256(name) if storage.is_local(name) else None
-        if before is None:
-            plan.inputs.append(
-                {"path": name, "size_bytes": size, "modified": modified, "sha256": sha256}
-            )
-        elif sha256 is None or sha256 != before["sha256"]:
-            raise ArtifactError(
-                f"{output} holds pairs of {name}, which has changed since. Choose another "
-                "--output, or replace it with --overwrite."
-            )
-    return plan
 
 
-def _is_done(plan: _Plan, index: int) -> bool:
+def _is_done(plan: ExtractPlan, index: int) -> bool:
     return plan.summary_of(plan.pairs_path(index), index) is not None
 
 
 def _extract(
-    plan: _Plan, todo: list[int], options: ExtractOptions, *, workers: int, quiet: bool
+    plan: ExtractPlan,
+    todo: list[int],
+    addresses: Mapping[str, str],
+    options: ExtractOptions,
+    *,
+    workers: int,
+    quiet: bool,
 ) -> None:
     """Extract the files that are not there yet, to where they are looked at for duplicates."""
     is_last = options.dedup == "none"
     job = ExtractJob(
         parameters=artifacts.digest(plan.parameters),
-        pairs=plan.folder if is_last else storage.join(plan.folder, _OURS, "found"),
-        rejected=storage.join(plan.folder, _OURS, "rejected"),
+        pairs=plan.folder if is_last else storage.join(plan.folder, OURS, "found"),
+        rejected=storage.join(plan.folder, OURS, "rejected"),
         options=options.page,
         filters=options.filters,
     )
     todo = [
         i for i in todo if is_last or plan.summary_of(plan.found_path(i), i) is None
     ]  # fmt: skip
-    tasks = [(i, plan.inputs[i]["path"], plan.part(i)) for i in todo]
+    names = plan.names()
+    tasks = [(i, addresses.get(names[i], names[i]), plan.part(i)) for i in todo]
     results = run_parts(
         extract_part, tasks, workers=workers, setup=Worker, arguments=(job,), anywhere=True
     )
@@ -242,7 +177,7 @@ def _extract(
 def _scratch(output: str) -> Iterator[str]:
     """Give a local folder for the keys: in the output, or where that is remote, elsewhere."""
     if storage.is_local(output):
-        folder = storage.join(output, _OURS, "keys")
+        folder = storage.join(output, OURS, "keys")
         storage.remove(folder)
         yield folder
         storage.remove(folder)
@@ -251,7 +186,7 @@ def _scratch(output: str) -> Iterator[str]:
         yield folder
 
 
-def _without_duplicates(plan: _Plan, mode: str, *, workers: int, quiet: bool) -> None:
+def _without_duplicates(plan: ExtractPlan, mode: str, *, workers: int, quiet: bool) -> None:
     """Write the files that are found but not done, without what earlier ones hold.
 
     A file that is done holds each of its pairs for the first time, so what was dropped from it need
@@ -272,7 +207,7 @@ def _without_duplicates(plan: _Plan, mode: str, *, workers: int, quiet: bool) ->
             pass
 
 
-def _write_unique(state: tuple[_Plan, Duplicates, str], index: int) -> None:
+def _write_unique(state: tuple[ExtractPlan, Duplicates, str], index: int) -> None:
     plan, duplicates, reason = state
     later = duplicates.rows(index)
     found = plan.summary_of(plan.found_path(index), index)
@@ -291,7 +226,7 @@ def _write_unique(state: tuple[_Plan, Duplicates, str], index: int) -> None:
             writer.close({**plan.stamp(index), "summary": summary.as_dict()}, "")
 
 
-def _summaries(plan: _Plan) -> list[ExtractSummary]:
+def _summaries(plan: ExtractPlan) -> list[ExtractSummary]:
     """Return the summary of each input, whether its duplicates are taken out yet or not."""
     summaries = []
     for index in range(len(plan.inputs)):
@@ -303,7 +238,7 @@ def _summaries(plan: _Plan) -> list[ExtractSummary]:
     return summaries
 
 
-def _check_bad_share(plan: _Plan, summaries: list[ExtractSummary], max_bad: float) -> None:
+def _check_bad_share(plan: ExtractPlan, summaries: list[ExtractSummary], max_bad: float) -> None:
     """Raise if bad records, or files that end early, are more than the allowed share."""
     bad = [sum(summary.bad.values()) for summary in summaries]
     read = sum(sum(summary.records.values()) for summary in summaries)
@@ -314,7 +249,7 @@ def _check_bad_share(plan: _Plan, summaries: list[ExtractSummary], max_bad: floa
     where = "\n  ".join(
         f"{plan.inputs[i]['path']}: "
         + ", ".join(f"{reason} {num}" for reason, num in summaries[i].bad.items())
-        + f"; see {storage.join(plan.folder, _OURS, 'rejected', part_name(i, 'parquet'))}"
+        + f"; see {storage.join(plan.folder, OURS, 'rejected', part_name(i, 'parquet'))}"
         for i in worst
     )
     raise BadShareError(
@@ -325,7 +260,7 @@ def _check_bad_share(plan: _Plan, summaries: list[ExtractSummary], max_bad: floa
     )
 
 
-def _finish(plan: _Plan, max_bad: float) -> dict[str, Any]:
+def _finish(plan: ExtractPlan, max_bad: float) -> dict[str, Any]:
     summaries = _summaries(plan)
     _check_bad_share(plan, summaries, max_bad)
     total = sum(summaries, ExtractSummary()).as_dict()

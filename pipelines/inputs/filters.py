@@ -34,9 +34,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.errors import CurateError, UsageError
-from curate.pipelines.inputs.filters_builtin import BUILT_IN
+from curate.files.addresses import hide_secrets
+from curate.pipelines.inputs.filters_builtin import BUILT_IN, OF_NUMBERS
 
-__all__ = ["GROUP", "Filter", "Filters", "load_filters", "with_usual_names"]
+__all__ = [
+    "GROUP",
+    "Filter",
+    "Filters",
+    "load_filters",
+    "needs_nothing",
+    "recorded_name",
+    "with_usual_names",
+]
 
 GROUP = "curate.filters"
 
@@ -154,11 +163,31 @@ def load_filters(specs: Sequence[str]) -> Filters:
     return Filters(filters)
 
 
+def recorded_name(spec: str) -> str:
+    """Return what is written of a filter: as it was named, without secrets in an address."""
+    return hide_secrets(spec)
+
+
+def needs_nothing(spec: str) -> bool:
+    """Tell whether a filter needs no file, and no code but ours and what the user installed.
+
+    Such a filter may be named by somebody else, a plan say. An argument is not handed to installed
+    code for them: it could be a file or an address.
+
+    >>> needs_nothing("text-length=5:"), needs_nothing("blocklist=a.txt"), needs_nothing("a.b:c")
+    (True, False, False)
+    """
+    name, has_argument, _ = spec.partition("=")
+    if name in BUILT_IN:
+        return name in OF_NUMBERS
+    return not has_argument and any(point.name == name for point in entry_points(group=GROUP))
+
+
 def _load(spec: str) -> Filter:
     name, has_argument, argument = spec.partition("=")
     if name in BUILT_IN:
         function, extra = BUILT_IN[name](argument)
-        return Filter(name, function, {"filter": spec, **extra})
+        return Filter(name, function, {"filter": recorded_name(spec), **extra})
     known = {point.name: point for point in entry_points(group=GROUP)}
     if name in known:
         found, code = _from_entry_point(known[name])
@@ -172,7 +201,7 @@ def _load(spec: str) -> Filter:
     function = found(argument) if has_argument else found
     if not callable(function):
         raise UsageError(f"--filter {spec}: {name} is no function, and nothing that can be called")
-    return Filter(name.rpartition(":")[2], function, {"filter": spec, "code": code})
+    return Filter(name.rpartition(":")[2], function, {"filter": recorded_name(spec), "code": code})
 
 
 def _from_entry_point(point: EntryPoint) -> tuple[Any, str]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from curate.errors import UsageError
 from curate.files import storage
 
-__all__ = ["BUILT_IN"]
+__all__ = ["BUILT_IN", "OF_NUMBERS"]
 
 BuiltIn = tuple[Callable[[pa.RecordBatch], pa.Array], dict[str, str]]
 
@@ -100,6 +100,9 @@ def _is_listed(host: str | None, domains: frozenset[str]) -> bool:
         rest = rest.partition(".")[2]
     return False
 
+
+# Whose arguments are numbers, and name no file.
+OF_NUMBERS = frozenset({"text-length", "url-length"})
 
 BUILT_IN: dict[str, Callable[[str], BuiltIn]] = {
     "text-length": _text_length,

@@ -3,12 +3,15 @@
 A row's file is found by its column `file_name`, `image_path`, `file_path` or `filepath`, by a
 column `image` of strings, or by the path in Hugging Face's struct of bytes and path where there are
 no bytes; relative to the folder of the file that the row is in. Inputs that have URLs are left
-alone: their images are somewhere else. A name with a protocol has to be of a file system that the
-table is in too, so that a table cannot have this machine ask any server.
+alone: their images are somewhere else.
+
+A table cannot have this machine open any file or ask any server: a file has to lie in the table's
+own folder, or in one that the user named. And it is only here, and by the reader of tars, that
+columns are made which say where images are: those of an input that are named so get other names.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -19,11 +22,14 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.executor.faults import is_transient
-from curate.pipelines.inputs.rows import Rows, Unreadable
+from curate.pipelines.inputs.image_roots import ImageRoots, folder_of
+from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 
-__all__ = ["data_files", "with_image_files"]
+__all__ = ["as_input_columns", "data_files", "with_image_files"]
 
 _PATHS = ("file_name", "image_path", "file_path", "filepath")
+# Which our readers make, and `balance` believes.
+_INTERNAL = ("image_file", "image_offset", "image_size", "image_ext")
 _URLS = ("url", "URL", "image_url")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 
@@ -52,27 +58,51 @@ def data_files(paths: list[str]) -> list[str]:
     return kept
 
 
-def with_image_files(rows: Iterator[Rows | Unreadable], path: str) -> Iterator[Rows | Unreadable]:
+def as_input_columns(schema: pa.Schema) -> pa.Schema:
+    """Return an input's schema with other names for columns that are named as ours are.
+
+    >>> as_input_columns(pa.schema({"text": pa.string(), "image_file": pa.string()})).names
+    ['text', 'input_image_file']
+    """
+    names = list(schema.names)
+    for at, name in enumerate(names):
+        while names[at] in _INTERNAL or (name in _INTERNAL and names.count(names[at]) > 1):
+            names[at] = f"input_{names[at]}"
+    return schema if names == schema.names else pa.schema(
+        [field.with_name(name) for field, name in zip(schema, names, strict=True)]
+    )  # fmt: skip
+
+
+def with_image_files(
+    rows: Iterator[Rows | Unreadable], part: Part, image_roots: Sequence[str] = ()
+) -> Iterator[Rows | Unreadable]:
     """Add to rows where their image files are: `image_file`, `image_offset`, `image_size`.
 
     Args:
         rows: as they were read.
-        path: of the file that they were read from.
+        part: that they were read from.
+        image_roots: folders that may be named besides that of the part's file.
 
     Yields:
-        The rows; one whose file is not there is unreadable, reason ``missing_image``.
+        The rows; one whose file is not there, or in another file system, is unreadable, reason
+        ``missing_image``, and one whose file is in none of the folders, reason ``image_outside``,
+        whether it is there or not.
     """
+    roots = ImageRoots([folder_of(part.source), *image_roots])
     for item in rows:
-        if isinstance(item, Unreadable) or (names := _file_names(item.batch)) is None:
+        if isinstance(item, Unreadable):
             yield item
-        else:
-            yield from _located(item, names.to_pylist(), path)
+            continue
+        names = as_input_columns(item.batch.schema).names
+        item = Rows(item.first_row, item.batch.rename_columns(names))
+        found = _file_names(item.batch)
+        yield from [item] if found is None else _located(item, found.to_pylist(), part.path, roots)
 
 
 def _file_names(batch: pa.RecordBatch) -> pa.Array | None:
     """Return the name of each row's image file, null without one; None if the rows name none."""
     schema, types = batch.schema, pa.types
-    if "image_file" in schema.names or any(name in schema.names for name in _URLS):
+    if any(name in schema.names for name in _URLS):
         return None
     if "image" in schema.names:
         image = batch.column("image")
@@ -89,24 +119,40 @@ def _file_names(batch: pa.RecordBatch) -> pa.Array | None:
     return column if types.is_string(column.type) or types.is_large_string(column.type) else None
 
 
-def _located(rows: Rows, names: list[str | None], path: str) -> Iterator[Rows | Unreadable]:
+def _located(
+    rows: Rows, names: list[str | None], path: str, roots: ImageRoots
+) -> Iterator[Rows | Unreadable]:
     """Yield rows in runs of neighbours whose files are there, and the others as unreadable."""
-    folder = path.rpartition("/")[0] or "."
+    folder = folder_of(path)
     files = [_resolved(folder, name) if name else None for name in names]
-    own = _protocol(path)
-    sizes = np.array([-1 if f is None else _size(f, own) for f in files], np.int64)
-    missing = [i for i, f in enumerate(files) if f is not None and sizes[i] < 0]
+    sizes, problems = np.full(len(files), -1, np.int64), {}
+    for at, file in enumerate(files):
+        if file is None:
+            continue
+        place = roots.address(file)
+        sizes[at] = -1 if place is None else _size(place)
+        if sizes[at] < 0:
+            reason, why = _problem(file, path, is_outside=place is None)
+            problems[at] = (reason, f"{file}: {why}")
     start = 0
-    for stop in [*missing, len(files)]:
+    for stop in [*problems, len(files)]:
         if stop > start:
             piece = rows.batch.slice(start, stop - start)
             yield Rows(rows.first_row + start, _add(piece, files[start:stop], sizes[start:stop]))
         if stop < len(files):
-            is_ours = _protocol(files[stop] or "") in ("", own)
-            why = "there is no such file" if is_ours else "it is in another file system"
-            detail = f"{files[stop]}: {why}"
-            yield Unreadable(rows.first_row + stop, 1, "missing_image", detail)
+            reason, detail = problems[stop]
+            yield Unreadable(rows.first_row + stop, 1, reason, detail)
         start = stop + 1
+
+
+def _problem(file: str, path: str, *, is_outside: bool) -> tuple[str, str]:
+    """Return why a row's image is not taken: the reason that is counted, and a sentence."""
+    if not is_outside:
+        return "missing_image", "there is no such file"
+    if _protocol(file) != _protocol(path):
+        return "missing_image", "it is in another file system"
+    where = folder_of(path)
+    return "image_outside", f"it is not in {where}; name other folders of images with --image-root"
 
 
 def _add(
@@ -136,15 +182,12 @@ def _protocol(path: str) -> str:
     return "" if storage.is_local(path) else path.partition("://")[0]
 
 
-def _size(path: str, own: str) -> int:
-    """Return a file's size in bytes, or -1 if there is none, or none that a table may name."""
-    if _protocol(path) not in ("", own):
-        return -1
+def _size(place: str) -> int:
+    """Return a file's size in bytes, or -1 if there is none."""
     try:
-        if storage.is_local(path):
-            path = storage.local_path(path)
-            return os.stat(path).st_size if os.path.isfile(path) else -1
-        return storage.size_and_time(path)[0]
+        if storage.is_local(place):
+            return os.stat(place).st_size if os.path.isfile(place) else -1
+        return storage.size_and_time(place)[0]
     except (OSError, ValueError) as error:
         if is_transient(error):
             raise

@@ -5,7 +5,7 @@ a part is the unit of work, and what it gives depends on nothing but the part. C
 names and types; `curate.pipelines.inputs.records` finds the ones we need and checks their values.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from curate.errors import InputError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.pipelines.executor.faults import is_transient
-from curate.pipelines.inputs.image_files import with_image_files
+from curate.pipelines.inputs.image_files import as_input_columns, with_image_files
 from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 from curate.pipelines.inputs.tar import SCHEMA as TAR_SCHEMA
 from curate.pipelines.inputs.tar import read_tar
@@ -41,7 +42,9 @@ def input_kind(path: str) -> str:
     Raises:
         InputError: the name ends in nothing we read.
     """
-    suffixes = [s.lower() for s in PurePosixPath(path).suffixes]
+    name = without_secrets(path)
+    name = name.partition("?")[0] if storage.is_remote(name) else name
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
     compressed = bool(suffixes) and suffixes[-1] in _COMPRESSIONS
     if compressed:
         suffixes.pop()
@@ -72,11 +75,12 @@ def input_schema(path: str) -> pa.Schema | None:
         return TAR_SCHEMA
     if kind != "parquet":
         read = read_jsonl if kind == "jsonl" else read_csv  # without looking for image files
-        rows = read(Part(path=path, sha256="", kind=kind))
-        return next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
+        rows = read(Part(path="", sha256="", kind=kind).at(path))
+        found = next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
+        return None if found is None else as_input_columns(found)
     try:
         with pq.ParquetFile(storage.open_arrow(path)) as file:
-            return file.schema_arrow
+            return as_input_columns(file.schema_arrow)
     except (pa.ArrowException, OSError) as error:
         if is_transient(error):
             raise
@@ -92,20 +96,20 @@ def plan_parts(path: str, sha256: str, rows_per_part: int | None = None) -> list
     """
     kind = input_kind(path)
     if kind != "parquet":
-        return [Part(path=path, sha256=sha256, kind=kind)]
+        return [Part(path="", sha256=sha256, kind=kind).at(path)]
     try:
         with pq.ParquetFile(storage.open_arrow(path)) as file:
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     except (pa.ArrowException, OSError) as error:
         if is_transient(error):
             raise
-        return [Part(path=path, sha256=sha256, kind=kind)]
+        return [Part(path="", sha256=sha256, kind=kind).at(path)]
     wanted = rows_per_part or min(
         max(sum(rows) // PARTS_PER_FILE, ROWS_PER_PART_AT_LEAST), ROWS_PER_PART_AT_MOST
     )
     return [
-        Part(path=path, sha256=sha256, kind=kind, row_groups=(first, stop),
-             first_row=sum(rows[:first]), num_rows=sum(rows[first:stop]))
+        Part(path="", sha256=sha256, kind=kind, row_groups=(first, stop),
+             first_row=sum(rows[:first]), num_rows=sum(rows[first:stop])).at(path)
         for first, stop in _group_ranges(rows, wanted)
     ]  # fmt: skip
 
@@ -126,8 +130,12 @@ def _group_ranges(rows: list[int], rows_per_part: int) -> Iterator[tuple[int, in
         yield first, len(rows)
 
 
-def read_part(part: Part) -> Iterator[Rows | Unreadable]:
+def read_part(part: Part, image_roots: Sequence[str] = ()) -> Iterator[Rows | Unreadable]:
     """Yield a part's rows in order, and what could not be read.
+
+    Args:
+        part: of an input.
+        image_roots: folders that a table may name images in, besides its own.
 
     Raises:
         InputError: the file is not there any more.
@@ -135,12 +143,12 @@ def read_part(part: Part) -> Iterator[Rows | Unreadable]:
     readers = {"parquet": _read_parquet, "tar": read_tar, "jsonl": read_jsonl,
                "csv": read_csv, "tsv": read_csv}  # fmt: skip
     rows = readers[part.kind](part)
-    return rows if part.kind == "tar" else with_image_files(rows, part.path)
+    return rows if part.kind == "tar" else with_image_files(rows, part, image_roots)
 
 
 def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
     try:
-        file = pq.ParquetFile(storage.open_arrow(part.path))
+        file = pq.ParquetFile(storage.open_arrow(part.source))
     except (pa.ArrowException, OSError) as error:
         if is_transient(error):
             raise

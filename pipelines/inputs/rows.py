@@ -1,10 +1,12 @@
 """The pieces that inputs are read in: parts, batches of rows, and what could not be read."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
+
+from curate.files.addresses import without_secrets
 
 __all__ = ["Part", "Rows", "Unreadable"]
 
@@ -17,12 +19,13 @@ class Part:
     """A piece of an input file.
 
     Attributes:
-        path: the file.
+        path: the file, by the name that it is known by, which holds no secrets.
         sha256: of the whole file.
         kind: parquet, tar, jsonl, csv or tsv.
         row_groups: first and one past the last row group; None for the whole file.
         first_row: position in the file of the part's first row.
         num_rows: rows in the part; None where only reading tells.
+        address: where the file is opened, if that holds secrets; it is written nowhere.
     """
 
     path: str
@@ -31,10 +34,21 @@ class Part:
     row_groups: tuple[int, int] | None = None
     first_row: int = 0
     num_rows: int | None = None
+    address: str | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def source(self) -> str:
+        """Where the file is opened."""
+        return self.address or self.path
+
+    def at(self, address: str) -> "Part":
+        """Return the part of a file that is opened at an address, which may hold secrets."""
+        path = without_secrets(address)
+        return replace(self, path=path, address=address if address != path else None)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the part as JSON-able values."""
-        values = {name: getattr(self, name) for name in self.__slots__}
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "address"}
         values["row_groups"] = list(self.row_groups) if self.row_groups else None
         return values
 

@@ -39,8 +39,8 @@ SCHEMA = pa.schema(
 
 def read_tar(part: Part) -> Iterator[Rows | Unreadable]:
     """Yield the samples of a WebDataset tar as rows of `SCHEMA`."""
-    size_bytes, _ = storage.size_and_time(part.path)
-    with storage.open_read(part.path) as file:
+    size_bytes, _ = storage.size_and_time(part.source)
+    with storage.open_read(part.source) as file:
         row = first = size = 0
         rows: list[dict[str, Any]] = []
         problem: Unreadable | None = None

@@ -74,13 +74,13 @@ def read_csv(part: Part) -> Iterator[Rows | Unreadable]:
 def _csv_batches(part: Part, skip: Any) -> Iterator[pa.RecordBatch]:
     is_csv = part.kind == "csv"
     delimiter = "," if is_csv else "\t"
-    with storage.open_read(part.path, decompress=True) as file:
+    with storage.open_read(part.source, decompress=True) as file:
         header = file.readline()
     if not header.strip():
         return
     # Every column as bytes: neither an encoding nor a guessed type can then fail a whole block.
     names = [n.strip('"') for n in header.decode("utf-8-sig", "replace").strip().split(delimiter)]
-    with storage.open_read(part.path, decompress=True) as file:
+    with storage.open_read(part.source, decompress=True) as file:
         yield from pa_csv.open_csv(
             file,
             pa_csv.ReadOptions(block_size=_CSV_BLOCK_BYTES, use_threads=False),
@@ -115,7 +115,7 @@ def read_jsonl(part: Part) -> Iterator[Rows | Unreadable]:
     (another type, another column) is not silently changed but given as unreadable.
     """
     schema: pa.Schema | None = None
-    with storage.open_read(part.path, decompress=True) as file:
+    with storage.open_read(part.source, decompress=True) as file:
         lines = enumerate(file)
         row = 0
         try:

@@ -15,6 +15,7 @@ from curate.curation.matching.normalize import Normalization
 from curate.curation.matching.reference import Matcher, match_by_language
 from curate.errors import CurateError
 from curate.files import storage
+from curate.files.addresses import hide_secrets
 from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.readers import read_part
@@ -74,6 +75,7 @@ class MatchJob:
     lid_engine: str
     threads: int
     filters: tuple[str, ...] = ()
+    image_roots: tuple[str, ...] = ()
 
 
 class Worker:
@@ -172,7 +174,11 @@ def _path(job: MatchJob, folder: str, index: int) -> str:
 
 def _reject_batch(part: Part, rejects: list[Reject]) -> pa.RecordBatch:
     rows = [
-        {"file": part.path, **{name: getattr(reject, name) for name in reject.__slots__}}
+        {
+            "file": part.path,
+            **{name: getattr(reject, name) for name in reject.__slots__},
+            "detail": hide_secrets(reject.detail),
+        }
         for reject in rejects
     ]
     return pa.RecordBatch.from_pylist(rows, _REJECT_SCHEMA)
@@ -182,7 +188,7 @@ def _matched_batches(
     worker: Worker, part: Part, summary: PartSummary
 ) -> Iterator[pa.RecordBatch | list[Reject]]:
     """Yield the pairs of a part and its rejects, batch by batch; sum up on the way."""
-    for rows in ahead(read_part(part)):
+    for rows in ahead(read_part(part, worker.job.image_roots)):
         if isinstance(rows, Unreadable):
             summary.add(NO_LANGUAGE, rows.reason, rows.num_rows)
             summary.lost_files |= rows.is_file

@@ -32,7 +32,7 @@ class _Look(NamedTuple):
 
 def add_inputs(
     plan: MatchedPlan,
-    paths: list[str],
+    addresses: Mapping[str, str],
     columns: ColumnNames,
     rows_per_part: int | None,
     *,
@@ -40,6 +40,16 @@ def add_inputs(
     quiet: bool,
 ) -> bool:
     """Add the inputs to a plan that it does not have yet, in the given order.
+
+    Parts of inputs that are named get their addresses, with what gives access.
+
+    Args:
+        plan: is changed.
+        addresses: where each input is opened, by the name that it is known by.
+        columns: names of the inputs' columns.
+        rows_per_part: rows of a Parquet file in a part, at least; None for an eighth of it.
+        workers: threads.
+        quiet: no progress.
 
     Returns:
         Whether the plan is another one now, if only in what it says of times.
@@ -49,9 +59,9 @@ def add_inputs(
         InputError: one cannot be read, or lacks a column.
     """
     known = {i["path"]: i for i in plan.inputs}
-    described = dict(_described(paths))
-    new = [path for path in paths if not _is_known(known.get(path), described[path])]
-    tasks = [(at, path) for at, path in enumerate(new)]
+    described = dict(_described(addresses))
+    new = [path for path in addresses if not _is_known(known.get(path), described[path])]
+    tasks = [(at, addresses[path]) for at, path in enumerate(new)]
     results = run_parts(
         _look_at, tasks, workers=workers, setup=_Look, arguments=(columns, rows_per_part),
         threads=True, anywhere=True,
@@ -61,7 +71,7 @@ def add_inputs(
         results, total=len(tasks), label="look at inputs", unit="file", quiet=quiet
     ):
         found[at] = (sha256, parts)
-    for at, path in tasks:
+    for at, path in enumerate(new):
         sha256, parts = found.pop(at)
         if path in known:
             artifacts.require_same(
@@ -75,11 +85,12 @@ def add_inputs(
             {"path": path, "sha256": sha256, "size_bytes": size, "modified": modified}
         )
         plan.parts += parts
+    plan.parts = [part.at(addresses.get(part.path, part.path)) for part in plan.parts]
     return bool(tasks)
 
 
-def _described(paths: list[str]) -> Iterator[tuple[str, tuple[int, str]]]:
-    for path, found in zip(paths, sizes_and_times(paths), strict=True):
+def _described(addresses: Mapping[str, str]) -> Iterator[tuple[str, tuple[int, str]]]:
+    for path, found in zip(addresses, sizes_and_times(addresses.values()), strict=True):
         if found is None:
             raise InputError(f"{path}: there is no such file")
         yield path, found

@@ -18,11 +18,13 @@ from curate.curation.lid.identify import default_lid_model
 from curate.curation.matching.normalize import check_normalization
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed
 from curate.pipelines.inputs.own_outputs import input_files
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.match.earlier_inputs import (
@@ -65,6 +67,7 @@ class MatchOptions:
         filters: as `--filter` takes them; what they drop is not matched.
         rows_per_part: rows of a Parquet file that one task matches, at least a row group; None for
             an eighth of the file, within limits.
+        image_roots: folders that tables may name images in, besides their own.
     """
 
     normalization: str = "standard"
@@ -76,6 +79,7 @@ class MatchOptions:
     lid_engine: str = "compiled"
     filters: tuple[str, ...] = ()
     rows_per_part: int | None = None
+    image_roots: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -131,10 +135,11 @@ def match_inputs(
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
     refuse_foreign(output, PLAN, TOMBSTONES)
-    paths = input_files(inputs, output, metadata, quiet=quiet)
+    addresses = by_name(input_files(inputs, output, metadata, quiet=quiet), quiet=quiet)
+    paths = list(addresses)
     plan, first_stale = _plan(store, output, options, paths, anew=overwrite, quiet=quiet)
     is_another = add_inputs(
-        plan, paths, options.columns, options.rows_per_part, workers=workers, quiet=quiet
+        plan, addresses, options.columns, options.rows_per_part, workers=workers, quiet=quiet
     )
     before = 0 if overwrite else plan.completed().inputs
     if dry_run:
@@ -151,6 +156,8 @@ def match_inputs(
         if is_another:
             plan.write()
         return {**done, **added}
+    if not plan.is_own:
+        refuse_unnamed(output, {plan.parts[i].path for i in journal.missing()}, paths)
     if options.lang is None:
         hint_at_labels(store, options.lid_model, quiet=quiet)
     plan.write()
@@ -171,11 +178,9 @@ def _plan(
     anew: bool,
     quiet: bool,
 ) -> tuple[MatchedPlan, int | None]:
-    """Return the plan of a folder, without new inputs, after comparing parameters.
-
-    Also the first part whose files are to be removed, if there are any.
-    """
+    """Return a folder's plan without new inputs, and the first part whose files are to go."""
     lid_model = None if options.lang else options.lid_model or default_lid_model()
+    roots = [without_secrets(root) for root in options.image_roots]
     parameters = {
         "normalization": options.normalization,
         "lang": options.lang,
@@ -183,10 +188,12 @@ def _plan(
         "columns": asdict(options.columns),
         "metadata": store.hashes,
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
+        **({"image_roots": roots} if roots else {}),
     }
-    plan, first_stale = MatchedPlan(output, parameters, [], []), None
+    plan, first_stale = MatchedPlan(output, parameters, [], [], is_own=True), None
     if storage.exists(storage.join(output, PLAN)) and not anew:
         plan = MatchedPlan.read(output)
+        plan.is_own = plan.is_sealed() or set(plan.sources()) <= set(paths)
         first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
         artifacts.require_same(output, plan.parameters, parameters)
     plan.retracted = Tombstones.read(output).digest()
@@ -211,6 +218,7 @@ def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchO
         engine=options.engine,
         lid_engine=options.lid_engine,
         filters=options.filters,
+        image_roots=options.image_roots,
         threads=1,
     )
 

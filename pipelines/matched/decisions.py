@@ -18,6 +18,7 @@ from curate.files import storage
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.matched.counting import split_by_language
+from curate.pipelines.matched.image_sources import ImageSources
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
@@ -42,6 +43,7 @@ class BalanceJob:
     seed: int
     write_pairs: bool
     filters: tuple[str, ...] = ()
+    images: ImageSources | None = None  # where shards are written
 
 
 @dataclass(slots=True)

@@ -9,8 +9,11 @@ from typing import Any
 
 from curate.curation.hashing.ids import short_hash
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.files.paths import join
+from curate.files.seal import is_sealed, seal
 from curate.pipelines.executor.lease import beside
+from curate.pipelines.inputs.image_roots import ImageRoots, folder_of
 from curate.pipelines.store import artifacts
 from curate.pipelines.views.progress import log
 
@@ -27,11 +30,9 @@ def note_metadata(matched: str, metadata: str) -> None:
 
 def noted_metadata(matched: str) -> str | None:
     """Return the metadata folder that a folder was matched with, None if it is not there."""
-    path = join(beside(matched), _METADATA)
-    if not storage.exists(path):
-        return None
-    folder = _resolved(matched, storage.read_json(path)["folder"])
-    return folder if storage.exists(join(folder, "manifest.json")) else None
+    note = _read(matched, join(beside(matched), _METADATA))
+    folder = _resolved(matched, note["folder"]) if note else None
+    return folder if folder and storage.exists(join(folder, "manifest.json")) else None
 
 
 def note_balanced(matched: str, output: str, parameters: dict[str, Any]) -> None:
@@ -45,12 +46,12 @@ def noted_balanced(matched: str) -> list[str]:
     """Return the balanced sets that were made from a matched folder, and still are."""
     found = []
     for path in storage.list_files(join(beside(matched), _BALANCED), ".json"):
-        note = storage.read_json(path)
-        folder = _resolved(matched, note["folder"])
+        note = _read(matched, path)
+        folder = _resolved(matched, note["folder"]) if note else ""
         plan = join(folder, "plan.json")
-        if storage.exists(plan):
+        if note and storage.exists(plan):
             parameters = storage.read_json(plan)["parameters"]
-            found += [folder] if artifacts.digest(parameters) == note["parameters"] else []
+            found += [folder] if artifacts.digest(parameters) == note.get("parameters") else []
     return sorted(found)
 
 
@@ -62,13 +63,40 @@ def same_folder(one: str, other: str) -> bool:
 def _write(path: str, note: dict[str, str]) -> None:
     """Write a note, or say that there is none: matches may be in a place that is only read."""
     try:
-        storage.write_json(path, note)
+        storage.write_json(path, {**note, "seal": seal(["note", note])})
     except OSError as error:
         log(f"{path}: not noted, so that `curate retract` and `explain` have to be told ({error})")
 
 
+def _read(matched: str, path: str) -> dict[str, Any] | None:
+    """Return a note; None if there is none, or if it leads out of somebody else's workspace.
+
+    A note that came with a copy could have any server asked and any folder read, so that only what
+    this user wrote leads anywhere; others lead to the folders beside the matches.
+    """
+    if not storage.exists(path):
+        return None
+    found = storage.read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("folder"), str):
+        return None
+    note = {name: value for name, value in found.items() if name != "seal"}
+    is_ours = is_sealed(["note", note], found.get("seal"))
+    return note if is_ours or _is_beside(matched, _resolved(matched, note["folder"])) else None
+
+
+def _is_beside(matched: str, folder: str) -> bool:
+    """Tell whether a folder is in the one that a matched folder is in, after links."""
+    if storage.is_local(matched) != storage.is_local(folder):
+        return False
+    if not storage.is_local(matched):
+        return ImageRoots([folder_of(matched.rstrip("/"))]).address(folder) is not None
+    return ImageRoots([folder_of(_absolute(matched))]).address(folder) is not None
+
+
 def _absolute(path: str) -> str:
-    return os.path.abspath(storage.local_path(path)) if storage.is_local(path) else path.rstrip("/")
+    if storage.is_local(path):
+        return os.path.abspath(storage.local_path(path))
+    return without_secrets(path).rstrip("/")
 
 
 def _seen_from(matched: str, folder: str) -> str:

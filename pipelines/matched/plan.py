@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.pipelines.inputs.own_inputs import are_own_inputs, seal_inputs
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.workspace import part_name
+from curate.pipelines.store.workspace import part_name, require_codes
 
 __all__ = ["PLAN", "SUMMARY", "Completed", "MatchedPlan"]
 
@@ -24,13 +25,19 @@ class Completed(NamedTuple):
 
 @dataclass(slots=True)
 class MatchedPlan:
-    """What `matched/` is made of, in `plan.json`; `retracted` is a hash of its tombstones."""
+    """What `matched/` is made of, in `plan.json`; `retracted` is a hash of its tombstones.
+
+    Attributes:
+        is_own: this user chose all of its inputs in this run or, sealed, in earlier ones; if so,
+            that is noted where the plan is written.
+    """
 
     folder: str
     parameters: dict[str, Any]
     inputs: list[dict[str, Any]]
     parts: list[Part]
     retracted: str | None = None
+    is_own: bool = field(default=False, compare=False)
     _digest: tuple[tuple[int, str | None], str] | None = field(default=None, compare=False)
 
     @classmethod
@@ -48,8 +55,13 @@ class MatchedPlan:
             path, {"schema_version": values["schema_version"]},
             {"schema_version": artifacts.SCHEMA_VERSION},
         )  # fmt: skip
+        require_codes(values["parameters"]["metadata"], path)
         parts = [Part.from_dict(part) for part in values["parts"]]
         return cls(folder, values["parameters"], values["inputs"], parts, values.get("retracted"))
+
+    def sources(self) -> list[str]:
+        """Return the names of all files that the plan would have read, each once."""
+        return sorted({*(one["path"] for one in self.inputs), *(part.path for part in self.parts)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""
@@ -67,6 +79,13 @@ class MatchedPlan:
     def write(self) -> None:
         """Publish `plan.json`."""
         storage.write_json(storage.join(self.folder, PLAN), self.as_dict())
+        if self.is_own:
+            seal_inputs(self.folder, self.sources(), self.parameters.get("image_roots", []))
+
+    def is_sealed(self) -> bool:
+        """Tell whether this user chose the inputs, or whether the folder is somebody else's."""
+        roots = self.parameters.get("image_roots", [])
+        return are_own_inputs(self.folder, self.sources(), roots)
 
     def digest(self) -> str:
         """Return a hash of all that decides the content of `matched/`."""

@@ -19,6 +19,7 @@ from curate.pipelines.balance import BalanceOptions, balance_pairs
 from curate.pipelines.download import PLAN as DOWNLOAD_PLAN
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.match import finish_matched
+from curate.pipelines.matched.filters_again import filters_again, refuse_unused
 from curate.pipelines.matched.notes import noted_balanced, same_folder
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
@@ -42,6 +43,8 @@ def retract_pairs(
     metadata: str,
     balanced: Sequence[str],
     ignore_missing: bool = False,
+    filters: Sequence[str] = (),
+    image_roots: Sequence[str] = (),
     workers: int = 1,
     dry_run: bool = False,
     quiet: bool = False,
@@ -55,6 +58,9 @@ def retract_pairs(
         metadata: folder that it was matched with.
         balanced: folders that `balance` wrote from these matches; made anew where they are there.
         ignore_missing: keep out also what is not there now.
+        filters: those that the balanced sets were made with, named again where a plan alone is not
+            to be trusted: functions, and filters that read a file.
+        image_roots: folders that images may be read from, as for `balance`.
         workers: threads.
         dry_run: only say what would go.
         quiet: no progress.
@@ -66,9 +72,13 @@ def retract_pairs(
 
     Raises:
         InputError: the list is empty or unreadable, or names what is not there.
-        ArtifactError: matching is not complete.
+        ArtifactError: matching is not complete, or a balanced set was made with a filter that is
+            not named; nothing is taken out then.
+        UsageError: a filter is not one of a set.
     """
     asked = _read_list(listing)
+    # Before anything is taken out: a set that cannot be remade would hold it still.
+    specs_of = _filters_of_sets(balanced, filters)
     others = [o for o in noted_balanced(matched) if not any(same_folder(o, b) for b in balanced)]
     if dry_run:
         _, _, result = _find(_whole_plan(matched), asked, listing, ignore_missing, quiet)
@@ -81,11 +91,24 @@ def retract_pairs(
         result["matched"] = _take_out(plan, known | new, store, workers, quiet)
     for folder in balanced:
         _purge_downloads(storage.join(folder, "shards"), known | new, quiet)
-    there = [b for b in balanced if storage.exists(storage.join(b, BALANCED_PLAN))]
-    kept = [_balance_again(matched, b, workers, quiet)["total"]["kept"] for b in there]
+    kept = [
+        _balance_again(matched, b, specs, tuple(image_roots), workers, quiet)["total"]["kept"]
+        for b, specs in specs_of.items()
+    ]
     if kept:
         result["kept"] = sum(kept)
     return {**result, "not_remade": others}
+
+
+def _filters_of_sets(balanced: Sequence[str], filters: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the balanced sets that are there, each with its filters as `--filter` takes them."""
+    found = {}
+    for folder in balanced:
+        path = storage.join(folder, BALANCED_PLAN)
+        if storage.exists(path):
+            found[folder] = filters_again(storage.read_json(path)["parameters"], filters, folder)
+    refuse_unused(filters, [spec for specs in found.values() for spec in specs])
+    return found
 
 
 def _whole_plan(matched: str) -> MatchedPlan:
@@ -219,7 +242,14 @@ def _purge_downloads(shards: str, tombstones: Tombstones, quiet: bool) -> None:
     )
 
 
-def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> dict[str, Any]:
+def _balance_again(
+    matched: str,
+    balanced: str,
+    filters: tuple[str, ...],
+    image_roots: tuple[str, ...],
+    workers: int,
+    quiet: bool,
+) -> dict[str, Any]:
     """Make a balanced set anew with the options it was made with."""
     made_with = storage.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
     size = made_with["pairs_per_shard"]
@@ -229,7 +259,8 @@ def _balance_again(matched: str, balanced: str, workers: int, quiet: bool) -> di
         reference_lang=made_with["reference_lang"],
         seed=made_with["seed"],
         output_format=made_with["format"],
-        filters=tuple(one["filter"] for one in made_with.get("filters", [])),
+        filters=filters,
+        image_roots=image_roots,
         **(
             {"pairs_per_shard": size, "shards": ShardOptions.from_dict(made_with["shards"])}
             if size

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from curate.errors import InputError
 from curate.files import storage
+from curate.pipelines.matched.image_sources import ImageSources
 
 __all__ = ["ImageReader"]
 
@@ -13,7 +14,8 @@ __all__ = ["ImageReader"]
 class ImageReader:
     """Reads the images of pairs; the file that was read last stays open, until `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: ImageSources) -> None:
+        self._sources = sources
         self._path: str | None = None
         self._file: IO[bytes] | None = None
 
@@ -23,19 +25,21 @@ class ImageReader:
             self._file.close()
         self._path = self._file = None
 
-    def read(self, batch: pa.RecordBatch, row: int) -> bytes | None:
+    def read(self, batch: pa.RecordBatch, row: int, part: int) -> bytes | None:
         """Return a pair's encoded image.
 
         Args:
             batch: with a column ``image`` (bytes, or Hugging Face's struct of bytes and path), or
                 with ``image_file``, ``image_offset`` and ``image_size``.
             row: of the batch.
+            part: of the matches that the batch is of.
 
         Returns:
             None if the pair has none.
 
         Raises:
-            InputError: the file is not there any more, or shorter than it was.
+            InputError: the file is not there any more, shorter than it was, or not in the folder
+                of its input.
         """
         names = batch.schema.names
         image = batch.column("image")[row].as_py() if "image" in names else None
@@ -46,7 +50,14 @@ class ImageReader:
         if "image_file" not in names or (path := batch.column("image_file")[row].as_py()) is None:
             return None
         offset, size = (batch.column(f"image_{name}")[row].as_py() for name in ("offset", "size"))
-        file = self._opened(path)
+        address = self._sources.address(part, path)
+        if address is None:
+            raise InputError(
+                f"{path}: an image that is not where its input is, {self._sources.parts[part][0]}. "
+                "If it may be read, name its folder with --image-root; otherwise match the input "
+                "again: a link or a folder was changed after `curate match`."
+            )
+        file = self._opened(address)
         file.seek(offset)
         content = file.read(size)
         if len(content) != size:

@@ -233,13 +233,15 @@ def _gather(
     worker: BalanceWorker, task: _Task, spool: Spool
 ) -> tuple[list[_Waiting], NDArray[np.float64]]:
     job, waiting, draws = worker.job, [], []
-    images = ImageReader()
-    for path, batch, probability in _batches(worker, task.window):
+    if job.images is None:
+        raise AssertionError("shards are written without saying where images may be")
+    images = ImageReader(job.images)
+    for part, path, batch, probability in _batches(worker, task.window):
         draws.append(order_draws(batch.column("pair_id"), job.seed))
         columns = SampleColumns.of(batch.schema, job.columns, path)
         for row, (pair_id, text, about) in enumerate(columns.pairs(batch)):
             about["probability"] = probability[row]
-            suffix, image, reason = _shard_image(images.read(batch, row), task.options.resize)
+            suffix, image, reason = _shard_image(images.read(batch, row, part), task.options.resize)
             waiting.append(_add(spool, pair_id, suffix, image, text, about, reason))
     images.close()
     return waiting, np.concatenate(draws)
@@ -291,14 +293,14 @@ def _write_shard(job: BalanceJob, shard: int, waiting: list[_Waiting], spool: Sp
 
 def _batches(
     worker: BalanceWorker, window: Window
-) -> Iterator[tuple[str, pa.RecordBatch, list[float]]]:
-    """Yield the pairs of a window in the order of their parts, with their probabilities."""
+) -> Iterator[tuple[int, str, pa.RecordBatch, list[float]]]:
+    """Yield the pairs of a window in the order of their parts, with part and probabilities."""
     for part, first, stop in window.slices:
         path = storage.join(worker.job.matched, "pairs", part_name(part, "parquet"))
         rows, probability = worker.kept_rows(path)
         with artifacts.open_parquet(path) as file:
             for batch, at in _batches_of_rows(file, rows[first:stop]):
-                yield path, batch, probability[first:stop][at].tolist()
+                yield part, path, batch, probability[first:stop][at].tolist()
 
 
 def _batches_of_rows(

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from curate.errors import CurateError, MissingExtraError
+from curate.files.addresses import without_secrets
 from curate.pipelines.executor.lease import driven_outputs
 from curate.pipelines.status.log import LogReader
+from curate.pipelines.views.terminal import inert
 
 __all__ = ["serving_metrics", "write_metrics"]
 
@@ -58,20 +60,24 @@ class _Collector:
         """Yield each figure with a value for each output."""
         from prometheus_client.core import GaugeMetricFamily
 
-        runs = {output: run for output, run in self._read().items() if run is not None}
+        runs = {
+            inert(without_secrets(output)): run
+            for output, run in self._read().items()
+            if run is not None
+        }
         for name, meaning in _FIGURES.items():
             family = GaugeMetricFamily(f"curate_{name}", meaning, labels=["output", "stage"])
             for output, run in runs.items():
                 value = _values(run)[name]
                 if value is not None:
-                    family.add_metric([output, run["stage"]], value)
+                    family.add_metric([output, inert(run["stage"])], value)
             yield family
         family = GaugeMetricFamily(
             "curate_records_dropped", "Records dropped, by reason", labels=["output", "reason"]
         )
         for output, run in runs.items():
             for reason, num in run["dropped"].items():
-                family.add_metric([output, reason], num)
+                family.add_metric([output, inert(reason)], num)
         yield family
 
 
@@ -94,14 +100,15 @@ def write_metrics(path: str, runs: Mapping[str, Mapping[str, Any] | None]) -> No
 
 
 @contextmanager
-def serving_metrics(port: int | None) -> Iterator[None]:
+def serving_metrics(port: int | None, host: str = "127.0.0.1") -> Iterator[None]:
     """Serve the figures of what this process works on, within the block.
 
     Args:
         port: None to serve nothing.
+        host: address of this machine to listen on; by default nobody else can ask.
 
     Raises:
-        CurateError: the port is taken.
+        CurateError: the port is taken, or this machine has no such address.
     """
     if port is None:
         yield
@@ -119,10 +126,11 @@ def serving_metrics(port: int | None) -> Iterator[None]:
     from prometheus_client import start_http_server
 
     try:
-        server, thread = start_http_server(port, registry=registry)
+        server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise CurateError(
-            f"--metrics-port {port}: {error.strerror or error}. Choose another one."
+            f"--metrics-port {port} on {host}: {error.strerror or error}. Choose another one, or "
+            "another address of this machine with --metrics-host."
         ) from error
     try:
         yield

@@ -5,6 +5,7 @@ from typing import Any
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.addresses import without_secrets
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.lease import holder
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
@@ -44,12 +45,12 @@ class StatusReader:
         for name, look in looks.items():
             output = self._outputs[name]
             stage = look(output)
-            stage["path"] = output
+            stage["path"] = without_secrets(output)
             if holder(output) is not None:
                 stage["state"] = "running"
             stage["run"] = self._logs[name].figures()
             stages[name] = stage
-        return {"workspace": self.place.root, "stages": stages}
+        return {"workspace": without_secrets(self.place.root), "stages": stages}
 
     def _matched(self, output: str) -> Stage:
         if not storage.exists(storage.join(output, MATCHED_PLAN)):
@@ -143,11 +144,16 @@ def _pairs(output: str) -> Stage:
 
 
 def _changed_inputs(plan: MatchedPlan) -> list[str]:
-    """Tell which inputs have another size or time now; a removed one changes nothing."""
-    now = sizes_and_times(one["path"] for one in plan.inputs)
+    """Tell which inputs have another size or time now; a removed one changes nothing.
+
+    A server is not asked because somebody else's plan names it.
+    """
+    are_own = plan.is_sealed()
+    inputs = [one for one in plan.inputs if are_own or storage.is_local(one["path"])]
+    now = sizes_and_times(one["path"] for one in inputs)
     changed = [
         one["path"]
-        for one, found in zip(plan.inputs, now, strict=True)
+        for one, found in zip(inputs, now, strict=True)
         if found is not None and found != (one["size_bytes"], one["modified"])
     ]
     told = "may have changed since; `curate match` compares checksums and says so"

@@ -10,6 +10,7 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.metadata.entries import metadata_hash
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import require_codes
 
 __all__ = ["ENGINES", "MetadataStore", "combined_hash", "index_path", "write_indices"]
 
@@ -69,6 +70,7 @@ class MetadataStore:
                 "Run `curate build-metadata` first, or name its folder with --metadata."
             )
         manifest = storage.read_json(path)
+        require_codes(manifest["languages"], path)
         return cls(folder, {lang: e["sha256"] for lang, e in manifest["languages"].items()})
 
     def only(self, lang: str) -> "MetadataStore":

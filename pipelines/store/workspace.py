@@ -1,11 +1,13 @@
 """Where things are: the layout of a workspace, the same for every command."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from curate.errors import ArtifactError
 from curate.files.paths import join
 
-__all__ = ["CARD", "Workspace", "part_name", "refuse_foreign"]
+__all__ = ["CARD", "Workspace", "part_name", "refuse_foreign", "require_codes"]
 
 CARD = "datacard.json"  # written last: its presence says that a balanced set is complete
 
@@ -61,6 +63,24 @@ def part_name(index: int, suffix: str) -> str:
     '00007.parquet'
     """
     return f"{index:05d}.{suffix}"
+
+
+def require_codes(codes: Iterable[str], path: str) -> None:
+    """Refuse codes of languages that could lead out of a folder: files are named by them.
+
+    Args:
+        codes: as a plan or a manifest lists them.
+        path: of that, for the message.
+
+    Raises:
+        ArtifactError: one is no code.
+    """
+    for code in codes:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", code):
+            raise ArtifactError(
+                f"{path}: lists a language {code!r}; expected a code such as en or zh_yue. It is "
+                "damaged or not ours: run the command that writes it again."
+            )
 
 
 def refuse_foreign(folder: str, marker: str, *others: str) -> None:

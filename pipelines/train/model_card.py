@@ -6,6 +6,7 @@ from typing import Any
 from curate.files import storage
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.plots import bars_svg, curve_svg
+from curate.pipelines.views.markdown import inert_markdown
 
 __all__ = ["write_model_card"]
 
@@ -51,6 +52,7 @@ def _write_text(path: str, text: str) -> None:
 def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
     shape = ", ".join(f"{k} {v}" for k, v in card["model"].items())
     how = ", ".join(f"{k} {v}" for k, v in card["train"].items() if v is not None)
+    skipped = ", ".join(f"{reason} {num:,}" for reason, num in card["skipped"].items())
     machine = ", ".join(f"{k} {v}" for k, v in card["machine"].items())
     weights = "an average over the steps" if card["averaged"] else "those of the last step"
     return (
@@ -63,7 +65,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"- shards: {card['num_shards']}, sha256 `{card['shards']}`\n"
         f"- data card: sha256 `{card['datacard_sha256']}`\n"
         f"- pairs consumed: [consumed.json](consumed.json), sha256 `{card['consumed_sha256']}`\n"
-        f"- samples skipped: {card['skipped'] or 'none'}\n"
+        f"- samples skipped: {_cell(skipped or 'none')}\n"
         f"- steps left out for a loss that was not finite: {card['bad_steps']}\n"
         f"- last computed on: {machine}\n\n"
         "![loss over steps](loss.svg)\n\n## Consumed\n\n"
@@ -81,8 +83,9 @@ def _languages_table(consumed: Mapping[str, Any]) -> str:
             f"{_cell(e.get('entry', e['entry_id']))} {e['pairs']:,}"
             for e in found["top_entries"][:5]
         )
-        rows.append(f"| {lang} | {found['pairs']:,} | {found['share']:.2%} | {found['matches']:,} "
-                    f"| {found['distinct_entries']:,} | {top} |")  # fmt: skip
+        figures = (f"{found['pairs']:,}", f"{found['share']:.2%}", f"{found['matches']:,}",
+                   f"{found['distinct_entries']:,}", top)  # fmt: skip
+        rows.append(f"| {_cell(lang)} | {' | '.join(figures)} |")
     more = len(languages) - _SHOWN_LANGUAGES
     return "\n".join(rows) + (f"\n\nand {more} more languages" if more > 0 else "") + "\n"
 
@@ -92,4 +95,4 @@ def _hash_or(sha256: str | None, otherwise: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|")
+    return inert_markdown(str(value))

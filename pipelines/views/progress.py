@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from curate.files.addresses import hide_secrets
+from curate.pipelines.views.terminal import inert_lines
+
 __all__ = ["bar", "log", "progress", "shown_on_terminal"]
 
 Item = TypeVar("Item")
@@ -27,14 +30,14 @@ _is_terminal: ContextVar[bool] = ContextVar("is_terminal", default=False)
 def log(message: str, *, quiet: bool = False) -> None:
     """Tell whoever listens to the logger `curate`."""
     if not quiet:
-        _logger.info("%s", message)
+        _logger.info("%s", hide_secrets(message))
 
 
 class _ToStderr(logging.Handler):
     """Writes each message as a line to what is stderr at that moment."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        sys.stderr.write(f"{record.getMessage()}\n")
+        sys.stderr.write(f"{inert_lines(record.getMessage())}\n")
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from curate.pipelines.views.terminal import Inert, inert
+
 __all__ = ["by_size", "cell", "plan_lines", "render_table", "with_rest"]
 
 MAX_LANGUAGES = 20
@@ -29,11 +31,11 @@ def render_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def cell(value: Any) -> str:
-    """Return a value as a table shows it."""
+    """Return a value as a table shows it; of a text nothing is obeyed, and a row stays a row."""
     if value is None:
         return "-"
     if isinstance(value, bool | str):
-        return str(value)
+        return value if isinstance(value, Inert) else inert(str(value))
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 

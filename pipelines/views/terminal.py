@@ -4,10 +4,31 @@ import os
 import sys
 from typing import IO
 
-__all__ = ["colour_wanted", "inert", "inert_json"]
+from curate.files.addresses import hide_secrets
+
+__all__ = ["Inert", "colour_wanted", "inert", "inert_json", "inert_lines"]
 
 # Format characters that words are made of (Persian, Indic scripts, emoji); they move nothing.
 _JOINERS = "\u200c\u200d"
+
+
+class Inert(str):
+    """A text with escapes of our own, all of whose other parts were made inert one by one."""
+
+    __slots__ = ()
+
+
+def inert_lines(text: str) -> str:
+    r"""Return a text of several lines made inert, and without secrets in addresses.
+
+    Unless its parts were made inert one by one.
+
+    What is written to a terminal goes through here, so that no view has to remember it.
+
+    >>> inert_lines("one\n\x1btwo"), inert_lines(Inert("\x1b[1mbold"))
+    ('one\n\\x1btwo', '\x1b[1mbold')
+    """
+    return text if isinstance(text, Inert) else inert(hide_secrets(text), allowed="\n")
 
 
 def inert(text: str, allowed: str = "") -> str:

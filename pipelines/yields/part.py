@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import hash_draws, slots, tail_share
 from curate.curation.sampling.tally import EntryRanges
 from curate.curation.sampling.yields import Yields, pair_yields
 from curate.pipelines.executor.parts import run_parts
-from curate.pipelines.matched.decisions import BATCH_ROWS, DECISION_COLUMNS, in_order
+from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.matched.decisions import BATCH_ROWS, BalanceJob, BalanceWorker, in_order
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.views.progress import progress
@@ -50,6 +52,7 @@ class _Job:
         ranges: where its entries stand among those of all.
         entry_count: of the entries of all languages.
         thresholds: shape (num_languages, num_thresholds).
+        filters: as `--filter` takes them; a pair that they drop is not kept.
     """
 
     plan: MatchedPlan
@@ -58,9 +61,17 @@ class _Job:
     entry_count: NDArray[np.int64]
     thresholds: NDArray[np.int64]
     seed: int
+    filters: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, plan: MatchedPlan, counts: Counts, grid: list[Thresholds], seed: int) -> "_Job":
+    def of(
+        cls,
+        plan: MatchedPlan,
+        counts: Counts,
+        grid: list[Thresholds],
+        seed: int,
+        filters: tuple[str, ...],
+    ) -> "_Job":
         """Put the counts of all languages into one array."""
         sizes = np.array([len(count) for count in counts.values()], np.int64)
         return cls(
@@ -72,23 +83,48 @@ class _Job:
                 [[t_of[lang] or 1 for t_of in grid] for lang in counts], np.int64
             ).reshape(len(counts), len(grid)),
             seed=seed,
+            filters=filters,
         )
 
 
-def _part_yields(job: _Job, index: int) -> tuple[int, Yields]:
+class _Worker:
+    """What the parts of a worker share: the job, and the filters, which each process loads."""
+
+    def __init__(self, job: _Job) -> None:
+        self.job = job
+        self.balance = BalanceWorker(
+            BalanceJob(
+                matched=job.plan.folder, output="", parameters="",
+                metadata=job.plan.parameters["metadata"],
+                columns=ColumnNames(**job.plan.parameters["columns"]),
+                seed=job.seed, write_pairs=False, filters=job.filters,
+            )
+        )  # fmt: skip
+
+
+def _part_yields(worker: _Worker, index: int) -> tuple[int, Yields]:
+    job = worker.job
     total = Yields(np.zeros(job.thresholds.shape), np.zeros(job.thresholds.shape, np.int64))
     with artifacts.open_parquet(job.plan.pairs_path(index)) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
-            draws = hash_draws(batch.column("pair_id"), job.seed)
-            names = batch.column("lang").dictionary.to_pylist()
-            codes = np.array([job.index_of[name] for name in names], np.int32)
-            langs = codes[batch.column("lang").indices.to_numpy()]
-            found = pair_yields(
-                batch.column("entry_ids"), langs, job.ranges, draws,
-                job.entry_count, job.thresholds,
-            )  # fmt: skip
+        for batch in file.iter_batches(BATCH_ROWS, columns=worker.balance.columns):
+            found = _batch_yields(job, batch)
+            if job.filters:  # what they drop is expected all the same, as in a data card
+                keep, _ = worker.balance.filter(batch, np.ones(batch.num_rows, dtype=bool))
+                found = Yields(
+                    found.expected, _batch_yields(job, batch.filter(pa.array(keep))).kept
+                )
             total = total.plus(found)
     return index, total
+
+
+def _batch_yields(job: _Job, batch: pa.RecordBatch) -> Yields:
+    names = batch.column("lang").dictionary.to_pylist()
+    codes = np.array([job.index_of[name] for name in names], np.int32)
+    langs = codes[batch.column("lang").indices.to_numpy()]
+    draws = hash_draws(batch.column("pair_id"), job.seed)
+    return pair_yields(
+        batch.column("entry_ids"), langs, job.ranges, draws, job.entry_count, job.thresholds
+    )
 
 
 def yields_by_language(
@@ -97,6 +133,7 @@ def yields_by_language(
     grid: list[Thresholds],
     seed: int,
     *,
+    filters: tuple[str, ...] = (),
     workers: int = 1,
     quiet: bool = True,
 ) -> dict[str, Yields]:
@@ -107,16 +144,17 @@ def yields_by_language(
         counts: entry counts per language.
         grid: t per language, num_thresholds times; None where nothing matched.
         seed: of the draws.
+        filters: as `--filter` takes them.
         workers: threads.
         quiet: no progress.
 
     Returns:
         Per language with matches: yields of shape (num_thresholds,).
     """
-    job = _Job.of(plan, counts, grid, seed)
+    job = _Job.of(plan, counts, grid, seed, filters)
     tasks = list(range(len(plan.parts)))
     results = run_parts(
-        _part_yields, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True,
+        _part_yields, tasks, workers=workers, setup=_Worker, arguments=(job,), threads=True,
         anywhere=True,
     )  # fmt: skip
     shown = progress(results, total=len(tasks), label="yield", unit="part", quiet=quiet)

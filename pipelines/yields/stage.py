@@ -1,11 +1,14 @@
 """`curate yield`: which t keeps how much, from stored matches."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from curate.curation.sampling.sampling import check_seed, check_threshold, threshold_for_tail_share
 from curate.errors import UsageError
 from curate.files import storage
 from curate.files.sizes import parse_numbers
+from curate.pipelines.inputs.filters import recorded_name
+from curate.pipelines.matched.filters_again import recorded_filters
 from curate.pipelines.matched.notes import noted_balanced
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts, thresholds
@@ -32,6 +35,7 @@ def measure_yields(
     reference_lang: str | None = None,
     seed: int = 0,
     plot: str | None = None,
+    filters: Sequence[str] = (),
     workers: int = 1,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def measure_yields(
         reference_lang: t is this language's; others get its tail share.
         seed: of the draws, as in `balance`.
         plot: file for a curve, SVG.
+        filters: as for `balance`; what they drop is expected, but not kept.
         workers: threads.
         quiet: no progress.
 
@@ -65,6 +70,8 @@ def measure_yields(
     )
     if pairs is not None and pairs < 1:
         raise UsageError(f"--pairs is {pairs}; expected at least 1")
+    if pairs is not None and filters:
+        raise UsageError("--pairs counts what is drawn, before filters; give --grid with --filter")
     plan = MatchedPlan.read(matched)
     counts = load_counts(plan)
     if tail_share is not None:
@@ -73,7 +80,9 @@ def measure_yields(
         if asked is None:
             asked = _asked(plan, counts, pairs, reference_lang, seed, workers, quiet)
         rows = [thresholds(counts, t, reference_lang) for t in asked]
-    found = yields_by_language(plan, counts, rows, seed, workers=workers, quiet=quiet)
+    found = yields_by_language(
+        plan, counts, rows, seed, filters=tuple(filters), workers=workers, quiet=quiet
+    )
     table = table_of_yields(counts, asked, rows, found)
     if tail_share is not None:
         table[0]["t"] = None
@@ -85,16 +94,18 @@ def measure_yields(
         "matched": int((plan.summary() or {})["matched"]),
         "reference_lang": reference_lang,
         "yields": table,
-        "notes": _notes(matched),
+        "notes": _notes(matched, filters),
     }
 
 
-def _notes(matched: str) -> list[str]:
+def _notes(matched: str, asked: Sequence[str]) -> list[str]:
     """Return which balanced sets of these matches have fewer pairs, since filters drop some."""
+    named = sorted(map(recorded_name, asked))
     notes = []
     for folder in noted_balanced(matched):
         parameters = storage.read_json(storage.join(folder, PLAN))["parameters"]
-        if filters := [one["filter"] for one in parameters.get("filters", [])]:
+        filters = recorded_filters(parameters, folder)
+        if filters and sorted(filters) != named:
             notes.append(f"{folder} was balanced with filters, which are not asked here and drop "
                          f"some of the pairs that are drawn: {', '.join(filters)}")  # fmt: skip
     return notes

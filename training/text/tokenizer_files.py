@@ -131,7 +131,12 @@ def _convert(name: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(name).backend_tokenizer
+        # Of a folder nothing is looked up elsewhere; and no code that comes with one is run, nor is
+        # the user asked whether it may be.
+        opened = AutoTokenizer.from_pretrained(
+            name, trust_remote_code=False, local_files_only=is_folder(name)
+        )
+        return opened.backend_tokenizer
     except (AttributeError, KeyError, OSError, ValueError) as error:
         raise InputError(
             f"tokenizer {name!r}: has no {_FILE}, and cannot be converted either ({error})"

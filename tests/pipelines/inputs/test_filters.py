@@ -12,6 +12,7 @@ from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.inputs import filters
 from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.crawl_helpers import extract, response, rows, write_crawl
 from tests.pipelines.helpers import match, texts, write_metadata, write_pairs
 
@@ -203,3 +204,24 @@ def test_balance_drops_drawn_pairs_that_a_filter_drops(tmp_path, pool, workers):
     assert f"--filter {HERE}:no_cats" in command
     with pytest.raises(ArtifactError, match="filters"):
         run("filtered")
+
+
+def test_yield_asks_the_filters_that_balance_asks(tmp_path, pool):
+    metadata, path = pool
+    match([path], metadata, tmp_path / "matched")
+    kept = balance_pairs(
+        matched=str(tmp_path / "matched"), output=str(tmp_path / "balanced"), quiet=True,
+        options=BalanceOptions(t=30, filters=(f"{HERE}:no_cats",)),
+    )["total"]["kept"]  # fmt: skip
+
+    def run(*chosen, **options):
+        return measure_yields(
+            matched=str(tmp_path / "matched"), filters=chosen, quiet=True, **options
+        )
+
+    plain, filtered = run(grid="30"), run(f"{HERE}:no_cats", grid="30")
+    assert filtered["yields"][0]["kept"] == kept < plain["yields"][0]["kept"]
+    assert filtered["yields"][0]["expected"] == plain["yields"][0]["expected"]
+    assert plain["notes"] and not filtered["notes"]
+    with pytest.raises(UsageError, match="before filters"):
+        run(f"{HERE}:no_cats", pairs=5)
