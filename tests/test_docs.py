@@ -2,7 +2,6 @@
 
 import re
 
-from curate.curation.matching.normalize import normalize_entry, normalize_text
 from tests.conftest import ROOT
 from tests.curation.matching.test_normalize import CASES
 
@@ -32,14 +31,26 @@ def test_the_readme_names_every_folder_and_its_links_lead_somewhere():
         assert (ROOT / target).exists(), target
 
 
-def test_the_library_example_of_the_readme_runs():
+def test_the_examples_of_the_page_on_python_run():
+    page = (ROOT / "docs/python.md").read_text("utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "python.md", "exec"), {})
+
+
+def test_the_readme_is_short_and_every_page_is_led_to():
     readme = (ROOT / "README.md").read_text("utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    runnable = [b for b in blocks if "training.load" not in b]
-    assert runnable
-    for block in runnable:
-        exec(compile(block, "README.md", "exec"), {})
-    assert normalize_entry("dog") in normalize_text("(dog)")
+    assert len(readme.splitlines()) <= 150
+    for page in (ROOT / "docs").glob("*.md"):
+        led = readme + (ROOT / "docs/guide.md").read_text("utf-8")
+        assert page.name in led, page
+
+
+def test_links_of_pages_lead_somewhere():
+    for page in [*(ROOT / "docs").glob("*.md"), ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_the_project_speaks_of_itself_alone():

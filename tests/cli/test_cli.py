@@ -28,12 +28,12 @@ def workspace(tmp_path_factory):
     return folder
 
 
-def test_every_command_has_help_an_example_and_its_place_in_the_readme():
-    readme = (ROOT / "README.md").read_text("utf-8")
+def test_every_command_has_help_an_example_and_its_place_in_the_guide():
+    guide = (ROOT / "docs/guide.md").read_text("utf-8")
     for command in COMMANDS:
         found = curate(command, "--help")
         assert found.returncode == 0 and "Example: curate" in found.stdout, command
-        assert f"curate {command}" in readme, command
+        assert f"curate {command}" in guide, command
 
 
 def test_a_stage_prints_a_table_or_one_json_object_and_nothing_else(workspace):
