@@ -14,6 +14,7 @@ installs signal handlers, configures logging or prints; messages go to the logge
 
 from typing import TYPE_CHECKING
 
+from curate.distribution import DISTRIBUTION, VERSION
 from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
         ThresholdError,
         UsageError,
     )
+
+__distribution__, __version__ = DISTRIBUTION, VERSION
 
 __all__ = [
     "AhoCorasickMatcher",

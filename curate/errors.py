@@ -14,6 +14,8 @@ CurateError
 A message says what, where, got and expected, and what to do next.
 """
 
+from curate.distribution import conflict, install_line
+
 __all__ = [
     "ArtifactError",
     "BadShareError",
@@ -72,7 +74,9 @@ class MissingExtraError(CurateError):
     """A feature whose optional packages are not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(
+        message = (
             f"{feature} needs packages that are not installed. "
-            f"Install them with: pip install 'curate[{extra}]'"
+            f"Install them with: {install_line(extra)}"
         )
+        # Ours may be missing as well as those of others.
+        super().__init__(" ".join(filter(None, [message, conflict()])))

@@ -18,7 +18,7 @@ IMPURE = {"os", "logging", "time", "datetime", "random", "fsspec", "requests"}
 
 # What stands on what: a room sees those before it in its line, and no others of its package.
 # A name with a point is a module at the top of its package.
-FOUNDATION = ("curate.errors", "curate.lazy", "curate.files")
+FOUNDATION = ("curate.distribution", "curate.errors", "curate.lazy", "curate.files")
 ORDER = {
     "metadata": (
         "metadata.languages", "metadata.entries", "metadata.best", "metadata.own_entries",

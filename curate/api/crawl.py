@@ -14,6 +14,7 @@ from curate.api.options import (
     running,
 )
 from curate.api.results import ExtractResult
+from curate.distribution import is_ours
 
 __all__ = ["extract"]
 
@@ -64,6 +65,8 @@ def extract(
     except ModuleNotFoundError as error:
         from curate.errors import MissingExtraError
 
+        if is_ours(error):
+            raise
         raise MissingExtraError("curate extract", "crawl") from error
     folder = path_of(output) or place_of(workspace).pairs
     with running(cluster):

@@ -15,6 +15,7 @@ import click
 
 from curate.api.command import sentence_of
 from curate.cli.build import command_of
+from curate.distribution import COMMAND, VERSION, conflict, is_ours, is_whole
 from curate.errors import CurateError
 from curate.pipelines.executor.stopping import interrupt_on_sigterm, stop_on_sigterm
 from curate.pipelines.views.progress import shown_on_terminal
@@ -82,9 +83,9 @@ def _function(name: str) -> Any:
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        click.echo(f"curate {version('curate-clip')}")
+        click.echo(f"{COMMAND} {VERSION}")
+        if warning := conflict():
+            click.echo(f"Warning: {warning}", err=True)
         ctx.exit()
 
 
@@ -106,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with shown_on_terminal(), interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():
-                code = app(words, prog_name="curate", standalone_mode=False)
+                code = _run(words)
             sys.exit(code if isinstance(code, int) else 0)
         except click.ClickException as error:
             error.show()
@@ -123,6 +124,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
+
+
+def _run(words: list[str]) -> Any:
+    """Run a command, unless files of another package stand among ours.
+
+    Raises:
+        CurateError: they do.
+    """
+    if not is_whole():
+        raise CurateError(conflict() or "")
+    try:
+        return app(words, prog_name=COMMAND, standalone_mode=False)
+    except ImportError as error:
+        why = conflict() if is_ours(error) else None
+        if why is None:
+            raise
+        raise CurateError(f"{error}. {why}") from error
 
 
 if __name__ == "__main__":

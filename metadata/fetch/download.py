@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from curate.distribution import COMMAND, VERSION
 from curate.errors import DiskSpaceError, FetchError
 from curate.files.addresses import without_secrets
 from curate.metadata.fetch.http_answers import (
@@ -68,7 +68,7 @@ def user_agent(contact: str | None) -> str:
     Source: https://foundation.wikimedia.org/wiki/Policy:Wikimedia_Foundation_User-Agent_Policy
     """
     whose = contact or "no contact given"
-    return f"curate/{version('curate')} ({whose}) python-requests/{version('requests')}"
+    return f"{COMMAND}/{VERSION} ({whose}) python-requests/{requests.__version__}"
 
 
 class Fetcher:

@@ -104,7 +104,7 @@ def _parsed(
             continue
         wiki, daily = found
         count = fields[4 if daily else 2] if len(fields) == (6 if daily else 4) else b""
-        # int() is slow on long numbers and refuses very long ones; no title has 10**12 views.
+        # No title has 10**12 views.
         if not count.isdigit() or len(count) > 12 or (daily and fields[3] not in DEVICES):
             yield "", b"", 0
         else:

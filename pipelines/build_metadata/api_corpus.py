@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from curate.distribution import is_ours
 from curate.errors import MissingExtraError
 from curate.files import storage
 from curate.metadata.views.stored_views import StoredViews
@@ -48,6 +49,8 @@ def fetch_api_file(wiki: str, file: SourceFile, counted: Sequence[str], sources:
     try:
         from curate.metadata.wikipedia.api import fetch_articles
     except ImportError as error:
+        if is_ours(error):
+            raise
         raise MissingExtraError("--corpus api", "api") from error
     from curate.metadata.views.most_viewed import most_viewed
 

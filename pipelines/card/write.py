@@ -25,6 +25,7 @@ from curate.curation.sampling.datacard import (
     language_card,
     sum_cards,
 )
+from curate.distribution import COMMAND, VERSION
 from curate.files import storage
 from curate.metadata.languages import OTHER
 from curate.pipelines.card.classes import ClassList, class_coverage
@@ -55,7 +56,7 @@ _REPLAY_NOTE = (
     "# In a new workspace: data/, or add -w FOLDER to each. The sources and options of the "
     "metadata stand in its manifest.json."
 )
-_PACKAGES = ("curate", "numpy", "pyarrow", "numba", "xxhash")
+_PACKAGES = ("numpy", "pyarrow", "numba", "xxhash")
 
 Counts = Mapping[str, NDArray[np.int64]]
 
@@ -115,7 +116,7 @@ def write_cards(
         "balanced": artifacts.digest(parameters),
         "normalization": plan.parameters["normalization"],
         "lid_model": plan.parameters["lid_model"],
-        "versions": {"python": python_version(), **{name: version(name) for name in _PACKAGES}},
+        "versions": _versions(),
         "inputs": [
             {k: i[k] for k in ("path", "size_bytes", "sha256")} for i in plan.inputs
         ],
@@ -134,6 +135,11 @@ def write_cards(
     # Last: it is the sign that the set and its cards are whole.
     storage.write_json(storage.join(output, "datacard.json"), card)
     return card
+
+
+def _versions() -> dict[str, str]:
+    others = {name: version(name) for name in _PACKAGES}
+    return {"python": python_version(), COMMAND: VERSION, **others}
 
 
 def _figures(

@@ -223,8 +223,8 @@ def _size(descriptors: str) -> float:
 def _captions(document: LexborHTMLParser) -> dict[int, str]:
     """Return the caption of each image that stands in a `<figure>` with one, by node.
 
-    An inner figure comes after the outer one, and its caption wins. Figures that are nested by the
-    thousand would take the square of their number; after enough of them no more captions are read.
+    An inner figure comes after the outer one, and its caption wins. After enough nodes no more
+    captions are read, so that the work has a bound.
     """
     first: dict[int, LexborNode] = {}
     for caption in document.tags("figcaption"):

@@ -1,16 +1,15 @@
-"""A page that might make the parser crawl is parsed in a process that may be stopped.
+"""A large page is parsed in a process that may be stopped.
 
-An HTML parser takes time and memory in proportion to a page, but for deeply nested elements and for
-elements with very many attributes, where it is the square of that. No check short of parsing tells
-them apart, and compiled code cannot be interrupted from Python. So a page of many elements or many
-bytes goes to a child process with limits on its processor time and memory; a page below both bounds
-takes a few seconds in the worst case and is parsed in place.
+How long a parser takes over a page and how much memory, nobody knows before, and compiled code
+cannot be interrupted from Python. So a page of many elements or many bytes goes to a child process
+with limits on its processor time and memory; a page below both bounds is parsed in place.
 """
 
 import multiprocessing
 import resource
 import signal
 import sys
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
@@ -24,11 +23,20 @@ MAX_BYTES_IN_PLACE = 512 << 10
 _CHILD_BYTES = 6 << 30  # of address space: a page of 16 MiB takes about 1 GiB
 
 
-class PageWatch:
-    """Turns pages into rows, the suspicious ones in a child process that is started when needed."""
+Parse = Callable[[CrawlRecord, PageOptions], PageRows]
 
-    def __init__(self, options: PageOptions) -> None:
+
+class PageWatch:
+    """Turns pages into rows, the large ones in a child process that is started when needed.
+
+    Args:
+        options: what decides which pairs a page gives, and how long parsing may take.
+        parse: a function of a module, since the child imports it by its name.
+    """
+
+    def __init__(self, options: PageOptions, parse: Parse = page_rows) -> None:
         self._options = options
+        self._parse = parse
         self._child: SpawnProcess | None = None
         self._connection: Connection | None = None
 
@@ -38,8 +46,8 @@ class PageWatch:
         Raises:
             BadPageError: it is no page, or the parser was stopped.
         """
-        if record.is_wat or not is_suspicious(record.body):
-            return page_rows(record, self._options)
+        if record.is_wat or not is_large(record.body):
+            return self._parse(record, self._options)
         connection = self._start()
         try:
             connection.send(record)
@@ -55,7 +63,8 @@ class PageWatch:
         if self._connection is None:
             context = multiprocessing.get_context("spawn")
             ours, theirs = context.Pipe()
-            self._child = context.Process(target=_serve, args=(theirs, self._options), daemon=True)
+            arguments = (theirs, self._options, self._parse)
+            self._child = context.Process(target=_serve, args=arguments, daemon=True)
             self._child.start()
             theirs.close()
             self._connection = ours
@@ -80,12 +89,12 @@ class PageWatch:
             self._child = None
 
 
-def is_suspicious(body: bytes) -> bool:
-    """Tell whether a page may take much longer than its size says."""
+def is_large(body: bytes) -> bool:
+    """Tell whether a page is parsed in the child."""
     return len(body) > MAX_BYTES_IN_PLACE or body.count(b"<") > MAX_ELEMENTS_IN_PLACE
 
 
-def _serve(connection: Connection, options: PageOptions) -> None:
+def _serve(connection: Connection, options: PageOptions, parse: Parse) -> None:
     """Answer every page with its rows until nobody is there any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's interrupt ends this by the pipe
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -101,7 +110,7 @@ def _serve(connection: Connection, options: PageOptions) -> None:
         limit = int(used.ru_utime + used.ru_stime) + 1 + options.page_seconds
         resource.setrlimit(resource.RLIMIT_CPU, (limit, hard))
         try:
-            answer: PageRows | BadPageError = page_rows(record, options)
+            answer: PageRows | BadPageError = parse(record, options)
         except BadPageError as error:
             answer = error
         except MemoryError:

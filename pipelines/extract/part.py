@@ -121,7 +121,7 @@ class ExtractSummary:
 
 
 class Worker:
-    """What the files of a worker share: the filters, and the process for suspicious pages."""
+    """What the files of a worker share: the filters, and the process for large pages."""
 
     def __init__(self, job: ExtractJob) -> None:
         self.job = job

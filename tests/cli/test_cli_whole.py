@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -14,6 +13,7 @@ import pytest
 from curate.api.command import sentence_of
 from curate.api.models import export
 from curate.cli import main as cli
+from curate.distribution import VERSION
 from curate.files.sizes import parse_number
 from curate.training.export.files import FORMATS
 from tests.pipelines.helpers import WORDS, match, texts, write_metadata, write_pairs
@@ -38,7 +38,7 @@ def workspace(tmp_path_factory):
 
 def test_the_version_is_printed():
     found = curate("--version")
-    assert (found.returncode, found.stdout) == (0, f"curate {version('curate-clip')}\n")
+    assert (found.returncode, found.stdout) == (0, f"curate {VERSION}\n")
 
 
 def test_the_list_of_commands_is_not_cut_on_a_narrow_terminal():

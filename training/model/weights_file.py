@@ -13,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from curate.distribution import install_line
 from curate.errors import ArtifactError, InputError
 from curate.files.storage import is_file, is_remote, join, local_path, open_read
 
@@ -77,7 +78,7 @@ def require_known_version(values: Mapping[str, Any], path: str) -> None:
     if found.isdecimal() and int(found) > FORMAT_VERSION:
         raise ArtifactError(
             f"{path}: written by a newer version of curate (format {found}; this one reads up to "
-            f"{FORMAT_VERSION}). Upgrade: pip install -U curate"
+            f"{FORMAT_VERSION}). Upgrade: {install_line(options='-U')}"
         )
 
 

@@ -77,7 +77,7 @@ def test_without_the_package_it_says_what_to_install(server, tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "wikipediaapi", None)
     monkeypatch.delitem(sys.modules, "curate.metadata.wikipedia.api", raising=False)
     with pytest.raises(
-        MissingExtraError, match=r"--corpus api needs .*pip install 'curate\[api\]'"
+        MissingExtraError, match=r"--corpus api needs .*pip install 'curate-clip\[api\]'"
     ):
         fetch(server, tmp_path)
 

@@ -1,3 +1,4 @@
+import functools
 import random
 import re
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 from curate.errors import ArtifactError, BadShareError, UsageError
 from curate.files import storage
+from curate.pipelines.extract.page_watch import PageWatch
 from curate.pipelines.extract.pages import PageOptions
 from curate.pipelines.extract.stage import ExtractOptions, extract_pairs
 from curate.pipelines.store import artifacts
@@ -29,6 +31,7 @@ from tests.pipelines.crawl_helpers import (
     write_crawl,
 )
 from tests.pipelines.helpers import match, write_metadata
+from tests.pipelines.parser_stand_in import large, stand_in
 
 LANGS = ("en", "de", "es", "ru", "ja", "zh")
 
@@ -334,25 +337,29 @@ def test_options_out_of_range_are_refused(tmp_path, options):
         PageOptions(srcset="some")
 
 
-@pytest.mark.slow
-def test_pages_that_make_a_parser_crawl_are_given_up_and_the_run_goes_on(tmp_path):
-    attributes = b" ".join(b"a%d" % i for i in range(300_000))
+def test_pages_that_a_parser_does_not_get_through_are_given_up_and_the_run_goes_on(
+    tmp_path, monkeypatch
+):
+    guarded = functools.partial(PageWatch, parse=stand_in)
+    monkeypatch.setattr("curate.pipelines.extract.part.PageWatch", guarded)
     path = write_crawl(tmp_path / "a.warc.gz", [
-        response(b"<div>" * 400_000 + b"<img src=no.png alt=x>", "https://example.org/deep"),
-        response(b"<img " + attributes + b" src=no.png alt=x>", "https://example.org/wide"),
+        response(large("spin"), "https://example.org/slow"),
         response("<img src=a.png alt=x>" * 20_000, "https://example.org/many"),
+        response(large("exit"), "https://example.org/dead"),
         response(bytes(range(256)) * 4000, "https://example.org/binary"),
         response("<img src=last.png alt=y>", "https://example.org/last"),
     ])  # fmt: skip
-    result = extract([path], tmp_path / "pairs", page=PageOptions(page_seconds=1))
-    assert result["records"]["skipped"] == {"page_too_slow": 2}
+    result = extract([path], tmp_path / "pairs", page=PageOptions(page_seconds=1), max_bad=1.0)
+    assert result["records"]["skipped"] == {"page_too_slow": 1, "parser_failed": 1}
     assert result["dropped"] == {"duplicate_pair": 9_999, "too_many_images": 10_000}
     assert [url.rpartition("/")[2] for url, _, _ in rows(tmp_path / "pairs")] == [
         "a.png", "last.png",
     ]  # fmt: skip
     table = artifacts.read_table(str(tmp_path / "pairs/_extract/rejected/00000.parquet"))
-    assert table.column("page_url").to_pylist() == ["https://example.org/deep",
-                                                    "https://example.org/wide"]  # fmt: skip
+    assert table.select(["page_url", "reason"]).to_pylist() == [
+        {"page_url": "https://example.org/slow", "reason": "page_too_slow"},
+        {"page_url": "https://example.org/dead", "reason": "parser_failed"},
+    ]
 
 
 def test_the_command_line_prints_the_sums(tmp_path):
