@@ -6,17 +6,22 @@ docstrings of the functions that have them. The command line reads all of this.
 """
 
 import inspect
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from functools import cache, wraps
+from typing import Any, TypeVar, cast, get_type_hints
 
 from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
 
 __all__ = ["Parameter", "command", "parameters_of", "sentence_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+# Where a function is not called as its command, and what is an argument there.
+_COMMAND_NAMES = {"yield_grid": "yield", "evaluate": "eval"}
+_ARGUMENTS = ("inputs", "listing", "text", "a", "b", "data", "run")
 
 SHARED = {
     "workspace": "folder or URL of all results; default: CURATE_WORKSPACE, else data.",
@@ -68,7 +73,11 @@ class Parameter:
 
 
 def command(function: Function) -> Function:
-    """Complete an API function's signature and docstring with what it shares with others."""
+    """Make a command of an API function.
+
+    Its signature and docstring are completed with what it shares with others, and what it is called
+    with is noted for the commands that messages suggest.
+    """
     own = inspect.signature(function)
     shown = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
     if len(shown) < len(own.parameters):
@@ -78,14 +87,40 @@ def command(function: Function) -> Function:
                               annotation=hints[name])
             for name, default in CLUSTER_DEFAULTS.items()
         ]  # fmt: skip
-    function.__signature__ = own.replace(parameters=shown)  # type: ignore[attr-defined]
+    signature = own.replace(parameters=shown)
+    function.__signature__ = signature  # type: ignore[attr-defined]
     before, mark, after = inspect.cleandoc(function.__doc__ or "").partition("\nArgs:\n")
     if mark:
         known = _described(function)
         args, blank, rest = after.partition("\n\n")
         added = [f"    {p.name}: {_text_of(p.name, known)}" for p in shown if p.name not in known]
         function.__doc__ = "\n".join([before + mark + args, *added]) + blank + rest
-    return function
+    name = _COMMAND_NAMES.get(function.__name__, function.__name__.replace("_", "-"))
+
+    @wraps(function)
+    def run(*arguments: Any, **options: Any) -> Any:
+        from curate.pipelines.views.hints import in_force
+
+        given = {
+            key: value for key, value in options.items()
+            if key not in signature.parameters or value != signature.parameters[key].default
+        }  # fmt: skip
+        words = [word for one in arguments for word in _as_words(one)]
+        for key in [key for key in given if key in _ARGUMENTS]:
+            words += _as_words(given.pop(key))
+        with in_force(name, tuple(words), given):
+            return function(*arguments, **options)
+
+    return cast(Function, run)
+
+
+def _as_words(value: Any) -> list[str]:
+    """Return an argument as words of a command line; what is in memory has none."""
+    if isinstance(value, str | os.PathLike):
+        return [os.fspath(value)]
+    if isinstance(value, list | tuple):
+        return [word for one in value for word in _as_words(one)]
+    return []
 
 
 @cache
