@@ -49,6 +49,7 @@ BELOW = {
 # Stages that begin others do so through the other's package, and never in a circle.
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
+    "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.retract": {"pipelines.balance", "pipelines.download", "pipelines.match"},
 }
 

@@ -28,12 +28,14 @@ def balance(
     *,
     t: Number | None = None,
     target_pairs: Number | None = None,
+    exact: bool = False,
     reference_lang: str | None = None,
     seed: int = 0,
     format: str | None = None,
     pairs_per_shard: int = 10_000,
     shard_size: Size | None = None,
-    shuffle_shards: int = 4,
+    shuffle_shards: int | str = "all",
+    image_format: str = "jpg",
     resize: str = "no",
     image_size: int = 256,
     quality: int = 95,
@@ -58,7 +60,10 @@ def balance(
 
     Args:
         t: pairs per entry, about, such as 20k.
-        target_pairs: pairs to keep, such as 5m, instead of t.
+        target_pairs: pairs to keep, such as 5m, instead of t: by the smallest t that keeps as many,
+            which may keep more.
+        exact: keep exactly target_pairs of them: those whose draws are the smallest share of their
+            probability.
         format: parquet, shards, auto: shards if there are images; default: auto, and parquet for
             what was matched in memory.
         shard_size: such as 300MB, about, instead of pairs.
@@ -87,6 +92,7 @@ def balance(
     options = BalanceOptions(
         t=wanted,
         target_pairs=target,
+        exact=exact,
         reference_lang=reference_lang,
         seed=seed,
         output_format=format or ("parquet" if in_memory else "auto"),
@@ -94,8 +100,14 @@ def balance(
         image_roots=tuple(listed(image_root)),
         pairs_per_shard=pairs_per_shard,
         shards=shard_options(
-            shard_size, shuffle_shards, resize, image_size, quality, resize_only_if_bigger
-        ),
+            shard_size,
+            shuffle_shards,
+            resize,
+            image_size,
+            quality,
+            resize_only_if_bigger,
+            image_format,
+        ),  # fmt: skip
     )
     with running(cluster):
         card = balance_pairs(

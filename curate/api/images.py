@@ -14,7 +14,8 @@ def download(
     *,
     retry_failed: bool = False,
     pairs_per_shard: int = 10_000,
-    shuffle_shards: int = 4,
+    shuffle_shards: int | str = "all",
+    image_format: str = "jpg",
     resize: str = "no",
     image_size: int = 256,
     quality: int = 95,
@@ -88,7 +89,7 @@ def download(
             user_agent=user_agent or os.environ.get("CURATE_USER_AGENT") or USER_AGENT,
         ),
         shards=shard_options(
-            None, shuffle_shards, resize, image_size, quality, resize_only_if_bigger
+            None, shuffle_shards, resize, image_size, quality, resize_only_if_bigger, image_format
         ),
         per_shard=pairs_per_shard,
         retry_failed=retry_failed,

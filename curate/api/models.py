@@ -209,10 +209,12 @@ def evaluate(
     Example: curate eval imagenet/val --classes classes.txt --templates templates.txt
 
     Args:
-        data: folders of classes, WebDataset, Parquet, Crossmodal-3600, CVQA.
+        data: folders of classes, WebDataset, Parquet, tables that name image files,
+            Crossmodal-3600, CVQA.
         name: of the run.
         config: eval.json that names more sets.
-        format: folder, wds, parquet, xm3600, cvqa; auto: by the files.
+        format: folder, wds, parquet, table (CSV and JSON lines too), xm3600, cvqa; auto: by the
+            files.
         classes: file, a class per line, its names separated by tabs; {lang} in it.
         labels: Babel-ImageNet's JSON, instead of classes.
         templates: file, a prompt per line, such as: a photo of {}.

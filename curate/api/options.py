@@ -159,7 +159,13 @@ def running(cluster: ClusterOptions) -> Iterator[None]:
 
 
 def shard_options(
-    shard_size: Size | None, window: int, mode: str, size: int, quality: int, only_if_bigger: bool
+    shard_size: Size | None,
+    window: int | str,
+    mode: str,
+    size: int,
+    quality: int,
+    only_if_bigger: bool,
+    image_format: str,
 ) -> "ShardOptions":
     """Return how shards are cut, ordered and filled.
 
@@ -168,7 +174,7 @@ def shard_options(
     """
     from curate.errors import UsageError
     from curate.files.sizes import parse_size
-    from curate.pipelines.shards.options import Resize, ShardOptions
+    from curate.pipelines.shards.options import Resize, ShardOptions, parse_window
 
     if shard_size and mode != "no":
         raise UsageError(
@@ -177,6 +183,7 @@ def shard_options(
         )
     return ShardOptions(
         shard_bytes=parse_size(str(shard_size), "--shard-size") if shard_size else None,
-        window_shards=window,
+        window_shards=parse_window(str(window)),
         resize=Resize(mode=mode, size=size, quality=quality, only_if_bigger=only_if_bigger),
+        image_format=image_format,
     )

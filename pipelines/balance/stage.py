@@ -31,6 +31,7 @@ from curate.pipelines.matched.decisions import (
     kept_ids,
     sum_in_order,
 )
+from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.image_sources import image_sources
 from curate.pipelines.matched.notes import note_balanced
 from curate.pipelines.matched.plan import MatchedPlan
@@ -40,11 +41,12 @@ from curate.pipelines.shards.write import has_images, pairs_per_shard, write_sha
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log, progress
-from curate.pipelines.yields import threshold_for_pairs
+from curate.pipelines.yields import Target, exact_cut, threshold_for_pairs
 
 __all__ = ["BalanceOptions", "balance_pairs"]
 
 PLAN = artifacts.PLAN
+_TO_CHOOSE = "The first is taken; --exact keeps as many as were asked for"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class BalanceOptions:
     Attributes:
         t: threshold in pairs per entry, >= 1; of the reference language if there is one.
         target_pairs: number of pairs to keep instead of t.
+        exact: keep exactly that number, see `matched.exact`; not what the smallest t keeps that
+            keeps as many.
         reference_lang: language whose tail share at t decides the t of all others; None to use
             the same t everywhere.
         seed: of the draws; 0 <= seed < 2^64.
@@ -66,6 +70,7 @@ class BalanceOptions:
 
     t: int | None = None
     target_pairs: int | None = None
+    exact: bool = False
     reference_lang: str | None = None
     seed: int = 0
     output_format: str = "auto"
@@ -86,6 +91,13 @@ class BalanceOptions:
             check_threshold(self.t)
         if self.target_pairs is not None and self.target_pairs < 1:
             raise ThresholdError(f"--target-pairs is {self.target_pairs}; expected at least 1")
+        if self.exact and self.target_pairs is None:
+            raise UsageError("--exact goes with --target-pairs, the number of pairs to keep")
+        if self.exact and self.filters:
+            raise UsageError(
+                "--exact keeps as many pairs as are asked for, and --filter drops some of them; "
+                "give the filters to `curate match`"
+            )
         check_seed(self.seed)
         if self.output_format not in ("auto", "parquet", "shards"):
             raise UsageError(
@@ -132,17 +144,27 @@ def balance_pairs(
     plan = MatchedPlan.read(matched)
     counts = load_counts(plan)
     refuse_foreign(output, PLAN)
-    if options.t is not None:
-        t = options.t
-    else:
-        t = threshold_for_pairs(
-            plan, counts, options.target_pairs or 0, options.seed,
+    target, exact = None, None
+    if options.target_pairs is not None:
+        target = threshold_for_pairs(
+            plan, counts, options.target_pairs, options.seed,
             lambda t: thresholds(counts, t, options.reference_lang), workers=workers, quiet=quiet,
         )  # fmt: skip
+        if target.kept != target.pairs:
+            more = "" if options.exact else f". {_TO_CHOOSE}"
+            log(target.sentence() + more, quiet=quiet)
+    t = target.t if target else options.t or 0
     t_of = thresholds(counts, t, options.reference_lang)
     if dry_run:
-        return {"t": t, "t_of_language": t_of}
-    parameters = _parameters(plan, options, t, t_of)
+        found = {"t": t, "t_of_language": t_of}
+        return found if target is None else {**found, "target": target.as_dict()}
+    if target and options.exact:
+        below = thresholds(counts, t - 1, options.reference_lang) if t > 1 else None
+        exact = exact_cut(
+            plan, counts, t_of, below, options.seed, pairs=target.pairs, kept_below=target.below,
+            workers=workers, quiet=quiet,
+        )  # fmt: skip
+    parameters = _parameters(plan, options, t, t_of, target, exact)
     if parameters["format"] == "shards" and not has_images(plan):
         log(
             "these pairs have no images, so that no model can be trained on their shards. To fetch "
@@ -164,6 +186,7 @@ def balance_pairs(
         write_pairs=parameters["format"] == "parquet",
         filters=options.filters,
         images=images,
+        exact=exact,
     )
     tasks = list(range(len(plan.parts)))
     results = run_parts(
@@ -207,7 +230,12 @@ def _replaced(output: str, *, keep_downloads: bool) -> tuple[str, ...]:
 
 
 def _parameters(
-    plan: MatchedPlan, options: BalanceOptions, t: int, t_of: dict[str, int | None]
+    plan: MatchedPlan,
+    options: BalanceOptions,
+    t: int,
+    t_of: dict[str, int | None],
+    target: Target | None,
+    exact: ExactCut | None,
 ) -> dict[str, Any]:
     chosen = options.output_format
     if chosen == "auto":
@@ -226,6 +254,8 @@ def _parameters(
         "format": chosen,
         "pairs_per_shard": size,
         "shards": options.shards.as_dict() if chosen == "shards" else None,
+        **({"target": target.as_dict()} if target else {}),
+        **({"exact": exact.as_dict()} if exact else {}),
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
     }
 

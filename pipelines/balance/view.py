@@ -18,9 +18,10 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
         if v["matched"]
     ]
     total = result["total"]
+    exact = " (exactly as asked for)" if result.get("exact") else ""
     return (
         with_rest(["lang", "t", "p", "matched", "kept", "expected", "slots"], rows)
-        + f"\nmatched {total['matched']:,} = kept {total['kept']:,}"
+        + f"\nmatched {total['matched']:,} = kept {total['kept']:,}{exact}"
         + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n→ {output}/datacard.md"
     )
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.pipelines.card.page import MOST_INPUTS, shown_command
+from curate.pipelines.card.page import MOST_INPUTS, shown_command, target_sentence
 from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.terminal import inert
 
@@ -113,12 +113,13 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         f"{total['kept']:,} pairs kept of {total['matched']:,} matched and {total['read']:,} read. "
         f"Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: one pair "
         "fills a slot of every entry it matches, so pairs are fewer than slots.",
+        *([target_sentence(card)] if card.get("target") else []),
         f"KL to uniform over matched entries: {total['kl_before']:.4g} nats before balancing, "
         f"{total['kl_after']:.4g} after.",
         "## From records to pairs",
         _table(["", "records"], _flow(total)),
         "## Head and tail",
-        _head_and_tail(total),
+        _head_and_tail(total, is_exact=bool(card.get("exact"))),
         "## Cumulative entry counts",
         _curve(total["curve"]),
         "## Languages",
@@ -156,7 +157,7 @@ def _flow(total: Mapping[str, Any]) -> list[list[Any]]:
     ]
 
 
-def _head_and_tail(total: Mapping[str, Any]) -> str:
+def _head_and_tail(total: Mapping[str, Any], *, is_exact: bool) -> str:
     rows = [
         [name, total[key]["entries"], total[key]["matches"], total[key]["slots"],
          total[key]["kept"]]
@@ -166,7 +167,7 @@ def _head_and_tail(total: Mapping[str, Any]) -> str:
     table = _table(["entries", "number", "matches", "slots", "matches of kept pairs"], rows)
     return (
         f"{table}\n\n{total['certain']:,} matched pairs have probability 1, as those with an entry "
-        "of the tail do; all of them are drawn."
+        f"of the tail do; {'not all' if is_exact else 'all'} of them are drawn."
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
 
-__all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command"]
+__all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
 
 MOST_INPUTS = 200
 _LISTS = ("top_entries", "top_entries_after", "tail_entries")
@@ -81,6 +81,26 @@ def shown_command(card: Mapping[str, Any]) -> str:
     return f"{note}\n{command.replace(shlex.join(paths), first)}"
 
 
+def target_sentence(card: Mapping[str, Any]) -> str:
+    """Say what stands on either side of the number of pairs that was asked for, and what is kept.
+
+    >>> target = {"pairs": 60, "t": 9, "kept": 65, "below": 58}
+    >>> target_sentence({"target": target, "exact": None})
+    '60 pairs were asked for: t = 9 keeps 65, t = 8 keeps 58; all that t = 9 keeps are kept.'
+    """
+    found = card["target"]
+    t = found["t"]
+    below = f", t = {t - 1:,} keeps {found['below']:,}" if t > 1 else ""
+    asked = f"{found['pairs']:,} pairs were asked for: t = {t:,} keeps {found['kept']:,}{below}; "
+    if not card.get("exact"):
+        return f"{asked}all that t = {t:,} keeps are kept."
+    first = f"all that t = {t - 1:,} keeps, and of those" if t > 1 else "of those"
+    return (
+        f"{asked}exactly {found['pairs']:,} are kept: {first} that t = {t:,} adds the ones whose "
+        "draws are the smallest share of their probability."
+    )
+
+
 def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the page shows of a card: entries as rows, the first inputs, names of languages.
 
@@ -99,6 +119,7 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
             if lang in known
         },
         "t_everywhere": thresholds.pop() if len(thresholds) == 1 else None,
+        "target": target_sentence(card) if card.get("target") else None,
         "command": shown_command(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),

@@ -9,6 +9,7 @@ from curate.pipelines.card.classes import read_class_list
 from curate.pipelines.card.write import CARDS, write_cards
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.decisions import BalanceJob
+from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.filters_again import filters_again, refuse_unused
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
@@ -83,6 +84,7 @@ def make_card(
         seed=parameters["seed"],
         write_pairs=False,
         filters=specs,
+        exact=ExactCut.from_parameters(parameters),
     )
     return write_cards(
         plan, counts, parameters["t_of_language"], job, parameters, folder, classes=listed,

@@ -214,7 +214,7 @@ def _add_batch(
     entry_ids = batch.column("entry_ids")
     probability = probabilities_of_pairs(entry_ids, langs, worker.ranges, worker.probability)
     draws = hash_draws(batch.column("pair_id"), worker.balance.job.seed)
-    drawn = draws < probability
+    drawn = worker.balance.is_drawn(batch, draws, probability)
     keep, dropped = worker.balance.filter(batch, drawn)
     _add_pairs(sums, langs, probability, drawn, keep)
     # 0 kept, 1 not sampled, 2 filtered; one group for each language and decision.

@@ -106,6 +106,7 @@ def write_cards(
         "command": replay_command(plan, parameters),
         "seed": parameters["seed"],
         "t": parameters["t"],
+        **{k: parameters[k] for k in ("target", "exact") if parameters.get(k)},
         "format": parameters["format"],
         "total": total,
         "languages": languages,
@@ -250,6 +251,8 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
     for one in plan.parameters.get("filters", []):
         match += ["--filter", one["filter"]]
     balance = ["curate", "balance", "--t", str(parameters["t"])]
+    if parameters.get("exact"):
+        balance[2:] = ["--target-pairs", str(parameters["target_pairs"]), "--exact"]
     if parameters["reference_lang"]:
         balance += ["--reference-lang", parameters["reference_lang"]]
     for one in parameters.get("filters", []):

@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from types import TracebackType
 from typing import Any
@@ -23,7 +24,8 @@ from curate.errors import UsageError
 from curate.pipelines.download.addresses import PrivateAddressError, is_public, public_socket
 from curate.pipelines.download.hosts import Host, Hosts
 from curate.pipelines.download.names import ThreadResolver
-from curate.pipelines.shards.images import ShardImage, UnusableImageError, prepare_image
+from curate.pipelines.shards import images
+from curate.pipelines.shards.images import ShardImage, UnusableImageError
 from curate.pipelines.shards.options import Resize
 
 __all__ = ["FetchOptions", "Fetched", "ImageFetcher", "opts_out"]
@@ -139,14 +141,17 @@ class ImageFetcher:
 
     Args:
         options: how they are asked for.
-        resize: what becomes of an image.
+        resize, image_format: what becomes of an image.
         pool: threads that resize. An image is prepared before its host is asked for the next one,
             so that what waits for the processor cannot pile up.
     """
 
-    def __init__(self, options: FetchOptions, resize: Resize, pool: Executor) -> None:
+    def __init__(
+        self, options: FetchOptions, resize: Resize, pool: Executor, image_format: str = "keep"
+    ) -> None:
         self.options = options
-        self._resize, self._pool = resize, pool
+        self._pool, self._format = pool, image_format if resize.mode == "no" else "resized"
+        self._prepare = partial(images.prepare_image, resize=resize, image_format=image_format)
         self._hosts = Hosts(options.per_host, options.at_once)
         self._session: Any = None
 
@@ -217,11 +222,9 @@ class ImageFetcher:
         """Return an image as it goes into a shard; reading a header takes no thread."""
         sha = sha256(content).hexdigest()
         try:
-            if self._resize.mode == "no":
-                image = prepare_image(content, self._resize)
-            else:
-                loop = asyncio.get_running_loop()
-                image = await loop.run_in_executor(self._pool, prepare_image, content, self._resize)
+            is_header_read = self._format in ("keep", images.image_suffix(content))
+            making = None if is_header_read else self._pool.submit(self._prepare, content)
+            image = await asyncio.wrap_future(making) if making else self._prepare(content)
         except UnusableImageError as error:
             return Fetched(sha256=sha, reason=error.reason, detail=error.detail)
         return Fetched(image=image, sha256=sha)

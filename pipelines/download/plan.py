@@ -10,14 +10,14 @@ import pyarrow as pa
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
-from curate.pipelines.shards.write import Window, order_draws, windows
+from curate.pipelines.shards.windows import Window, order_draws, windows
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.workspace import CARD
 
-__all__ = ["BalancedPairs"]
+__all__ = ["BYTES", "BalancedPairs"]
 
-_BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
+BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class BalancedPairs:
 
     def _slice(self, part: int, first: int, stop: int) -> pa.Table:
         with artifacts.open_parquet(self.paths[part]) as file:
-            names = [f.name for f in file.schema_arrow if f.type not in _BYTES]
+            names = [f.name for f in file.schema_arrow if f.type not in BYTES]
             groups, skipped, end = [], 0, 0
             for group in range(file.num_row_groups):
                 begin, end = end, end + file.metadata.row_group(group).num_rows

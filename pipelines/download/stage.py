@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +18,13 @@ import pyarrow as pa
 from curate.errors import MissingExtraError
 from curate.files import storage
 from curate.files.addresses import without_secrets
+from curate.pipelines.download.mixed import MixedPairs
 from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.shards.images import require_pillow
 from curate.pipelines.shards.options import ShardOptions
-from curate.pipelines.shards.write import Window
+from curate.pipelines.shards.windows import Window
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
@@ -97,21 +98,21 @@ def download_images(
         "shards": shards.as_dict(), "honour_opt_outs": fetch.honour_opt_outs,
     }  # fmt: skip
     digest = artifacts.digest(parameters)
-    windows = pairs.windows(per_shard, shards.window_shards)
+    layout = _layout(pairs, per_shard, shards)
     if not dry_run:
         refuse_foreign(output, PLAN)
         # The plan stays until it is replaced: it says that the folder is ours.
         names = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, "")]
         replaced = [name for name in names if name != PLAN] if overwrite else []
         artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
-    files = {n: ShardFiles(output, n, digest) for window in windows for n, _, _ in window.shards()}
+    files = {number: ShardFiles(output, number, digest) for number, _, _, _ in layout}
     done = {n: stats for n, file in files.items() if (stats := file.stats()) is not None}
     again = {n for n, stats in done.items() if retry_failed and _may_come(stats)}
     missing = [n for n in files if n not in done or n in again]
     if dry_run:
         return {"pairs": sum(pairs.num_rows), "shards": len(files), "to_do": len(missing)}
-    tasks = _Tasks(pairs, windows, files, missing, shuffle=bool(shards.window_shards))
-    with ThreadPoolExecutor(workers) as pool:
+    tasks = _Tasks(pairs, layout, files, missing, per_shard, shuffle=shards.window_shards != 0)
+    with ThreadPoolExecutor(workers) as pool, closing(tasks):
         results = _results(tasks, fetch, shards, pool)
         total = len(missing)
         for number, stats in progress(
@@ -128,32 +129,51 @@ def _may_come(stats: dict[str, Any]) -> bool:
     return any(reason not in ("success", *LASTING) for reason in stats["status_dict"])
 
 
+def _layout(
+    pairs: BalancedPairs, per_shard: int, shards: ShardOptions
+) -> list[tuple[int, Window | None, int, int]]:
+    """Return each shard's number and where its pairs are: in a window, or (None) among all."""
+    num = sum(pairs.num_rows)
+    window_shards = shards.window_of(num, per_shard)
+    if window_shards is None:
+        return [(number, None, 0, 0) for number in range(-(-num // per_shard))]
+    windows = pairs.windows(per_shard, window_shards)
+    return [(n, window, first, stop) for window in windows for n, first, stop in window.shards()]
+
+
 class _Tasks:
     """The shards that are to be made, with their rows; a window's rows are read once."""
 
     def __init__(
-        self, pairs: BalancedPairs, windows: list[Window], files: "dict[int, ShardFiles]",
-        missing: list[int], *, shuffle: bool,
+        self, pairs: BalancedPairs, layout: list[tuple[int, Window | None, int, int]],
+        files: "dict[int, ShardFiles]", missing: list[int], per_shard: int, *, shuffle: bool,
     ) -> None:  # fmt: skip
         self.pairs = pairs
-        self._shuffle = shuffle
+        self._per_shard, self._shuffle = per_shard, shuffle
+        self._files = files
         wanted = set(missing)
-        self._waiting = deque(
-            (window, files[number], first, stop)
-            for window in windows
-            for number, first, stop in window.shards()
-            if number in wanted
-        )
+        self._waiting = deque(one for one in layout if one[0] in wanted)
         self._read: tuple[Window, pa.Table] | None = None
+        self._mixed: MixedPairs | None = None
 
     def next(self) -> "tuple[ShardFiles, pa.Table] | None":
         """Return the next shard and its rows; None if there is none left."""
         if not self._waiting:
             return None
-        window, files, first, stop = self._waiting.popleft()
+        number, window, first, stop = self._waiting.popleft()
+        files = self._files[number]
+        if window is None:
+            if self._mixed is None:
+                self._mixed = MixedPairs(self.pairs, self._per_shard, files.folder)
+            return files, self._mixed.shard(number)
         if self._read is None or self._read[0] is not window:
             self._read = (window, self.pairs.read(window, shuffle=self._shuffle))
         return files, self._read[1].slice(first, stop - first)
+
+    def close(self) -> None:
+        """Remove what waits on disk."""
+        if self._mixed is not None:
+            self._mixed.close()
 
 
 def _results(
@@ -163,7 +183,7 @@ def _results(
     from curate.pipelines.download.fetch import ImageFetcher
 
     with asyncio.Runner() as runner:
-        run = _Run(tasks, ImageFetcher(fetch, shards.resize, pool))
+        run = _Run(tasks, ImageFetcher(fetch, shards.resize, pool, shards.image_format))
         try:
             while (result := runner.run(run.next())) is not None:
                 yield result

@@ -6,10 +6,11 @@ Started by torchrun, the ranks share the images; the first one writes and prints
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from curate.errors import UsageError
-from curate.files import storage
+from curate.pipelines.train import add_evaluations, short_identity, write_evaluation
 from curate.training import load, require_packages
 
 __all__ = ["evaluate_model", "is_first_process"]
@@ -39,7 +40,9 @@ def evaluate_model(
 
     Returns:
         Per set: its task, its number of images, and the figures with 95 % intervals, all and by
-        group. They are written to ``<run>/eval/<name>.json`` as well.
+        group. They are written to ``<run>/eval/<name>.json`` as well, and what they say of the
+        whole set to the run's model card. A set of the same name from another path, or asked
+        for otherwise, goes to ``<run>/eval/<name>-<hash>.json``.
 
     Raises:
         UsageError: there is nothing to evaluate on.
@@ -55,8 +58,7 @@ def evaluate_model(
 
     with _process_group(device) as place:
         sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
-        sets += load_datasets(config) if config else []
-        _require_names(sets)
+        sets = _with_own_names([*sets, *(load_datasets(config) if config else [])])
         model, preprocess, tokenize = load(run, place)
         results = {}
         for dataset in sets:
@@ -64,8 +66,9 @@ def evaluate_model(
                 model, tokenize, preprocess, dataset, batch_size=batch_size, workers=workers
             )
             if is_first_rank():
-                path = storage.join(run, "eval", f"{dataset.name}.json")
-                storage.write_json(path, results[dataset.name])
+                write_evaluation(run, dataset.name, results[dataset.name])
+        if is_first_rank():
+            add_evaluations(run)
     return {"run": run, "results": results}
 
 
@@ -74,14 +77,26 @@ def is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _require_names(sets: Sequence[Any]) -> None:
-    names = [dataset.name for dataset in sets]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(
-            f"two sets would be named {twice[0]!r}; evaluate them one by one, or name them in an "
-            "eval.json (--config)"
-        )
+def _with_own_names(sets: Sequence[Any]) -> list[Any]:
+    """Give sets of one name a hash of what they are behind it.
+
+    Raises:
+        UsageError: two are the same set, asked for in the same way.
+    """
+    named: dict[str, Any] = {}
+    for dataset in sets:
+        name = dataset.name
+        if name in named:
+            asked = {"file": dataset.path, "asked": dataset.asked}
+            name = f"{name}-{short_identity(asked)}"
+        if name in named or any(_is_same(dataset, other) for other in named.values()):
+            raise UsageError(f"two sets would be named {dataset.name!r} and are the same one")
+        named[name] = replace(dataset, name=name)
+    return list(named.values())
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return (one.path, one.asked) == (other.path, other.asked) and other.name == one.name
 
 
 @contextmanager

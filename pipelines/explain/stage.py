@@ -23,6 +23,7 @@ from curate.curation.sampling.sampling import (
 )
 from curate.errors import ArtifactError, UsageError
 from curate.pipelines.explain.stages import Stages
+from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
@@ -134,6 +135,7 @@ def _explain_all(
 ) -> dict[str, Any]:
     """Return t, seed, draw, and what both normalizations make of a text."""
     counts = stages.counts_path(lang, store.hashes[lang])
+    exact = stages.exact() if t is None else None
     t = t if t is not None else stages.t_of(lang)
     seed = int((stages.parameters or {}).get("seed", 0))
     draw = None if pair_id is None else float(hash_draws(pa.array([pair_id]), seed)[0])
@@ -144,7 +146,9 @@ def _explain_all(
     for name in _BOTH:
         values = _explain(text, lang, store, name, counts, t)
         status = _status(values, draw, is_retracted)
-        found[name] = {**values, **_outcome(status, values["probability"], draw)}
+        if status == "kept" and exact and not _is_exactly_kept(values, draw, exact, lang):
+            status = "beyond_exact"
+        found[name] = {**values, **_outcome(status, values["probability"], draw, exact)}
     chosen = stages.normalization()
     return {
         "t": t,
@@ -221,8 +225,24 @@ def _status(values: dict[str, Any], draw: float | None, is_retracted: bool) -> s
     return "kept" if draw < values["probability"] else "not_sampled"
 
 
-def _outcome(status: str, probability: float | None, draw: float | None) -> dict[str, str]:
+def _is_exactly_kept(
+    values: dict[str, Any], draw: float | None, exact: ExactCut, lang: str
+) -> bool:
+    """Tell whether a pair that t keeps is among the first as many as were asked for."""
+    t, below = exact.below.get(lang), np.zeros(1)
+    if t is not None:
+        counted = np.array([m["count"] for m in values["matches"]], dtype=np.int64)
+        own = pa.array([list(range(len(counted)))], pa.list_(pa.uint32()))
+        below = pair_probability(own, sampling_probability(counted, t))
+    keeps = exact.keeps(np.array([draw]), np.array([values["probability"]]), below)
+    return bool(keeps[0])
+
+
+def _outcome(
+    status: str, probability: float | None, draw: float | None, exact: ExactCut | None = None
+) -> dict[str, str]:
     """Return a status and what it means."""
+    pairs = f"{exact.pairs:,}" if exact else ""
     p = "" if probability is None else f"{probability:.4g}"
     words = {
         "empty_text": "dropped: the text is empty",
@@ -231,8 +251,12 @@ def _outcome(status: str, probability: float | None, draw: float | None) -> dict
         "retracted": "retracted: it was taken out by `curate retract` and stays out",
         "kept": f"kept: its draw {draw} is below its probability {p}",
         "not_sampled": f"not sampled: its draw {draw} is not below its probability {p}",
+        "beyond_exact": f"not sampled: its draw {draw} is below its probability {p}, but exactly "
+        f"{pairs} pairs are kept, and others come first: those that a smaller t keeps, and then "
+        "those whose draws are a smaller share of their probability",
         "matched": f"kept with probability {p}"
         if p
         else "matched; run `curate match` and give --t for the probability",
     }
-    return {"status": status, "decision": words[status]}
+    shown = "not_sampled" if status == "beyond_exact" else status
+    return {"status": shown, "decision": words[status]}

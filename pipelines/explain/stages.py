@@ -6,6 +6,7 @@ from typing import Any
 from curate.curation.matching.normalize import Normalization, check_normalization
 from curate.errors import InputError
 from curate.files import storage
+from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
@@ -99,6 +100,10 @@ class Stages:
         """Return the t that the set was balanced with."""
         t: int | None = (self.parameters or {}).get("t_of_language", {}).get(lang)
         return t
+
+    def exact(self) -> ExactCut | None:
+        """Return where what t keeps is cut off, if the set was balanced so."""
+        return ExactCut.from_parameters(self.parameters or {})
 
     def notes(self, lid_model: str | None) -> list[str]:
         """Return what could make the explanation differ from what was done."""

@@ -15,12 +15,11 @@ import pyarrow as pa
 from curate.files import storage
 from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
+from curate.training.data.captions import TEXT_SUFFIXES, caption_of
 from curate.training.eval.files import IMAGE_SUFFIXES, whole_members
 
 __all__ = ["IMAGE_SUFFIXES", "read_tar"]
 
-_TEXT_SUFFIXES = ("txt", "text", "caption")
-_JSON_TEXTS = ("text", "caption", "alt", "alt_text")
 
 SCHEMA = pa.schema(
     {
@@ -85,9 +84,8 @@ def _sample(
     by_suffix = {_key_and_suffix(m.name)[1]: m for m in members}
     raw_json = _content(tar, by_suffix.get("json"))
     fields = _json_object(raw_json)
-    text = next((_content(tar, by_suffix[s]) for s in _TEXT_SUFFIXES if s in by_suffix), None)
-    if text is None:
-        text = next((fields[k].encode() for k in _JSON_TEXTS if k in fields), None)
+    texts = {s: _content(tar, by_suffix[s]) or b"" for s in TEXT_SUFFIXES if s in by_suffix}
+    text = caption_of(texts, fields)
     image = next((by_suffix[s] for s in IMAGE_SUFFIXES if s in by_suffix), None)
     return {
         "uid": fields.get("uid", _printable(key.rpartition("/")[2])),

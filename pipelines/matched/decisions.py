@@ -5,7 +5,7 @@ Balancing, its card, shards and `yield` all decide so, each in its own pass over
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,11 +13,16 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curate.curation.sampling.sampling import hash_draws, pair_probability
+from curate.curation.sampling.sampling import (
+    hash_draws,
+    pair_probability,
+    sampling_probability,
+)
 from curate.files import storage
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.matched.counting import split_by_language
+from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.image_sources import ImageSources
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
@@ -44,6 +49,7 @@ class BalanceJob:
     write_pairs: bool
     filters: tuple[str, ...] = ()
     images: ImageSources | None = None  # where shards are written
+    exact: ExactCut | None = None
 
 
 @dataclass(slots=True)
@@ -140,6 +146,7 @@ class BalanceWorker:
         # A filter may look at any column, a draw at three of them.
         self.columns = None if job.filters else DECISION_COLUMNS
         self._probability: dict[str, NDArray[np.float64]] = {}
+        self._probability_below: dict[str, NDArray[np.float64]] = {}
         self._lock = threading.Lock()
         self._last_part: tuple[str, NDArray[np.int64], NDArray[np.float64]] = (
             "", np.zeros(0, np.int64), np.zeros(0),
@@ -159,11 +166,29 @@ class BalanceWorker:
 
     def pair_probability(self, batch: pa.RecordBatch) -> NDArray[np.float64]:
         """Return the probability of each pair of a batch; shape (num_pairs,)."""
-        probability = np.zeros(batch.num_rows)
-        for lang, rows in split_by_language(batch):
-            known = self.entry_probability(lang)
-            probability[rows] = pair_probability(batch.column("entry_ids"), known, rows)
-        return probability
+        return _of_pairs(batch, self.entry_probability)
+
+    def is_drawn(
+        self, batch: pa.RecordBatch, draws: NDArray[np.float64], probability: NDArray[np.float64]
+    ) -> NDArray[np.bool_]:
+        """Return which pairs of a batch are drawn, given their draws and probabilities."""
+        if self.job.exact is None:
+            return draws < probability
+        return self.job.exact.keeps(draws, probability, _of_pairs(batch, self._below))
+
+    def _below(self, lang: str) -> NDArray[np.float64]:
+        """Return the probability of each entry of a language one step below the threshold."""
+        assert self.job.exact is not None
+        with self._lock:
+            if lang not in self._probability_below:
+                path = storage.join(self.job.output, "probabilities", f"{lang}.parquet")
+                count = artifacts.read_table(path, ["count"]).column("count").to_numpy()
+                t = self.job.exact.below.get(lang)
+                self._probability_below[lang] = (
+                    np.zeros(len(count)) if t is None
+                    else sampling_probability(count.astype(np.int64), t)
+                )  # fmt: skip
+            return self._probability_below[lang]
 
     def kept_rows(self, path: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the positions of the kept pairs of a part, and their probabilities.
@@ -190,7 +215,7 @@ class BalanceWorker:
         """Return the probability of each pair of a batch, and whether it is drawn."""
         probability = self.pair_probability(batch)
         draws = hash_draws(batch.column("pair_id"), self.job.seed)
-        return probability, draws < probability
+        return probability, self.is_drawn(batch, draws, probability)
 
     def filter(
         self, batch: pa.RecordBatch, drawn: NDArray[np.bool_]
@@ -206,6 +231,16 @@ class BalanceWorker:
         keep = drawn.copy()
         keep[np.flatnonzero(drawn)[~mask]] = False
         return keep, dropped
+
+
+def _of_pairs(
+    batch: pa.RecordBatch, of_entries: Callable[[str], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Return the probability of each pair of a batch, by those of its language's entries."""
+    probability = np.zeros(batch.num_rows)
+    for lang, rows in split_by_language(batch):
+        probability[rows] = pair_probability(batch.column("entry_ids"), of_entries(lang), rows)
+    return probability
 
 
 def kept_ids(job: BalanceJob, parts: list[int]) -> Iterator[pa.StringArray]:

@@ -256,6 +256,7 @@ def _balance_again(
     options = BalanceOptions(
         t=None if made_with["target_pairs"] else made_with["t"],
         target_pairs=made_with["target_pairs"],
+        exact=bool(made_with.get("exact")),
         reference_lang=made_with["reference_lang"],
         seed=made_with["seed"],
         output_format=made_with["format"],

@@ -13,12 +13,15 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from curate.errors import InputError, MissingExtraError
-from curate.pipelines.shards.options import Resize
+from curate.pipelines.shards.options import Resize, ShardOptions
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["ShardImage", "UnusableImageError", "image_suffix", "prepare_image", "require_pillow"]
+__all__ = [
+    "FoundImage", "ShardImage", "UnusableImageError", "image_of_shard", "image_suffix",
+    "prepare_image", "require_pillow",
+]  # fmt: skip
 
 _MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
 # No others: some that Pillow knows are handed on to other programs.
@@ -75,11 +78,56 @@ def image_suffix(content: bytes) -> str:
     return next((s for magic, s in _MAGIC.items() if content.startswith(magic)), "")
 
 
-def prepare_image(content: bytes, resize: Resize) -> ShardImage:
+@dataclass(frozen=True, slots=True)
+class FoundImage:
+    """What a pair's image became.
+
+    Attributes:
+        suffix: of its file; "" without one.
+        content: its bytes.
+        reason: why there is none.
+        converted: the format that it had, if it has another one only for the sake of one suffix.
+    """
+
+    suffix: str = ""
+    content: bytes = b""
+    reason: str = ""
+    converted: str = ""
+
+
+def image_of_shard(content: bytes | None, options: ShardOptions) -> FoundImage:
+    """Return an image as it goes into a shard, or why there is none.
+
+    Raises:
+        MissingExtraError: it has to be converted, and Pillow is not installed.
+    """
+    if not content:
+        return FoundImage(reason="no_image")
+    resize, suffix = options.resize, image_suffix(content)
+    if resize.mode == "no":
+        if suffix and options.image_format in ("keep", suffix):
+            return FoundImage(suffix, content)
+        if options.image_format == "keep":
+            return FoundImage(reason="not_jpeg_png_or_webp")
+    require_pillow("Converting images (--image-format keep leaves them as they are)")
+    try:
+        image = prepare_image(content, resize, options.image_format)
+    except UnusableImageError as error:
+        return FoundImage(reason=error.reason)
+    converted = "" if image.suffix == suffix else suffix or "others"
+    return FoundImage(image.suffix, image.content, converted=converted)
+
+
+def prepare_image(content: bytes, resize: Resize, image_format: str = "keep") -> ShardImage:
     """Return an image as it goes into a shard.
 
-    JPEG, PNG and WebP that are not resized stay as they are, byte for byte, and only their headers
-    are read; all others become a JPEG, upright, in RGB, transparency on white.
+    Those that have the format and are not resized stay as they are, byte for byte, and only their
+    headers are read; all others are upright, in RGB, transparency on white.
+
+    Args:
+        content: its bytes.
+        resize: what becomes of it.
+        image_format: jpg, png or webp; keep: any of these as it is, and the others become a JPEG.
 
     Raises:
         UnusableImageError: it is no image, damaged, or decodes to more pixels than Pillow allows.
@@ -96,10 +144,11 @@ def prepare_image(content: bytes, resize: Resize) -> ShardImage:
     with opened:
         width, height = opened.size
         suffix = image_suffix(content)
-        if suffix and not _is_to_change(width, height, resize):
+        is_kept = suffix and image_format in ("keep", suffix)
+        if is_kept and not _is_to_change(width, height, resize):
             return ShardImage(suffix, content, width, height, width, height)
         try:
-            return _redrawn(opened, resize)
+            return _redrawn(opened, resize, "jpg" if image_format == "keep" else image_format)
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
             raise UnusableImageError("decompression_bomb", "too many pixels") from error
         except _BROKEN as error:
@@ -114,8 +163,8 @@ def _is_to_change(width: int, height: int, resize: Resize) -> bool:
     return side > resize.size or not resize.only_if_bigger
 
 
-def _redrawn(opened: "Image.Image", resize: Resize) -> ShardImage:
-    """Decode an image, resize it and encode it as JPEG."""
+def _redrawn(opened: "Image.Image", resize: Resize, suffix: str) -> ShardImage:
+    """Decode an image, resize it and encode it."""
     from PIL import ImageOps
 
     from curate.training.data.images import to_rgb
@@ -128,8 +177,9 @@ def _redrawn(opened: "Image.Image", resize: Resize) -> ShardImage:
     else:
         image = to_rgb(ImageOps.exif_transpose(opened))
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=resize.quality)
-    return ShardImage("jpg", out.getvalue(), *image.size, original_width, original_height)
+    quality = {} if suffix == "png" else {"quality": resize.quality}
+    image.save(out, {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}[suffix], **quality)
+    return ShardImage(suffix, out.getvalue(), *image.size, original_width, original_height)
 
 
 def _resized(image: "Image.Image", resize: Resize) -> "Image.Image":

@@ -5,8 +5,12 @@ from typing import Any
 
 from curate.errors import UsageError
 
-__all__ = ["RESIZE_MODES", "Resize", "ShardOptions"]
+__all__ = ["IMAGE_FORMATS", "RESIZE_MODES", "Resize", "ShardOptions", "parse_window"]
 
+IMAGE_FORMATS = ("jpg", "png", "webp", "keep")
+# Fewer shards than these are filled together, in one pass.
+_AT_ONCE = 4
+_LEAST_BYTES = 1_000_000  # 1MB
 RESIZE_MODES = ("no", "keep_ratio", "keep_ratio_largest", "border", "center_crop")
 
 
@@ -50,13 +54,18 @@ class ShardOptions:
 
     Attributes:
         shard_bytes: size that shards are to have about, instead of a number of pairs.
-        window_shards: shards whose pairs are put in order of a hash together; 0 leaves the order.
+        window_shards: shards whose pairs are put in order of a hash together; None: all of them;
+            0 leaves the order.
         resize: of the images.
+        image_format: that all images get, so that they have one suffix: ``jpg``, ``png`` or
+            ``webp``; those that have it stay as they are, byte for byte. ``keep``: what each is,
+            and JPEG where it is resized.
     """
 
     shard_bytes: int | None = None
-    window_shards: int = 4
+    window_shards: int | None = None
     resize: Resize = Resize()
+    image_format: str = "jpg"
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -64,19 +73,36 @@ class ShardOptions:
         Raises:
             UsageError: one of them is out of range.
         """
-        if self.shard_bytes is not None and self.shard_bytes < 1 << 20:
-            raise UsageError(f"--shard-size is {self.shard_bytes} bytes; expected at least 1MB")
-        if self.window_shards < 0:
-            raise UsageError(f"--shuffle-shards is {self.window_shards}; expected at least 0")
+        if self.shard_bytes is not None and self.shard_bytes < _LEAST_BYTES:
+            raise UsageError(f"--shard-size is {self.shard_bytes:,} bytes; expected at least 1MB")
+        if self.window_shards is not None and self.window_shards < 0:
+            raise UsageError(
+                f"--shuffle-shards is {self.window_shards}; expected all, or a number from 0 on"
+            )
+        if self.image_format not in IMAGE_FORMATS:
+            raise UsageError(
+                f"--image-format is {self.image_format!r}; expected one of "
+                f"{', '.join(IMAGE_FORMATS)}"
+            )
+
+    def window_of(self, num_pairs: int, per_shard: int) -> int | None:
+        """Return how many shards are filled together; None if all are, and are too many for it."""
+        if self.window_shards is None and num_pairs <= _AT_ONCE * per_shard:
+            return _AT_ONCE
+        return self.window_shards
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the options as JSON-able values."""
-        return asdict(self)
+        """Return the options as JSON-able values; as version 0.1 had them where it knew them."""
+        values = asdict(self)
+        if self.image_format == "keep":
+            del values["image_format"]
+        return values
 
     def as_arguments(self) -> list[str]:
         """Return what `curate balance` has to be told beside the number of pairs."""
         resize = self.resize
-        arguments = ["--shuffle-shards", str(self.window_shards)]
+        window = "all" if self.window_shards is None else str(self.window_shards)
+        arguments = ["--shuffle-shards", window, "--image-format", self.image_format]
         if resize.mode != "no":
             arguments += ["--resize", resize.mode, "--image-size", str(resize.size)]
             arguments += ["--quality", str(resize.quality)]
@@ -86,4 +112,20 @@ class ShardOptions:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "ShardOptions":
         """Return the options that `as_dict` gave the values of."""
-        return cls(**{**values, "resize": Resize(**values["resize"])})
+        return cls(**{"image_format": "keep", **values, "resize": Resize(**values["resize"])})
+
+
+def parse_window(text: str) -> int | None:
+    """Return the number of shards that ``--shuffle-shards`` gives; None for all.
+
+    Raises:
+        UsageError: it is neither ``all`` nor a whole number.
+
+    >>> parse_window("all"), parse_window("4")
+    (None, 4)
+    """
+    if text == "all":
+        return None
+    if not text.isdecimal():
+        raise UsageError(f"--shuffle-shards is {text!r}; expected all, or a number from 0 on")
+    return int(text)

@@ -15,6 +15,7 @@ from curate.errors import CurateError
 from curate.files import storage
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.consumed import Consumed
+from curate.pipelines.train.evaluations import numbers_of
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
 from curate.pipelines.train.progress import TrainView
 from curate.pipelines.train.trackers import Tracker
@@ -255,7 +256,7 @@ class TrainLoop:
         self._track(step, {
             f"{name}/{figure}": value
             for name, found in results.items()
-            for figure, value in _numbers(found)
+            for figure, value in numbers_of(found)
         })  # fmt: skip
         seconds = time.monotonic() - start
         self.trainer.timer.leave_out(seconds)
@@ -264,12 +265,3 @@ class TrainLoop:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _numbers(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """Yield the figures of an evaluation, those of groups left out, by path-like names."""
-    for name, value in found.items():
-        if isinstance(value, float):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, dict) and not name.startswith("by_"):
-            yield from _numbers(value, f"{prefix}{name}/")

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curate.files import storage
+from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.views.markdown import inert_markdown
 
-__all__ = ["write_model_card"]
+__all__ = ["add_evaluations", "write_model_card"]
 
 _SHOWN_LANGUAGES = 20
 
@@ -39,9 +40,36 @@ def write_model_card(
         lang: found["share"] for lang, found in [*consumed["languages"].items()][:_SHOWN_LANGUAGES]
     }
     _write_text(files.path("languages.svg"), bars_svg("Languages of the pairs seen", shares))
-    _write_text(files.path("modelcard.md"), _markdown(card, consumed))
-    storage.write_json(files.card, card)
-    return card
+    return _write_cards(files, card, consumed)
+
+
+def _write_cards(
+    files: RunFiles, card: Mapping[str, Any], consumed: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write both forms of the card, with what is known of the model by now."""
+    evaluated = evaluations_of(files, card["train"]["steps"])
+    whole = {**card, "evaluations": evaluated}
+    _write_text(files.path("modelcard.md"), _markdown(whole, consumed))
+    storage.write_json(files.card, whole)
+    return whole
+
+
+def add_evaluations(run: str) -> bool:
+    """Put the results in a run's folder on its model card.
+
+    Args:
+        run: folder of the run.
+
+    Returns:
+        Whether there is a card; an export has none.
+    """
+    files = RunFiles(run)
+    consumed = files.path("consumed.json")
+    if not storage.exists(files.card) or not storage.exists(consumed):
+        return False
+    card = {"pairs_per_epoch": None, **storage.read_json(files.card)}  # not in one of version 0.1
+    _write_cards(files, card, storage.read_json(consumed))
+    return True
 
 
 def _write_text(path: str, text: str) -> None:
@@ -57,7 +85,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
     weights = "an average over the steps" if card["averaged"] else "those of the last step"
     return (
         f"# Model card\n\nA CLIP model of {card['parameters']:,} parameters, trained on "
-        f"{card['pairs_seen']:,} pairs ({card['epochs']} epochs); last loss "
+        f"{card['pairs_seen']:,} pairs{_of_epoch(card)}; last loss "
         f"{card['final_loss']:.3f}. The weights are {weights}.\n\n- shape: {shape}\n"
         f"- training: {how}\n"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
@@ -71,7 +99,28 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         "![loss over steps](loss.svg)\n\n## Consumed\n\n"
         "![languages](languages.svg)\n\n"
         f"{_languages_table(consumed)}"
+        f"{_evaluations_table(card['evaluations'])}"
     )
+
+
+def _evaluations_table(evaluated: Mapping[str, Mapping[str, Any]]) -> str:
+    if not evaluated:
+        return ""
+    rows = ["", "## Evaluations", "", "| set | task | images | figures |", "|---|---|---|---|"]
+    for name, found in evaluated.items():
+        figures = ", ".join(f"{k} {v:.4g}" for k, v in found.items() if isinstance(v, float))
+        rows.append(f"| {_cell(name)} | {found['task']} | {found['images']:,} | {figures} |")
+    return "\n".join(rows) + "\n"
+
+
+def _of_epoch(card: Mapping[str, Any]) -> str:
+    """Say how many epochs it was, and of how many pairs.
+
+    >>> _of_epoch({"pairs_per_epoch": 62_642, "epochs": 0.31})
+    ' (0.31 epochs of 62,642 pairs)'
+    """
+    per_epoch = card["pairs_per_epoch"]
+    return f" ({card['epochs']} epochs of {per_epoch:,} pairs)" if per_epoch else ""
 
 
 def _languages_table(consumed: Mapping[str, Any]) -> str:

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
-from curate.errors import ArtifactError
+from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import entry_names
+from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
 from curate.pipelines.train.model_card import write_model_card
@@ -190,6 +191,17 @@ class TrainRun:
         loader = Loader(self.tars, tokenizer, config, online=online, cache=self._shard_cache())
         return loader.batches(position)
 
+    def _pairs_per_epoch(self, epoch: int) -> int | None:
+        from curate.training.data.sampler import Sampler
+
+        sampler = Sampler(
+            shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
+            unit=self.extras.unit, online=read_online(self.extras.online),
+            cache=self._shard_cache(),
+        )  # fmt: skip
+        is_whole = self.extras.online is None and self.extras.unit == "pair"
+        return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
+
     def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
         from curate.training.model.flops import device_peak_flops, flops_per_pair
 
@@ -244,18 +256,22 @@ class TrainRun:
         loop.run_log.publish()
         save_tensors(self.files.final, {"format": FORMAT_VERSION, "model": weights})
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
+        seen = self.config.steps * self.config.batch_size
+        per_epoch = self._pairs_per_epoch(progress.position.epoch)
         card = {
             **values,
             "model": asdict(self.shape),
             "train": asdict(self.config),
             "parameters": sum(tensor.numel() for tensor in weights.values()),
-            "pairs_seen": self.config.steps * self.config.batch_size,
-            "epochs": progress.position.epoch + 1,
+            "pairs_seen": seen,
+            "pairs_per_epoch": per_epoch,
+            "epochs": epochs_seen(seen, per_epoch),
             "final_loss": round(losses[-1], 6) if losses else None,
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
             "machine": _machine(self.world, self.options),
+            "datacard_sha256": _hash_if_there(self.extras.datacard),
         }
         names = entry_names(self.extras.balanced)
         card = write_model_card(self.files, card, loop.run_log.lines, progress.consumed.card(names))
@@ -268,6 +284,7 @@ def read_online(folder: str | None) -> Any:
 
     Raises:
         ArtifactError: there are no probabilities in it.
+        UsageError: it was balanced to an exact number of pairs.
     """
     from curate.training.data.loader import Online
 
@@ -279,11 +296,21 @@ def read_online(folder: str | None) -> Any:
             f"{folder}: there are no probabilities/*.parquet in it; expected a folder that "
             "`curate balance` wrote"
         )
+    plan = storage.join(folder, artifacts.PLAN)
+    if storage.exists(plan) and storage.read_json(plan)["parameters"].get("exact"):
+        raise UsageError(
+            f"{folder} was balanced with --exact, which probabilities alone do not repeat while "
+            "loading. Train on its shards, or balance with --t."
+        )
     probability = {}
     for path in paths:
         column = artifacts.read_table(path, ["probability"]).column("probability")
         probability[path.rsplit("/", 1)[-1].removesuffix(".parquet")] = column.to_numpy()
     return Online(probability)
+
+
+def _hash_if_there(path: str | None) -> str | None:
+    return storage.file_sha256(path) if path and storage.exists(path) else None
 
 
 def _cores_of_rank(num_ranks: int) -> int:

@@ -133,7 +133,7 @@ def _identity(
         "loader": _loader_identity(extras),
         "shards": artifacts.digest(hashes),
         "num_shards": len(tars),
-        "datacard_sha256": _hash_if_there(extras.datacard),
+        "balanced": _balanced_digest(extras.datacard),
     }
 
 
@@ -157,7 +157,8 @@ def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -
             f"Give another --name; with --init {files.folder} that run begins with this one's "
             "weights. Or replace it with --overwrite."
         )
-        artifacts.require_same(files.folder, storage.read_json(files.config), values, remedy=remedy)
+        found, asked = _comparable(storage.read_json(files.config), values)
+        artifacts.require_same(files.folder, found, asked, remedy=remedy)
 
 
 def _has_progress(files: RunFiles) -> bool:
@@ -189,8 +190,23 @@ def _shard_identity(tar: str) -> str:
     return "{} bytes of {}".format(*storage.size_and_time(tar))
 
 
-def _hash_if_there(path: str | None) -> str | None:
-    return storage.file_sha256(path) if path and storage.exists(path) else None
+def _balanced_digest(datacard: str | None) -> str | None:
+    """Return the digest of what the pairs were balanced by, whatever their card shows."""
+    if datacard is None or not storage.exists(datacard):
+        return None
+    found = storage.read_json(datacard)
+    digest = found.get("balanced") if isinstance(found, dict) else None
+    return digest if isinstance(digest, str) else None
+
+
+def _comparable(found: dict[str, Any], values: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return what a run was and is made of, without what version 0.1 wrote down otherwise."""
+    if "datacard_sha256" not in found:
+        return found, values
+    return tuple(
+        {k: v for k, v in one.items() if k not in ("datacard_sha256", "balanced")}
+        for one in (found, values)
+    )
 
 
 def check_run_name(name: str) -> str:

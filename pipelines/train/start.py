@@ -1,6 +1,6 @@
 """What a run begins with: its tokenizer if one is given, and weights instead of random ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -24,11 +24,13 @@ class Start:
         tokenizer: None to learn one from the captions.
         init: file or folder of weights; None for random ones.
         init_sha256: of that file.
+        assumed: what is taken for granted of it, for the user to read; None if its config says it.
     """
 
     tokenizer: "Tokenizer | None" = None
     init: str | None = None
     init_sha256: str | None = None
+    assumed: str | None = None
 
     @property
     def identity(self) -> dict[str, str | None]:
@@ -49,6 +51,8 @@ class Start:
 
         if self.init is None:
             return
+        if self.assumed:
+            log(self.assumed, quiet=quiet)
         for message in load_weights(model, self.init):
             log(message, quiet=quiet)
         log(f"begun with the weights of {self.init}", quiet=quiet)
@@ -63,12 +67,12 @@ def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None
         tokenizer: as for `open_tokenizer`; None for the one that came with `init`, if any.
 
     Raises:
-        ArtifactError: the tokenizer is not the weights' or not the model's.
+        ArtifactError: the tokenizer is not the weights' or not the model's, or the config beside
+            the weights says that they are another model's.
         InputError: there are no such files, or they are not what they should be.
         UsageError: weights come without their tokenizer, or the model needs a certain one, and
             none is given.
     """
-    from curate.training.model.weights import published_end
     from curate.training.model.weights_file import find_weights
     from curate.training.text.tokenizer import LEARNED_EOS_ID
     from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
@@ -90,12 +94,34 @@ def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None
             )
         return Start()
     words = open_tokenizer(place, shape.context_length)
-    bare = init is not None and beside is None
-    check_fit(words, published_end(shape) if bare else shape, place)
+    if init is None:
+        check_fit(words, shape, place)
+        return Start(tokenizer=words)
+    assumed = _check_config(init, shape, words, place, is_bare=beside is None)
     if tokenizer and beside and open_tokenizer(beside, shape.context_length) != words:
         raise ArtifactError(
             f"--tokenizer {tokenizer} is not the one that the weights of --init came with, "
             f"{beside}. Leave --tokenizer out."
         )
-    file_sha256 = storage.file_sha256(find_weights(init)) if init else None
-    return Start(tokenizer=words, init=init, init_sha256=file_sha256)
+    return Start(
+        tokenizer=words, init=init, init_sha256=storage.file_sha256(find_weights(init)),
+        assumed=assumed,
+    )  # fmt: skip
+
+
+def _check_config(
+    init: str, shape: ModelConfig, words: "Tokenizer", place: str, *, is_bare: bool
+) -> str | None:
+    """Check weights' model by the config beside them; return what is assumed if there is none."""
+    from curate.training.model.config_beside import assumption, config_beside, require_same_model
+    from curate.training.model.weights import published_end
+    from curate.training.text.tokenizer_files import check_fit
+
+    said = config_beside(init)
+    ended = published_end(shape) if is_bare and said is None else shape
+    check_fit(words, ended, place)
+    asked = replace(ended, eos_id=words.eos_id)
+    if said is None:
+        return assumption(init, asked)
+    require_same_model(said, asked, init)
+    return None

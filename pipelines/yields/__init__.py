@@ -5,17 +5,19 @@ from typing import TYPE_CHECKING
 from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from curate.pipelines.yields.exact import exact_cut
     from curate.pipelines.yields.stage import measure_yields
-    from curate.pipelines.yields.target import threshold_for_pairs
+    from curate.pipelines.yields.target import Target, threshold_for_pairs
     from curate.pipelines.yields.view import yield_table
 
-__all__ = ["measure_yields", "threshold_for_pairs", "yield_table"]
+__all__ = ["Target", "exact_cut", "measure_yields", "threshold_for_pairs", "yield_table"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "stage": ["measure_yields"],
-        "target": ["threshold_for_pairs"],
+        "exact": ["exact_cut"],
+        "target": ["Target", "threshold_for_pairs"],
         "view": ["yield_table"],
     },
 )

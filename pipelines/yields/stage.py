@@ -13,6 +13,7 @@ from curate.pipelines.matched.notes import noted_balanced
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts, thresholds
 from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.views.progress import log
 from curate.pipelines.yields.part import (
     Counts,
     Thresholds,
@@ -126,8 +127,10 @@ def _asked(
 ) -> list[int]:
     if pairs is None:
         return default_grid(counts)
-    t = threshold_for_pairs(
+    target = threshold_for_pairs(
         plan, counts, pairs, seed, lambda t: thresholds(counts, t, reference_lang),
         workers=workers, quiet=quiet,
     )  # fmt: skip
-    return [t]
+    if target.kept != pairs:
+        log(target.sentence(), quiet=quiet)
+    return [target.t]

@@ -1,19 +1,53 @@
 """The threshold t that keeps a wanted number of pairs, found from stored matches."""
 
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from curate.errors import ThresholdError
 from curate.pipelines.matched.plan import MatchedPlan
-from curate.pipelines.views.progress import log
 from curate.pipelines.yields.part import Counts, Thresholds, yields_by_language
 
-__all__ = ["threshold_for_pairs"]
+__all__ = ["Target", "threshold_for_pairs"]
 
 GRID = 32
 
 ThresholdsOf = Callable[[int], Thresholds]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """The two thresholds that a wanted number of pairs lies between.
+
+    Attributes:
+        pairs: that are wanted.
+        t: the smallest that keeps as many.
+        kept: pairs that it keeps.
+        below: pairs that t - 1 keeps, fewer than are wanted; 0 where t is 1.
+    """
+
+    pairs: int
+    t: int
+    kept: int
+    below: int
+
+    def as_dict(self) -> dict[str, int]:
+        """Return it as JSON-able values."""
+        return asdict(self)
+
+    def sentence(self) -> str:
+        """Say which thresholds stand on either side of the number, and what they keep.
+
+        >>> Target(pairs=60_000, t=812, kept=65_664, below=58_913).sentence()
+        't = 812 keeps 65,664 pairs, t = 811 keeps 58,913; none keeps exactly 60,000'
+        """
+        if self.t == 1:
+            return f"t = 1, the smallest, keeps {self.kept:,} pairs, more than {self.pairs:,}"
+        return (
+            f"t = {self.t:,} keeps {self.kept:,} pairs, t = {self.t - 1:,} keeps {self.below:,}; "
+            f"none keeps exactly {self.pairs:,}"
+        )
 
 
 def threshold_for_pairs(
@@ -25,7 +59,7 @@ def threshold_for_pairs(
     *,
     workers: int = 1,
     quiet: bool,
-) -> int:
+) -> Target:
     """Find the smallest t that keeps at least `target_pairs` pairs, with the draws of `seed`.
 
     What t keeps, t + 1 keeps too, so the number is monotone and each pass over the matches
@@ -40,10 +74,13 @@ def threshold_for_pairs(
         workers: threads.
         quiet: no progress.
 
+    Returns:
+        That t, and what it and the one below keep.
+
     Raises:
         ThresholdError: fewer pairs matched than are wanted.
     """
-    num_kept = 0
+    num_kept = below = 0
     low, high = 1, max((int(c.max()) for c in counts.values() if len(c)), default=0) + 1
     num_matched = int((plan.summary() or {})["matched"])
     if num_matched < target_pairs:
@@ -66,8 +103,7 @@ def threshold_for_pairs(
                 f"{int(kept.max())} pairs can be kept. Ask for fewer, or leave the option out."
             )
         high, num_kept = int(grid[first]), int(kept[first])
+        if first:
+            below = int(kept[first - 1])
         low = int(grid[first - 1]) + 1 if first else high
-    if high == 1 and num_kept > target_pairs:
-        more = f"{num_kept:,} pairs, more than {target_pairs:,}"
-        log(f"t = 1, the smallest, keeps {more}", quiet=quiet)
-    return high
+    return Target(pairs=target_pairs, t=high, kept=num_kept, below=below)

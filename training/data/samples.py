@@ -3,7 +3,6 @@
 What threads do while a batch is made; each call is independent of all others.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.training.data.captions import caption_of, json_object
 from curate.training.data.images import UnusableImageError, crop_into
 from curate.training.data.sampler import Group, Sample, mix
 from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
@@ -20,8 +20,6 @@ from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_
 __all__ = ["Pair", "Reader", "captions"]
 
 _DRAWS_INSTEAD = 64
-# Of a caption in a sample's JSON, where there is no .txt.
-_TEXT_FIELDS = ("text", "TEXT", "caption", "alt", "alt_text")
 _BETWEEN = 4096  # bytes of headers and padding between the parts of a sample
 
 
@@ -123,7 +121,7 @@ class Reader:
 
     def _pair(self, sample: Sample, parts: "_Parts") -> Pair | None:
         """Return a sample's text and what its JSON says; None if there is no text."""
-        about = _parse(parts.json) if parts.json else {}
+        about = json_object(parts.json) if parts.json else {}
         chosen = _chosen_text(about.get("texts"), sample.key)
         if chosen is not None:
             about = {**about, **chosen}
@@ -160,18 +158,16 @@ def _all_texts(index: ShardIndex, number: int, files: OpenShards) -> list[str]:
         offset, size = place[number].tolist()
         return files.read(index.path, offset, size) if size else b""
 
-    about = _parse(part(index.json))
+    about = json_object(part(index.json))
     several = [found["text"] for found in _usable_texts(about.get("texts"))]
     one = _plain_text(part(index.text), about)
     return several or ([] if one is None else [one])
 
 
 def _plain_text(text: bytes, about: dict[str, Any]) -> str | None:
-    """Return the text of a .txt, else one that the JSON has in a field; None without any."""
-    if text:
-        return text.decode("utf-8", "replace")
-    found = (about.get(name) for name in _TEXT_FIELDS)
-    return next((value for value in found if isinstance(value, str) and value), None)
+    """Return a sample's caption; None without one that is not blank."""
+    found = caption_of({"txt": text}, about)
+    return found.decode("utf-8", "replace") if found and found.strip() else None
 
 
 def _others(key: int, num: int) -> Iterator[int]:
@@ -179,15 +175,6 @@ def _others(key: int, num: int) -> Iterator[int]:
     tries = np.arange(1, 1 + _DRAWS_INSTEAD, dtype=np.uint64) + np.uint64(key)
     yield from (mix(tries) % np.uint64(num)).tolist()
     yield from range(num)
-
-
-def _parse(content: bytes) -> dict[str, Any]:
-    """Return a sample's JSON; one that is none says nothing."""
-    try:
-        value = json.loads(content)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _chosen_text(texts: Any, key: int) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.files.storage import filesystem_of, is_remote, join, local_path
+from curate.training.data.captions import TEXT_SUFFIXES
 from curate.training.data.tar_kernels import FIELDS, UNUSUAL, WHOLE, find_samples, gather
 
 __all__ = [
@@ -196,11 +197,13 @@ def _index_with_tarfile(path: str, descriptor: int) -> ShardIndex:
 def _row(members: Sequence[tarfile.TarInfo]) -> list[int]:
     found = {_key_and_suffix(m.name)[1]: (m.offset_data, m.size) for m in members}
     image = next((found[k] for k in IMAGE_KEYS if k in found), (-1, 0))
+    texts = (found[k] for k in TEXT_SUFFIXES if k in found)
+    text = next((place for place in texts if place[1]), (-1, 0))
     # A key that does not stand in one header is read with tarfile when it is asked for.
     return [
         *(members[0].offset, -1),
         *image,
-        *found.get("txt", (-1, 0)),
+        *text,
         *found.get("json", (-1, 0)),
     ]
 

@@ -23,10 +23,11 @@ WHOLE, CUT_OFF, DAMAGED, UNUSUAL = 0, 1, 2, 3
 FIELDS = 8
 _KEY, _IMAGE, _TEXT, _JSON = 0, 2, 4, 6
 _BLOCK = 512
-_SUFFIXES = np.zeros((6, 4), np.uint8)
-for _row, _name in enumerate((b"jpg", b"jpeg", b"png", b"webp", b"txt", b"json")):
+_NAMES = (b"jpg", b"jpeg", b"png", b"webp", b"txt", b"text", b"caption", b"json")
+_SUFFIXES = np.zeros((len(_NAMES), 8), np.uint8)
+for _row, _name in enumerate(_NAMES):
     _SUFFIXES[_row, : len(_name)] = np.frombuffer(_name, np.uint8)
-_NUM_IMAGES = 4
+_NUM_IMAGES, _NUM_TEXTS = 4, 7  # images are before the one, texts before the other
 _PATH, _SIZE = np.frombuffer(b"path=", np.uint8), np.frombuffer(b"size=", np.uint8)
 
 
@@ -60,10 +61,10 @@ def _is_checked(data: Any, at: int) -> bool:
 def _kind_of_suffix(data: Any, begin: int, end: int) -> int:
     """Return the number of a suffix in _SUFFIXES; -1 for any other."""
     length = end - begin
-    if length != 3 and length != 4:
+    if length < 3 or length > 7:
         return -1
     for kind in range(len(_SUFFIXES)):
-        is_same = length == 4 or _SUFFIXES[kind, 3] == 0
+        is_same = _SUFFIXES[kind, length] == 0
         for i in range(length):
             letter = data[begin + i]
             if 65 <= letter <= 90:
@@ -127,7 +128,7 @@ def find_samples(data: Any, samples: Any) -> Any:
     Returns:
         Number of samples, and one of WHOLE, CUT_OFF, DAMAGED, UNUSUAL.
     """
-    num, at, rank, key, key_length = 0, 0, 0, 0, 0
+    num, at, rank, text_rank, key, key_length = 0, 0, 0, 0, 0, 0
     while at + _BLOCK <= len(data):
         if data[at] == 0:
             return num, WHOLE
@@ -167,11 +168,14 @@ def find_samples(data: Any, samples: Any) -> Any:
             samples[num, _KEY + 1] = point - base
             key, key_length = at, point - at
             num += 1
-            rank = _NUM_IMAGES
+            rank, text_rank = _NUM_IMAGES, _NUM_TEXTS
         which = _kind_of_suffix(data, point + 1, end)
         column = -1
-        if which >= _NUM_IMAGES:
-            column = _TEXT if which == _NUM_IMAGES else _JSON
+        if which >= _NUM_TEXTS:
+            column = _JSON
+        elif which >= _NUM_IMAGES:
+            if which < text_rank and size > 0:
+                column, text_rank = _TEXT, which
         elif 0 <= which < rank:
             column, rank = _IMAGE, which
         if column >= 0:

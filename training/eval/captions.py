@@ -16,10 +16,10 @@ from curate.training.eval.data import (
     EvalDataset,
     EvalSample,
     image_key,
-    parquet_rows,
-    parquet_schema,
+    table_rows,
 )
 from curate.training.eval.files import IMAGE_SUFFIXES, find
+from curate.training.eval.table_files import table_schema
 
 __all__ = ["open_cvqa", "open_xm3600"]
 
@@ -131,7 +131,7 @@ def open_cvqa(path: str, tables: Sequence[str], texts: str, prompt: str) -> Eval
     places = {place for _, place, _, _ in Formatter().parse(prompt) if place is not None}
     if "option" not in places or not places <= {"question", "option"}:
         raise InputError(f"the prompt is {prompt!r}; expected {{option}} in it, and {{question}}")
-    names = {name.lower(): name for name in parquet_schema(tables[0]).names}
+    names = {name.lower(): name for name in table_schema(tables[0]).names}
     prefix = "" if texts == "local" else "translated "
     columns = {"image": "image", "label": "label", "subset": "subset",
                "question": f"{prefix}question", "options": f"{prefix}options"}  # fmt: skip
@@ -148,7 +148,7 @@ def open_cvqa(path: str, tables: Sequence[str], texts: str, prompt: str) -> Eval
 def _cvqa_samples(
     tables: Sequence[str], columns: Mapping[str, str], prompt: str, rank: int, world: int
 ) -> Iterator[EvalSample]:
-    for where, row in parquet_rows(tables, list(columns.values()), rank, world):
+    for where, row in table_rows(tables, list(columns.values()), rank, world):
         image = row["image"]
         question = str(row[columns["question"]])
         options = _options(row[columns["options"]], where)

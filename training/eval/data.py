@@ -6,25 +6,23 @@ encoded; nothing is held but the batch at hand.
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from curate.errors import InputError
 from curate.files.storage import open_read
+from curate.training.data.captions import JSON_TEXTS, caption_of, json_object
 from curate.training.eval.files import IMAGE_SUFFIXES, find, folders, read_tar
 from curate.training.eval.prompts import Vocabulary
+from curate.training.eval.table_files import PATH_COLUMNS, named_image, table_batches
 
-__all__ = ["EvalDataset", "EvalSample", "folder_samples", "image_key", "parquet_rows",
+__all__ = ["EvalDataset", "EvalSample", "folder_samples", "image_key", "table_rows",
            "tar_samples"]  # fmt: skip
-
-_BATCH_BYTES = 32 << 20
-_MAX_BATCH_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +59,7 @@ class EvalDataset:
         samples: from rank and number of ranks to the samples of that rank.
         vocabularies: what the classes are called, in one language or several.
         num_classes: that labels are numbers of; vocabularies may name some of them only.
+        asked: what was given beside the path and is not the default, for the result.
     """
 
     name: str
@@ -69,6 +68,7 @@ class EvalDataset:
     samples: Callable[[int, int], Iterator[EvalSample]]
     vocabularies: tuple[Vocabulary, ...] = field(default=())
     num_classes: int = 0
+    asked: Mapping[str, Any] = field(default_factory=dict)
 
 
 def image_key(image: bytes | None) -> str:
@@ -169,10 +169,13 @@ def _tar_classes(files: dict[str, bytes], where: str) -> tuple[bool, ...]:
 
 
 def _tar_texts(files: dict[str, bytes], where: str) -> tuple[str, ...]:
-    content = files.get("txt", b"").decode("utf-8", "replace")
+    content = (caption_of(files, json_object(files.get("json"))) or b"").decode("utf-8", "replace")
     texts = tuple(line for line in content.splitlines() if line.strip())
     if not texts:
-        raise InputError(f"{where}: there is no text; expected a .txt with a caption per line")
+        raise InputError(
+            f"{where}: there is no text; expected a .txt with a caption per line, or one in a "
+            f"field of its .json: {', '.join(JSON_TEXTS)}"
+        )
     return texts
 
 
@@ -183,48 +186,35 @@ def _tar_group(files: dict[str, bytes], name: str, where: str) -> str:
         raise InputError(f"{where}: there is no field {name!r} in its .json to group by") from error
 
 
-def parquet_rows(
+def table_rows(
     paths: Sequence[str], columns: Sequence[str], rank: int, world: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every `world`-th row of Parquet files: where it stands, and its columns.
+    """Yield every `world`-th row of tables: where it stands, and its columns.
 
-    Hugging Face's image columns (a struct of bytes and path) come as bytes.
+    Images come as bytes: Hugging Face's (a struct of bytes and path), and those of files that a
+    column of `PATH_COLUMNS` names.
 
     Raises:
         InputError: a file cannot be read.
     """
     for path in paths:
         first = 0
-        for batch in _record_batches(path, columns):
+        for batch in table_batches(path, columns):
             own = range((rank - first) % world, batch.num_rows, world)
             for at, row in zip(own, batch.take(pa.array(own, pa.int64())).to_pylist(), strict=True):
-                image = row.get("image")
-                row["image"] = image.get("bytes") if isinstance(image, dict) else image
+                row["image"] = _image_of(path, row)
                 yield f"{path}, row {first + at}", row
             first += batch.num_rows
 
 
-def _record_batches(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with open_read(path) as opened:
-        try:
-            with pq.ParquetFile(opened) as file:
-                for group in range(file.num_row_groups):
-                    meta = file.metadata.row_group(group)
-                    row_bytes = max(1, meta.total_byte_size // max(1, meta.num_rows))
-                    num = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes))
-                    yield from file.iter_batches(num, row_groups=[group], columns=list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
-
-
-def parquet_schema(path: str) -> pa.Schema:
-    """Return the schema of a Parquet file.
-
-    Raises:
-        InputError: it is none.
-    """
-    with open_read(path) as file:
-        try:
-            return pq.read_schema(file)
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
+def _image_of(table: str, row: dict[str, Any]) -> bytes | None:
+    """Return the encoded image of a row: in it, or in the file that it names."""
+    image = row.get("image")
+    if isinstance(image, dict):
+        inside = image.get("bytes")
+        image = inside if isinstance(inside, bytes) else image.get("path")
+    if image is None:
+        image = next((row[name] for name in PATH_COLUMNS if row.get(name)), None)
+    if isinstance(image, str):
+        return named_image(table, image)
+    return image if isinstance(image, bytes) else None

@@ -81,7 +81,8 @@ def evaluate(
             f"{dataset.path}: no usable image among {num_read} samples "
             f"({dict(sorted(skipped.items())) or 'it is empty'}); expected JPEG, PNG or WebP"
         )
-    head = {"schema_version": RESULT_VERSION, "task": found.pop("task"), "file": dataset.path}
+    head = {"schema_version": RESULT_VERSION, "task": found.pop("task"), "file": dataset.path,
+            "asked": dict(dataset.asked)}  # fmt: skip
     counts = {"images": num_read - num_unusable, "unusable": num_unusable,
               "skipped": dict(sorted(skipped.items()))}  # fmt: skip
     return {**head, **counts, **found}

@@ -20,16 +20,22 @@ from curate.training.eval.data import (
     EvalDataset,
     class_folders,
     folder_samples,
-    parquet_schema,
     tar_samples,
 )
 from curate.training.eval.files import find, folders, read_tar
 from curate.training.eval.prompts import Vocabulary, own_vocabulary, read_babel, read_vocabularies
-from curate.training.eval.tables import open_parquet
+from curate.training.eval.table_files import (
+    PATH_COLUMNS,
+    TABLE_SUFFIXES,
+    TEXT_TABLE_SUFFIXES,
+    first_names,
+    table_schema,
+)
+from curate.training.eval.tables import open_tables
 
 __all__ = ["EvalSpec", "load_datasets", "open_dataset"]
 
-FORMATS = ("auto", "folder", "wds", "parquet", "xm3600", "cvqa")
+FORMATS = ("auto", "folder", "wds", "parquet", "table", "xm3600", "cvqa")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +45,7 @@ class EvalSpec:
     Attributes:
         path: folder, file or pattern; local or an fsspec URL.
         name: of the result; None for the last part of the path.
-        format: auto, folder, wds, parquet, xm3600 or cvqa.
+        format: auto, folder, wds, parquet, table (CSV and JSON lines too), xm3600 or cvqa.
         split: folder of a wds set's tars.
         classes: file with the names of a class per line, separated by tabs; ``{lang}`` in the path
             stands for each of the languages. None for what the set brings along.
@@ -130,11 +136,21 @@ def open_dataset(spec: EvalSpec) -> EvalDataset:
         InputError: there is nothing, nothing that we know, or what belongs to it is missing.
     """
     kind = _detect(spec) if spec.format == "auto" else spec.format
-    opened = {"folder": _open_folder, "wds": _open_wds, "parquet": _open_parquet,
+    opened = {"folder": _open_folder, "wds": _open_wds, "parquet": _open_tables,
+              "table": _open_tables,
               "xm3600": _open_xm3600, "cvqa": _open_cvqa}[kind](spec)  # fmt: skip
     name = spec.name or PurePosixPath(spec.path.rstrip("/").replace("*", "")).stem or opened.name
-    opened = replace(opened, name=name)
+    opened = replace(opened, name=name, asked=_asked(spec))
     return opened if spec.share == 1 else replace(opened, samples=_thinned(opened, spec.share))
+
+
+def _asked(spec: EvalSpec) -> dict[str, Any]:
+    """Return what was asked for beside the path and the name, without what is the default."""
+    return {
+        f.name: list(value) if isinstance(value := getattr(spec, f.name), tuple) else value
+        for f in fields(spec)
+        if f.name not in ("path", "name") and getattr(spec, f.name) != f.default
+    }
 
 
 def _thinned(dataset: EvalDataset, share: float) -> Any:
@@ -153,16 +169,25 @@ def _detect(spec: EvalSpec) -> str:
     if exists(join(path, "captions.tsv")) or exists(join(path, "captions.jsonl")):
         return "xm3600"
     if tables := find(path, ("parquet",)):
-        names = {name.lower() for name in parquet_schema(tables[0]).names}
-        return "cvqa" if {"options", "label"} <= names else "parquet"
+        names = {name.lower() for name in table_schema(tables[0]).names}
+        return "cvqa" if {"options", "label"} <= names else "table"
     if _tars(spec):
         return "wds"
+    if _image_tables(path):
+        return "table"
     if folders(path):
         return "folder"
     raise InputError(
         f"{path}: no evaluation set; expected Parquet files, WebDataset tars, a folder of classes, "
-        "or Crossmodal-3600 (captions.tsv with images/)"
+        "Crossmodal-3600 (captions.tsv with images/), or a CSV or JSON lines with a column "
+        "file_name beside the images"
     )
+
+
+def _image_tables(path: str) -> list[str]:
+    """Return the text tables that name image files."""
+    found = find(path, TEXT_TABLE_SUFFIXES)
+    return [table for table in found if {*PATH_COLUMNS} & {*first_names(table)}]
 
 
 def _vocabularies(
@@ -261,11 +286,11 @@ def _wds_task(root: str, tars: Sequence[str]) -> str:
     return "zeroshot" if "cls" in first else "retrieval"
 
 
-def _open_parquet(spec: EvalSpec) -> EvalDataset:
+def _open_tables(spec: EvalSpec) -> EvalDataset:
     paths = _tables(spec)
     given = _vocabularies(spec, None, None) if spec.classes or spec.labels else ()
     num = _num_classes(spec, given) if given else 0
-    return open_parquet(
+    return open_tables(
         spec.path, paths, given, num, spec.classes or spec.labels, spec.templates, spec.group_by
     )
 
@@ -279,7 +304,9 @@ def _open_cvqa(spec: EvalSpec) -> EvalDataset:
 
 
 def _tables(spec: EvalSpec) -> list[str]:
-    paths = find(spec.path, ("parquet",))
+    paths = find(spec.path, ("parquet",)) or _image_tables(spec.path)
     if not paths:
-        raise InputError(f"{spec.path}: there are no Parquet files")
+        raise InputError(
+            f"{spec.path}: there are no tables ({', '.join(TABLE_SUFFIXES)}) of images"
+        )
     return paths

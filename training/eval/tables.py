@@ -1,4 +1,4 @@
-"""Parquet files of images with a label (a number, or a class's name) or with captions.
+"""Tables of images with a label (a number, or a class's name) or with captions.
 
 Hugging Face's layout is one of these: images as structs, labels as numbers whose names stand in
 the file's metadata.
@@ -16,17 +16,17 @@ from curate.training.eval.data import (
     EvalDataset,
     EvalSample,
     image_key,
-    parquet_rows,
-    parquet_schema,
+    table_rows,
 )
 from curate.training.eval.prompts import Vocabulary, own_vocabulary
+from curate.training.eval.table_files import PATH_COLUMNS, table_schema
 
-__all__ = ["open_parquet"]
+__all__ = ["open_tables"]
 
 _TEXT_COLUMNS = ("text", "TEXT", "caption", "captions", "alt", "alt_text")
 
 
-def open_parquet(
+def open_tables(
     path: str,
     tables: Sequence[str],
     given: tuple[Vocabulary, ...],
@@ -35,7 +35,7 @@ def open_parquet(
     templates: str | None,
     group_by: str | None,
 ) -> EvalDataset:
-    """Open Parquet files with a column ``label`` (zero-shot) or texts (retrieval).
+    """Open tables with a column ``label`` (zero-shot) or texts (retrieval).
 
     Args:
         path: as the user gave it.
@@ -49,12 +49,16 @@ def open_parquet(
     Raises:
         InputError: a column is missing, or a label is no class.
     """
-    schema = parquet_schema(tables[0])
+    schema = table_schema(tables[0])
     names = schema.names
     if group_by is not None and group_by not in names:
         raise InputError(f"{path}: there is no column {group_by!r}; it has {', '.join(names)}")
-    if "image" not in names:
-        raise InputError(f"{path}: there is no column image (bytes); it has {', '.join(names)}")
+    image = next((c for c in ("image", *PATH_COLUMNS) if c in names), None)
+    if image is None:
+        raise InputError(
+            f"{path}: there is no column image (bytes), nor {', '.join(PATH_COLUMNS)} of the names "
+            f"of image files; it has {', '.join(names)}"
+        )
     text = next((c for c in _TEXT_COLUMNS if c in names), None)
     if "label" not in names and text is None:
         raise InputError(
@@ -63,12 +67,12 @@ def open_parquet(
         )
     groups = [group_by] if group_by else []
     if text is not None and "label" not in names:
-        columns = ["image", text, *groups]
+        columns = [image, text, *groups]
         samples = partial(_caption_samples, tables, columns, text, group_by)
         return EvalDataset(name="", path=path, task="retrieval", samples=samples)
     vocabularies = given or (own_vocabulary(_class_names(tables, schema), templates),)
     number_of = _numbers(tables, schema, vocabularies, classes_file or path)
-    samples = partial(_label_samples, tables, ["image", "label", *groups], number_of, group_by)
+    samples = partial(_label_samples, tables, [image, "label", *groups], number_of, group_by)
     return EvalDataset(
         name="", path=path, task="zeroshot", samples=samples, vocabularies=vocabularies,
         num_classes=num_classes or len(vocabularies[0].names),
@@ -94,7 +98,7 @@ def _class_names(tables: Sequence[str], schema: pa.Schema) -> tuple[tuple[str, .
 
 
 def _occurring(tables: Sequence[str]) -> set[str]:
-    return {str(row["label"]) for _, row in parquet_rows(tables, ["label"], 0, 1)}
+    return {str(row["label"]) for _, row in table_rows(tables, ["label"], 0, 1)}
 
 
 def _numbers(
@@ -125,7 +129,7 @@ def _label_samples(
     rank: int,
     world: int,
 ) -> Iterator[EvalSample]:
-    for where, row in parquet_rows(tables, columns, rank, world):
+    for where, row in table_rows(tables, columns, rank, world):
         label = row["label"] if number_of is None else number_of[str(row["label"])]
         yield EvalSample(
             where=where, key=where, image=row["image"], label=label, groups=_groups(row, group_by)
@@ -140,7 +144,7 @@ def _caption_samples(
     rank: int,
     world: int,
 ) -> Iterator[EvalSample]:
-    for where, row in parquet_rows(tables, columns, rank, world):
+    for where, row in table_rows(tables, columns, rank, world):
         yield EvalSample(
             where=where,
             key=image_key(row["image"]),

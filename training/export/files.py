@@ -111,10 +111,12 @@ def _tokenizer_files(tokenizer: Tokenizer) -> dict[str, Callable[[], bytes]]:
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": tokenizer.context_length,
         "clean_up_tokenization_spaces": False,
+        # A caption may spell a special token: it is text there, as it was in training.
+        "split_special_tokens": True,
         **special,
     }
     return {
-        "tokenizer.json": lambda: tokenizer.to_json().encode(),
+        "tokenizer.json": lambda: tokenizer.to_foreign_json().encode(),
         "tokenizer_config.json": lambda: _json(config),
     }
 

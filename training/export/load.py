@@ -1,24 +1,28 @@
 """A model, ready for use: of a finished run, of an export, or of a published file of weights."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 from curate.errors import ArtifactError, InputError, UsageError
-from curate.files.storage import is_file, join, read_text
+from curate.files.storage import is_file, join
 from curate.training.data.images import fit, to_rgb
 from curate.training.data.pixels import normalize_images
 from curate.training.model.clip import CLIP
 from curate.training.model.config import ModelConfig, load_model_config
-from curate.training.model.foreign_configs import from_huggingface, from_open_clip
+from curate.training.model.config_beside import (
+    config_beside,
+    our_config,
+    read_json,
+    require_same_model,
+)
 from curate.training.model.weights import build_model, fit_weights, published_end, read_weights
-from curate.training.model.weights_file import find_weights, require_known_version
+from curate.training.model.weights_file import find_weights
 from curate.training.text.tokenizer import Tokenizer
 from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
 
@@ -101,6 +105,9 @@ def input_functions(
 def _by_name(source: str, model: str) -> _Source:
     config, tokenizer = load_model_config(model), tokenizer_beside(source)
     fixed = config if tokenizer else published_end(config)
+    beside = config_beside(source)
+    if beside is not None:
+        require_same_model(beside, fixed, source)
     return _Source(fixed, find_weights(source), tokenizer)
 
 
@@ -110,18 +117,15 @@ def _by_folder(source: str) -> _Source:
             f"{source} is a file of weights, which does not say what model it is of; give its name "
             "too, such as vit-b-32-quickgelu"
         )
-    theirs, config = join(source, _OPEN_CLIP), join(source, "config.json")
-    if is_file(theirs):
-        shape = from_open_clip(_read_json(theirs), theirs)
-        return _Source(shape, find_weights(source), tokenizer_beside(source))
-    values = _read_json(config) if is_file(config) else {}
-    if "model_type" in values:
-        shape = from_huggingface(values, config)
-        return _Source(shape, find_weights(source), tokenizer_beside(source))
-    return _by_config(source, values)
+    config = join(source, "config.json")
+    if is_file(join(source, _OPEN_CLIP)) or (is_file(config) and "model_type" in read_json(config)):
+        found = config_beside(source)
+        assert found is not None
+        return _Source(found.config, find_weights(source), tokenizer_beside(source))
+    return _by_config(source)
 
 
-def _by_config(source: str, values: dict[str, Any]) -> _Source:
+def _by_config(source: str) -> _Source:
     """Find the parts of a run or an export of ours."""
     config, tokenizer = join(source, "config.json"), join(source, "tokenizer.json")
     needed = [config, tokenizer]
@@ -135,28 +139,13 @@ def _by_config(source: str, values: dict[str, Any]) -> _Source:
                 f"{source}: there is no {path.rpartition('/')[2]}; the run is not finished. "
                 "Run the same `curate train` again to go on."
             )
-    require_known_version(values, config)
-    try:
-        shape = ModelConfig(**values["model"])
-    except (KeyError, TypeError, UsageError) as error:
-        raise ArtifactError(f"{config}: not a config of ours ({error!r})") from error
-    return _Source(shape, find_weights(source), tokenizer)
+    return _Source(our_config(read_json(config), config), find_weights(source), tokenizer)
 
 
 def _runs_beside(source: Path) -> str:
     """Say which runs there are where one was looked for."""
     runs = sorted(path.parent.name for path in source.parent.glob("*/config.json"))
     return f"the runs there are {', '.join(runs)}" if runs else "nor any other run there"
-
-
-def _read_json(path: str) -> dict[str, Any]:
-    try:
-        values = json.loads(read_text(path))
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: holds a {type(values).__name__}; expected an object")
-    return values
 
 
 def _with_vocabulary_of(tensors: dict[str, Tensor], config: ModelConfig) -> ModelConfig:

@@ -7,13 +7,20 @@ from typing import Any
 from curate.errors import InputError, UsageError
 from curate.training.model.config import IMAGE_MEAN, IMAGE_STD, ModelConfig
 
-__all__ = ["from_huggingface", "from_open_clip", "to_huggingface", "to_open_clip"]
+__all__ = [
+    "from_huggingface", "from_open_clip", "require_normalisation", "to_huggingface", "to_open_clip",
+]  # fmt: skip
 
 _HEAD_WIDTH = 64  # OpenCLIP's, where it says nothing
 _LAYER_NORM_EPS = 1e-5
 _UNKNOWN_IN_VISION = ("timm_model_name", "attentional_pool", "final_ln_after_pool",
-                      "no_ln_pre", "ls_init_value")  # fmt: skip
-_UNKNOWN_IN_TEXT = ("hf_model_name", "embed_cls", "no_causal_mask", "proj_bias", "ls_init_value")
+                      "no_ln_pre", "ls_init_value", "act_kwargs", "norm_kwargs")  # fmt: skip
+_UNKNOWN_IN_TEXT = ("hf_model_name", "embed_cls", "no_causal_mask", "proj_bias", "ls_init_value",
+                    "act_kwargs", "norm_kwargs")  # fmt: skip
+# What OpenCLIP builds where it says nothing, and we build at all.
+_ONLY_IN_VISION = {"pool_type": "tok", "pos_embed_type": "learnable"}
+_ONLY_IN_TEXT = {"proj_type": "linear", "mlp_ratio": 4.0}
+_TEXT_POOLS = ("argmax", "eos")
 
 
 def to_open_clip(config: ModelConfig, eos_id: int) -> dict[str, Any]:
@@ -64,8 +71,12 @@ def from_open_clip(values: Mapping[str, Any], name: str) -> ModelConfig:
         vision, text = model["vision_cfg"], model["text_cfg"]
         for part, unknown in ((vision, _UNKNOWN_IN_VISION), (text, _UNKNOWN_IN_TEXT)):
             _refuse([k for k in unknown if part.get(k)], name)
-        _require_normalisation(preprocess.get("mean"), preprocess.get("std"), name)
-        is_eos = text.get("pool_type", "argmax") == "eos"
+        for part, only in ((vision, _ONLY_IN_VISION), (text, _ONLY_IN_TEXT)):
+            _refuse([f"{k} {part[k]}" for k, v in only.items() if part.get(k, v) != v], name)
+        pool = text.get("pool_type", "argmax")
+        _refuse([f"a text's pool_type {pool}"] if pool not in _TEXT_POOLS else [], name)
+        require_normalisation(preprocess.get("mean"), preprocess.get("std"), name)
+        is_eos = pool == "eos"
         return ModelConfig(
             embed_dim=model["embed_dim"],
             image_size=vision["image_size"],
@@ -161,6 +172,12 @@ def from_huggingface(values: Mapping[str, Any], name: str) -> ModelConfig:
     text_width, vision_width = text.get("hidden_size", 512), vision.get("hidden_size", 768)
     if text.get("intermediate_size", 4 * text_width) != 4 * text_width:
         raise InputError(f"{name}: text intermediate_size is not 4 times the width; expected that")
+    epsilons = {part.get("layer_norm_eps", _LAYER_NORM_EPS) for part in (vision, text)}
+    if epsilons != {_LAYER_NORM_EPS}:
+        raise InputError(
+            f"{name}: layer_norm_eps is {', '.join(map(str, sorted(epsilons)))}; expected "
+            f"{_LAYER_NORM_EPS}"
+        )
     vocab_size, eos_id = text.get("vocab_size", 49_408), text.get("eos_token_id", 49_407)
     try:
         return ModelConfig(
@@ -191,7 +208,12 @@ def _refuse(found: list[str], name: str) -> None:
         )
 
 
-def _require_normalisation(mean: Any, std: Any, name: str) -> None:
+def require_normalisation(mean: Any, std: Any, name: str) -> None:
+    """Refuse other statistics of pixels than CLIP's; None stands for CLIP's.
+
+    Raises:
+        InputError: they are others.
+    """
     for what, found, ours in (("mean", mean, IMAGE_MEAN), ("std", std, IMAGE_STD)):
         values = ours if found is None else found
         close = len(values) == 3 and all(

@@ -16,6 +16,7 @@ from torch import Tensor
 from curate.distribution import install_line
 from curate.errors import ArtifactError, InputError
 from curate.files.storage import is_file, is_remote, join, local_path, open_read
+from curate.training.model.numpy_scalars import SAFE_SCALARS
 
 __all__ = ["FORMAT_VERSION", "find_weights", "read_tensors", "require_known_version"]
 
@@ -124,12 +125,14 @@ def _read_torch(file: Path, name: str) -> dict[str, Any]:
                 "safetensors, or what torch.save writes"
             )
     try:
-        values = torch.load(file, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(SAFE_SCALARS):
+            values = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{name}: a pickle that is cut off, or that holds more than tensors and plain values "
-            "and so could run code, which is never done. If you trust it, save its tensors alone "
-            "where it came from: torch.save(model.state_dict(), 'weights.pt')"
+            "and so could run code, which is never done. Fetch it again; or get its weights as "
+            "safetensors, which most publishers offer beside it. Who made the file can write "
+            "them: torch.save(model.state_dict(), 'weights.pt')"
         ) from error
     except Exception as error:  # torch raises a different type for each kind of damage
         raise InputError(

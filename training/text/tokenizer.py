@@ -4,6 +4,8 @@ The default is a byte-level BPE learned from the captions themselves, which trav
 checkpoint. `curate.training.text.tokenizer_files` opens others.
 """
 
+import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -82,6 +84,28 @@ class Tokenizer:
         """Return the tokenizer as JSON."""
         text: str = self._model.to_str()
         return text
+
+    def to_foreign_json(self) -> str:
+        """Return it as JSON for programs that take no ids out of texts, as `encode` does.
+
+        A vocabulary of pieces may hold "</s>" as one, which a text could spell: a space stands
+        for it there. A space, so that what was around it is not joined to another.
+        """
+        tokens = (self.token(i) for i in sorted(self._reserved))
+        spelled = [token for token in tokens if self._is_spelled(token)]
+        if not spelled:
+            return self.to_json()
+        values = json.loads(self.to_json())
+        pattern = "|".join(re.escape(token) for token in spelled)
+        replace = {"type": "Replace", "pattern": {"Regex": pattern}, "content": " "}
+        before = values.get("normalizer")
+        steps = [before, replace] if before else [replace]
+        values["normalizer"] = {"type": "Sequence", "normalizers": steps}
+        return json.dumps(values, ensure_ascii=False)
+
+    def _is_spelled(self, token: str) -> bool:
+        found = self._model.encode(f"a {token} a", add_special_tokens=False)
+        return not self._reserved.isdisjoint(found.ids)
 
     def __eq__(self, other: object) -> bool:
         """Tell whether two tokenizers give the same ids; the context may differ."""

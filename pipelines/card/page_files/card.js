@@ -60,7 +60,8 @@ function renderLead() {
   $("scope").textContent = chosen ? `${nameOf(chosen)} (${chosen})` : `${matched.length} ${matched.length === 1 ? "language" : "languages"}`;
   $("headline").textContent = `${number(f.kept)} pairs kept`;
   $("subline").textContent = `of ${number(f.matched)} that match an entry and ${number(f.read)} that were read`
-    + (one() == null ? ", with a threshold of its own for every language." : `, with about ${number(one())} pairs per entry.`);
+    + (one() == null ? ", with a threshold of its own for every language." : `, with about ${number(one())} pairs per entry.`)
+    + (!chosen && card.target ? ` ${card.target}` : "");
   const ratio = f.kept ? (f.slots / f.kept).toFixed(2) : "–";
   const tiles = [
     ["Kept", percent(f.matched ? f.kept / f.matched : null), "of the matched pairs"],

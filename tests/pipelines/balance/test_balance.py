@@ -10,6 +10,7 @@ import tests.reference as reference
 from curate.curation.sampling.sampling import pair_probability, sampling_probability
 from curate.errors import ArtifactError, ThresholdError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.shards.options import ShardOptions
 from tests.pipelines.helpers import (
     WORDS,
     contents,
@@ -190,9 +191,10 @@ def test_shards_hold_the_kept_pairs_with_their_images(tmp_path):
     images = [png((i, 0, 0)) for i in range(59)] + [None]
     a = write_pairs(tmp_path / "a.parquet", values, image=images)
     match([a], metadata, tmp_path / "matched")
-    card = balance(tmp_path / "matched", tmp_path / "b", t=10, pairs_per_shard=8)
+    options = {"pairs_per_shard": 8, "shards": ShardOptions(image_format="keep")}
+    card = balance(tmp_path / "matched", tmp_path / "b", t=10, **options)
     balance(tmp_path / "matched", tmp_path / "p", t=10, output_format="parquet")
-    again = balance(tmp_path / "matched", tmp_path / "c", t=10, pairs_per_shard=8, workers=2)
+    again = balance(tmp_path / "matched", tmp_path / "c", t=10, workers=2, **options)
     assert card["format"] == "shards" and contents(tmp_path / "b") == contents(tmp_path / "c")
     assert again["total"] == card["total"]
     found = {}
@@ -206,7 +208,8 @@ def test_shards_hold_the_kept_pairs_with_their_images(tmp_path):
     for row in rows:
         sample = found[row["pair_id"]]
         assert sample["txt"].decode() == row["text"]
-        assert sample.get("png") == row["image"]
+        image = sample.get("png")
+        assert image == row["image"] and (image is None) == (set(sample) == {"txt", "json"})
         about = json.loads(sample["json"])
         assert set(about) == {"url", "lang", "entry_ids", "probability"}
         assert (about["url"], about["entry_ids"]) == (row["url"], row["entry_ids"])
@@ -223,7 +226,7 @@ def test_ids_that_a_tar_cannot_hold_as_keys_come_back_from_the_json(tmp_path):
         for member in tar:
             key, _, suffix = member.name.partition(".")
             samples.setdefault(key, {})[suffix] = tar.extractfile(member).read()
-    assert len(samples) == 4 and all({"png", "txt", "json"} == set(s) for s in samples.values())
+    assert len(samples) == 4 and all({"jpg", "txt", "json"} == set(s) for s in samples.values())
     found = {json.loads(s["json"]).get("pair_id", key) for key, s in samples.items()}
     assert found == set(ids) and not any("/" in key for key in samples)
 

@@ -23,12 +23,15 @@ from curate.errors import ArtifactError, InputError, UsageError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.download.fetch import FetchOptions
+from curate.pipelines.download.mixed import MixedPairs
+from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.download.stage import download_images
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.retract.stage import retract_pairs
 from curate.pipelines.shards.options import Resize, ShardOptions
 from curate.pipelines.shards.tar import read_index
+from curate.pipelines.shards.windows import order_draws
 from curate.pipelines.store import artifacts
 from curate.training.data.loader import Loader, LoaderConfig, Position
 from curate.training.data.shards import index_shard
@@ -59,13 +62,16 @@ def balanced(folder, urls, **columns):
     return folder / "balanced"
 
 
-def download(source, output=None, *, resize=None, per_shard=8, window=4, columns=None, **options):
+def download(source, output=None, *, resize=None, per_shard=8, window=None, columns=None,
+             image_format="keep", **options):  # fmt: skip
     run = {k: options.pop(k) for k in ("retry_failed", "overwrite", "dry_run") if k in options}
     fetch = {"allow_private": True, "retries": 0, "backoff_s": 0.0, **options}
     return download_images(
         balanced=str(source), output=str(output or source / "shards"),
         columns=columns or ColumnNames(), fetch=FetchOptions(**fetch),
-        shards=ShardOptions(window_shards=window, resize=resize or Resize()),
+        shards=ShardOptions(
+            window_shards=window, resize=resize or Resize(), image_format=image_format
+        ),
         per_shard=per_shard, workers=2, quiet=True, **run,
     )  # fmt: skip
 
@@ -432,3 +438,43 @@ def test_a_shard_of_failures_alone_does_not_hinder_training(tmp_path, server):
 def test_options_that_cannot_be_meant_are_refused():
     with pytest.raises(UsageError, match="--shuffle-shards is -1"):
         ShardOptions(window_shards=-1)
+
+
+def test_all_pairs_are_mixed_by_default_and_a_window_keeps_neighbours(tmp_path, server):
+    source = balanced(tmp_path, [server.url(f"/photo/{i}") for i in range(60)], place=range(60))
+    download(source, tmp_path / "all", per_shard=10)
+    download(source, tmp_path / "window", per_shard=10, window=2)
+    places = {}
+    for name in ("all", "window"):
+        files = sorted((tmp_path / name).glob("*.parquet"))
+        places[name] = [[row["place"] for row in stated_of(path)] for path in files]
+        assert [len(p) for p in places[name]] == [10] * 6
+        assert sorted(sum(places[name], [])) == list(range(60))
+    assert all(max(p) - min(p) < 20 for p in places["window"])
+    assert all(max(p) - min(p) > 20 for p in places["all"])
+    ids = [row["pair_id"] for row in stated(tmp_path / "all")]
+    assert np.all(np.diff(order_draws(pa.array(ids), 0)) > 0)
+    assert not list((tmp_path / "all").glob("curate-mix-*"))
+
+
+def test_a_mixed_shard_that_was_lost_comes_back_the_same(tmp_path, server):
+    source = balanced(tmp_path, [server.url(f"/photo/{i}") for i in range(60)])
+    download(source, per_shard=10)
+    before = contents(source / "shards")
+    for name in ("00002.tar", "00004_stats.json"):
+        (source / "shards" / name).unlink()
+    assert download(source, per_shard=10, dry_run=True)["to_do"] == 2
+    download(source, per_shard=10)
+    assert contents(source / "shards") == before
+
+
+def test_runs_of_any_size_give_the_same_shards(tmp_path):
+    urls = [f"https://example.org/{i}" for i in range(50)]
+    pairs = BalancedPairs.open(str(balanced(tmp_path, urls)), ColumnNames())
+    found = []
+    for rows in (7, 50):
+        mixed = MixedPairs(pairs, 12, str(tmp_path / "near"), rows)
+        found.append([mixed.shard(n).column("url").to_pylist() for n in range(5)])
+        mixed.close()
+    assert found[0] == found[1] and [len(shard) for shard in found[0]] == [12, 12, 12, 12, 2]
+    assert not list((tmp_path / "near").iterdir())

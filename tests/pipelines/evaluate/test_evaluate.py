@@ -7,6 +7,9 @@ import sys
 import tarfile
 import types
 
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -15,6 +18,7 @@ from curate.errors import InputError, UsageError
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.evaluate.view import eval_table
 from curate.pipelines.train.stage import train_model
+from curate.training.eval.table_files import named_image
 from curate.training.export import clip_benchmark
 from curate.training.loop.config import TrainConfig
 from tests.pipelines.helpers import png
@@ -107,10 +111,79 @@ def test_wrong_use_says_what_to_do(workspace):
     with pytest.raises(UsageError, match="nothing to evaluate on; name files or folders"):
         evaluate_model([], run=run)
     same = [str(workspace / "wds"), str(workspace / "wds")]
-    with pytest.raises(UsageError, match="two sets would be named 'wds'"):
+    with pytest.raises(UsageError, match="two sets would be named 'wds' and are the same one"):
         evaluate_model(same, run=run)
     with pytest.raises(InputError, match="no evaluation set"):
         evaluate_model([str(workspace / "nothing")], run=run)
+
+
+def test_sets_of_one_name_do_not_overwrite_each_other(workspace):
+    run = workspace / "runs/clip"
+    write_folder(workspace / "one/val")
+    write_wds(workspace / "two/val")
+    first = evaluate_model([str(workspace / "one/val")], run=str(run))["results"]["val"]
+    second = evaluate_model([str(workspace / "two/val")], run=str(run))["results"]["val"]
+    templates = {"templates": str(workspace / "templates.txt")}
+    again = evaluate_model([str(workspace / "two/val")], run=str(run), **templates)["results"][
+        "val"
+    ]
+    assert again["asked"] == templates
+    files = {p.stem: json.loads(p.read_text()) for p in (run / "eval").glob("val*.json")}
+    assert files["val"] == first and len(files) == 3
+    assert sorted(map(str, files.values())) == sorted(map(str, (first, second, again)))
+    evaluate_model([str(workspace / "two/val")], run=str(run))
+    assert len(list((run / "eval").glob("val*.json"))) == 3
+    both = evaluate_model([str(workspace / n / "val") for n in ("one", "two")], run=str(run))
+    assert [name[:4] for name in both["results"]] == ["val", "val-"]
+
+
+def test_results_reach_the_model_card(workspace):
+    run = workspace / "runs/clip"
+    found = evaluate_model([str(workspace / "table.parquet")], run=str(run))["results"]["table"]
+    card = json.loads((run / "modelcard.json").read_text())
+    shown = card["evaluations"]["table"]
+    assert shown["top1"] == found["top1"] and shown["file"] == str(workspace / "table.parquet")
+    text = (run / "modelcard.md").read_text("utf-8")
+    (row,) = [line for line in text.splitlines() if line.startswith("| table |")]
+    assert row.startswith(f"| table | {found['task']} | {found['images']:,} | ")
+    assert f"top1 {found['top1']:.4g}" in row
+    assert text.count("## Evaluations") == 1 and text.startswith("# Model card")
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_table_that_names_image_files_is_a_set(workspace, tmp_path, kind):
+    (tmp_path / "set/images").mkdir(parents=True)
+    rows = []
+    for i, name in enumerate(NAMES):
+        (tmp_path / "set/images" / f"{i}.png").write_bytes(shade(name, 3))
+        rows.append({"file_name": f"images/{i}.png", "label": name})
+    rows.append({"file_name": "images/missing.png", "label": NAMES[0]})
+    table = pa.Table.from_pylist(rows)
+    if kind == "csv":
+        pacsv.write_csv(table, tmp_path / "set/metadata.csv")
+    elif kind == "jsonl":
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "set/metadata.jsonl").write_text(lines)
+    else:
+        pq.write_table(table, tmp_path / "set/metadata.parquet")
+    inside = pa.table({"image": [shade(name, 3) for name in NAMES], "label": list(NAMES)})
+    pq.write_table(inside, tmp_path / "inside.parquet")
+    run = str(workspace / "runs/clip")
+    found = evaluate_model([str(tmp_path / "set")], run=run)["results"]["set"]
+    wanted = evaluate_model([str(tmp_path / "inside.parquet")], run=run)["results"]["inside"]
+    assert found["top1"] == wanted["top1"] and found["images"] == len(NAMES)
+    assert found["skipped"] == {"no_image": 1}
+
+
+def test_a_table_names_images_of_its_own_folder_alone(tmp_path):
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/a.png").write_bytes(b"x")
+    (tmp_path / "out.png").write_bytes(b"y")
+    (tmp_path / "set/link.png").symlink_to(tmp_path / "out.png")
+    table = str(tmp_path / "set/t.csv")
+    assert named_image(table, "a.png") == b"x" == named_image(table, str(tmp_path / "set/a.png"))
+    for name in ("../out.png", str(tmp_path / "out.png"), "link.png", "memory://a.png", "b.png"):
+        assert named_image(table, name) is None
 
 
 def command_line(capsys, *arguments):

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from curate.errors import InputError, UsageError
+from curate.files.sizes import parse_size
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.balance.uid_file import UID_DTYPE, parse_uids, write_uid_file
 from curate.pipelines.shards.images import (
@@ -21,7 +22,7 @@ from curate.pipelines.shards.images import (
 )
 from curate.pipelines.shards.options import Resize, ShardOptions
 from curate.pipelines.shards.tar import member_header, read_index, shard_writer
-from curate.pipelines.shards.write import order_draws
+from curate.pipelines.shards.windows import order_draws
 from curate.training.data.shards import OpenShards, index_shard
 from tests.pipelines.helpers import WORDS, contents, match, png, texts, write_metadata, write_pairs
 
@@ -130,9 +131,13 @@ def test_a_shard_has_about_the_size_that_is_asked_for(tmp_path):
     images = [png((1, 2, 3)) + row.tobytes() for row in noise]
     a = write_pairs(tmp_path / "a.parquet", texts(200), image=images)
     match([a], metadata, tmp_path / "matched")
-    balance(tmp_path / "matched", tmp_path / "b", shards={"shard_bytes": 1 << 20})
+    balance(
+        tmp_path / "matched",
+        tmp_path / "b",
+        shards={"shard_bytes": 1_000_000, "image_format": "keep"},
+    )
     sizes = [p.stat().st_size for p in sorted((tmp_path / "b/shards").glob("*.tar"))]
-    assert len(sizes) > 4 and all(0.9 < size / 2**20 < 1.1 for size in sizes[:-1])
+    assert len(sizes) > 4 and all(0.9 < size / 1e6 < 1.1 for size in sizes[:-1])
 
 
 def test_resized_images_and_images_that_are_none_are_counted(tmp_path):
@@ -150,6 +155,64 @@ def test_resized_images_and_images_that_are_none_are_counted(tmp_path):
         for member in tar:
             if member.name.endswith(".jpg"):
                 assert Image.open(tar.extractfile(member)).size == (32, 32)
+
+
+@pytest.mark.parametrize(
+    ("image_format", "suffixes", "converted"),
+    [
+        ("jpg", {"jpg"}, {"others": 1, "png": 1, "webp": 1}),
+        ("png", {"png"}, {"jpg": 1, "others": 1, "webp": 1}),
+        ("webp", {"webp"}, {"jpg": 1, "others": 1, "png": 1}),
+        ("keep", {"jpg", "png", "webp"}, {}),
+    ],
+)
+def test_all_images_get_one_suffix_and_those_that_have_it_keep_their_bytes(
+    tmp_path, capsys, image_format, suffixes, converted
+):
+    metadata = write_metadata(tmp_path / "m", {"en": WORDS})
+    images = [encoded((20, 10), form) for form in ("JPEG", "PNG", "WEBP", "GIF")]
+    a = write_pairs(tmp_path / "a.parquet", ["a dog"] * 5, image=[*images, b"<html>"])
+    match([a], metadata, tmp_path / "matched")
+    balance_pairs(
+        matched=str(tmp_path / "matched"), output=str(tmp_path / "b"),
+        options=BalanceOptions(t=1000, shards=ShardOptions(image_format=image_format)),
+    )  # fmt: skip
+    with tarfile.open(tmp_path / "b/shards/00000.tar") as tar:
+        found = {m.name.partition(".")[2]: tar.extractfile(m).read() for m in tar}
+    assert set(found) == {*suffixes, "txt", "json"}
+    kinds = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP"}
+    assert all(Image.open(io.BytesIO(found[s])).format == kinds[s] for s in suffixes)
+    about = json.loads((tmp_path / "b/shards/00000.json").read_text("utf-8"))
+    assert about.get("converted", {}) == converted
+    assert about["without_image"] == (
+        {"not_jpeg_png_or_webp": 2} if image_format == "keep" else {"not_an_image": 1}
+    )
+    said = capsys.readouterr().err
+    assert (f"that became {image_format}, so that all have one suffix: " in said) == bool(converted)
+    with tarfile.open(tmp_path / "b/shards/00000.tar") as tar:
+        contents_of = [tar.extractfile(m).read() for m in tar]
+    kept = [image for image, form in zip(images, ("jpg", "png", "webp"), strict=False)
+            if form in suffixes]  # fmt: skip
+    assert all(image in contents_of for image in kept)
+
+
+def test_options_of_version_0_1_mean_what_they_meant():
+    old = {"shard_bytes": None, "window_shards": 4, "resize": {"mode": "no", "size": 256,
+           "only_if_bigger": False, "quality": 95}}  # fmt: skip
+    found = ShardOptions.from_dict(old)
+    assert (found.image_format, found.window_shards, found.as_dict()) == ("keep", 4, old)
+    new = ShardOptions()
+    assert ShardOptions.from_dict(new.as_dict()) == new
+    assert (new.image_format, new.window_shards) == ("jpg", None)
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(1_000_000, True), (999_999, False)])
+def test_a_shard_may_be_of_one_megabyte(size, is_taken):
+    if is_taken:
+        assert ShardOptions(shard_bytes=parse_size("1MB", "--shard-size")).shard_bytes == size
+    else:
+        with pytest.raises(UsageError, match="--shard-size is 999,999 bytes; expected at least 1M"):
+            ShardOptions(shard_bytes=size)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 from hashlib import sha256
 from pathlib import Path
@@ -14,11 +15,16 @@ from PIL import Image
 
 from curate import training
 from curate.errors import ArtifactError, CurateError, DiskSpaceError, InputError, UsageError
+from curate.files import storage
+from curate.pipelines.card.stage import make_card
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.train.consumed import Consumed
+from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
+from curate.pipelines.train.view import train_table
+from curate.training.data.sampler import Sampler
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.loop.trainer import Trainer
 from tests.pipelines.helpers import png
@@ -147,6 +153,44 @@ def test_a_finished_run_is_not_trained_again_and_others_are_refused(workspace):
     with pytest.raises(ArtifactError, match=r"train\.learning_rate: it was made with"):
         train(workspace, "done", learning_rate=1e-4)
     assert train(workspace, "done", learning_rate=1e-4, overwrite=True)["final_loss"] > 0
+
+
+def test_a_card_that_is_drawn_otherwise_does_not_keep_a_run_from_going_on(workspace, monkeypatch):
+    interrupt_at(monkeypatch, 20, lambda: train(workspace, "drawn"))
+    card = workspace / "balanced/datacard.json"
+    before = card.read_bytes()
+    make_card(matched=str(workspace / "matched"), balanced=str(workspace / "balanced"),
+              num_examples=3, quiet=True)  # fmt: skip
+    assert card.read_bytes() != before
+    found = train(workspace, "drawn")
+    assert found["datacard_sha256"] == storage.file_sha256(str(card))
+    made_of = json.loads((workspace / "drawn/config.json").read_text())
+    assert made_of["balanced"] == json.loads(card.read_text())["balanced"]
+    assert "datacard_sha256" not in made_of
+    # A run of version 0.1 wrote the card's hash down, and goes on too.
+    del made_of["balanced"]
+    (workspace / "drawn/config.json").write_text(json.dumps({**made_of, "datacard_sha256": "x"}))
+    assert train(workspace, "drawn") == found
+
+
+def test_epochs_are_told_as_a_share(workspace):
+    found = train(workspace, "share", steps=3, batch_size=32, warmup_steps=1, checkpoint_every=0)
+    assert (found["pairs_seen"], found["pairs_per_epoch"], found["epochs"]) == (96, 120, 0.8)
+    assert "96 pairs (0.8 epochs of 120 pairs)" in (workspace / "share/modelcard.md").read_text()
+    assert "0.8" in train_table(found, "share")
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_the_pairs_of_an_epoch_are_counted_where_nothing_stands_beside_shards(
+    workspace, tmp_path, is_whole
+):
+    tars = []
+    for tar in sorted((workspace / "balanced/shards").glob("*.tar")):
+        tars.append(str(shutil.copy(tar, tmp_path)))
+    sampler = Sampler(shards=tars, seed=0, shuffle_pairs=50)
+    assert pairs_per_epoch(tars, sampler, 0, is_whole=is_whole) == 120
+    assert pairs_per_epoch(["memory://a.tar"], sampler, 0, is_whole=is_whole) is None
+    assert epochs_seen(5, None) is None
 
 
 def test_the_newest_checkpoints_stay_and_the_clock_writes_some_too(workspace):

@@ -93,6 +93,26 @@ def test_hugging_face_gives_the_same_logits_and_tokens(tmp_path, images, eos_id,
     assert torch.equal(logits(again, images, tokens), expected)
 
 
+@pytest.mark.parametrize("eos_id", [2, 1, 515])
+@pytest.mark.parametrize("export_format", ["huggingface", "open_clip"])
+def test_a_text_that_spells_a_special_token_is_text_elsewhere_too(tmp_path, eos_id, export_format):
+    tokenizer = tokenizer_ending_with(eos_id)
+    sizes = {1: {"vocab_size": 13}, 515: {"vocab_size": 516}}.get(eos_id, {})
+    folder = write(tiny_model(eos_id, **sizes), tokenizer, export_format, tmp_path)
+    read = AutoTokenizer.from_pretrained(folder)
+    specials = {tokenizer.token(i) for i in (*tokenizer.start_ids, eos_id)}
+    for special in specials:
+        for text in (special, f"a{special}red", f"a <{special}/s> red"):
+            ids = read([text], padding="max_length", truncation=True, max_length=40).input_ids[0]
+            assert ids.index(eos_id) > ids.count(tokenizer.start_id) and len(ids) == 40
+            inner = ids[len(tokenizer.start_ids) : ids.index(eos_id)]
+            assert not {*tokenizer.start_ids, eos_id} & set(inner)
+            assert set(ids[ids.index(eos_id) :]) <= {eos_id, read.pad_token_id}
+            longer = Tokenizer.from_json(tokenizer.to_json(), 40).encode([text])[0].tolist()
+            if eos_id != 1:  # there a space stands for it
+                assert longer[: longer.index(eos_id)] == ids[: ids.index(eos_id)]
+
+
 @pytest.mark.parametrize(("eos_id", "changes"), [*VARIANTS, (2, {"logit_bias": True})])
 def test_an_open_clip_folder_means_the_same_logits(tmp_path, images, eos_id, changes):
     tokenizer = tokenizer_ending_with(eos_id)
@@ -228,6 +248,12 @@ def test_a_file_of_weights_is_exported_to_where_one_says(tmp_path):
         ("open_clip_config.json", {"preprocess_cfg": {"mean": [0.5] * 3}}, "pixel mean is"),
         ("open_clip_config.json", {"model_cfg": {"vision_cfg": {"timm_model_name": "x"},
                                                  "text_cfg": {}}}, "has timm_model_name"),
+        ("config.json", {"text_config": {"layer_norm_eps": 1e-6}}, "layer_norm_eps is 1e-06, 1e-"),
+        ("preprocessor_config.json", {"image_mean": [0.5] * 3}, "pixel mean is"),
+        ("open_clip_config.json", {"model_cfg": {"vision_cfg": {}, "text_cfg": {
+            "pool_type": "last"}}}, "has a text's pool_type last"),
+        ("open_clip_config.json", {"model_cfg": {"text_cfg": {}, "vision_cfg": {
+            "pool_type": "avg"}}}, "has pool_type avg"),
     ],
 )  # fmt: skip
 def test_configs_of_other_models_are_refused(tmp_path, name, change, message):

@@ -11,6 +11,7 @@ from curate import training
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.training.model.clip import CLIP
 from curate.training.model.layouts import from_published, to_huggingface
+from curate.training.model.numpy_scalars import SAFE_SCALARS
 from curate.training.model.weights import fit_weights, load_weights, read_weights
 from curate.training.model.weights_file import FORMAT_VERSION, read_tensors
 from tests.training.tiny import TEXTS, tiny_config, tiny_model, tiny_tokenizer
@@ -160,6 +161,32 @@ def test_siglips_bias_is_left_out_or_begins_as_it_does(tmp_path):
     fresh = CLIP(tiny_config(logit_bias=True), 2)
     assert load_weights(fresh, str(tmp_path / "w.pt")) == []
     assert fresh.logit_bias.item() == -10.0
+
+
+NUMBERS = [np.float64(1e-4), np.float32(0.5), np.float16(2), np.int64(-3), np.uint8(7),
+           np.bool_(True)]  # fmt: skip
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_a_checkpoint_of_open_clip_with_numpys_numbers_loads(tmp_path, model, is_zip):
+    state = {f"module.{key}": value for key, value in model.state_dict().items()}
+    groups = [{"lr": number, "params": [0]} for number in NUMBERS]
+    content = {"epoch": 3, "name": "x", "state_dict": state,
+               "optimizer": {"state": {}, "param_groups": groups}}  # fmt: skip
+    path = tmp_path / "epoch_3.pt"
+    torch.save(content, path, _use_new_zipfile_serialization=is_zip)
+    assert_loads(model, path)
+    with torch.serialization.safe_globals(SAFE_SCALARS):
+        read = torch.load(path, weights_only=True)["optimizer"]["param_groups"]
+    assert [group["lr"] for group in read] == [number.item() for number in NUMBERS]
+    assert not set(SAFE_SCALARS) & set(torch.serialization.get_safe_globals())
+
+
+@pytest.mark.parametrize("value", [np.ones(3), np.str_("a"), np.datetime64("2020-01-01")])
+def test_what_is_numpys_and_no_number_is_refused(tmp_path, model, value):
+    torch.save({"state_dict": model.state_dict(), "more": value}, tmp_path / "w.pt")
+    with pytest.raises(InputError, match="more than tensors and plain values.*safetensors"):
+        read_tensors(str(tmp_path / "w.pt"))
 
 
 class Runs:

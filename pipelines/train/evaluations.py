@@ -1,0 +1,87 @@
+"""The evaluations of a run: a file each, none over another, and their figures on the model card."""
+
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from typing import Any
+
+from curate.files import storage
+from curate.pipelines.train.files import RunFiles
+
+__all__ = ["card_figures", "evaluations_of", "numbers_of", "short_identity", "write_evaluation"]
+
+_FOLDER = "eval"
+_STEP = "step-"
+_OF_CARD = ("task", "file", "asked", "images", "classes", "texts", "questions")
+
+
+def write_evaluation(run: str, name: str, result: Mapping[str, Any]) -> str:
+    """Write the result of an evaluation into a run, beside those of others.
+
+    A set is known by its path and what was asked of it: `imagenet/val` and `cifar/val` have one
+    name and are two. The second one's file has a hash of that in its name.
+
+    Args:
+        run: folder of the run.
+        name: of the set.
+        result: as `evaluate` gives it.
+
+    Returns:
+        The path of the file.
+    """
+    path = storage.join(run, _FOLDER, f"{name}.json")
+    if storage.exists(path) and _identity(storage.read_json(path)) != _identity(result):
+        path = storage.join(run, _FOLDER, f"{name}-{short_identity(result)}.json")
+    storage.write_json(path, result)
+    return path
+
+
+def short_identity(result: Mapping[str, Any]) -> str:
+    """Return eight digits for what was evaluated."""
+    return sha256(json.dumps(_identity(result)).encode()).hexdigest()[:8]
+
+
+def _identity(result: Mapping[str, Any]) -> list[Any]:
+    return [result.get("file"), sorted((result.get("asked") or {}).items())]
+
+
+def read_evaluations(run: str, last_step: int | None) -> dict[str, dict[str, Any]]:
+    """Return the results in a run, by the names of their files.
+
+    Args:
+        run: folder of the run.
+        last_step: after which it ended; the evaluation made then is of the model it is. Those of
+            earlier steps are not.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for path in storage.list_files(storage.join(run, _FOLDER), ".json"):
+        name = path.rsplit("/", 1)[-1].removesuffix(".json")
+        if not name.startswith(_STEP):
+            found[name] = storage.read_json(path)
+        elif last_step is not None and name == f"{_STEP}{last_step:09d}":
+            found |= storage.read_json(path)["results"]
+    return dict(sorted(found.items()))
+
+
+def card_figures(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model card says of a result: the set, and figures over all of it.
+
+    >>> card_figures({"task": "zeroshot", "images": 8, "top1": 0.5, "by_lang": {"en": {"top1": 1}}})
+    {'task': 'zeroshot', 'images': 8, 'top1': 0.5}
+    """
+    return {**{k: result[k] for k in _OF_CARD if k in result}, **dict(numbers_of(result))}
+
+
+def numbers_of(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Yield the figures of an evaluation, those of groups left out, by path-like names."""
+    for name, value in found.items():
+        if isinstance(value, float):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, dict) and not name.startswith("by_"):
+            yield from numbers_of(value, f"{prefix}{name}/")
+
+
+def evaluations_of(files: RunFiles, last_step: int | None) -> dict[str, dict[str, Any]]:
+    """Return what the model card of a run says of its evaluations."""
+    found = read_evaluations(files.folder, last_step)
+    return {name: card_figures(result) for name, result in found.items()}
