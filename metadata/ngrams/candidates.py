@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from curate.metadata.best import NUM_EXAMPLES, Best, Selected, cut
 from curate.metadata.entries import Candidate, Thresholds, limit_of
 from curate.metadata.ngrams.runs import Run, column, num_rows, read_groups
-from curate.metadata.ngrams.words import join_words
+from curate.metadata.ngrams.words import is_single_kana, join_words
 
 __all__ = ["CorpusCounts", "pmi", "select_bigrams", "select_unigrams"]
 
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_NUM_KANA = 1 << 12  # there are no more, with any mark that voices them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,19 +63,19 @@ def pmi(
 
 
 def select_unigrams(counts: CorpusCounts, limits: Thresholds) -> Selected:
-    """Select words by count."""
+    """Select words by count; single kana, which nearly every Japanese text has, are left out."""
     num_raw = num_rows(counts.run.words)
     limit = limit_of(limits.unigram_top_share, num_raw, limits.unigram_max)
     floor = limits.unigram_min_count
-    best = Best(None if limit is None else limit + NUM_EXAMPLES)
+    best = Best(None if limit is None else limit + NUM_EXAMPLES + _NUM_KANA)
     first = 0
     for table in read_groups(counts.run.words, ["count"]):
         scores = column(table, "count").astype(np.float64)
         best.add(scores, np.arange(first, first + len(scores), dtype=np.uint64))
         first += len(scores)
     scores, ids = best.result()
-    words = _words(counts.run, ids)
-    return cut(num_raw, list(zip(words, scores.tolist(), strict=True)), limit, floor)
+    words = zip(_words(counts.run, ids), scores.tolist(), strict=True)
+    return cut(num_raw, [one for one in words if not is_single_kana(one[0])], limit, floor)
 
 
 def select_bigrams(

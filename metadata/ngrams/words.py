@@ -4,6 +4,7 @@
 (`counter`), out of `character_classes` and, where a segmenter cuts, `cut_segments`.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
@@ -24,6 +25,7 @@ __all__ = [
     "character_classes",
     "cut_segments",
     "is_segmented",
+    "is_single_kana",
     "join_words",
     "segmenter_name",
     "segmenter_version",
@@ -47,6 +49,13 @@ _SYLLABLE_RUN = regex.compile(rf"{_WORD}(?:[{_TSHEGS}{_SPACES}]+{_WORD})*")
 _PIECE = regex.compile(rf"{_WORD}|.", regex.DOTALL)
 _BOTOK_PACK = Path.home() / "Documents" / "pybo" / "dialect_packs" / "general"
 _ICU_LOCALES = {"wuu": "zh", "gan": "zh", "mnw": "my", "shn": "my"}
+# ICU's dictionary cuts compounds in katakana into single signs, where Unicode's rule of words (UAX
+# 29, WB13) has no cut between two of them: the signs, the length mark, also of half width, and what
+# voices them.
+_KATAKANA = "\u3031-\u3035\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
+_KATAKANA_CUT = re.compile(f"(?<=[{_KATAKANA}])\0(?=[{_KATAKANA}])")
+_SINGLE_KANA = re.compile(r"[\u3041-\u3096\u309d-\u309f\u30a1-\u30ff\u31f0-\u31ff\uff66-\uff9d]"
+                          r"[\u3099-\u309c\uff9e\uff9f]?|[\uff9e\uff9f\u3099-\u309c]")  # fmt: skip
 _NUM_CODE_POINTS = 0x110000
 _PLANE = 0x10000
 _BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))
@@ -98,7 +107,7 @@ def split_runs(text: str, lang: str) -> Iterator[list[str]]:
     """
     if is_segmented(lang):
         for line in text.splitlines():
-            yield from _segmented_runs(_segments(line, lang), _blanks(lang))
+            yield from _segmented_runs(cut_segments(line, lang).split("\0"), _blanks(lang))
     else:
         pattern = _SYLLABLE_RUN if _has_syllables(lang) else _RUN
         for run in pattern.finditer(text):
@@ -114,6 +123,15 @@ def join_words(words: Iterable[str], lang: str) -> str:
     if _has_syllables(lang):
         return _TSHEG.join(words)
     return ("" if is_spaceless(lang) else " ").join(words)
+
+
+def is_single_kana(word: str) -> bool:
+    """Tell whether a word is one sign of Japanese, which would match nearly every Japanese text.
+
+    >>> is_single_kana("ー"), is_single_kana("ｶﾞ"), is_single_kana("猫"), is_single_kana("アニメ")
+    (True, True, False, False)
+    """
+    return _SINGLE_KANA.fullmatch(word) is not None
 
 
 def character_classes(lang: str) -> NDArray[np.uint8]:
@@ -153,7 +171,8 @@ def cut_segments(text: str, lang: str) -> str:
     '你\x00 \x00好\x00'
     """
     # No segment reaches over a line end.
-    return "\0".join([*_segments(text.replace("\0", "\n"), lang), ""])
+    cut = "\0".join([*_segments(text.replace("\0", "\n"), lang), ""])
+    return cut if _has_syllables(lang) else _KATAKANA_CUT.sub("", cut)
 
 
 def _segments(text: str, lang: str) -> Iterable[str]:

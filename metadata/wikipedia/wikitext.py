@@ -11,6 +11,8 @@ import re
 from collections import Counter
 from functools import cache
 
+from curate.metadata.languages import WIKIPEDIA_CODES
+
 __all__ = ["DEFAULT_MEDIA_PREFIXES", "strip_wikitext"]
 
 # Elements whose content is no running text.
@@ -29,6 +31,12 @@ _KINDS = {"{{": "template", "}}": "template", "[[": "link", "]]": "link", "{|": 
 _MAX_DEPTH = 40
 _MAX_INDENT = 20
 
+# Switches such as __TOC__, which each wiki may write in its language (__KEIN_INHALTSVERZEICHNIS__,
+# ＿＿目次＿＿): letters, their marks and single underscores between pairs of underscores.
+_MAGIC_WORD = re.compile(
+    r"(?:__|＿＿)(?=[^\W\d_])(?:[^\s!-/:-@\[-`{-~＿]|_(?!_)){1,100}+(?:__|＿＿)"
+)
+
 _CLEANUPS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"<[bB][rR]\b[^<>]*+>"), "\n"),
     (re.compile(r"</?[a-zA-Z][^<>]*+>"), ""),
@@ -39,13 +47,21 @@ _CLEANUPS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\n(?:[*#:;]++[ \t]*+|=++[ \t]*+|-{4,})"), "\n"),
     # The look-behind after the first sign: of a row of them, only the first starts a match.
     (re.compile(r"=(?<!==)=*+[ \t]*+(?=\n)"), ""),
-    (re.compile(r"__[A-Z]++__"), ""),
+    (_MAGIC_WORD, ""),
     # A number this long is no character, and `html.unescape` fails on it.
     (re.compile(r"&#[xX]?[0-9a-fA-F]{8,};?"), ""),
 )
 
 _QUOTES = re.compile("''+")
-_INTERLANGUAGE = re.compile(r"[a-z]{2,3}(?:-[a-z-]+)?$|simple$")
+# Prefixes of links to the same article in other languages, besides the codes of today's Wikipedias:
+# of closed ones, and other codes that Wikimedia's table of prefixes has for some.
+_OTHER_LANGUAGES = (
+    "aa ak be-x-old bho cho cmn cz dk egl epo gsw ho hz ii jp kj kr lrc lzh mh minnan mo mus na "
+    "nan nb ng rup sgs vro yue zh-cfr zh-cn zh-tw"
+)
+_LANGUAGES = frozenset(
+    {*_OTHER_LANGUAGES.split(), *(code.replace("_", "-") for code in WIKIPEDIA_CODES)}
+)
 # Chinese and others write one word per script: -{zh-hans:计算机; zh-hant:電腦}-
 _VARIANTS = re.compile(r"-\{([^{}]*+)\}-")
 _PROTECTED = str.maketrans({char: f"&#{ord(char)};" for char in "<>[]{}|'=*#:;_&"})
@@ -190,13 +206,16 @@ def _pop(stack: list[_Frame], num_open: Counter[str], kind: str) -> str:
 
 
 def _link_text(content: str, media_prefixes: frozenset[str]) -> str:
-    """Return what a reader sees of a link.
+    """Return what a reader sees of a link: nothing of a file, nor of one to another language.
+
+    Links to other wikis (``voy:``, ``mw:``) are seen.
 
     >>> _link_text("dog|red dogs", DEFAULT_MEDIA_PREFIXES), _link_text(":Category:A", frozenset())
     ('red dogs', 'Category:A')
     """
     target, _, label = content.partition("|")
     prefix, colon, _ = target.partition(":")
-    if colon and (prefix.strip().lower() in media_prefixes or _INTERLANGUAGE.match(prefix)):
+    prefix = prefix.strip().lower()
+    if colon and (prefix in media_prefixes or prefix in _LANGUAGES):
         return ""
     return label.rpartition("|")[2] if label else target.removeprefix(":")

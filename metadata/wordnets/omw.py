@@ -8,6 +8,7 @@ and the fact. In nltk's `omw-1.4` and in OMW's own releases each stands in a fol
 
 import gzip
 import io
+import os
 import re
 import zipfile
 from collections import Counter
@@ -21,7 +22,9 @@ from curate.metadata.languages import metadata_languages, omw_codes
 
 __all__ = [
     "existing_folder",
+    "files_below",
     "nltk_folder",
+    "nltk_omw_folder",
     "not_had",
     "omw_files",
     "omw_folder",
@@ -32,9 +35,25 @@ __all__ = [
 _FILE_NAME = re.compile(r"wn-data-(?P<code>\w+)\.tab(?:\.gz)?")
 _FACT = re.compile(r"\d{8}-[a-z]\t(?P<kind>[^\t]+)\t(?P<text>[^\t]*)")
 _LEMMA_KIND = re.compile(r"(?:\w+:)?lemma")
+# nltk (3.10 on) looks for omw-2.0 alone, and reads the same files there. The older name comes
+# first: of who has both, the entries stay what they were.
+OMW_CORPORA = ("omw-1.4", "omw-2.0")
 # Signs of dictionaries that running text does not have: the Chinese WordNets part a lemma's
-# particle from it by a +, the Hebrew one points its vowels (Hebrew points and accents of Unicode).
-_SIGNS = {"zh": "+", "he": "".join(c for c in map(chr, range(0x591, 0x5C8)) if combining(c))}
+# particle from it by a +; the Hebrew one points its vowels (Hebrew points and accents of Unicode);
+# those in Arabic letters have vowel signs, and draw letters out (tatweel). Marks that make another
+# letter (madda, hamza above and below) stay.
+_ARABIC = "\u0640\u0670" + "".join(
+    chr(code)
+    for first, last in ((0x610, 0x61A), (0x64B, 0x652), (0x656, 0x65F), (0x6D6, 0x6ED))
+    for code in range(first, last + 1)
+    if combining(chr(code))
+)
+_SIGNS = {
+    "ar": _ARABIC,
+    "fa": _ARABIC,
+    "he": "".join(c for c in map(chr, range(0x591, 0x5C8)) if combining(c)),
+    "zh": "+",
+}
 
 
 def omw_lemmas(
@@ -49,14 +68,15 @@ def omw_lemmas(
     Args:
         lang: metadata language.
         wordnet_dir: folder with ``wn-data-<iso3>.tab`` files, ``.gz`` or not, at any depth; those
-            of one language are read together. None for nltk's ``omw-1.4``.
+            of one language are read together. None for nltk's ``omw-1.4`` or ``omw-2.0``.
         bad_lines: if given, the number of lines that are no tab lines is added to it, by file.
         fetch: whether nltk's data are downloaded if they are missing.
 
     Returns:
         None if the language has no WordNet, or the folder no file of it; never an empty list.
         Words of a lemma are parted by spaces, for which the files may have ``_``; Chinese lemmas
-        lose the ``+`` with which their WordNets mark a particle, Hebrew ones their vowel points.
+        lose the ``+`` with which their WordNets mark a particle, Hebrew, Arabic and Persian ones
+        their vowel signs, the latter two also the sign that draws a letter out (tatweel).
 
     Raises:
         InputError: there is no such folder, or a file that cannot be read or has no lemma.
@@ -94,12 +114,25 @@ def omw_files(lang: str, folder: Path) -> list[Path]:
 def _codes(folder: Path) -> dict[str, list[Path]]:
     """Return the tab files below a folder by language code; of a file and its .gz, the file."""
     found: dict[str, list[Path]] = {}
-    for path in folder.rglob("wn-data-*.tab*"):
+    for path in files_below(folder):
         match = _FILE_NAME.fullmatch(path.name)
         doubled = path.suffix == ".gz" and path.with_suffix("").is_file()
         if match and path.is_file() and not doubled:
             found.setdefault(match["code"], []).append(path)
     return found
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder, behind links too, each folder once."""
+    known: set[str] = set()
+    for top, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(top)
+        if real in known:  # by another link, or one that leads back
+            folders.clear()
+            continue
+        known.add(real)
+        folders.sort()
+        yield from (Path(top, name) for name in sorted(names))
 
 
 def omw_folder(wordnet_dir: str | None, *, fetch: bool = True) -> Path:
@@ -110,14 +143,23 @@ def omw_folder(wordnet_dir: str | None, *, fetch: bool = True) -> Path:
     """
     if wordnet_dir is not None:
         return existing_folder(wordnet_dir)
-    folder = nltk_folder("omw-1.4", fetch=fetch)
+    folder = nltk_omw_folder(fetch=fetch)
     if folder is None:
         raise InputError(
-            f"Open Multilingual WordNet (omw-1.4) {not_had(fetch=fetch)}. Name a folder of its "
-            "wn-data-*.tab files with --wordnet-dir, run `python -m nltk.downloader omw-1.4`, or "
-            "leave wordnet out of --sources."
+            f"Open Multilingual WordNet ({' or '.join(OMW_CORPORA)}) {not_had(fetch=fetch)}. Name "
+            "a folder of its wn-data-*.tab files with --wordnet-dir, run `python -m "
+            f"nltk.downloader {OMW_CORPORA[0]}`, or leave wordnet out of --sources."
         )
     return folder
+
+
+def nltk_omw_folder(*, fetch: bool = True) -> Path | None:
+    """Return the folder of nltk's Open Multilingual WordNet, of either name, as `nltk_folder`."""
+    for may_fetch in (False, True) if fetch else (False,):
+        for name in OMW_CORPORA:
+            if folder := nltk_folder(name, fetch=may_fetch):
+                return folder
+    return None
 
 
 def _file_lemmas(path: Path, lang: str, bad_lines: Counter[str]) -> set[str]:

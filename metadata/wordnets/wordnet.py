@@ -11,6 +11,7 @@ from curate.errors import InputError
 from curate.metadata.languages import omw_codes
 from curate.metadata.wordnets.omw import (
     existing_folder,
+    files_below,
     nltk_folder,
     not_had,
     omw_files,
@@ -143,7 +144,7 @@ def _database_folder(wordnet_dir: str | None, *, fetch: bool) -> Path:
 def _below(folder: Path) -> Path | None:
     """Return the WordNet database in a folder or below it: 3.0 if there is, else the nearest."""
     found = sorted(
-        (path.parent for path in folder.rglob("data.noun") if path.is_file()),
+        (path.parent for path in files_below(folder) if path.name == "data.noun"),
         key=lambda path: (not _is_version_3_0(path), len(path.parts), str(path)),
     )
     return found[0] if found else None

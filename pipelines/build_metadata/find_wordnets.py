@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from curate.metadata.languages import metadata_languages, omw_codes
-from curate.metadata.wordnets.omw import nltk_folder
+from curate.metadata.wordnets.omw import nltk_folder, nltk_omw_folder
 from curate.metadata.wordnets.wordnet import wordnet_files, wordnet_languages
 
 __all__ = ["WordNets", "find_wordnets"]
-
-_OF_NLTK = ("wordnet", "omw-1.4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +58,7 @@ def find_wordnets(
     """
     place = "nltk's data" if wordnet_dir is None else wordnet_dir
     if dry_run and fetch and wordnet_dir is None:
-        if any(nltk_folder(name, fetch=False) is None for name in _OF_NLTK):
+        if not (nltk_folder("wordnet", fetch=False) and nltk_omw_folder(fetch=False)):
             every = [lang for lang in metadata_languages() if lang == "en" or omw_codes(lang)]
             wanted = frozenset(every if langs is None else set(langs) & set(every))
             return WordNets(langs=wanted, place=place, is_here=False)

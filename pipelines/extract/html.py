@@ -1,5 +1,6 @@
 """A page in, its images out: every address of every image, and the texts that describe it."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ _WORDS = ("true", "false", "lazy", "auto", "none", "null", "undefined", "1", "0"
 _TAG = re.compile(rb"<(?:ima?g|amp-img)", re.IGNORECASE)  # <image> is parsed as <img>
 _TAG_STR = re.compile(_TAG.pattern.decode(), re.IGNORECASE)
 _SPACES = " \t\n\f\r"
+_SPACE_RUN = re.compile("[ \t\n\f\r]+")
+# Numbers of a candidate by the last letter of its descriptor: width, height, density.
+_PIXELS, _MAX_PIXELS = re.compile(r"[0-9]{1,20}"), (1 << 31) - 1
+_DENSITY = re.compile(r"-?(?:[0-9]+|[0-9]*\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NUMBERS, _NO_NUMBER = {"w": _PIXELS, "h": _PIXELS, "x": _DENSITY}, re.compile(r"(?!)")
 _SMALL_STYLE = re.compile(r"(?:^|;)\s*(?:width|height)\s*:\s*[01](?:\.\d*)?(?:px)?\s*(?:;|$)")
 _SMALL = re.compile(r"\s*\+?0*[01](?:\.\d*)?(?:px)?\s*$")
 _CAPTION_NODES = 100_000
@@ -184,40 +190,54 @@ def _chosen(written: str, srcset: str) -> list[str]:
 def srcset_addresses(written: str) -> list[tuple[str, float]]:
     """Return the addresses of a `srcset` and how large each image is: width or density.
 
-    Source: HTML standard, section 4.8.4.3.10, parsing a srcset attribute.
+    As in a browser, a candidate with a descriptor that is none is left out, and so is one with the
+    descriptor of an earlier one.
 
-    >>> srcset_addresses("a.jpg 1x, b,c.jpg 2x")
+    Source: HTML standard, sections 4.8.4.3.10 (parsing a srcset attribute) and 4.8.4.3.7.
+
+    >>> srcset_addresses("a.jpg 1x, b,c.jpg 2x, d.jpg 200, e.jpg 2x")
     [('a.jpg', 1.0), ('b,c.jpg', 2.0)]
     """
-    found, at, end = [], 0, len(written)
+    found: dict[tuple[str, float], str] = {}
+    at, end = 0, len(written)
     while at < end:
         while at < end and written[at] in " \t\n\f\r,":
             at += 1
         start = at
         while at < end and written[at] not in _SPACES:
             at += 1
-        url = written[start:at]
-        if url.endswith(","):
-            found.append((url.rstrip(","), 1.0))
+        url, descriptors = written[start:at], ""
+        if not url.endswith(","):
+            start = at
+            depth = 0
+            while at < end and (written[at] != "," or depth):
+                depth += (written[at] == "(") - (written[at] == ")" and depth > 0)
+                at += 1
+            descriptors = written[start:at]
+        url = url.rstrip(",")
+        size = _size(descriptors)
+        if url and size is not None:
+            found.setdefault(size, url)
+    return [(url, value) for (_, value), url in found.items()]
+
+
+def _size(descriptors: str) -> tuple[str, float] | None:
+    """Return the width (``w``) or density (``x``) of a candidate, None for one to be left out."""
+    sizes: dict[str, float] = {}
+    for descriptor in _SPACE_RUN.split(descriptors.strip(_SPACES)) if descriptors else ():
+        kind, value = descriptor[-1:], descriptor[:-1]
+        if not descriptor:
             continue
-        start = at
-        depth = 0
-        while at < end and (written[at] != "," or depth):
-            depth += (written[at] == "(") - (written[at] == ")" and depth > 0)
-            at += 1
-        if url:
-            found.append((url, _size(written[start:at])))
-    return [item for item in found if item[0]]
-
-
-def _size(descriptors: str) -> float:
-    for descriptor in descriptors.split():
-        if descriptor[-1:] in "wx":
-            try:
-                return float(descriptor[:-1])
-            except ValueError:
-                continue
-    return 1.0
+        if kind in sizes or not _NUMBERS.get(kind, _NO_NUMBER).fullmatch(value):
+            return None
+        sizes[kind] = float(value)
+    if not sizes:
+        return "x", 1.0
+    if sizes.keys() == {"x"} and 0 <= sizes["x"] < math.inf:
+        return "x", sizes["x"]
+    if sizes.keys() in ({"w"}, {"w", "h"}) and all(0 < s <= _MAX_PIXELS for s in sizes.values()):
+        return "w", sizes["w"]
+    return None
 
 
 def _captions(document: LexborHTMLParser) -> dict[int, str]:

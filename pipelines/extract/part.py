@@ -93,6 +93,11 @@ class ExtractSummary:
         """Return the number of bad records by reason."""
         return {r: n for r, n in sorted(self.records.items()) if r in BAD_REASONS}
 
+    @property
+    def is_bad(self) -> bool:
+        """Tell whether any record is bad, or the file could not be read to its end."""
+        return bool(self.bad or self.lost_files)
+
     def without(self, reason: str, num: int) -> "ExtractSummary":
         """Return the summary after so many of its pairs are dropped for a reason."""
         pairs = self.pairs + Counter({reason: num})

@@ -11,20 +11,21 @@ from curate.pipelines.inputs.own_inputs import are_own_inputs
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
-__all__ = ["OURS", "PLAN", "ExtractPlan", "plan_inputs"]
+__all__ = ["OURS", "PLAN", "SUMMARY", "ExtractPlan", "plan_inputs"]
 
 OURS = "_extract"
-PLAN = f"{OURS}/plan.json"
+PLAN, SUMMARY = f"{OURS}/plan.json", f"{OURS}/summary.json"
 
 
 @dataclass(slots=True)
 class ExtractPlan:
-    """What `pairs/` is made of; it only ever grows.
+    """What `pairs/` is made of; it only ever grows, but for files that were bad.
 
     Attributes:
         folder: `pairs/`.
         parameters: what decides the pairs of an input.
         inputs: name, size, time and hash of each.
+        replaced: numbers of inputs that were bad, and are others now.
         is_own: this user chose all of its inputs, in this run or, sealed, in earlier ones.
     """
 
@@ -32,6 +33,7 @@ class ExtractPlan:
     parameters: dict[str, Any]
     inputs: list[dict[str, Any]]
     is_own: bool = False
+    replaced: list[int] = field(default_factory=list)
     _chain: list[str] = field(default_factory=list)
 
     def names(self) -> list[str]:
@@ -53,7 +55,7 @@ class ExtractPlan:
     def part(self, index: int) -> str:
         """Return the digest of what a file of pairs depends on: its input and those before it."""
         if self.parameters["dedup"] == "none":
-            return artifacts.digest(self.inputs[index])
+            return self.own(index)
         for one in self.inputs[len(self._chain) : index + 1]:
             self._chain.append(artifacts.digest([self._chain[-1:], one]))
         return self._chain[index]
@@ -66,22 +68,63 @@ class ExtractPlan:
         """Return the path of an input's pairs before duplicates are taken out."""
         return storage.join(self.folder, OURS, "found", part_name(index, "parquet"))
 
-    def stamp(self, index: int) -> dict[str, Any]:
-        """Return what an input's files have in their stamps."""
-        return {"parameters": artifacts.digest(self.parameters), "part": self.part(index)}
+    def rejected_path(self, index: int) -> str:
+        """Return where the bad records of an input are told, if it has any."""
+        return storage.join(self.folder, OURS, "rejected", part_name(index, "parquet"))
 
-    def summary_of(self, path: str, index: int) -> ExtractSummary | None:
-        """Return the summary in the stamp of a file that is there, or None.
+    def own(self, index: int) -> str:
+        """Return the digest of an input, which alone decides what is found in it."""
+        return artifacts.digest(self.inputs[index])
+
+    def stamp(self, part: str) -> dict[str, Any]:
+        """Return what a file says that it was made from."""
+        return {"parameters": artifacts.digest(self.parameters), "part": part}
+
+    def done(self, index: int) -> ExtractSummary | None:
+        """Return the summary of a file of pairs; None if it is not there. Raises as `found`."""
+        return self._summary(self.pairs_path(index), self.part(index))
+
+    def found(self, index: int) -> ExtractSummary | None:
+        """Return the summary of what is found in an input; None if it is not there.
 
         Raises:
             ArtifactError: the file was made from something else.
         """
+        return self._summary(self.found_path(index), self.own(index))
+
+    def _summary(self, path: str, part: str) -> ExtractSummary | None:
         if not storage.exists(path):
             return None
         stamp = artifacts.read_stamp(path)
         found = {name: stamp.get(name) for name in ("parameters", "part")}
-        artifacts.require_same(path, found, self.stamp(index))
+        artifacts.require_same(path, found, self.stamp(part))
         return ExtractSummary.from_dict(stamp["summary"])
+
+    def may_replace(self, index: int) -> bool:
+        """Tell whether a changed input may be read anew: it was bad, and nothing stands on it."""
+        if self.parameters["dedup"] == "none":
+            path = storage.join(self.folder, SUMMARY)
+            if storage.exists(path) and storage.read_json(path)["plan"] == self.digest():
+                return False
+            summary = self.done(index)
+        elif any(storage.exists(self.pairs_path(i)) for i in range(index, len(self.inputs))):
+            return False
+        else:
+            summary = self.found(index)
+        return summary is None or summary.is_bad
+
+    def replace(self, index: int, value: dict[str, Any]) -> None:
+        """Take an input for another one."""
+        self.inputs[index] = value
+        self._chain.clear()
+        self.replaced.append(index)
+
+    def remove_replaced(self) -> None:
+        """Remove what was made from inputs that are others now."""
+        for index in self.replaced:
+            storage.remove(self.found_path(index))
+            storage.remove(self.pairs_path(index))
+            storage.remove(self.rejected_path(index))
 
 
 def plan_inputs(
@@ -110,19 +153,23 @@ def plan_inputs(
         plan.inputs = values["inputs"]
         names = plan.names()
         plan.is_own = are_own_inputs(output, names) or set(names) <= set(addresses)
-    known = {i["path"]: i for i in plan.inputs}
+    known = {one["path"]: i for i, one in enumerate(plan.inputs)}
     for name, address in addresses.items():
         size, modified = storage.size_and_time(address)
-        before = known.get(name)
+        index = known.get(name)
+        before = None if index is None else plan.inputs[index]
         if before and (before["size_bytes"], before["modified"]) == (size, modified):
             continue
         # A remote file is not read twice only to know its sum.
         sha256 = storage.file_sha256(address) if storage.is_local(name) else None
-        if before is None:
-            plan.inputs.append(
-                {"path": name, "size_bytes": size, "modified": modified, "sha256": sha256}
-            )
-        elif sha256 is None or sha256 != before["sha256"]:
+        value = {"path": name, "size_bytes": size, "modified": modified, "sha256": sha256}
+        if index is None or before is None:
+            plan.inputs.append(value)
+        elif sha256 is not None and sha256 == before["sha256"]:
+            continue
+        elif plan.may_replace(index):
+            plan.replace(index, value)
+        else:
             raise ArtifactError(
                 f"{output} holds pairs of {name}, which has changed since. Choose another "
                 "--output, or replace it with --overwrite."

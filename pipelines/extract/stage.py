@@ -9,6 +9,7 @@ it, and new files can be added. Names in `pairs/` that begin with `_` are our ow
 takes the folder as it is.
 """
 
+import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,18 +27,17 @@ from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.extract.dedup import MODES, Duplicates, find_duplicates
 from curate.pipelines.extract.pages import PageOptions
 from curate.pipelines.extract.part import ExtractJob, ExtractSummary, Worker, extract_part
-from curate.pipelines.extract.plan import OURS, PLAN, ExtractPlan, plan_inputs
+from curate.pipelines.extract.plan import OURS, PLAN, SUMMARY, ExtractPlan, plan_inputs
 from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed, seal_inputs
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.workspace import part_name, refuse_foreign
+from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
 __all__ = ["ExtractOptions", "extract_pairs"]
 
 # Goes up when other pairs come out of the same files.
-_CODE = 2
-SUMMARY = f"{OURS}/summary.json"
+_CODE = 3
 _BATCH_ROWS = 1 << 15
 
 
@@ -102,7 +102,8 @@ def extract_pairs(
     refuse_foreign(output, PLAN, OURS)
     addresses = by_name(expand(inputs), quiet=quiet)
     plan = plan_inputs(addresses, output, _parameters(options), anew=overwrite)
-    todo = [i for i in range(len(plan.inputs)) if overwrite or not _is_done(plan, i)]
+    anew = range(len(plan.inputs)) if overwrite else plan.replaced
+    todo = [i for i in range(len(plan.inputs)) if i in anew or plan.done(i) is None]
     if dry_run:
         return {"inputs": len(plan.inputs), "inputs_to_do": len(todo)}
     if not plan.is_own:
@@ -117,6 +118,7 @@ def extract_pairs(
         if done["plan"] == plan.digest():
             return done
     storage.remove_leftovers(output)
+    plan.remove_replaced()  # before the plan says that they are others
     storage.write_json(storage.join(output, PLAN), plan.as_dict())
     if plan.is_own:
         seal_inputs(output, plan.names())
@@ -139,10 +141,6 @@ def _parameters(options: ExtractOptions) -> dict[str, Any]:
     }
 
 
-def _is_done(plan: ExtractPlan, index: int) -> bool:
-    return plan.summary_of(plan.pairs_path(index), index) is not None
-
-
 def _extract(
     plan: ExtractPlan,
     todo: list[int],
@@ -161,11 +159,9 @@ def _extract(
         options=options.page,
         filters=options.filters,
     )
-    todo = [
-        i for i in todo if is_last or plan.summary_of(plan.found_path(i), i) is None
-    ]  # fmt: skip
+    todo = [i for i in todo if is_last or plan.found(i) is None]
     names = plan.names()
-    tasks = [(i, addresses.get(names[i], names[i]), plan.part(i)) for i in todo]
+    tasks = [(i, addresses.get(names[i], names[i]), plan.own(i)) for i in todo]
     results = run_parts(
         extract_part, tasks, workers=workers, setup=Worker, arguments=(job,), anywhere=True
     )
@@ -192,7 +188,7 @@ def _without_duplicates(plan: ExtractPlan, mode: str, *, workers: int, quiet: bo
     A file that is done holds each of its pairs for the first time, so what was dropped from it need
     not be known.
     """
-    done = [_is_done(plan, i) for i in range(len(plan.inputs))]
+    done = [plan.done(i) is not None for i in range(len(plan.inputs))]
     if all(done):
         return
     paths = [plan.pairs_path(i) if done[i] else plan.found_path(i) for i in range(len(done))]
@@ -210,7 +206,7 @@ def _without_duplicates(plan: ExtractPlan, mode: str, *, workers: int, quiet: bo
 def _write_unique(state: tuple[ExtractPlan, Duplicates, str], index: int) -> None:
     plan, duplicates, reason = state
     later = duplicates.rows(index)
-    found = plan.summary_of(plan.found_path(index), index)
+    found = plan.found(index)
     if found is None:
         raise AssertionError(f"{plan.found_path(index)} is gone")
     with artifacts.open_parquet(plan.found_path(index)) as file:
@@ -223,15 +219,14 @@ def _write_unique(state: tuple[ExtractPlan, Duplicates, str], index: int) -> Non
                 writer.write(batch.filter(pa.array(keep)))
                 first += batch.num_rows
             summary = found.without(reason, len(later))
-            writer.close({**plan.stamp(index), "summary": summary.as_dict()}, "")
+            writer.close({**plan.stamp(plan.part(index)), "summary": summary.as_dict()}, "")
 
 
 def _summaries(plan: ExtractPlan) -> list[ExtractSummary]:
     """Return the summary of each input, whether its duplicates are taken out yet or not."""
     summaries = []
     for index in range(len(plan.inputs)):
-        summary = plan.summary_of(plan.pairs_path(index), index)
-        summary = summary or plan.summary_of(plan.found_path(index), index)
+        summary = plan.done(index) or plan.found(index)
         if summary is None:
             raise AssertionError(f"{plan.pairs_path(index)} is not there")
         summaries.append(summary)
@@ -249,14 +244,17 @@ def _check_bad_share(plan: ExtractPlan, summaries: list[ExtractSummary], max_bad
     where = "\n  ".join(
         f"{plan.inputs[i]['path']}: "
         + ", ".join(f"{reason} {num}" for reason, num in summaries[i].bad.items())
-        + f"; see {storage.join(plan.folder, OURS, 'rejected', part_name(i, 'parquet'))}"
+        + f"; see {plan.rejected_path(i)}"
         for i in worst
     )
+    share = max(sum(bad) / read, lost / len(summaries))
     raise BadShareError(
         f"{sum(bad)} of {read} records are bad"
         + (f" and {lost} of {len(summaries)} files cannot be read whole" if lost else "")
         + f"; --max-bad allows a share of {max_bad:g}:\n  {where}\n"
-        "Fetch these files again, or rerun with a larger --max-bad to leave out what is bad."
+        "What is found is kept. Fetch these files again, to the same names, and run the same "
+        "command again, which reads them alone anew; or leave out what is bad: add "
+        f"--max-bad {math.ceil(share * 1000) / 1000:g}."
     )
 
 

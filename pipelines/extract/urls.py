@@ -1,8 +1,11 @@
 """Addresses of images: as written on a page in, absolute and normalized out, or why not.
 
 What a browser would ask for, by the URL standard: white space around an address goes, tabs and line
-breaks inside it too, backslashes are slashes, spaces are escaped, names of hosts are in ASCII.
+breaks inside it too, backslashes are slashes, spaces are escaped, names of hosts are in ASCII. But
+an ampersand that is still escaped is one.
 """
+
+import re
 
 from can_ada import URL, parse
 
@@ -10,6 +13,9 @@ __all__ = ["BaseAddress", "parse_address"]
 
 MAX_URL_BYTES = 8192
 _BLANK = " \t\n\r\f\x00"
+# What templates leave that escape an address twice. A browser would ask for it as it stands, and
+# servers answer that they have no such image, or another.
+_AMPERSAND = re.compile(r"&(?:(?:amp|#0{0,5}38|#[xX]0{0,5}26);)+")
 
 
 def parse_address(text: str) -> URL | None:
@@ -43,10 +49,14 @@ class BaseAddress:
         >>> base = BaseAddress(parse("https://example.org/a/b.html"), "/c/")
         >>> base.resolve("d e.jpg#top")
         ('https://example.org/c/d%20e.jpg', None)
+        >>> base.resolve("e.jpg?w=9&amp;h=9")[0]
+        'https://example.org/c/e.jpg?w=9&h=9'
         >>> base.resolve("data:image/gif;base64,R0lGODlh")
         ('', 'data_uri')
         """
         written = written.strip(_BLANK)
+        if "&" in written:
+            written = _AMPERSAND.sub("&", written)
         if written[:5].lower() == "data:":
             return "", "data_uri"
         if len(written) > MAX_URL_BYTES:

@@ -12,7 +12,7 @@ from tests.metadata.ngram_reference import count_texts, counts_of
 # Letters, marks, digits, joiners, spaces and what parts, of one to four bytes.
 ALPHABET = (
     "aäß1٣\u0301\u0940中猫かナꙮ𠮷𝒳'’-\u2010\u2011\u200c\u200d \t\u00a0\u3000\n\r\u2028.,;!?\"()€"
-    "\U0001f600\x00\x1f\u0f0bང་གི"
+    "ファニーｶﾞ\U0001f600\x00\x1f\u0f0bང་གི"
 )
 TEXTS = st.lists(st.text(st.sampled_from(ALPHABET), max_size=60), max_size=5)
 SPACED = ("en", "bo")
@@ -57,6 +57,7 @@ def test_compiled_counting_is_that_of_the_reference(folder, lang, texts):
 @pytest.mark.parametrize("lang", ["zh", "ja", "th"])
 @given(texts=TEXTS)
 @example(texts=["我爱北京，你呢？", "吾輩は猫。\n名前は"])
+@example(texts=["ガーデンファニチャーセット", "カ\nナ", "らーめんファニチャー", "ｶﾞｰﾃﾞﾝﾌｧﾆﾁｬｰ・カ"])
 @example(texts=["北京 ABC", "北京　上海", "ก-ข"])
 def test_segments_are_counted_as_by_the_reference(folder, lang, texts):
     pytest.importorskip("icu4py", reason="needs the extra `segment`")

@@ -65,6 +65,16 @@ def test_rare_words_are_left_out(counts):
     assert [word for word, _ in found.left_out] == ["c", "d", "e"]
 
 
+def test_single_kana_are_no_unigrams_but_may_stand_in_pairs(tmp_path):
+    pytest.importorskip("icu4py", reason="needs the extra `segment`")
+    counts = corpus(["猫の犬 ソファ ー"] * 9, "ja", tmp_path)
+    words = {word for word, _ in select_unigrams(counts, ALL).kept}
+    assert words == {"猫", "犬", "ソファ"}
+    limited = select_unigrams(counts, Thresholds(unigram_max=2, unigram_top_share=None))
+    assert len(limited.kept) == 2 and len(limited.left_out) == 1
+    assert "猫の" in {pair for pair, _ in select_bigrams(counts, "ja", ALL, 9).kept}
+
+
 def test_pairs_are_cut_by_pmi_and_rare_ones_are_left_out(counts):
     limits = Thresholds(bigram_min_count=3, bigram_max_share=0.5)
     found = select_bigrams(counts, "en", limits, 3)

@@ -5,6 +5,7 @@ from collections import Counter
 import mwparserfromhell
 import pytest
 
+from curate.metadata.languages import WIKIPEDIA_CODES
 from curate.metadata.wikipedia.dump import read_pages
 from curate.metadata.wikipedia.wikitext import strip_wikitext
 
@@ -25,6 +26,13 @@ CASES = [
     ("files", "[[File:x.png|thumb|a [[b]] c]]d [[Category:e]]", "d "),
     ("links to files stay", "[[:File:x.png|y]]", "y"),
     ("other languages", "[[de:x]]y[[zh-min-nan:z]]", "y"),
+    ("other languages by other codes", "[[nb:x]][[zh-yue:x]][[ De:x|y]][[simple:x]][[nan:x]]", ""),
+    (
+        "links to other wikis",
+        "[[voy:A|trip]] [[mw:Help:B|C]] [[wikt:d|e]] [[rfc:1]]",
+        "trip C e rfc:1",
+    ),
+    ("a link to another language that is seen", "[[:de:Hund|dog]] [[w:de:Hund|Hund]]", "dog Hund"),
     ("a title with a colon stays", "[[Star Wars: A|B]] [[2001: C]]", "B 2001: C"),
     ("headings", "== a b ==\nc\n=== d ===", "a b \nc\nd "),
     ("lists", "* a\n# b\n:; c\n----\nd", "a\nb\nc\n\nd"),
@@ -33,6 +41,17 @@ CASES = [
     ("tags", '<span style="x">a</span><br/>b', "a\nb"),
     ("math", "a <math>{{x}} [[</math> b", "a  b"),
     ("magic words", "__TOC__a__NOINDEX__", "a"),
+    (
+        "magic words of all languages",
+        "__KEIN_INHALTSVERZEICHNIS__a__БЕЗ_ОГЛ__b__無目錄__c＿＿目次＿＿d"
+        "__बिनाअनुक्रमके__e__بی‌فهرست__f__ללא_תוכן__g__İÇİNDEKİLERYOK__h__NINCSTARTALOMJEGYZÉK__",
+        "abcdefgh",
+    ),
+    (
+        "underscores that are no magic word",
+        "a__b c__d __1__ ____ __a.b__ _x_",
+        "a__b c__d __1__ ____ __a.b__ _x_",
+    ),
     ("script variants", "-{zh-hans:计算机; zh-hant:電腦}-是-{A}-", "计算机是A"),
     ("unclosed brackets", "a {{b [[c", "a b c"),
     ("unopened brackets", "a }} b ]] c", "a  b  c"),
@@ -54,7 +73,8 @@ def test_namespaces_have_the_names_of_the_wiki():
 
 HOSTILE = ["{", "}", "[", "]", "<", "=", "'", "&", "*", "_", "[[a|", "{{[[", "{|\n", "a{|", "<!--",
            "<ref>", "<ref ", "[http://", "[http://a ", "= ", "__A", "-{", ": ", "http://",
-           "<nowiki>", "</ref>", "\n*", "|}", "&#9", "-{a:"]  # fmt: skip
+           "<nowiki>", "</ref>", "\n*", "|}", "&#9", "-{a:",
+           "_A", "__A_", "＿＿A"]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
@@ -73,7 +93,7 @@ def test_a_very_long_character_number_is_no_error():
 
 HIDDEN = ("ref", "table", "gallery", "timeline", "math", "syntaxhighlight", "source", "imagemap",
           "score", "templatedata", "mapframe", "includeonly")  # fmt: skip
-OTHER_WIKI = re.compile(r"(?:[a-z]{2,3}(?:-[a-z-]+)?|simple):")
+OTHER_WIKI = {*(code.replace("_", "-") for code in WIKIPEDIA_CODES), "nb", "be-x-old", "nan", "yue"}
 
 
 def words_of_parser(text: str, media_prefixes: frozenset[str]) -> Counter[str]:
@@ -82,7 +102,7 @@ def words_of_parser(text: str, media_prefixes: frozenset[str]) -> Counter[str]:
     def is_no_text(link) -> bool:
         prefix, colon, _ = str(link.title).partition(":")
         is_media = bool(colon) and prefix.strip().lower() in media_prefixes
-        return is_media or OTHER_WIKI.match(str(link.title)) is not None
+        return is_media or (bool(colon) and prefix.strip().lower() in OTHER_WIKI)
 
     code = mwparserfromhell.parse(text)
     nodes = [

@@ -50,7 +50,7 @@ def test_names_are_lower_case_words_with_spaces(english):
 def test_a_database_below_the_folder_is_found_beside_tab_files(wordnet_dir, english, tmp_path):
     (tmp_path / "en").mkdir()
     (tmp_path / "en/3.0").symlink_to(wordnet_dir)
-    shutil.copytree(wordnet_dir, tmp_path / "corpora/wordnet", symlinks=False)
+    (tmp_path / "en/back").symlink_to(tmp_path)
     write(tmp_path / "corpora/omw-1.4/dan/wn-data-dan.tab")
     path = list(nltk.data.path)
     assert english_lemmas(str(tmp_path)) == english
@@ -169,6 +169,32 @@ def test_hebrew_lemmas_have_no_vowel_points(real_data):
     assert "אדם" in lemmas  # in the file: אָדָם
 
 
+ARABIC = [
+    ("كِتَابٌ", "كتاب"),
+    ("كـــتاب", "كتاب"),
+    ("هٰذا", "هذا"),
+    ("مدرّسة_لغة", "مدرسة لغة"),
+    ("آسيا", "آسيا"),
+    ("ا\u0653سيا", "ا\u0653سيا"),
+    ("سؤال", "سؤال"),
+    ("سو\u0654ال", "سو\u0654ال"),
+]
+
+
+@pytest.mark.parametrize(("lang", "code"), [("ar", "arb"), ("fa", "fas"), ("fa", "pes")])
+@pytest.mark.parametrize(("written", "lemma"), ARABIC)
+def test_lemmas_in_arabic_letters_have_no_vowel_signs(tmp_path, lang, code, written, lemma):
+    write(tmp_path / f"wn-data-{code}.tab", f"00001740-n\t{code}:lemma\t{written}\n")
+    assert omw_lemmas(lang, str(tmp_path)) == [lemma]
+
+
+def test_a_lemma_of_nothing_but_signs_is_a_bad_line(tmp_path):
+    path = write(tmp_path / "wn-data-arb.tab", "1\n00001740-n\tlemma\tـ\n00001740-n\tlemma\tكلب\n")
+    bad = Counter()
+    assert omw_lemmas("ar", str(tmp_path), bad) == ["كلب"]
+    assert bad == {str(path): 2}
+
+
 def test_chinese_lemmas_have_no_particle_marks(real_data):
     lemmas = omw_lemmas("zh", str(real_data / "wordnet"))
     assert not [w for w in lemmas if "+" in w]
@@ -211,6 +237,22 @@ def test_a_language_without_wordnet_gives_none(tmp_path, no_network):
 def test_tab_files_are_found_in_each_layout(tmp_path, name):
     write(tmp_path / name)
     assert omw_lemmas("da", str(tmp_path)) == ["hund"]
+
+
+def test_files_behind_links_are_found_and_read_once(tmp_path):
+    path = write(tmp_path / "elsewhere/dan/wn-data-dan.tab", f"{DANISH}no tab line\n")
+    (tmp_path / "wn/deep").mkdir(parents=True)
+    (tmp_path / "wn/deep/omw").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "wn/again").symlink_to(path.parent)
+    (path.parent / "back").symlink_to(tmp_path / "wn")
+    (tmp_path / "whole").symlink_to(tmp_path / "wn")
+    for folder in ("wn", "whole"):
+        bad = Counter()
+        assert omw_lemmas("da", str(tmp_path / folder), bad) == ["hund"]
+        assert bad.total() == 1
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/wn-data-dan.tab").symlink_to(path)
+    assert wordnet_languages(str(tmp_path / "files")) == {"da"}
 
 
 def test_several_files_of_a_language_are_read_together(tmp_path):
@@ -296,17 +338,25 @@ def test_a_file_that_cannot_be_read_is_an_error_that_names_it(tmp_path, name, co
 # nltk's data.
 
 
-def test_nltks_corpus_is_read_from_its_data_path(no_network):
-    write(no_network / "corpora/omw-1.4/dan/wn-data-dan.tab")
+@pytest.mark.parametrize("name", ["omw-1.4", "omw-2.0"])
+def test_nltks_corpus_is_read_from_its_data_path(no_network, name):
+    write(no_network / f"corpora/{name}/dan/wn-data-dan.tab")
     assert omw_lemmas("da", None) == ["hund"]
     assert omw_lemmas("fa", None) is None
     assert wordnet_languages(None) == {"da"}
 
 
-def test_nltks_archive_is_unpacked(no_network):
+def test_of_both_of_nltks_corpora_the_older_is_read(no_network):
+    write(no_network / "corpora/omw-1.4/dan/wn-data-dan.tab")
+    write(no_network / "corpora/omw-2.0/dan/wn-data-dan.tab", "02084071-n\tlemma\tkat\n")
+    assert omw_lemmas("da", None) == ["hund"]
+
+
+@pytest.mark.parametrize("name", ["omw-1.4", "omw-2.0"])
+def test_nltks_archive_is_unpacked(no_network, name):
     write(no_network / "corpora/README", "")
-    with zipfile.ZipFile(no_network / "corpora/omw-1.4.zip", "w") as archive:
-        archive.writestr("omw-1.4/dan/wn-data-dan.tab", DANISH)
+    with zipfile.ZipFile(no_network / f"corpora/{name}.zip", "w") as archive:
+        archive.writestr(f"{name}/dan/wn-data-dan.tab", DANISH)
     assert omw_lemmas("da", None) == ["hund"]
 
 
@@ -316,9 +366,12 @@ def test_a_broken_archive_is_an_error_that_names_it(no_network):
         omw_lemmas("da", None)
 
 
-def test_what_is_missing_is_downloaded(no_network, monkeypatch):
+@pytest.mark.parametrize("there", ["omw-1.4", "omw-2.0"])
+def test_what_is_missing_is_downloaded(no_network, monkeypatch, there):
     def download(name, quiet, raise_on_error, print_error_to):
         assert quiet and raise_on_error
+        if name != there:
+            raise ValueError("there is no such package")
         write(no_network / f"corpora/{name}/dan/wn-data-dan.tab")
         return True
 

@@ -19,6 +19,15 @@ ALT='a&#10;b &lt;c&gt; &amp;amp;'><p><b><img src="a b.png"></p>after<img/src=sla
 <script>"<img src=no-script.png>"</script><!-- <img src=no-comment.png> --><title>
 <img src=no-title.png></title><img src=last.png title"""
 
+# What Chromium 148 does with each of them is what `test_crawl_browser` compares.
+GOOD_CANDIDATES = ("1x", "", "100w", "100w 50h", "50h 100w", "0x", "-0x", "1e2x", ".5x", "00100w",
+                   "2147483647w")  # fmt: skip
+CANDIDATES = (*GOOD_CANDIDATES, "1q", "100", "1x 2x", "100w 2x", "50h", "100h 1x", "0w", "-1w",
+              "1.5w", "-1x", "+1x", "1.x", "1x (foo)", "(foo)", "1X", "100W", "NaNx", "Infinityx",
+              "w", "x", "100w100h", "1 x", "+100w", "1e2w", "100w 0h", "100w -5h", "100w 50h 50h",
+              "1x 50h", "100w foo", "1x)", "1x(b", "1e400x", "\u00a0100w", "1x\x0b", "\u0661x",
+              "99999999999w", "2147483648w")  # fmt: skip
+
 
 def rows_of(html, charset=None, **options):
     body = html if isinstance(html, bytes) else html.encode()
@@ -138,6 +147,8 @@ def test_a_byte_order_mark_wins_and_nothing_declared_is_utf8_or_windows_1252(raw
         ("http://ex\x00ample.com/", "bad_url"),
         ("http://" + "x" * 9000, "url_too_long"),
         ("#top", "no_url"),
+        ("a.png?x=1&amp;y=2&#038;z=3", "https://example.org/dir/a.png?x=1&y=2&z=3"),
+        ("a.png?x=1&amp;amp;y=2&#x26;z&amp", "https://example.org/dir/a.png?x=1&y=2&z&amp"),
     ],
 )
 def test_addresses_are_those_a_browser_would_ask_for(written, expected):
@@ -199,7 +210,16 @@ def test_a_srcset_is_read_as_the_standard_says():
     assert srcset_addresses(" a.png , b.png 2x") == [("a.png", 1.0), ("b.png", 2.0)]
     assert srcset_addresses("a,b.png 10w 5h,c.png") == [("a,b.png", 10.0), ("c.png", 1.0)]
     assert srcset_addresses("data:image/png;base64,AA== 1x, x.png 3x")[1] == ("x.png", 3.0)
-    assert srcset_addresses("a (b, c) 1x, d") == [("a", 1.0), ("d", 1.0)]
+    assert srcset_addresses("a (b, c) 1x, d") == [("d", 1.0)]
+    assert srcset_addresses("a 2x, b 2x, c 200w, d 200w 9h") == [("a", 2.0), ("c", 200.0)]
+
+
+def test_candidates_that_a_browser_drops_are_left_out():
+    kept = {written for written in CANDIDATES if srcset_addresses(f"a {written}")}
+    assert kept == set(GOOD_CANDIDATES)
+    html = "<img alt=x srcset='a 1x, b 2q, c 100, d 2x 2x, e 9h, f 3x'>"
+    assert [row[0][-1] for row in pairs_of(html, srcset="all")] == ["a", "f"]
+    assert [row[0][-1] for row in pairs_of(html)] == ["f"]
 
 
 @pytest.mark.parametrize(

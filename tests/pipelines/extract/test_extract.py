@@ -324,6 +324,43 @@ def test_bad_records_are_set_aside_and_too_many_of_them_end_the_run(tmp_path):
     assert table.column("file").to_pylist() == [str(path)]
 
 
+@pytest.mark.parametrize("dedup", ["pair", "none"])
+def test_a_bad_file_that_is_fetched_again_is_read_anew_and_no_other(tmp_path, dedup):
+    paths, _ = toy_crawl(tmp_path / "crawl", num_files=3)
+    whole = extract(paths, tmp_path / "whole", dedup=dedup)
+    good = paths[1].read_bytes()
+    paths[1].write_bytes(good[:-20])
+    run = {"dedup": dedup, "max_bad": 0.01}
+    for _ in range(2):  # the same call says the same
+        with pytest.raises(BadShareError, match=r"same command again.*or leave out.* --max-bad 0"):
+            extract(paths, tmp_path / "pairs", **run)
+    found = tmp_path / "pairs" if dedup == "none" else tmp_path / "pairs/_extract/found"
+    before = {path.name: path.stat().st_mtime_ns for path in found.glob("*.parquet")}
+    assert len(before) == 3
+    paths[1].write_bytes(good)
+    if dedup == "none":
+        assert extract(paths, tmp_path / "pairs", **run, dry_run=True)["inputs_to_do"] == 1
+    again = extract(paths, tmp_path / "pairs", **run)
+    assert {**again, "plan": ""} == {**whole, "plan": ""}
+    assert rows(tmp_path / "pairs") == rows(tmp_path / "whole")
+    assert not list((tmp_path / "pairs").rglob("rejected/*"))
+    if dedup == "none":
+        after = {path.name: path.stat().st_mtime_ns for path in found.glob("*.parquet")}
+        assert {name for name in after if after[name] != before[name]} == {"00001.parquet"}
+
+
+def test_the_share_that_an_error_names_is_enough(tmp_path):
+    paths, _ = toy_crawl(tmp_path / "crawl", num_files=3)
+    paths[1].write_bytes(paths[1].read_bytes()[:-20])
+    with pytest.raises(BadShareError) as error:
+        extract(paths, tmp_path / "pairs", max_bad=0.01)
+    share = float(re.search(r"add --max-bad ([\d.]+)\.$", str(error.value))[1])
+    assert extract(paths, tmp_path / "pairs", max_bad=share)["lost_files"] == 1
+    write_crawl(paths[1], [response("<img src=a alt=b>")])
+    with pytest.raises(ArtifactError, match="has changed since"):  # what was accepted stands
+        extract(paths, tmp_path / "pairs", max_bad=share)
+
+
 BAD_OPTIONS = [{"dedup": "x"}, {"max_bad": 2.0}]
 
 
@@ -350,7 +387,9 @@ def test_pages_that_a_parser_does_not_get_through_are_given_up_and_the_run_goes_
         response("<img src=last.png alt=y>", "https://example.org/last"),
     ])  # fmt: skip
     result = extract([path], tmp_path / "pairs", page=PageOptions(page_seconds=1), max_bad=1.0)
-    assert result["records"]["skipped"] == {"page_too_slow": 1, "parser_failed": 1}
+    assert result["records"]["skipped"] == {
+        "binary_body": 1, "page_too_slow": 1, "parser_failed": 1
+    }  # fmt: skip
     assert result["dropped"] == {"duplicate_pair": 9_999, "too_many_images": 10_000}
     assert [url.rpartition("/")[2] for url, _, _ in rows(tmp_path / "pairs")] == [
         "a.png", "last.png",
