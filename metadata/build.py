@@ -15,11 +15,13 @@ from curate.metadata.best import NUM_EXAMPLES, Selected
 from curate.metadata.corpus.count import DEFAULT_MEMORY_BYTES, Corpus, count_corpus
 from curate.metadata.corpus.part import TEMPORARY, CountedPart
 from curate.metadata.entries import Thresholds, assemble_entries
-from curate.metadata.languages import wikis_of
+from curate.metadata.languages import is_new_wikipedia, wikis_of, written_in
 from curate.metadata.ngrams.candidates import select_bigrams, select_unigrams
 from curate.metadata.ngrams.words import segmenter_name, segmenter_version
+from curate.metadata.views.missing import MostViewed
 from curate.metadata.views.pageviews import count_views
 from curate.metadata.views.titles import Views, select_titles
+from curate.metadata.wikipedia.text_script import dump_script
 from curate.metadata.wordnets.wordnet import english_lemmas, omw_lemmas
 
 __all__ = ["BuiltMetadata", "LanguageSources", "build_language"]
@@ -95,8 +97,8 @@ def build_language(
 
     Returns:
         The table (entry, source, score); a report: per source the candidates, how many were kept
-        and what stands at the cut, pages by kind, words, entries left out by reason; and what was
-        measured.
+        and what stands at the cut, pages by kind, words, entries left out by reason, and how many
+        of the most viewed titles the dumps lack; and what was measured.
 
     Raises:
         InputError: a source is missing or corrupt.
@@ -108,13 +110,16 @@ def build_language(
     start = time.monotonic()
     bad_lines: Counter[str] = Counter()
     found: dict[str, Selected] = {}
+    viewed = MostViewed()
     if "wordnet" in sources.kinds:
         found["wordnet"] = _wordnet(lang, sources, bad_lines)
     dumps = sources.dumps if sources.kinds - {"wordnet"} else ()
+    script = dump_script(dumps) if is_new_wikipedia(lang) else None
+    written = written_in(lang, script)
     with (
         _folder(scratch) as folder,
         count_corpus(  # hours for the largest: after what may fail at once
-            lang,
+            written,
             dumps,
             folder,
             memory_bytes=memory_bytes,
@@ -124,24 +129,26 @@ def build_language(
             on_part=on_part,
         ) as corpus,
     ):
-        found |= _select_ngrams(lang, corpus, sources.kinds, thresholds)
+        found |= _select_ngrams(written, corpus, sources.kinds, thresholds)
         if "title" in sources.kinds:
             if views is None:
                 views = _count_views(lang, sources.pageviews, bad_lines)
             temporary = folder / TEMPORARY
-            found["title"] = select_titles(corpus.titles, views, thresholds, temporary)
+            found["title"] = select_titles(corpus.titles, views, thresholds, temporary, viewed)
     table, left_out = assemble_entries(
         {source: f.kept for source, f in found.items()}, thresholds.max_entry_characters
     )
     kept = Counter(table.column("source").to_pylist())
     report = {
-        "segmenter": segmenter_name(lang),
-        "segmenter_version": segmenter_version(lang),
+        **({"script": script} if script is not None else {}),
+        "segmenter": segmenter_name(written),
+        "segmenter_version": segmenter_version(written),
         "pages": dict(sorted(corpus.pages.items())),
         "words": corpus.counts.num_tokens,
         "word_pairs": corpus.counts.num_pair_tokens,
         "bad_lines": {Path(path).name: num for path, num in sorted(bad_lines.items())},
         "left_out": left_out,
+        **({"most_viewed": viewed.report()} if "title" in found else {}),
         "sources": {source: _summary(f, kept[source]) for source, f in found.items()},
     }
     measured = {

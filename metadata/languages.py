@@ -19,8 +19,13 @@ in Latin letters.
 
 A label goes to the Wikipedia of its code, else to that of its macrolanguage, and only if this
 Wikipedia is written in the label's script, for its entries match no other; else to `other`.
+
+A Wikipedia newer than these tables has a code that is not in them. It is a language by itself, no
+label goes to it, and what the tables would say of it follows from the script that its text is in:
+`written_in` makes one name of both, and names of this kind go wherever a language's code does.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +41,7 @@ __all__ = [
     "Segmenter",
     "english_name",
     "is_known_label",
+    "is_new_wikipedia",
     "is_spaceless",
     "labels_of",
     "metadata_language",
@@ -47,6 +53,7 @@ __all__ = [
     "segmenter_of",
     "unreached_languages",
     "wikis_of",
+    "written_in",
 ]
 
 OTHER = "other"
@@ -118,6 +125,53 @@ def _iso639() -> dict[str, str]:
     return {code: lang for code, lang, _ in _rows("iso639_codes.tsv")}
 
 
+# What has the name of a language's wiki and is none: the tenth birthday's.
+_NO_LANGUAGES = frozenset({"ten"})
+# ISO 639 codes, and those with a variant behind them. Wikimedia's other wikis have longer names.
+_NEW_CODE = re.compile(r"[a-z]{2,3}(?:_[a-z]+)*")
+
+
+def is_new_wikipedia(code: str) -> bool:
+    """Tell whether a code may be that of a Wikipedia which the tables do not have.
+
+    >>> [is_new_wikipedia(code) for code in ("tok", "de", "commons", "ten")]
+    [True, False, False, False]
+    """
+    is_code = _NEW_CODE.fullmatch(code) is not None and code not in _NO_LANGUAGES
+    return is_code and code not in _languages()
+
+
+def written_in(lang: str, script: str | None) -> str:
+    """Return what a language is called where its script is needed and may not be known.
+
+    Args:
+        lang: metadata language.
+        script: ISO 15924, of a language that is not in the tables; None of others.
+
+    >>> written_in("tok", "Latn"), segmenter_of(written_in("tok", "Latn"))
+    ('tok_Latn', 'unicode')
+    >>> segmenter_of("xyz_Khmr"), is_spaceless("xyz_Khmr")
+    ('icu', True)
+    """
+    return lang if script is None else f"{lang}_{script}"
+
+
+@cache
+def _row(lang: str) -> _Language:
+    """Return the row of a language; of one that has none, by the script behind its code."""
+    if lang in _languages():
+        return _languages()[lang]
+    code, _, script = lang.rpartition("_")
+    if not _is_script(script):
+        code, script = lang, ""
+    same = {name for name in (script, *_SAME_SCRIPT) if _SAME_SCRIPT.get(name, name) == script}
+    # What has this script alone says most of it.
+    alike = [row for row in _languages().values() if same.intersection(row.scripts[:1])]
+    like = min(alike, key=lambda row: len(row.scripts), default=_languages()["en"])
+    scripts = (script,) if script else ()
+    return _Language(code, code, scripts, like.spaceless, like.segmenter, code, ())
+
+
 # All Wikipedias, as in database names (``zh_yue``).
 WIKIPEDIA_CODES: tuple[str, ...] = tuple(_languages())
 
@@ -128,7 +182,7 @@ def english_name(lang: str) -> str:
     >>> english_name("be_tarask"), english_name("other")
     ('Belarusian (Taraškievica)', 'Other languages')
     """
-    return "Other languages" if lang == OTHER else _languages()[lang].name
+    return "Other languages" if lang == OTHER else _row(lang).name
 
 
 def own_name(lang: str) -> str:
@@ -137,7 +191,7 @@ def own_name(lang: str) -> str:
     >>> own_name("de"), own_name("ka")
     ('Deutsch', 'ქართული')
     """
-    return "Other languages" if lang == OTHER else _languages()[lang].own_name
+    return "Other languages" if lang == OTHER else _row(lang).own_name
 
 
 def scripts_of(lang: str) -> tuple[str, ...]:
@@ -146,7 +200,7 @@ def scripts_of(lang: str) -> tuple[str, ...]:
     >>> scripts_of("sr"), scripts_of("zh_min_nan")
     (('Cyrl', 'Latn'), ('Latn',))
     """
-    return _languages()[lang].scripts
+    return _row(lang).scripts
 
 
 def segmenter_of(lang: str) -> Segmenter:
@@ -155,7 +209,7 @@ def segmenter_of(lang: str) -> Segmenter:
     >>> segmenter_of("en"), segmenter_of("ja"), segmenter_of("dz")
     ('unicode', 'icu', 'tsheg')
     """
-    return _languages()[lang].segmenter
+    return _row(lang).segmenter
 
 
 def metadata_languages() -> tuple[str, ...]:
@@ -247,12 +301,13 @@ def labels_of(label_set: LabelSet) -> tuple[str, ...]:
 
 
 def wikis_of(lang: str) -> tuple[str, ...]:
-    """Return the Wikipedias whose text makes the metadata of a language.
+    """Return the Wikipedias whose text makes the metadata of a language; itself if it is new.
 
     >>> wikis_of("zh")
     ('zh', 'zh_classical', 'zh_yue')
     """
-    return tuple(sorted(code for code, row in _languages().items() if row.parent == lang))
+    merged = tuple(sorted(code for code, row in _languages().items() if row.parent == lang))
+    return (lang,) if is_new_wikipedia(lang) else merged
 
 
 def unreached_languages(labels: Iterable[str] | None = None) -> tuple[str, ...]:
@@ -267,7 +322,7 @@ def unreached_languages(labels: Iterable[str] | None = None) -> tuple[str, ...]:
 
 def is_spaceless(lang: str) -> bool:
     """Tell whether a language is written without spaces between words."""
-    return _languages()[lang].spaceless
+    return _row(lang).spaceless
 
 
 def omw_codes(lang: str) -> tuple[str, ...]:
@@ -276,7 +331,7 @@ def omw_codes(lang: str) -> tuple[str, ...]:
     >>> omw_codes("zh"), omw_codes("sw")
     (('cmn', 'qcn'), ())
     """
-    return _languages()[lang].omw
+    return _row(lang).omw
 
 
 def omw_code(lang: str) -> str | None:

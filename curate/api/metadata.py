@@ -32,6 +32,7 @@ def build_metadata(
     offline: bool | None = None,
     contact: str | None = None,
     dump_date: str | None = None,
+    dumps_layout: str = "auto",
     keep_sources: bool = True,
     corpus: str = "dumps",
     max_articles: int = 1000,
@@ -83,6 +84,7 @@ def build_metadata(
         contact: your e-mail address or URL, which Wikimedia asks programs to send; default:
             CURATE_CONTACT.
         dump_date: YYYYMMDD; latest: newest complete one, even if another is here.
+        dumps_layout: exports or legacy; auto: exports, and legacy where none is complete.
         keep_sources: keep fetched files, or remove once counted.
         corpus: dumps, or api: most viewed articles through the MediaWiki API.
         max_articles: articles of a language, with api.
@@ -120,7 +122,7 @@ def build_metadata(
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1; Chuang et al. 2025, arXiv:2507.22062.
     """
     from curate.metadata.wikipedia.wikimedia import API_URL, WIKIMEDIA
-    from curate.pipelines.build_metadata import SourceOptions, build_languages, read_day
+    from curate.pipelines.build_metadata import SourceOptions, build_languages, layout_of, read_day
     from curate.pipelines.build_metadata import reindex as write_indices
 
     place = place_of(workspace)
@@ -154,6 +156,7 @@ def build_metadata(
                 mirror=None if offline else mirror or WIKIMEDIA,
                 whole_mirror=mirror is not None,
                 dump_date=dump_date,
+                dumps_layout=layout_of(dumps_layout),
                 corpus=corpus,
                 max_articles=max_articles,
                 api_url=api_url or API_URL,

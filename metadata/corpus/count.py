@@ -49,7 +49,7 @@ class Corpus:
     Attributes:
         counts: of words and pairs.
         titles: files of titles and redirects.
-        pages: by kind: article, redirect, other_namespace, broken.
+        pages: by kind: article, redirect, other_namespace, of_another_part, broken.
         page_bytes: of all pages that were read.
         seconds: of the processors, for parts that were not counted before.
     """
@@ -98,7 +98,7 @@ def count_corpus(
         parts_of_dump = _counted_parts(dump, lang, folder, needs_words=needs_words)
         counted += parts_of_dump or []
         uncounted += [dump] if parts_of_dump is None else []
-    parts = split_dumps(uncounted, part_bytes)
+    parts = split_dumps(uncounted, part_bytes, dumps)
     workers, of_each = share_memory(memory_bytes, min(workers, len(parts)))
     tasks = [
         CountTask(
@@ -117,7 +117,14 @@ def count_corpus(
 
 
 def count_dump(
-    dump: str, lang: str, folder: Path, *, memory_bytes: int, needs_words: bool, part_bytes: int
+    dump: str,
+    lang: str,
+    folder: Path,
+    *,
+    memory_bytes: int,
+    needs_words: bool,
+    part_bytes: int,
+    among: Sequence[str] | None = None,
 ) -> None:
     """Count one of the dumps of a language, so that it can be removed before the others come.
 
@@ -128,6 +135,7 @@ def count_dump(
         memory_bytes: what it may take, the interpreter included.
         needs_words: as for `count_corpus`.
         part_bytes: size of a part; `part_size` of all dumps of the language is best.
+        among: all dumps of the language, as for `split_dumps`; None if it has no other.
 
     Raises:
         InputError: the dump is missing, cut off or corrupt.
@@ -141,7 +149,7 @@ def count_dump(
                 lang=lang, part=part, folder=folder, memory_bytes=of_each, needs_words=needs_words
             )
         )
-        for part in split_dumps([dump], part_bytes)
+        for part in split_dumps([dump], part_bytes, among)
     ]
     note = dump_note(dump, lang, folder, needs_words=needs_words)
     if note is None:

@@ -36,6 +36,7 @@ from curate.metadata.ngrams.words import (
 from curate.metadata.views.titles import TITLES
 from curate.metadata.wikipedia.article_table import ArticlePart, read_articles, split_articles
 from curate.metadata.wikipedia.dump import MAIN_NAMESPACE, DumpPart, read_part, split_dump
+from curate.metadata.wikipedia.export_parts import page_spans
 from curate.metadata.wikipedia.wikitext import strip_wikitext
 
 __all__ = [
@@ -128,7 +129,8 @@ class CountedPart:
 
     Attributes:
         path: what its files are called, without what tells them apart.
-        tally: pages by kind (article, redirect, other_namespace, broken), and their bytes.
+        tally: pages by kind (article, redirect, other_namespace, of_another_part, broken), and
+            their bytes.
         num_tokens: occurrences of words.
         num_pair_tokens: occurrences of pairs.
         seconds: of the processor; 0 if it was counted before.
@@ -169,22 +171,30 @@ def part_size(num_bytes: int) -> int:
     return max(_PART_BYTES, num_bytes // _MAX_PARTS)
 
 
-def split_dumps(paths: Sequence[str], part_bytes: int | None = None) -> list[Part]:
+def split_dumps(
+    paths: Sequence[str], part_bytes: int | None = None, among: Sequence[str] | None = None
+) -> list[Part]:
     """Cut dumps into parts, which are counted one by one.
 
     Args:
         paths: XML, plain or compressed, and Parquet files of title and text.
         part_bytes: size of a part, as the files are on the disk; None for what is best.
+        among: all dumps of the language, whose names say which page of an export counts in which
+            file; None if `paths` are all.
 
     Raises:
-        InputError: a dump is missing, is none, or its beginning is corrupt.
+        InputError: a dump is missing, is none, or its beginning is corrupt; or files of one export
+            overlap.
     """
+    spans = page_spans(paths if among is None else among)
     if part_bytes is None:
         part_bytes = part_size(sum(fs.size(path) or 0 for fs, path in map(_find, paths)))
     parts: list[Part] = []
     for path in paths:
-        split = split_articles if path.endswith(".parquet") else split_dump
-        parts += split(path, part_bytes)
+        if path.endswith(".parquet"):
+            parts += split_articles(path, part_bytes)
+        else:
+            parts += split_dump(path, part_bytes, spans.get(path))
     return parts
 
 
@@ -272,10 +282,7 @@ class _Counting:
                 self._add(text)
                 yield {"title": title, "redirect": None}
             return
-        for page in read_part(part, tally):
-            if page.namespace != MAIN_NAMESPACE:
-                tally["other_namespace"] += 1
-                continue
+        for page in read_part(part, tally, MAIN_NAMESPACE):
             if page.redirect is None and self._counter is not None:
                 self._add(strip_wikitext(page.text, page.media_prefixes))
             tally["article" if page.redirect is None else "redirect"] += 1

@@ -1,12 +1,14 @@
-"""Files over HTTP, whole or not at all: resumed, retried, checked before they get their name."""
+"""Files over HTTP, whole or not at all: resumed, retried, checked before they get their name.
+
+A server that asks to come back later (429 with Retry-After) gets no request at all until then, from
+none of the threads.
+"""
 
 import errno
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from curate.distribution import COMMAND, VERSION
 from curate.errors import DiskSpaceError, FetchError
 from curate.files.addresses import without_secrets
+from curate.metadata.fetch.hosts import Hosts, Retries
 from curate.metadata.fetch.http_answers import (
     BROKEN,
     TryAgain,
@@ -31,9 +34,9 @@ from curate.metadata.fetch.part import Part
 
 __all__ = ["CONNECTIONS_PER_HOST", "Fetcher", "Retries", "user_agent"]
 
-CONNECTIONS_PER_HOST = 2
+# Wikimedia's limit per address, which it blocks those for that get around it.
+CONNECTIONS_PER_HOST = 3
 _CHUNK_BYTES = 1 << 16
-_GIVEN_UP_TO_BE_DOWN = 3
 _NOT_SATISFIABLE = 416
 _NO_ADDRESS = (
     requests.exceptions.InvalidSchema,
@@ -43,23 +46,6 @@ _NO_ADDRESS = (
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
-    """How long to try.
-
-    Attributes:
-        attempts: in a row that bring no new byte, before giving up.
-        first_wait_s: seconds before the second attempt; doubled before each further one.
-        longest_wait_s: seconds; a server that asks for more is given up at once.
-        timeout_s: seconds without a byte after which a connection is taken for dead.
-    """
-
-    attempts: int = 6
-    first_wait_s: float = 1.0
-    longest_wait_s: float = 600.0
-    timeout_s: float = 60.0
 
 
 def user_agent(contact: str | None) -> str:
@@ -72,7 +58,7 @@ def user_agent(contact: str | None) -> str:
 
 
 class Fetcher:
-    """Downloads, at most two connections per host at a time; to be shared by threads.
+    """Downloads, at most three connections per host at a time; to be shared by threads.
 
     Args:
         contact: e-mail address or URL of whoever runs this, for the User-Agent.
@@ -91,12 +77,11 @@ class Fetcher:
         on_bytes: Callable[[int], object] | None = None,
     ) -> None:
         self._stopped = threading.Event()
-        self._given_up: Counter[str] = Counter()
         self._retries = retries or Retries()
-        self._wait = wait or self._stopped.wait
+        self._hosts = Hosts(self._retries, wait or self._stopped.wait)
         self._on_bytes = on_bytes or (lambda _: None)
         self._session = requests.Session()
-        # The pool is the limit: a third request waits until one of two connections is free.
+        # The pool is the limit: a further request waits until a connection is free.
         adapter = HTTPAdapter(pool_maxsize=CONNECTIONS_PER_HOST, pool_block=True)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -149,7 +134,7 @@ class Fetcher:
         """Download a file; bytes of an earlier attempt that was cut off are kept.
 
         Args:
-            file: what to fetch; its size and sha1, where listed, are held against what comes.
+            file: what to fetch; its size and checksums, where listed, are held against what comes.
             folder: local; made if needed.
 
         Returns:
@@ -175,7 +160,7 @@ class Fetcher:
         for last in (False, True):
             self._insist(file.url, lambda: self._receive(part))
             size, sha1, sha256 = hash_file(part.path)
-            if file.sha1 in (None, sha1):
+            if file.sha1 in (None, sha1) and file.sha256 in (None, sha256):
                 return Source(
                     name=file.name,
                     url=without_secrets(file.url),
@@ -187,7 +172,7 @@ class Fetcher:
             self._drop(part)
             if last:
                 raise FetchError(
-                    f"{file.url}: sha1 {sha1} where {file.sha1} is listed, in two downloads. "
+                    f"{file.url}: {_unlike(file, sha1, sha256)} is listed, in two downloads. "
                     "The file on the server is damaged or was replaced: name another --mirror or "
                     "--dump-date."
                 )
@@ -251,11 +236,15 @@ class Fetcher:
         self, method: str, url: str, headers: dict[str, str] | None = None
     ) -> Iterator[requests.Response]:
         self._check_stopped(url)
+        self._hosts.wait_until_open(_host(url))
         timeout_s = self._retries.timeout_s
         try:
             with self._session.request(
                 method, url, headers=headers, stream=True, timeout=timeout_s, allow_redirects=True
             ) as response:
+                if response.status_code >= 400:
+                    # A body that nobody reads would cost the connection, and the next a new one.
+                    response.raw.read(_CHUNK_BYTES, decode_content=False)
                 yield response
         except _NO_ADDRESS as error:
             raise FetchError(f"{url}: not an http or https address ({error})") from error
@@ -265,15 +254,15 @@ class Fetcher:
     def _insist(self, url: str, attempt: Callable[[], Result]) -> Result:
         """Try until it succeeds, or until it has failed too often without a new byte."""
         failures = most = 0
-        host = urlsplit(without_secrets(url)).netloc
+        host = _host(url)
         while True:
             try:
                 result = attempt()
             except TryAgain as problem:
                 failures = 1 if problem.reached > most else failures + 1
                 most = max(most, problem.reached)
-                if failures >= self._attempts(host):
-                    self._given_up[host] += 1
+                if failures >= self._hosts.attempts(host):
+                    self._hosts.note(host, came=False)
                     raise FetchError(
                         f"{url}: {problem}; given up after {failures} attempt"
                         f"{'s' if failures > 1 else ''}. What has come is "
@@ -281,13 +270,8 @@ class Fetcher:
                     ) from problem
                 self._pause(url, problem, failures)
             else:
-                self._given_up[host] = 0
+                self._hosts.note(host, came=True)
                 return result
-
-    def _attempts(self, host: str) -> int:
-        """Return how often to try: a server that has been given up again and again is down."""
-        is_down = self._given_up[host] >= _GIVEN_UP_TO_BE_DOWN
-        return 1 if is_down else self._retries.attempts
 
     def _pause(self, url: str, problem: TryAgain, failures: int) -> None:
         limit = self._retries.longest_wait_s
@@ -297,11 +281,21 @@ class Fetcher:
                 f"{url}: {problem} and asks to come back in {problem.wait_s:,.0f} seconds. What "
                 "has come is kept: run the same command again then."
             ) from problem
-        self._wait(max(wait_s, problem.wait_s or 0.0))
+        self._hosts.pause(_host(url), wait_s, problem.wait_s)
 
     def _check_stopped(self, url: str) -> None:
         if self._stopped.is_set():
             raise FetchError(f"{url}: stopped. What has come is kept.")
+
+
+def _unlike(file: RemoteFile, sha1: str, sha256: str) -> str:
+    if file.sha256 not in (None, sha256):
+        return f"sha256 {sha256} where {file.sha256}"
+    return f"sha1 {sha1} where {file.sha1}"
+
+
+def _host(url: str) -> str:
+    return urlsplit(without_secrets(url)).netloc
 
 
 def _number(value: str | None) -> int | None:

@@ -30,6 +30,7 @@ class RemoteFile:
         date: what it is of, such as the day of the dump: ``20260101``.
         size_bytes: as listed by the server; None if it says nothing.
         sha1: hexadecimal, as listed by the server; None if it says nothing.
+        sha256: as `sha1`.
     """
 
     name: str
@@ -37,6 +38,12 @@ class RemoteFile:
     date: str
     size_bytes: int | None = None
     sha1: str | None = None
+    sha256: str | None = None
+
+    @property
+    def is_summed(self) -> bool:
+        """Whether the server lists a checksum, which tells in the end whether it is this file."""
+        return self.sha1 is not None or self.sha256 is not None
 
     def __post_init__(self) -> None:
         """Refuse a name that leads out of a folder: lists of servers and notes are not ours.

@@ -20,7 +20,7 @@ class Part:
         self.file = file
         self.path = folder / (file.name + PART_SUFFIX)
         self._note = folder / (file.name + PART_SUFFIX + ".json")
-        if self.path.exists() and file.sha1 is None and self._validator() is None:
+        if self.path.exists() and not file.is_summed and self._validator() is None:
             self.forget()  # it may be of another version, and nothing would tell
 
     @property
@@ -46,7 +46,7 @@ class Part:
         if not self._note.is_file():
             return None
         note = json.loads(self._note.read_bytes())
-        # Another mirror has its own; the listed sha1 then tells in the end.
+        # Another mirror has its own; the listed sum then tells in the end.
         return note["validator"] if note["url"] == without_secrets(self.file.url) else None
 
     def forget(self) -> None:

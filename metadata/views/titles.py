@@ -20,6 +20,7 @@ from curate.metadata.best import NUM_EXAMPLES, Best, Selected, cut
 from curate.metadata.entries import Thresholds, limit_of
 from curate.metadata.ngrams.kernels import hash_strings
 from curate.metadata.ngrams.runs import column
+from curate.metadata.views.missing import MostViewed
 
 __all__ = ["TITLES", "Views", "hash_titles", "select_titles"]
 
@@ -116,7 +117,11 @@ def hash_titles(strings: pa.ChunkedArray) -> NDArray[np.uint64]:
 
 
 def select_titles(
-    files: Sequence[Path], views: Views, limits: Thresholds, temporary: Path
+    files: Sequence[Path],
+    views: Views,
+    limits: Thresholds,
+    temporary: Path,
+    most_viewed: MostViewed | None = None,
 ) -> Selected:
     """Select articles by their views and those of the redirects that lead to them.
 
@@ -126,6 +131,7 @@ def select_titles(
         views: by title.
         limits: what is kept.
         temporary: what files that come and go are called, without what tells them apart.
+        most_viewed: if given, what was looked at is added to it.
     """
     num = min(_MAX_BUCKETS, 1 + sum(map(_num_rows, files)) // _TITLES_PER_BUCKET)
     titles, viewed, led = (
@@ -140,7 +146,12 @@ def select_titles(
                 titles.add(pa.Table.from_batches([batch]))
     for table in _view_tables(views):
         viewed.add(table)
-    num_articles = sum(_lead(titles.read(n), _sums(viewed.read(n)), led) for n in range(num))
+    num_articles = 0
+    for bucket in range(num):
+        there, seen = titles.read(bucket), _sums(viewed.read(bucket))
+        if most_viewed is not None:
+            most_viewed.add(seen, there.column("title"))
+        num_articles += _lead(there, seen, led)
     best = Best(None if limits.title_max is None else limits.title_max + NUM_EXAMPLES)
     num_viewed = 0
     for bucket in range(num):

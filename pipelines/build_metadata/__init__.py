@@ -5,17 +5,24 @@ from typing import TYPE_CHECKING
 from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from curate.pipelines.build_metadata.find_sources import SourceOptions, read_day
+    from curate.pipelines.build_metadata.find_sources import SourceOptions, layout_of, read_day
+    from curate.pipelines.build_metadata.manifest import metadata_table
     from curate.pipelines.build_metadata.stage import build_languages, reindex
-    from curate.pipelines.build_metadata.view import metadata_table
 
-__all__ = ["SourceOptions", "build_languages", "metadata_table", "read_day", "reindex"]
+__all__ = [
+    "SourceOptions",
+    "build_languages",
+    "layout_of",
+    "metadata_table",
+    "read_day",
+    "reindex",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "find_sources": ["SourceOptions", "read_day"],
+        "find_sources": ["SourceOptions", "layout_of", "read_day"],
+        "manifest": ["metadata_table"],
         "stage": ["build_languages", "reindex"],
-        "view": ["metadata_table"],
     },
 )

@@ -12,6 +12,7 @@ from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.metadata.build import LanguageSources
 from curate.metadata.corpus.count import count_dump, is_counted, part_size, remove_leftovers
+from curate.metadata.languages import is_new_wikipedia
 from curate.pipelines.build_metadata.fetch_sources import Sources
 from curate.pipelines.build_metadata.find_sources import SourceFile, local
 from curate.pipelines.build_metadata.plan import LanguagePlan
@@ -38,6 +39,7 @@ class _Task:
     needs_words: bool
     memory_bytes: int
     part_bytes: int
+    among: tuple[str, ...]
     problem: str | None = None
 
 
@@ -53,6 +55,7 @@ def is_dropped_one_by_one(plan: LanguagePlan, sources: Sources, scratch: str) ->
         not options.keep
         and options.corpus == "dumps"
         and len(plan.files) > 1
+        and not is_new_wikipedia(plan.lang)  # small, and its script is found from all of it
         and storage.is_local(scratch)
     )
 
@@ -118,6 +121,7 @@ def count_and_drop(
             needs_words=needs_words(plan),
             memory_bytes=memory_bytes // at_once,
             part_bytes=part_bytes,
+            among=tuple(file.path for file in plan.files),
             problem=fetch(file),
         )
 
@@ -155,6 +159,7 @@ def _count(_: str, task: _Task) -> str | None:
                 memory_bytes=task.memory_bytes,
                 needs_words=task.needs_words,
                 part_bytes=task.part_bytes,
+                among=task.among,
             )
     except DiskSpaceError:
         raise

@@ -16,15 +16,19 @@ from curate.errors import UsageError
 from curate.files import storage
 from curate.metadata.fetch.download import Retries
 from curate.metadata.fetch.notes import NOTE_SUFFIX, RemoteFile, read_source
-from curate.metadata.wikipedia.dump_names import choose_dumps, dump_name
+from curate.metadata.wikipedia.dump_names import LAYOUTS, Layout
 from curate.metadata.wikipedia.wikimedia import API_URL
 
 __all__ = [
+    "FOLDER_NAME",
     "SourceFile",
     "SourceOptions",
+    "base_name",
+    "files_of",
     "identity",
+    "is_fetched",
+    "layout_of",
     "local",
-    "own_dumps",
     "own_pageviews",
     "read_day",
     "require_local",
@@ -33,8 +37,8 @@ __all__ = [
 
 _PAGEVIEWS_NAME = re.compile(r"pageviews-\d{8}-(?:\d{6}|user)(?:\.gz|\.bz2)?$")
 # The layout of wikimedia/wikipedia on Hugging Face: a folder per wiki, 20231101.zh-yue.
-_FOLDER_NAME = re.compile(r"(?P<date>\d{8})\.(?P<project>[a-z-]+)$")
-_DAY = re.compile(r"\d{8}$")
+FOLDER_NAME = re.compile(r"(?P<date>\d{8})\.(?P<project>[a-z-]+)$")
+_DAY = re.compile(r"\d{4}-?\d{2}-?\d{2}$")
 CORPORA = ("dumps", "api")
 
 
@@ -45,8 +49,10 @@ class SourceOptions:
     Attributes:
         mirror: address of Wikimedia's dumps or of a mirror of them; None to fetch nothing.
         whole_mirror: whether ``all`` is every Wikipedia also where somebody put dumps of their own.
-        dump_date: ``20260101``; ``latest`` for the newest complete one even if an older one is
-            here; None for the one that is here, or else the newest complete one.
+        dump_date: ``20260101`` or ``2026-01-01``; ``latest`` for the newest complete one even if
+            an older one is here; None for the one that is here, or else the newest complete one.
+        dumps_layout: ``exports``, ``legacy``, or ``auto`` for exports, and legacy dumps where
+            there is no complete export.
         corpus: ``dumps``, or ``api`` for the most viewed articles through the MediaWiki API.
         max_articles: of the API, per wiki.
         api_url: of the API, ``{project}`` for the first part of the wiki's address.
@@ -63,6 +69,7 @@ class SourceOptions:
     mirror: str | None = None
     whole_mirror: bool = False
     dump_date: str | None = None
+    dumps_layout: Layout = "auto"
     corpus: str = "dumps"
     max_articles: int = 1000
     api_url: str = API_URL
@@ -80,6 +87,7 @@ class SourceOptions:
             raise UsageError(f"--mirror is {self.mirror!r}; expected an http or https address")
         if self.dump_date not in (None, "latest") and not _DAY.match(self.dump_date or ""):
             raise UsageError(f"--dump-date is {self.dump_date!r}; expected latest or YYYYMMDD")
+        layout_of(self.dumps_layout)
         if self.corpus not in CORPORA:
             raise UsageError(f"--corpus is {self.corpus!r}; expected {' or '.join(CORPORA)}")
         if self.pageview_kind not in ("daily", "hourly"):
@@ -92,8 +100,9 @@ class SourceOptions:
 
     @property
     def day(self) -> str | None:
-        """The day of the dump, if one is named."""
-        return None if self.dump_date == "latest" else self.dump_date
+        """The day of the dump, ``20260101``, if one is named."""
+        named = None if self.dump_date == "latest" else self.dump_date
+        return None if named is None else named.replace("-", "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,15 +112,17 @@ class SourceFile:
     Attributes:
         path: where it is, or will be.
         remote: where it can be fetched from; None for a file that somebody put there.
+        sha256: of a file that somebody put there with the sums of its export; None if unknown.
     """
 
     path: str
     remote: RemoteFile | None = None
+    sha256: str | None = None
 
     @property
     def name(self) -> str:
         """What the file is called."""
-        return _base(self.path)
+        return base_name(self.path)
 
     @property
     def is_here(self) -> bool:
@@ -139,6 +150,18 @@ class SourceFile:
         """Remove the file and its note."""
         storage.remove(self.path)
         storage.remove(self.path + NOTE_SUFFIX)
+
+
+def layout_of(name: str) -> Layout:
+    """Return a layout of dumps by its name.
+
+    Raises:
+        UsageError: it is none.
+    """
+    for layout in LAYOUTS:
+        if name == layout:
+            return layout
+    raise UsageError(f"--dumps-layout is {name!r}; expected {', '.join(LAYOUTS)}")
 
 
 def read_day(text: str, option: str) -> date:
@@ -180,59 +203,21 @@ def is_fetched(path: str) -> bool:
     return storage.is_local(path) and storage.exists(path + NOTE_SUFFIX)
 
 
-def own_dumps(folder: str, day: str | None = None) -> dict[str, list[str]]:
-    """Return the dumps that somebody put into a folder, by wiki, every article once.
-
-    Args:
-        folder: of dumps, and of folders of Parquet files named like ``20231101.en``; or one dump.
-        day: of the dumps; None for the newest of each wiki.
-    """
-    by_wiki: dict[str, list[str]] = {}
-    for path in _files(folder):
-        found = dump_name(_base(path))
-        if found is not None and not found.api and not is_fetched(path):
-            by_wiki.setdefault(found.wiki, []).append(path)
-    chosen = {wiki: _chosen(paths, day) for wiki, paths in by_wiki.items()}
-    for wiki, paths in _parquet_folders(folder, day).items():
-        chosen[wiki] = chosen.get(wiki) or paths
-    return {wiki: paths for wiki, paths in chosen.items() if paths}
-
-
-def _chosen(paths: list[str], day: str | None) -> list[str]:
-    by_name = {_base(path): path for path in paths}
-    return [by_name[name] for name in choose_dumps(by_name, day)]
-
-
-def _parquet_folders(folder: str, day: str | None) -> dict[str, list[str]]:
-    """Return the files of the newest folder of each wiki, or of the day's."""
-    found: dict[str, list[str]] = {}
-    for path in storage.list_files(folder, ""):
-        match = _FOLDER_NAME.match(_base(path))
-        if match and day in (None, match["date"]):
-            files = storage.list_files(path, ".parquet")
-            if files:
-                found[_wiki_of(match["project"])] = files  # listed by day: the newest is the last
-    return found
-
-
-def _wiki_of(project: str) -> str:
-    read = dump_name(f"{project.replace('-', '_')}wiki.parquet")
-    return read.wiki if read else project
-
-
 def own_pageviews(folder: str) -> list[str]:
     """Return the page-view files that somebody put into a folder, sorted."""
-    paths = [p for p in _files(folder) if _PAGEVIEWS_NAME.match(_base(p))]
+    paths = [p for p in files_of(folder) if _PAGEVIEWS_NAME.match(base_name(p))]
     return [path for path in paths if not is_fetched(path)]
 
 
-def _files(folder_or_file: str) -> list[str]:
+def files_of(folder_or_file: str) -> list[str]:
+    """Return the paths of what is in a folder, sorted; of a file itself; [] of nothing."""
     if not storage.exists(folder_or_file):
         return []
     return storage.list_files(folder_or_file, "") or [folder_or_file]
 
 
-def _base(path: str) -> str:
+def base_name(path: str) -> str:
+    """Return the last part of a path."""
     return path.rstrip("/").rsplit("/", 1)[-1]
 
 
@@ -252,7 +237,7 @@ def identity(file: SourceFile) -> dict[str, Any] | None:
     """
     source = read_source(local(file.path)) if storage.is_local(file.path) else None
     *_, folder, name = "/", *file.path.rsplit("/", 2)
-    name = f"{folder}/{name}" if _FOLDER_NAME.match(folder) else name
+    name = f"{folder}/{name}" if FOLDER_NAME.match(folder) else name
     if source is not None:
         return {
             "file": name,

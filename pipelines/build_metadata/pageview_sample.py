@@ -48,6 +48,7 @@ class PageviewSample:
         missing: files that the server does not have.
         damaged: files that came twice and could not be read.
         problem: why nothing is known of them, in a dry run.
+        new_wikis: codes of Wikipedias to count besides those of the table, sorted.
     """
 
     folder: str
@@ -57,6 +58,7 @@ class PageviewSample:
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     problem: str | None = None
+    new_wikis: tuple[str, ...] = ()
 
     def write(self) -> None:
         """Write down what there is, for runs that go on."""
@@ -169,6 +171,7 @@ class _Task:
 
     file: SourceFile
     target: str
+    wikis: tuple[str, ...]
     keep: bool
 
 
@@ -183,8 +186,10 @@ def count_sample(
     """
     damaged = [
         file
-        for file, problem in _count(uncounted(sample, scratch), sources, scratch, workers, quiet)
-        if problem is not None and not _mended(file, problem, sources, scratch)
+        for file, problem in _count(
+            sample, uncounted(sample, scratch), sources, scratch, workers, quiet
+        )
+        if problem is not None and not _mended(sample, file, problem, sources, scratch)
     ]
     if damaged:
         names = sorted(file.name for file in damaged)
@@ -194,7 +199,7 @@ def count_sample(
     if not sources.options.keep:
         for file in sample.files:  # also those that a killed run had counted and not dropped
             file.drop()
-    paths = [_target(file, scratch) for file in sample.files]
+    paths = [_target(sample, file, scratch) for file in sample.files]
     made_from = [
         {**(identity(file) or {}), "bad_lines": num_bad_lines(path or "")}
         for file, path in zip(sample.files, paths, strict=True)
@@ -209,27 +214,34 @@ def count_sample(
 
 def uncounted(sample: PageviewSample, scratch: str) -> list[SourceFile]:
     """Return the files that are still to be counted."""
-    targets = {file: _target(file, scratch) for file in sample.files}
+    targets = {file: _target(sample, file, scratch) for file in sample.files}
     return [file for file, path in targets.items() if path is None or not storage.exists(path)]
 
 
-def _target(file: SourceFile, scratch: str) -> str | None:
+def _target(sample: PageviewSample, file: SourceFile, scratch: str) -> str | None:
     """Return where a file's counts are; None if nothing is known of it before it is fetched."""
     known = identity(file)
     if known is None:
         return None
-    return storage.join(scratch, f"{file.name}-{known['sha256'][:16]}-{_VERSION}.parquet")
+    version = "+".join([str(_VERSION), *sample.new_wikis])
+    return storage.join(scratch, f"{file.name}-{known['sha256'][:16]}-{version}.parquet")
 
 
 def _count(
-    files: Sequence[SourceFile], sources: Sources, scratch: str, workers: int, quiet: bool
+    sample: PageviewSample,
+    files: Sequence[SourceFile],
+    sources: Sources,
+    scratch: str,
+    workers: int,
+    quiet: bool,
 ) -> list[tuple[SourceFile, str | None]]:
     def prepare(file: SourceFile) -> _Task:
         sources.fetch(file)
-        target = _target(file, scratch)
+        target = _target(sample, file, scratch)
         if target is None:
             raise AssertionError(f"{file.path} was fetched and has no note")
-        return _Task(file=file, target=target, keep=sources.options.keep)
+        wikis = (*WIKIPEDIA_CODES, *sample.new_wikis)
+        return _Task(file=file, target=target, wikis=wikis, keep=sources.options.keep)
 
     tasks = Prefetched(files, prepare, sources.fetcher)
     results = run_parts(_count_file, tasks, workers=workers, setup=str, arguments=(scratch,))
@@ -240,7 +252,7 @@ def _count_file(scratch: str, task: _Task) -> tuple[SourceFile, str | None]:
     """Count a file; return what is wrong with it, if it can be fetched again."""
     try:
         with told_when_full(scratch), storage.publish(task.target) as sink:
-            filter_views(task.file.path, WIKIPEDIA_CODES, sink)
+            filter_views(task.file.path, task.wikis, sink)
     except InputError as error:
         if task.file.remote is None:
             raise
@@ -250,12 +262,14 @@ def _count_file(scratch: str, task: _Task) -> tuple[SourceFile, str | None]:
     return task.file, None
 
 
-def _mended(file: SourceFile, problem: str, sources: Sources, scratch: str) -> bool:
+def _mended(
+    sample: PageviewSample, file: SourceFile, problem: str, sources: Sources, scratch: str
+) -> bool:
     """Fetch a file that could not be read once more; tell whether it can be read now."""
     if sources.fetcher is None:
         raise InputError(problem)
     file.forget()
-    ((_, problem_again),) = _count([file], sources, scratch, 1, quiet=True)
+    ((_, problem_again),) = _count(sample, [file], sources, scratch, 1, quiet=True)
     if problem_again is not None:
         file.forget()
     return problem_again is None

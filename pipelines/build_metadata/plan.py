@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curate.errors import InputError, UsageError
-from curate.metadata.languages import metadata_languages, wikis_of
+from curate.metadata.languages import is_new_wikipedia, metadata_languages, wikis_of
 from curate.pipelines.build_metadata.api_corpus import api_file
 from curate.pipelines.build_metadata.fetch_sources import Sources, WikiSources
 from curate.pipelines.build_metadata.find_sources import SourceFile, total_size
@@ -18,6 +18,7 @@ __all__ = [
     "choose_languages",
     "describe",
     "named_languages",
+    "new_wikis",
     "plan_languages",
 ]
 
@@ -37,6 +38,7 @@ class LanguagePlan:
         own: list of somebody's own entries.
         no_wordnet: why it has none, where one was asked for.
         problem: why it cannot be built, as far as is known by now.
+        said: why these files and not others, in words for people.
     """
 
     lang: str
@@ -46,6 +48,7 @@ class LanguagePlan:
     own: SourceFile | None = None
     no_wordnet: str | None = None
     problem: str | None = None
+    said: tuple[str, ...] = ()
 
     @property
     def has_sources(self) -> bool:
@@ -70,7 +73,7 @@ def choose_languages(
         InputError: ``all``, and there is nothing.
     """
     if lang != "all":
-        return named_languages(lang)
+        return named_languages(lang, kinds, sources)
     langs: set[str] = set()
     if set(kinds) - {"wordnet"}:
         everything = sources.fetcher is not None
@@ -87,21 +90,37 @@ def choose_languages(
     return sorted(langs)
 
 
-def named_languages(lang: str) -> list[str]:
+def named_languages(lang: str, kinds: Collection[str], sources: Sources) -> list[str]:
     """Return languages that are named, comma-separated, sorted.
+
+    Args:
+        lang: codes; one that is not in the table may be that of a Wikipedia newer than it.
+        kinds: of wordnet, unigram, bigram, title.
+        sources: where such a Wikipedia has to be.
 
     Raises:
         UsageError: an unknown language.
     """
     known = metadata_languages()
     langs = [code.strip() for code in lang.split(",") if code.strip()]
-    unknown = [code for code in langs if code not in known]
+    strange = [code for code in langs if code not in known]
+    may_be = [code for code in strange if is_new_wikipedia(code) and set(kinds) - {"wordnet"}]
+    found = sources.of_wikis(may_be) if may_be else {}
+    there = {code for code, wiki in found.items() if not wiki.is_absent}
+    there = {code for code in there if found[code].files or found[code].problem}
+    unknown = [code for code in strange if code not in there]
     if unknown or not langs:
         raise UsageError(
             f"unknown language {', '.join(unknown) or lang!r}; expected codes of Wikipedias that "
-            "are not merged into another, such as en, de, zh, or all"
+            "are not merged into another, such as en, de, zh, or all; or of a new one that the "
+            "server, or --dumps, has"
         )
     return sorted(set(langs))
+
+
+def new_wikis(langs: Sequence[str]) -> tuple[str, ...]:
+    """Return those of some languages that are Wikipedias newer than the table, sorted."""
+    return tuple(sorted(lang for lang in langs if is_new_wikipedia(lang)))
 
 
 def plan_languages(
@@ -195,10 +214,13 @@ def _plan(
         files=files,
         absent=tuple(wiki.wiki for wiki in wikis if wiki.is_absent),
         problem=problems[0] if problems else None,
+        said=tuple(text for wiki in wikis for text in wiki.said),
     )
 
 
 def _require_all(plan: LanguagePlan, kinds: Sequence[str]) -> None:
+    if plan.problem is not None:
+        raise InputError(plan.problem)
     if len(plan.kinds) < len(kinds):
         raise InputError(
             f"there is no dump of {plan.lang}; expected a file named like "
@@ -213,11 +235,14 @@ def describe(
     sample: PageviewSample,
     wordnets: WordNets,
     overrides: Mapping[str, Any],
+    beyond: Sequence[str] = (),
 ) -> dict[str, str]:
     """Say of each language what it would be built from; of page views and thresholds, which."""
     described = {plan.lang: _described(plan, wordnets) for plan in plans}
     if "title" in kinds:
         described["page views"] = sample.problem or _of_files(sample.files) or "none"
+    if beyond:
+        described["not in the table of Wikipedias"] = ", ".join(beyond)
     given = ", ".join(f"{name} {value}" for name, value in overrides.items())
     described["thresholds"] = f"those of the papers{', but ' if given else ''}{given}"
     return described
@@ -230,6 +255,7 @@ def _described(plan: LanguagePlan, wordnets: WordNets) -> str:
     parts += [f"own entries of {plan.own.path}"] if plan.own is not None else []
     said = plan.problem or plan.no_wordnet
     parts += [said] if said is not None else []
+    parts += plan.said
     return "; ".join(parts) or "nothing to build it from: there is no dump"
 
 

@@ -24,9 +24,9 @@ _SECONDS_BETWEEN_LINES = 30.0
 class Prefetched(Sequence[Task], Generic[Plan, Task]):
     """Tasks, each made ready by downloads that begin shortly before it is asked for.
 
-    Iterating gives them in order. Two plans are worked on at once, as many as there may be
-    connections to a host, and no more than two are ready and not yet taken, so that downloads that
-    are dropped after use need room for a few tasks and not for all.
+    Iterating gives them in order. Two plans are worked on at once, and no more than two are ready
+    and not yet taken, so that downloads that are dropped after use need room for a few tasks and
+    not for all.
 
     Args:
         plans: what is to be done.

@@ -9,7 +9,6 @@ others back.
 """
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,9 +21,11 @@ from curate.files.sizes import parse_size
 from curate.metadata.entries import Thresholds
 from curate.metadata.languages import OTHER, LabelSet, metadata_languages
 from curate.pipelines.build_metadata.fetch_sources import Sources
-from curate.pipelines.build_metadata.find_sources import SourceOptions, own_dumps
+from curate.pipelines.build_metadata.find_sources import SourceOptions
 from curate.pipelines.build_metadata.find_wordnets import WordNets, find_wordnets
+from curate.pipelines.build_metadata.manifest import tell_sources, write_manifest
 from curate.pipelines.build_metadata.other_language import check_label_set, write_other
+from curate.pipelines.build_metadata.own_dumps import own_dumps
 from curate.pipelines.build_metadata.own_entries import STAMPED, languages_with_own, own_files
 from curate.pipelines.build_metadata.pageview_sample import (
     PageviewSample,
@@ -36,13 +37,13 @@ from curate.pipelines.build_metadata.plan import (
     choose_languages,
     describe,
     named_languages,
+    new_wikis,
     plan_languages,
 )
 from curate.pipelines.build_metadata.prefetch import in_words
 from curate.pipelines.build_metadata.space_needed import check_space
 from curate.pipelines.build_metadata.task import BuildRun, build_all, language_path, needs_sources
 from curate.pipelines.executor.lease import driven, driving
-from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, write_indices
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log
@@ -124,9 +125,12 @@ def build_languages(
         sample = PageviewSample(folder=pageviews)
         if needs_views:
             sample = _sample(pageviews, sources, dry_run=dry_run)
+            sample = replace(sample, new_wikis=new_wikis(langs))
         plans = plan_languages(langs, wanted, sources, sample, wordnets, own, strict=lang != "all")
+        # Of one kind of entries alone, WordNet's, no server of dumps is asked.
+        beyond = sources.wikis_beyond() if lang == "all" and set(wanted) - {"wordnet"} else ()
         if dry_run:
-            return describe(plans, wanted, sample, wordnets, overrides)
+            return describe(plans, wanted, sample, wordnets, overrides, beyond)
         for plan in plans:
             if plan.no_wordnet and plan.problem is None:
                 log(f"{plan.lang}: {plan.no_wordnet}; entries come from the rest", quiet=quiet)
@@ -152,7 +156,14 @@ def build_languages(
             )
             failed = build_all(plans, run, workers=workers, quiet=quiet)
         return _finish(
-            lang, plans, failed, output, label_set=label_set, overwrite=overwrite, quiet=quiet
+            lang,
+            plans,
+            failed,
+            output,
+            beyond=beyond,
+            label_set=label_set,
+            overwrite=overwrite,
+            quiet=quiet,
         )
     finally:
         sources.close()
@@ -181,7 +192,7 @@ def _choose(
     dry_run: bool,
 ) -> tuple[list[str], WordNets]:
     """Return the languages asked for, and which of them have a WordNet."""
-    asked = None if lang == "all" else named_languages(lang)
+    asked = None if lang == "all" else named_languages(lang, kinds, sources)
     has_wordnet = "wordnet" in kinds
     wordnets = WordNets()
     if asked is None and has_wordnet and (wordnet_dir is not None or sources.fetcher is not None):
@@ -228,7 +239,7 @@ def _options(lang: str, dumps: str, options: SourceOptions, *, dry_run: bool) ->
     if dry_run:
         options = replace(options, retries=replace(options.retries, attempts=1))
     if lang == "all" and options.corpus == "dumps" and not options.whole_mirror:
-        if own_dumps(dumps, options.day):
+        if own_dumps(dumps, options.day, options.dumps_layout):
             return replace(options, mirror=None)
     return options
 
@@ -275,6 +286,7 @@ def _finish(
     failed: dict[str, str],
     output: str,
     *,
+    beyond: Sequence[str],
     label_set: LabelSet | None,
     overwrite: bool,
     quiet: bool,
@@ -290,11 +302,12 @@ def _finish(
     if built and (lang == "all" or storage.exists(language_path(output, OTHER))):
         write_other(output, label_set, overwrite=overwrite, quiet=quiet)
     if built:
-        manifest = _write_manifest(output, failed, absent)
+        manifest = write_manifest(output, failed, absent, plans, beyond)
     if failed and (lang != "all" or not built):
         raise InputError(_in_lines(failed))
     if not built:
         raise InputError(f"the server has none of the {len(absent)} Wikipedias asked for")
+    tell_sources(plans, built, manifest, quiet=quiet)
     for code in built:
         _tell_own(code, manifest["languages"][code]["report"].get(STAMPED), quiet=quiet)
     for code, problem in failed.items():
@@ -314,32 +327,3 @@ def _in_lines(failed: dict[str, str]) -> str:
         return next(iter(failed.values()))
     lines = "".join(f"\n  {code}: {problem}" for code, problem in failed.items())
     return f"{len(failed)} languages could not be built:{lines}"
-
-
-def _write_manifest(output: str, failed: dict[str, str], absent: list[str]) -> dict[str, Any]:
-    """Put the manifest together from the stamps of all languages in the folder.
-
-    Args:
-        output: the folder `metadata/`.
-        failed: languages that the last run could not build, and why.
-        absent: languages that it was to build and whose wikis the server does not have.
-    """
-    languages = {}
-    for path in storage.list_files(output, ".parquet"):
-        stamp = artifacts.read_stamp(path)
-        sources = artifacts.read_table(path, ["source"]).column("source").to_pylist()
-        languages[stamp["made_from"]["lang"]] = {
-            "sha256": stamp["sha256"],
-            "entries": len(sources),
-            "sources": dict(Counter(sources)),
-            "made_from": stamp["made_from"],
-            "report": stamp["report"],
-        }
-    manifest = {
-        "schema_version": artifacts.SCHEMA_VERSION,
-        "languages": languages,
-        "failed": failed,
-        "absent": absent,
-    }
-    storage.write_json(storage.join(output, MANIFEST), manifest)
-    return manifest

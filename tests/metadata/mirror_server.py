@@ -104,6 +104,19 @@ class MirrorServer:
         before = self.files.get(f"{base}/{database}-{date}-sha1sums.txt", b"")
         self.files[f"{base}/{database}-{date}-sha1sums.txt"] = before + "".join(sums).encode()
 
+    def add_export(self, database, date, parts, *, done=True):
+        """Put an export up; `parts` by what follows the date, which is as in 2026-08-01."""
+        base = f"/other/mediawiki_content_current/{database}/{date}/xml/bzip2"
+        sums = []
+        for rest, body in parts.items():
+            name = f"{database}-{date}-{rest}.xml.bz2"
+            self.files[f"{base}/{name}"] = body
+            sums.append(f"{hashlib.sha256(body).hexdigest()}  {name}\n")
+        if done:
+            self.files[f"{base}/SHA256SUMS"] = "".join(sums).encode()
+            self.files[f"{base}/_SUCCESS"] = b""
+        return base
+
     def add_day(self, date, lines):
         """Put up the daily page views of a day; `lines` as in the file."""
         folder = f"/other/pageview_complete/{date[:4]}/{date[:4]}-{date[4:6]}"

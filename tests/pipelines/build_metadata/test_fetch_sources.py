@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from curate.errors import ArtifactError, InputError, UsageError
-from curate.pipelines.build_metadata.find_sources import SourceOptions, own_dumps
+from curate.pipelines.build_metadata.find_sources import SourceOptions
+from curate.pipelines.build_metadata.own_dumps import own_dumps
 from tests.pipelines.helpers import contents
 from tests.pipelines.mirror_world import (
     DAYS,
