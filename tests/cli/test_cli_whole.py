@@ -94,7 +94,7 @@ def test_t_means_the_same_wherever_it_is_given(workspace, said):
 
 def test_a_target_below_what_t_1_keeps_is_said_to_be(workspace, said):
     found = said("balance", "--target-pairs", "1", "--dry-run", "-w", workspace)
-    (kept,) = re.findall(r"t = 1, the smallest, keeps (\d+) pairs, more than 1\n", found.err)
+    (kept,) = re.findall(r"t = 1, the smallest, keeps (\d+) pairs, more than 1\b", found.err)
     assert int(kept) > 1 and "t: 1\n" in found.out
     table = said("yield", "--grid", "1", "--json", "-w", workspace).out
     assert json.loads(table)["yields"][0]["kept"] == int(kept)
