@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help install demo test test-slow bench bench-gpu lint fix unicode clean
+.PHONY: help install demo test test-slow fuzz bench bench-gpu lint fix unicode clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -30,6 +30,9 @@ test: $(VENV)/.test-extras ## Run the test suite: under five minutes, no network
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+
+fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all
+	$(BIN)/python -m tests.fuzz.readers --seconds 8 --first $${FIRST:-0}
 
 bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'

@@ -30,8 +30,8 @@ ORDER = {
         "curation.sampling",
     ),
     "training": (
-        "training.model", "training.text", "training.data", "training.loop", "training.eval",
-        "training.export",
+        "training.model", "training.text", "training.tars", "training.data", "training.loop",
+        "training.eval", "training.export",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.store", "pipelines.executor", "pipelines.inputs",

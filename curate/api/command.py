@@ -14,6 +14,7 @@ from functools import cache, wraps
 from typing import Any, TypeVar, cast, get_type_hints
 
 from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
+from curate.files.limits import told_of_limits
 
 __all__ = ["Parameter", "command", "parameters_of", "sentence_of"]
 
@@ -77,7 +78,8 @@ def command(function: Function) -> Function:
     """Make a command of an API function.
 
     Its signature and docstring are completed with what it shares with others, and what it is called
-    with is noted for the commands that messages suggest.
+    with is noted for the commands that messages suggest. Where it meets a limit of the machine (a
+    full disk, open files, threads) it says which.
     """
     own = inspect.signature(function)
     shown = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
@@ -109,7 +111,7 @@ def command(function: Function) -> Function:
         words = [word for one in arguments for word in _as_words(one)]
         for key in [key for key in given if key in _ARGUMENTS]:
             words += _as_words(given.pop(key))
-        with in_force(name, tuple(words), given):
+        with in_force(name, tuple(words), given), told_of_limits():
             return function(*arguments, **options)
 
     return cast(Function, run)

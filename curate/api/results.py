@@ -281,14 +281,13 @@ def _stored(folder: str, columns: list[str] | None = None) -> "pa.Table":
     Raises:
         ArtifactError: there are none.
     """
-    import pyarrow as pa
-
     from curate.errors import ArtifactError
     from curate.files import storage
     from curate.pipelines.store import artifacts
+    from curate.pipelines.store.pools import concat_pool
 
     paths = storage.list_files(folder, ".parquet")
     if not paths:
         raise ArtifactError(f"{folder}: there is no Parquet file; pairs with images are in shards")
     tables = [artifacts.read_table(path, columns) for path in paths]
-    return pa.concat_tables(tables, promote_options="permissive")
+    return concat_pool(tables)

@@ -17,8 +17,11 @@ from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
+from fsspec.utils import infer_compression
 
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.files.decompression import decompressed
+from curate.files.own_json import OwnObject, parse_own
 from curate.files.paths import join
 
 __all__ = [
@@ -104,6 +107,7 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
 
     Raises:
         InputError: there is no such file.
+        OSError: while it is read: it is damaged.
     """
     filesystem_of(path)
     try:
@@ -112,7 +116,8 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
         ).open()
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{path}: there is no such file") from error
-    return opened
+    is_plain = not decompress or infer_compression(path) is None
+    return opened if is_plain else decompressed(opened)
 
 
 def read_text(path: str) -> str:
@@ -318,17 +323,10 @@ def write_json(path: str, value: Any) -> None:
         file.write(json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
-def read_json(path: str) -> Any:
+def read_json(path: str) -> OwnObject:
     """Read a JSON file of ours.
 
     Raises:
-        ArtifactError: it is not JSON.
+        ArtifactError: it is not JSON, or no object; also when a key is asked for that it lacks.
     """
-    content = read_bytes(path)
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise ArtifactError(
-            f"{path}: not readable as JSON ({error}). "
-            "Remove it and run the command that writes it again."
-        ) from error
+    return parse_own(read_bytes(path), path)

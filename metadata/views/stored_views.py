@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -102,6 +103,8 @@ def _count_block(
 
 def _parse(block: bytes, *, daily: bool) -> tuple[pa.Table, int]:
     bad = []
+    # pyarrow cannot show a line of other fields that is no UTF-8, and gives up on the block.
+    block, num_bad = _without_odd_lines(block, len(_COLUMNS[daily]) - 1)
 
     def skip(row: Any) -> str:
         bad.append(row)
@@ -117,7 +120,36 @@ def _parse(block: bytes, *, daily: bool) -> tuple[pa.Table, int]:
             column_types=dict.fromkeys(_COLUMNS[daily], pa.binary()), include_columns=_USED[daily]
         ),
     )
-    return table, len(bad)
+    return table, num_bad + len(bad)
+
+
+def _without_odd_lines(block: bytes, num_spaces: int) -> tuple[bytes, int]:
+    r"""Return a block that is not UTF-8 without the lines of more or fewer fields, and how many.
+
+    >>> _without_odd_lines(b"a b
+    ÿ
+    c d
+    ", 1)
+    (b'a b
+    c d
+    ', 1)
+    """
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        data = np.frombuffer(block, np.uint8)
+    else:
+        return block, 0
+    ends = np.flatnonzero(data == ord("\n"))
+    if not len(ends) or ends[-1] != len(data) - 1:
+        ends = np.append(ends, len(data) - 1)
+    starts = np.r_[0, ends[:-1] + 1]
+    spaces = np.cumsum(data == ord(" "))[ends]
+    is_odd = (np.diff(spaces, prepend=0) != num_spaces) & (ends > starts)
+    keep = np.ones(len(data), bool)
+    for at in np.flatnonzero(is_odd).tolist():
+        keep[starts[at] : ends[at] + 1] = False
+    return data[keep].tobytes(), int(is_odd.sum())
 
 
 def _num_blank(table: pa.Table) -> int:

@@ -21,6 +21,7 @@ import certifi
 from yarl import URL
 
 from curate.errors import UsageError
+from curate.files.limits import room_for_connections
 from curate.pipelines.download.addresses import PrivateAddressError, is_public, public_socket
 from curate.pipelines.download.hosts import Host, Hosts
 from curate.pipelines.download.names import ThreadResolver
@@ -152,7 +153,7 @@ class ImageFetcher:
         self.options = options
         self._pool, self._format = pool, image_format if resize.mode == "no" else "resized"
         self._prepare = partial(images.prepare_image, resize=resize, image_format=image_format)
-        self._hosts = Hosts(options.per_host, options.at_once)
+        self._hosts = Hosts(options.per_host, room_for_connections(options.at_once))
         self._session: Any = None
 
     async def __aenter__(self) -> "ImageFetcher":

@@ -1,7 +1,7 @@
 """The kept pairs of a balanced folder, in the order in which they go into shards."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from curate.pipelines.inputs.records import ColumnNames, find_column, text_colum
 from curate.pipelines.shards.windows import Window, order_draws, windows
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.store.pools import concat_pool, disagreeing_columns
 from curate.pipelines.store.workspace import CARD
 
 __all__ = ["BYTES", "BalancedPairs"]
@@ -31,6 +32,8 @@ class BalancedPairs:
         metadata_hash: of the metadata that they depend on.
         url: name of the column of URLs.
         text: name of the column of alt-texts.
+        names: of columns that the user chose.
+        as_text: columns whose types have nothing in common from file to file.
     """
 
     paths: tuple[str, ...]
@@ -39,6 +42,8 @@ class BalancedPairs:
     metadata_hash: str
     url: str
     text: str
+    names: ColumnNames = ColumnNames()
+    as_text: frozenset[str] = frozenset()
 
     @classmethod
     def open(cls, folder: str, names: ColumnNames) -> "BalancedPairs":
@@ -62,20 +67,17 @@ class BalancedPairs:
         paths = storage.list_files(storage.join(folder, "pairs"), ".parquet")
         num_rows: list[int] = []
         key_values: dict[bytes, bytes] = {}
-        schema = pa.schema([])
+        schemas: list[pa.Schema] = []
         for path in paths:
             with artifacts.open_parquet(path) as file:
                 num_rows.append(file.metadata.num_rows)
-                key_values, schema = file.metadata.metadata or {}, file.schema_arrow
-        url = find_column(schema, "url", names, folder)
-        if url is None:
-            raise InputError(
-                f"{folder}: the pairs have no URLs; they have {', '.join(schema.names)}. Name the "
-                "column with --url-column."
-            )
+                key_values = file.metadata.metadata or {}
+                schemas.append(file.schema_arrow)
+        url, text = _pool_columns(schemas, names, folder)
         return cls(
             tuple(paths), tuple(num_rows), artifacts.digest(parameters),
-            key_values.get(b"metadata_hash", b"").decode(), url, text_column(schema, names, folder),
+            key_values.get(b"metadata_hash", b"").decode(), url, text, names,
+            disagreeing_columns(_without_bytes(schema) for schema in schemas),
         )  # fmt: skip
 
     def windows(self, per_shard: int, window_shards: int) -> list[Window]:
@@ -85,7 +87,7 @@ class BalancedPairs:
     def read(self, window: Window, *, shuffle: bool) -> pa.Table:
         """Return the pairs of a window in the order of its shards, without columns of bytes."""
         pieces = [self._slice(*piece) for piece in window.slices]
-        table = pa.concat_tables(pieces, promote_options="permissive")
+        table = concat_pool(pieces, self.as_text)
         if not shuffle:
             return table
         ids = table.column("pair_id").combine_chunks()
@@ -102,7 +104,53 @@ class BalancedPairs:
                 elif begin < stop:
                     groups.append(group)
             table = file.read_row_groups(groups, columns=names)
-        return table.slice(first - skipped, stop - first)
+        return self._named(table.slice(first - skipped, stop - first), self.paths[part])
+
+    def _named(self, table: pa.Table, path: str) -> pa.Table:
+        """Call the columns of URLs and texts in a part as they are called in the whole pool."""
+        if not table.num_rows:  # of a part that nothing is kept of, whatever columns it has
+            return table
+        for role, name in (("url", self.url), ("text", self.text)):
+            own = find_column(table.schema, role, _known(self.names, table.schema), path)
+            if own is not None and own != name:
+                column = table.column(own)
+                table = table.drop_columns([n for n in (own, name) if n in table.schema.names])
+                table = table.append_column(name, column)
+            if name in table.schema.names:
+                at = table.schema.get_field_index(name)
+                table = table.set_column(at, name, table.column(name).cast(pa.string()))
+        return table
+
+
+def _pool_columns(schemas: list[pa.Schema], names: ColumnNames, folder: str) -> tuple[str, str]:
+    """Return what the columns of URLs and texts are called: as in the first part that has them.
+
+    Raises:
+        InputError: no part has URLs.
+    """
+    for role in ("url", "text"):
+        if not any(getattr(_known(names, s), role) for s in schemas):
+            find_column(schemas[-1], role, names, folder)  # says that what was chosen is nowhere
+    found = [find_column(s, "url", _known(names, s), folder) for s in schemas]
+    url = next((name for name in found if name is not None), None)
+    if url is None:
+        columns = dict.fromkeys(name for schema in schemas for name in schema.names)
+        raise InputError(
+            f"{folder}: the pairs have no URLs; they have {', '.join(columns)}. Name the "
+            "column with --url-column."
+        )
+    with_urls = schemas[next(i for i, name in enumerate(found) if name is not None)]
+    return url, text_column(with_urls, _known(names, with_urls), folder)
+
+
+def _known(names: ColumnNames, schema: pa.Schema) -> ColumnNames:
+    """Return the chosen names without those that a part does not have: it has others."""
+    chosen = {role: name for role in ("url", "text") if (name := getattr(names, role))}
+    return replace(names, **{r: None for r, name in chosen.items() if name not in schema.names})
+
+
+def _without_bytes(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field for field in schema if field.type not in BYTES])
 
 
 def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ columns are made which say where images are: those of an input that are named so
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -94,7 +95,7 @@ def with_image_files(
             yield item
             continue
         names = as_input_columns(item.batch.schema).names
-        item = Rows(item.first_row, item.batch.rename_columns(names))
+        item = replace(item, batch=item.batch.rename_columns(names))
         found = _file_names(item.batch)
         yield from [item] if found is None else _located(item, found.to_pylist(), part.path, roots)
 
@@ -138,7 +139,7 @@ def _located(
     for stop in [*problems, len(files)]:
         if stop > start:
             piece = rows.batch.slice(start, stop - start)
-            yield Rows(rows.first_row + start, _add(piece, files[start:stop], sizes[start:stop]))
+            yield rows.part(start, stop, _add(piece, files[start:stop], sizes[start:stop]))
         if stop < len(files):
             reason, detail = problems[stop]
             yield Unreadable(rows.first_row + stop, 1, reason, detail)

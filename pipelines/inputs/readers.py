@@ -9,17 +9,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.errors import InputError
 from curate.files import storage
 from curate.files.addresses import without_secrets
 from curate.pipelines.executor.faults import is_transient
+from curate.pipelines.inputs.formats.delimited import read_csv
+from curate.pipelines.inputs.formats.json_lines import first_schema, read_jsonl
+from curate.pipelines.inputs.formats.parquet import PARQUET_ERRORS, open_parquet, read_parquet
 from curate.pipelines.inputs.image_files import as_input_columns, with_image_files
-from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
+from curate.pipelines.inputs.partitions import partition_columns, with_partitions
+from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 from curate.pipelines.inputs.tar import SCHEMA as TAR_SCHEMA
 from curate.pipelines.inputs.tar import read_tar
-from curate.pipelines.inputs.text import read_csv, read_jsonl
 
 __all__ = ["input_schema", "plan_parts", "read_part"]
 
@@ -28,7 +30,6 @@ __all__ = ["input_schema", "plan_parts", "read_part"]
 PARTS_PER_FILE = 8
 ROWS_PER_PART_AT_LEAST = 125_000
 ROWS_PER_PART_AT_MOST = 500_000
-_SAMPLE_ROWS = 64
 
 _KINDS = {".parquet": "parquet", ".tar": "tar", ".jsonl": "jsonl", ".ndjson": "jsonl",
           ".csv": "csv", ".tsv": "tsv"}  # fmt: skip
@@ -42,13 +43,7 @@ def input_kind(path: str) -> str:
     Raises:
         InputError: the name ends in nothing we read.
     """
-    name = without_secrets(path)
-    name = name.partition("?")[0] if storage.is_remote(name) else name
-    suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
-    compressed = bool(suffixes) and suffixes[-1] in _COMPRESSIONS
-    if compressed:
-        suffixes.pop()
-    kind = _KINDS.get(suffixes[-1]) if suffixes else None
+    kind, compressed = _kind_by_name(path)
     if compressed and kind == "tar":
         raise InputError(
             f"{path}: images inside a compressed tar cannot be reached again; decompress it first"
@@ -62,6 +57,26 @@ def input_kind(path: str) -> str:
     return kind
 
 
+def kind_of(path: str) -> str | None:
+    """Return the kind of a file by its name, None for what is no table and no tar.
+
+    >>> [kind_of(p) for p in ("a.csv.gz", "a.tar.gz", "README.md", "a.json")]
+    ['csv', 'tar', None, None]
+    """
+    return _kind_by_name(path)[0]
+
+
+def _kind_by_name(path: str) -> tuple[str | None, bool]:
+    name = without_secrets(path)
+    name = name.partition("?")[0] if storage.is_remote(name) else name
+    suffixes = [s.lower() for s in PurePosixPath(name).suffixes]
+    compressed = bool(suffixes) and suffixes[-1] in _COMPRESSIONS
+    if compressed:
+        suffixes.pop()
+    kind = _KINDS.get(suffixes[-1]) if suffixes else None
+    return kind, compressed
+
+
 def input_schema(path: str) -> pa.Schema | None:
     """Return an input's columns, None where its beginning cannot be read; that is counted later.
 
@@ -71,17 +86,26 @@ def input_schema(path: str) -> pa.Schema | None:
         InputError: the name ends in nothing we read.
     """
     kind = input_kind(path)
+    schema = _file_schema(path, kind)
+    if schema is None or kind == "tar":
+        return schema
+    for name in partition_columns(path, schema.names):
+        schema = schema.append(pa.field(name, pa.string()))
+    return as_input_columns(schema)
+
+
+def _file_schema(path: str, kind: str) -> pa.Schema | None:
     if kind == "tar":
         return TAR_SCHEMA
+    if kind == "jsonl":
+        return first_schema(path)
     if kind != "parquet":
-        read = read_jsonl if kind == "jsonl" else read_csv  # without looking for image files
-        rows = read(Part(path="", sha256="", kind=kind).at(path))
-        found = next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
-        return None if found is None else as_input_columns(found)
+        rows = read_csv(Part(path="", sha256="", kind=kind).at(path))
+        return next((item.batch.schema for item in rows if isinstance(item, Rows)), None)
     try:
-        with pq.ParquetFile(storage.open_arrow(path)) as file:
-            return as_input_columns(file.schema_arrow)
-    except (pa.ArrowException, OSError) as error:
+        with open_parquet(path) as file:
+            return file.schema_arrow
+    except PARQUET_ERRORS as error:
         if is_transient(error):
             raise
         return None
@@ -98,9 +122,9 @@ def plan_parts(path: str, sha256: str, rows_per_part: int | None = None) -> list
     if kind != "parquet":
         return [Part(path="", sha256=sha256, kind=kind).at(path)]
     try:
-        with pq.ParquetFile(storage.open_arrow(path)) as file:
+        with open_parquet(path) as file:
             rows = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-    except (pa.ArrowException, OSError) as error:
+    except PARQUET_ERRORS as error:
         if is_transient(error):
             raise
         return [Part(path="", sha256=sha256, kind=kind).at(path)]
@@ -140,45 +164,8 @@ def read_part(part: Part, image_roots: Sequence[str] = ()) -> Iterator[Rows | Un
     Raises:
         InputError: the file is not there any more.
     """
-    readers = {"parquet": _read_parquet, "tar": read_tar, "jsonl": read_jsonl,
-               "csv": read_csv, "tsv": read_csv}  # fmt: skip
-    rows = readers[part.kind](part)
-    return rows if part.kind == "tar" else with_image_files(rows, part, image_roots)
-
-
-def _read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
-    try:
-        file = pq.ParquetFile(storage.open_arrow(part.source))
-    except (pa.ArrowException, OSError) as error:
-        if is_transient(error):
-            raise
-        yield Unreadable(None, 1, "unreadable_file", str(error), is_file=True)
-        return
-    row = part.first_row
-    with file:
-        for group in range(*(part.row_groups or (0, file.num_row_groups))):
-            stop = row + file.metadata.row_group(group).num_rows
-            try:
-                for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group]):
-                    yield Rows(row, batch)
-                    row += batch.num_rows
-            except (pa.ArrowException, OSError) as error:
-                if is_transient(error):  # another try may read them
-                    raise
-                yield Unreadable(row, stop - row, "unreadable_rows", str(error))
-            row = stop
-
-
-def _batch_rows(file: pq.ParquetFile, group: int) -> int:
-    """Rows per batch such that a batch stays small where rows hold images or long texts.
-
-    What a dictionary holds counts once in the file and for each row in memory, so that some rows
-    are looked at.
-    """
-    meta = file.metadata.row_group(group)
-    row_bytes: int = max(1, meta.total_byte_size // max(meta.num_rows, 1))
-    if any(meta.column(i).has_dictionary_page for i in range(meta.num_columns)):
-        sample = next(file.iter_batches(_SAMPLE_ROWS, row_groups=[group]), None)
-        if sample is not None and sample.num_rows:
-            row_bytes = max(row_bytes, sample.get_total_buffer_size() // sample.num_rows)
-    return max(1, min(BATCH_ROWS, BATCH_BYTES // row_bytes))
+    if part.kind == "tar":
+        return read_tar(part)
+    readers = {"parquet": read_parquet, "jsonl": read_jsonl, "csv": read_csv, "tsv": read_csv}
+    rows = with_partitions(readers[part.kind](part), part.path)
+    return with_image_files(rows, part, image_roots)

@@ -4,7 +4,7 @@ A row with a value that cannot be used (null or non-string text, invalid UTF-8) 
 `Reject`; everything else goes on with its columns untouched.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from curate.curation.hashing.ids import short_hashes
 from curate.errors import InputError
-from curate.pipelines.inputs.rows import Rows
+from curate.pipelines.inputs.rows import MAX_TEXT_BYTES, Problem, Rows
 from curate.pipelines.inputs.text import invalid_utf8
 
 __all__ = [
@@ -33,7 +33,6 @@ _CANDIDATES = {
     "lang": ("lang",),
 }
 _SHOWN_CHARACTERS = 200
-MAX_TEXT_BYTES = 16 << 20  # longer ones are no alt-texts, and matching takes 70 times the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,13 +166,16 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
         InputError: the input lacks the columns; no row of it could ever be used.
     """
     roles = check_columns(rows.batch.schema, names, path)
-    rows = Rows(rows.first_row, _without_views(rows.batch))
+    rows = replace(rows, batch=_without_views(rows.batch))
     batch = rows.batch
     columns = {role: _decoded(batch.column(name)) for role, name in roles.items()}
-    reasons = _reasons(columns)
+    reasons: dict[int, Problem] = {i: Problem(r, "") for i, r in _reasons(columns).items()}
+    for i in rows.misfits.get(roles["text"], ()):
+        reasons[i] = Problem("wrong_type", f"column {roles['text']!r} holds no string here")
+    reasons |= rows.problems
     rejects = [
-        _reject(rows.first_row + i, reason, columns["text"][i].as_buffer())
-        for i, reason in sorted(reasons.items())
+        _reject(rows.first_row + i, problem, columns["text"][i].as_buffer())
+        for i, problem in sorted(reasons.items())
     ]
     keep = np.ones(batch.num_rows, dtype=bool)
     keep[list(reasons)] = False
@@ -207,12 +209,12 @@ def _reasons(columns: dict[str, pa.Array]) -> dict[int, str]:
     return reasons | dict.fromkeys(long.tolist(), "text_too_long")
 
 
-def _reject(row: int, reason: str, text: pa.Buffer | None) -> Reject:
+def _reject(row: int, problem: Problem, text: pa.Buffer | None) -> Reject:
     shown = None
     if text is not None:
         shown = text.to_pybytes()[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "backslashreplace")
         shown = shown[:_SHOWN_CHARACTERS]
-    return Reject(row, 1, reason, shown, "")
+    return Reject(row, 1, problem.reason, shown, problem.detail)
 
 
 def _records(

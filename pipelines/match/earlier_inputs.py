@@ -49,7 +49,8 @@ def leave_out_unmatched(
         log(f"left out of {plan.folder}: {listed(gone)}, of which an earlier run got no pair",
             quiet=quiet)  # fmt: skip
     plan.inputs[done.inputs :] = [i for i in pending if i["path"] in named]
-    plan.parts[done.parts :] = [p for p in plan.parts[done.parts :] if p.path in named]
+    pending_parts = (part.only(named) for part in plan.parts[done.parts :])
+    plan.parts[done.parts :] = [part for part in pending_parts if part is not None]
     if is_other:
         plan.parameters = dict(parameters)
     return done.parts

@@ -27,8 +27,9 @@ from curate.pipelines.inputs.records import (
     pair_ids,
     to_records,
 )
-from curate.pipelines.inputs.rows import Part, Unreadable
+from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 from curate.pipelines.match.languages import RecordLanguages
+from curate.pipelines.match.records_together import RecordsTogether, has_own_ids
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.matched.tombstones import RETRACTED, Tombstones
 from curate.pipelines.store import artifacts
@@ -123,7 +124,7 @@ def match_part(worker: Worker, task: tuple[int, Part]) -> tuple[int, int, PartSu
         return index, storage.size_and_time(path)[0], summary
     except (pa.ArrowException, MemoryError, OSError) as error:
         raise CurateError(
-            f"{part.path}, from row {part.first_row} on: {type(error).__name__}: {error}. "
+            f"{part.name()}, from row {part.first_row} on: {type(error).__name__}: {error}. "
             "What is done is kept; run the same command again once this is mended."
         ) from error
 
@@ -158,7 +159,7 @@ def _match_part(worker: Worker, index: int, part: Part) -> PartSummary:
                 rejected = rejected or rejects_stack.enter_context(
                     artifacts.parquet_writer(_path(job, "rejected", index), _REJECT_SCHEMA)
                 )
-                rejected.write(_reject_batch(part, item))
+                rejected.write(_reject_batch(*item))
         pairs = pairs or pairs_stack.enter_context(
             artifacts.parquet_writer(_path(job, "pairs", index), pa.schema(_MATCHED_FIELDS))
         )
@@ -172,10 +173,10 @@ def _path(job: MatchJob, folder: str, index: int) -> str:
     return storage.join(job.output, folder, part_name(index, "parquet"))
 
 
-def _reject_batch(part: Part, rejects: list[Reject]) -> pa.RecordBatch:
+def _reject_batch(path: str, rejects: list[Reject]) -> pa.RecordBatch:
     rows = [
         {
-            "file": part.path,
+            "file": path,
             **{name: getattr(reject, name) for name in reject.__slots__},
             "detail": hide_secrets(reject.detail),
         }
@@ -186,21 +187,46 @@ def _reject_batch(part: Part, rejects: list[Reject]) -> pa.RecordBatch:
 
 def _matched_batches(
     worker: Worker, part: Part, summary: PartSummary
-) -> Iterator[pa.RecordBatch | list[Reject]]:
+) -> Iterator[pa.RecordBatch | tuple[str, list[Reject]]]:
     """Yield the pairs of a part and its rejects, batch by batch; sum up on the way."""
-    for rows in ahead(read_part(part, worker.job.image_roots)):
+    waiting = RecordsTogether()
+    for path, found in _records(worker, part, summary):
+        if not isinstance(found, Records):
+            yield path, found
+            continue
+        is_alone = not part.more or not has_own_ids(found)
+        if waiting.records and (is_alone or not waiting.takes(found)):
+            yield _match_records(worker, waiting.take_all(), path, summary)
+        if is_alone:
+            yield _match_records(worker, found, path, summary)
+        else:  # rows of small files are matched together
+            waiting.add(found)
+    if waiting.records:
+        yield _match_records(worker, waiting.take_all(), part.path, summary)
+
+
+def _records(
+    worker: Worker, part: Part, summary: PartSummary
+) -> Iterator[tuple[str, Records | list[Reject]]]:
+    """Yield the usable records of a part's files and their rejects, with the path of the file."""
+    for path, rows in ahead(_rows(worker, part)):
         if isinstance(rows, Unreadable):
             summary.add(NO_LANGUAGE, rows.reason, rows.num_rows)
             summary.lost_files |= rows.is_file
-            yield [Reject(rows.row, rows.num_rows, rows.reason, None, rows.detail)]
+            yield path, [Reject(rows.row, rows.num_rows, rows.reason, None, rows.detail)]
             continue
-        records, bad = to_records(rows, worker.job.columns, part.path)
+        records, bad = to_records(rows, worker.job.columns, path)
         for reject in bad:
             summary.add(NO_LANGUAGE, reject.reason, 1)
         if bad:
-            yield bad
-        records = _filter_records(worker, records, summary)
-        yield _match_records(worker, records, part.path, summary)
+            yield path, bad
+        yield path, _filter_records(worker, records, summary)
+
+
+def _rows(worker: Worker, part: Part) -> Iterator[tuple[str, Rows | Unreadable]]:
+    for piece in part.pieces():
+        for rows in read_part(piece, worker.job.image_roots):
+            yield piece.path, rows
 
 
 def _filter_records(worker: Worker, records: Records, summary: PartSummary) -> Records:

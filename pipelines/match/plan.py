@@ -13,7 +13,7 @@ from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.readers import input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
-from curate.pipelines.inputs.rows import Part
+from curate.pipelines.inputs.rows import Part, together
 from curate.pipelines.match.earlier_inputs import listed
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
@@ -67,10 +67,12 @@ def add_inputs(
         threads=True, anywhere=True,
     )  # fmt: skip
     found: dict[int, tuple[str, list[Part]]] = {}
-    for at, sha256, parts in progress(
+    columns_of: dict[str, str] = {}
+    for at, sha256, parts, columns_of[new[at]] in progress(
         results, total=len(tasks), label="look at inputs", unit="file", quiet=quiet
     ):
         found[at] = (sha256, parts)
+    added: list[Part] = []
     for at, path in enumerate(new):
         sha256, parts = found.pop(at)
         if path in known:
@@ -84,8 +86,9 @@ def add_inputs(
         plan.inputs.append(
             {"path": path, "sha256": sha256, "size_bytes": size, "modified": modified}
         )
-        plan.parts += parts
-    plan.parts = [part.at(addresses.get(part.path, part.path)) for part in plan.parts]
+        added += parts
+    plan.parts += together(added, columns_of)
+    plan.parts = [part.opened_at(addresses) for part in plan.parts]
     return bool(tasks)
 
 
@@ -100,13 +103,14 @@ def _is_known(before: Mapping[str, Any] | None, now: tuple[int, str]) -> bool:
     return before is not None and (before["size_bytes"], before["modified"]) == now
 
 
-def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, str, list[Part]]:
+def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, str, list[Part], str]:
     at, path = task
     schema = input_schema(path)
     if schema is not None:
         check_columns(schema, look.columns, path)
     sha256 = storage.file_sha256(path)
-    return at, sha256, plan_parts(path, sha256, look.rows_per_part)
+    parts = plan_parts(path, sha256, look.rows_per_part)
+    return at, sha256, parts, "" if schema is None else schema.to_string(show_schema_metadata=False)
 
 
 def warn_of_copies(plan: MatchedPlan, first: int, *, quiet: bool) -> None:

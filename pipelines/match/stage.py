@@ -244,7 +244,7 @@ def _run(
         totals.add(index, PartSummary.from_dict(summary))
     if current_cluster().kind == "local":
         job = replace(job, threads=max(1, workers // max(1, len(todo))))
-    sizes = [part.num_rows for part in plan.parts]
+    sizes = [part.all_rows() for part in plan.parts]
     total = None if None in sizes else sum(n or 0 for n in sizes)
     # Compiled engines on Parquet hardly need the interpreter; everything else lives in it.
     is_compiled = (job.engine, job.lid_engine) == (ENGINES[0], LID_ENGINES[0])

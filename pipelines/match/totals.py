@@ -7,11 +7,14 @@ from curate.errors import BadShareError
 from curate.files import storage
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
+from curate.pipelines.views.terminal import inert
 
 __all__ = ["MatchTotals"]
 
 _SHOWN = 5
+_MOST_CHARACTERS = 400
 
 
 class MatchTotals:
@@ -55,10 +58,10 @@ class MatchTotals:
         if bad <= self._max_bad * num_read and len(self._lost) <= self._max_bad * num_files:
             return
         where = "\n  ".join(
-            f"{self._plan.parts[-index].path}: {num} ({reasons}); see "
-            + storage.join(self._plan.folder, "rejected", part_name(-index, "parquet"))
+            f"{self._plan.parts[-index].name()}: {num} ({reasons}); see "
+            + _rejected(self._plan, -index) + _first_detail(_rejected(self._plan, -index))
             for num, index, reasons in sorted(self._worst, key=lambda w: (-w[0], -w[1]))
-        )
+        )  # fmt: skip
         lost = f" and {len(self._lost)} of {num_files} files cannot be read whole"
         raise BadShareError(
             f"{bad} of {num_read} records are bad{lost if self._lost else ''}"
@@ -74,6 +77,24 @@ class MatchTotals:
                 f"read {total.read} != matched {total.matched} + {total.dropped()}"
             )
         return total.as_dict()
+
+
+def _rejected(plan: MatchedPlan, index: int) -> str:
+    return storage.join(plan.folder, "rejected", part_name(index, "parquet"))
+
+
+def _first_detail(path: str) -> str:
+    """Return what was said of the first bad record of a part that something was said of."""
+    if not storage.exists(path):
+        return ""
+    with artifacts.open_parquet(path) as file:
+        for batch in file.iter_batches(columns=["row", "reason", "detail"]):
+            for row in batch.to_pylist():
+                if row["detail"]:
+                    at = "" if row["row"] is None else f"row {row['row']}: "
+                    detail = row["detail"][:_MOST_CHARACTERS]
+                    return f"\n    {at}{row['reason']}: {inert(detail)}"
+    return ""
 
 
 def _listed(reasons: dict[str, int]) -> str:

@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.own_json import of_ours
 from curate.pipelines.inputs.own_inputs import are_own_inputs, seal_inputs
+from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name, require_codes
@@ -55,13 +57,19 @@ class MatchedPlan:
             path, {"schema_version": values["schema_version"]},
             {"schema_version": artifacts.SCHEMA_VERSION},
         )  # fmt: skip
-        require_codes(values["parameters"]["metadata"], path)
-        parts = [Part.from_dict(part) for part in values["parts"]]
-        return cls(folder, values["parameters"], values["inputs"], parts, values.get("retracted"))
+        with of_ours(path):
+            require_codes(values["parameters"]["metadata"], path)
+            parts = [Part.from_dict(part) for part in values["parts"]]
+            inputs = [{**one, "path": str(one["path"])} for one in values["inputs"]]
+            parameters = {**values["parameters"]}
+            ColumnNames(**parameters["columns"])
+            {**parameters["metadata"]}  # noqa: B018  a table of hashes
+        return cls(folder, parameters, inputs, parts, values.get("retracted"))
 
     def sources(self) -> list[str]:
         """Return the names of all files that the plan would have read, each once."""
-        return sorted({*(one["path"] for one in self.inputs), *(part.path for part in self.parts)})
+        pieces = (piece for part in self.parts for piece in part.pieces())
+        return sorted({*(one["path"] for one in self.inputs), *(piece.path for piece in pieces)})
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""
@@ -110,7 +118,8 @@ class MatchedPlan:
         if not storage.exists(path):
             return Completed(0, 0)
         found = storage.read_json(path)
-        return Completed(found["inputs"], found["parts"])
+        with of_ours(path):
+            return Completed(int(found["inputs"]), int(found["parts"]))
 
     def summary(self) -> dict[str, Any] | None:
         """Return the summary, or None if matching has not come to its end."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.own_json import parse_own
 
 __all__ = [
     "PLAN",
@@ -226,8 +227,7 @@ def read_stamp(path: str) -> dict[str, Any]:
             f"{path}: schema version is {version}, expected {SCHEMA_VERSION}. "
             "Run the command that writes it again with --overwrite."
         )
-    stamp: dict[str, Any] = json.loads(found[b"curate"])
-    return stamp
+    return parse_own(found[b"curate"], path)
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:

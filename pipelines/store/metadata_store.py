@@ -8,6 +8,7 @@ from curate.curation.matching.normalize import Normalization
 from curate.curation.matching.reference import AhoCorasickMatcher, Matcher
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.own_json import of_ours
 from curate.metadata.entries import metadata_hash
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import require_codes
@@ -70,8 +71,10 @@ class MetadataStore:
                 "Run `curate build-metadata` first, or name its folder with --metadata."
             )
         manifest = storage.read_json(path)
-        require_codes(manifest["languages"], path)
-        return cls(folder, {lang: e["sha256"] for lang, e in manifest["languages"].items()})
+        with of_ours(path):
+            require_codes(manifest["languages"], path)
+            hashes = {lang: str(e["sha256"]) for lang, e in manifest["languages"].items()}
+        return cls(folder, hashes)
 
     def only(self, lang: str) -> "MetadataStore":
         """Return a store of one language.

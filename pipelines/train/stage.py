@@ -180,6 +180,8 @@ def _shard_identity(tar: str) -> str:
 
     A remote shard without such a file is not read for this: its size and time stand for it.
     """
+    if not storage.exists(tar):
+        return "missing"
     sidecar = tar.removesuffix(".tar") + ".json"
     if storage.exists(sidecar):
         found = storage.read_json(sidecar)

@@ -10,9 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from curate.training.tars.names import TEXT_SUFFIXES
+
 __all__ = ["JSON_TEXTS", "TEXT_SUFFIXES", "caption_of", "json_caption", "json_object"]
 
-TEXT_SUFFIXES = ("txt", "text", "caption")
 JSON_TEXTS = ("text", "TEXT", "caption", "alt", "alt_text")
 
 

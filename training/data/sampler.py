@@ -197,6 +197,7 @@ class Sampler:
     ) -> NDArray[np.int64]:  # fmt: skip
         """Return the numbers of the samples that are trained on; count the others by reason."""
         skipped["corrupt_shard"] += not index.is_whole
+        skipped["missing_sample"] += index.num_missing
         has_text = (index.text[:, 1] > 0) | (index.json[:, 1] > 0)
         has_image = index.image[:, 1] > 0
         skipped["no_caption"] += int((~has_text).sum())

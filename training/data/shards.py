@@ -5,16 +5,12 @@ the page cache; of its samples, 8 numbers each are kept. Bytes are read by place
 process can read any sample, and nothing but the samples in work is in the process's memory.
 """
 
-import io
-import mmap
 import os
-import tarfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +18,12 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.files.storage import filesystem_of, is_remote, join, local_path
-from curate.training.data.captions import TEXT_SUFFIXES
-from curate.training.data.tar_kernels import FIELDS, UNUSUAL, WHOLE, find_samples, gather
+from curate.training.data.promised import missing_tars, promised_samples
+from curate.training.tars import kernels as k
+from curate.training.tars.headers import read_header
+from curate.training.tars.members import MappedTar, map_descriptor, scan
+from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = [
     "IMAGE_KEYS",
@@ -36,7 +36,8 @@ __all__ = [
     "open_local",
 ]
 
-IMAGE_KEYS = ("jpg", "jpeg", "png", "webp")
+IMAGE_KEYS = IMAGE_SUFFIXES
+_PLACES = 8
 _MAX_OPEN = 64
 OpenFile = Callable[[str], int]  # from the path of a shard to a file descriptor
 
@@ -51,11 +52,13 @@ class ShardIndex:
             of size -1 stands in several headers, of which the first begins there; int64, shape
             (num_samples, 8).
         is_whole: it is neither damaged nor cut off.
+        num_missing: samples that its index or statistics promise and that are not there.
     """
 
     path: str
     places: NDArray[np.int64]
     is_whole: bool
+    num_missing: int = 0
 
     @property
     def image(self) -> NDArray[np.int64]:
@@ -76,6 +79,9 @@ class ShardIndex:
 def list_shards(path: str) -> list[str]:
     """Return the tars of a folder in order, or those that a pattern or the path itself names.
 
+    Of a folder, also those that are not there but whose index or statistics are: `index_shard`
+    then tells how many samples are missing with them.
+
     Args:
         path: local, or an fsspec URL.
 
@@ -84,8 +90,10 @@ def list_shards(path: str) -> list[str]:
     """
     filesystem, inside = filesystem_of(path)
     if filesystem.isdir(inside):
-        names = (found.rstrip("/").rpartition("/")[2] for found in filesystem.ls(inside, False))
-        shards = sorted(join(path, name) for name in names if name.endswith(".tar"))
+        names = [found.rstrip("/").rpartition("/")[2] for found in filesystem.ls(inside, False)]
+        names = [name for name in names if not name.startswith((".", "_"))]
+        tars = [name for name in names if name.endswith(".tar")]
+        shards = sorted(join(path, name) for name in [*tars, *missing_tars(names)] if tars)
     elif any(c in inside for c in "*?[") and not filesystem.exists(inside):
         shards = sorted(filesystem.glob(inside))
         shards = [filesystem.unstrip_protocol(s) if is_remote(path) else s for s in shards]
@@ -116,15 +124,6 @@ def _opened(path: str, open_file: OpenFile) -> Iterator[int]:
         os.close(descriptor)
 
 
-def _mapped(descriptor: int) -> NDArray[np.uint8]:
-    """Map a file into memory, to be read from its beginning to its end."""
-    if not os.fstat(descriptor).st_size:
-        return np.zeros(0, np.uint8)
-    data = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-    data.madvise(mmap.MADV_SEQUENTIAL)
-    return np.frombuffer(data, np.uint8)  # unmapped when nobody looks into it any more
-
-
 def index_shard(path: str, open_file: OpenFile = open_local) -> ShardIndex:
     """Read the headers of a tar.
 
@@ -133,15 +132,43 @@ def index_shard(path: str, open_file: OpenFile = open_local) -> ShardIndex:
         open_file: opens it.
 
     Raises:
-        InputError: it cannot be opened.
+        InputError: it cannot be opened, and nothing beside it says that it should be there.
     """
-    with _opened(path, open_file) as descriptor:
-        data = _mapped(descriptor)
-        samples = np.empty((len(data) // 1024 + 1, FIELDS), np.int64)
-        num, state = find_samples(data, samples)
-        if state == UNUSUAL:
-            return _index_with_tarfile(path, descriptor)
-    return ShardIndex(path, samples[:num].copy(), is_whole=state == WHOLE)
+    promised = promised_samples(path)
+    try:
+        with _opened(path, open_file) as descriptor:
+            source = MappedTar(map_descriptor(descriptor))
+    except InputError as error:
+        if promised is None or not _is_missing(error):
+            raise
+        return ShardIndex(path, np.empty((0, _PLACES), np.int64), not promised, promised)
+    members = scan(source)
+    found = find_samples(members)
+    num_missing = max(0, (promised or 0) - len(found))
+    is_whole = members.problem is None and not num_missing
+    return ShardIndex(path, _places(found), is_whole, num_missing)
+
+
+def _is_missing(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, FileNotFoundError):
+        error = error.__cause__
+    return error is not None
+
+
+def _places(samples: TarSamples) -> NDArray[np.int64]:
+    """Return where key, image, text and JSON of each sample are; int64, shape (num_samples, 8)."""
+    table = samples.members.table
+    first = samples.order[samples.starts[:-1]]
+    places = np.empty((len(samples), _PLACES), np.int64)
+    has_plain_name = table[first, k.NAME] >= 0
+    places[:, 0] = np.where(has_plain_name, table[first, k.KEY], table[first, k.HEADER])
+    places[:, 1] = np.where(has_plain_name, table[first, k.KEY_LENGTH], -1)
+    parts = (samples.image, samples.text, samples.json)
+    for column, part in zip((2, 4, 6), parts, strict=True):
+        is_there = part >= 0
+        places[:, column] = np.where(is_there, table[part, k.CONTENT] if len(table) else -1, -1)
+        places[:, column + 1] = np.where(is_there, table[part, k.SIZE] if len(table) else 0, 0)
+    return places
 
 
 def gather_strings(
@@ -166,52 +193,10 @@ def gather_strings(
         raise InputError(f"{path}: JSON of {room:,} bytes; expected less than 2 GiB in a shard")
     out, offsets = np.empty(room, np.uint8), np.empty(len(places) + 1, np.int32)
     with _opened(path, open_file) as descriptor:
-        data = _mapped(descriptor)
-        gather(data, np.ascontiguousarray(places), np.frombuffer(filler, np.uint8), out, offsets)
+        data = map_descriptor(descriptor)
+        k.gather(data, np.ascontiguousarray(places), np.frombuffer(filler, np.uint8), out, offsets)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(out)]
     return pa.BinaryArray.from_buffers(pa.binary(), len(places), buffers)
-
-
-def _index_with_tarfile(path: str, descriptor: int) -> ShardIndex:
-    """Read a tar with long names and the like; slower by far."""
-    size = os.fstat(descriptor).st_size
-    rows: list[list[int]] = []
-    is_whole = True
-    try:
-        with (
-            os.fdopen(os.dup(descriptor), "rb") as file,
-            tarfile.open(fileobj=file, mode="r:") as tar,
-        ):
-            files = (member for member in tar if member.isfile())
-            for _, members in groupby(files, lambda member: _key_and_suffix(member.name)[0]):
-                found = [m for m in members if m.offset_data + m.size <= size]
-                if not found:
-                    break
-                rows.append(_row(found))
-            is_whole = tar.offset + tarfile.BLOCKSIZE <= size
-    except tarfile.TarError:
-        is_whole = False
-    return ShardIndex(path, np.array(rows, np.int64).reshape(-1, FIELDS), is_whole=is_whole)
-
-
-def _row(members: Sequence[tarfile.TarInfo]) -> list[int]:
-    found = {_key_and_suffix(m.name)[1]: (m.offset_data, m.size) for m in members}
-    image = next((found[k] for k in IMAGE_KEYS if k in found), (-1, 0))
-    texts = (found[k] for k in TEXT_SUFFIXES if k in found)
-    text = next((place for place in texts if place[1]), (-1, 0))
-    # A key that does not stand in one header is read with tarfile when it is asked for.
-    return [
-        *(members[0].offset, -1),
-        *image,
-        *text,
-        *found.get("json", (-1, 0)),
-    ]
-
-
-def _key_and_suffix(name: str) -> tuple[str, str]:
-    folder, _, base = name.rpartition("/")
-    stem, _, suffix = base.partition(".")
-    return (f"{folder}/{stem}" if folder else stem), suffix.lower()
 
 
 class _OpenFile:
@@ -249,19 +234,22 @@ class OpenShards:
         return content
 
     def key(self, index: ShardIndex, number: int) -> str:
-        """Return the key of a sample, without the folders in front of it.
+        """Return the key of a sample, with the folders in front of it.
 
         Raises:
             OSError: the shard cannot be read.
         """
         offset, size = index.places[number, :2].tolist()
         if size >= 0:
-            return self.read(index.path, offset, size).decode("utf-8", "replace")
-        first = min(at for at in index.places[number, 2::2].tolist() if at >= 0)
-        content = self.read(index.path, offset, first - offset)
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
-            member = next(iter(tar))
-        return _key_and_suffix(member.name)[0].rpartition("/")[2]
+            return self.read(index.path, offset, size).decode("utf-8", "backslashreplace")
+        descriptor = self._open(index.path).descriptor
+        end = os.fstat(descriptor).st_size
+        header = read_header(lambda at, num: os.pread(descriptor, num, at), offset, end, {})
+        name = header.name if header else b""
+        about = np.zeros(k.FIELDS, np.int64)
+        k.describe_name(np.frombuffer(name, np.uint8), 0, len(name), about)
+        key = name[about[k.KEY] : about[k.KEY] + about[k.KEY_LENGTH]]
+        return key.decode("utf-8", "backslashreplace")
 
     def _open(self, path: str) -> _OpenFile:
         with self._lock:

@@ -1,31 +1,33 @@
 """Folders and tars of evaluation sets, local or behind an fsspec URL."""
 
-import tarfile
 from collections.abc import Iterator
-from itertools import groupby
 
 from curate.errors import InputError
-from curate.files.storage import filesystem_of, join, open_read
+from curate.files.patterns import is_no_data
+from curate.files.storage import filesystem_of, join
+from curate.training.data.promised import promised_samples
+from curate.training.tars.members import TarBytes, open_tar, scan
+from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.samples import TarSamples, find_samples
 
-__all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar", "whole_members"]
-
-IMAGE_SUFFIXES = ("jpg", "jpeg", "png", "webp")
+__all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar"]
 
 
 def folders(path: str) -> list[str]:
-    """Return the names of the folders in a folder, sorted."""
+    """Return the names of the folders in a folder, sorted, without those that are no data."""
     filesystem, inside = filesystem_of(path)
     if not filesystem.isdir(inside):
         return []
     found = filesystem.ls(inside, detail=True)
-    return sorted(_name(f["name"]) for f in found if f["type"] == "directory")
+    names = (_name(f["name"]) for f in found if f["type"] == "directory")
+    return sorted(name for name in names if not is_no_data(name))
 
 
 def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     """Return the files below a folder whose names end in one of `suffixes`, sorted.
 
     Numbers sort by value: ``2.tar`` comes before ``10.tar``. The path may also be such a file, or
-    a pattern.
+    a pattern. Files that are no data (``._x.jpg``, ``.ipynb_checkpoints``) are passed over.
     """
     filesystem, inside = filesystem_of(path)
     if filesystem.isfile(inside):
@@ -34,7 +36,8 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
         found, base = filesystem.glob(inside), ""
     else:
         found, base = filesystem.find(inside), inside.rstrip("/")
-    names = [f for f in found if f.lower().endswith(tuple(f".{s}" for s in suffixes))]
+    names = [f for f in found if f.lower().endswith(tuple(f".{s}" for s in suffixes))
+             and not is_no_data(f[len(base) :] if base else _name(f))]  # fmt: skip
     as_given = [join(path, f[len(base) + 1 :]) if base else filesystem.unstrip_protocol(f)
                 for f in names]  # fmt: skip
     return sorted((p.removeprefix("file://") for p in as_given), key=_by_number)
@@ -61,57 +64,38 @@ def read_tar(path: str, rank: int, world: int) -> Iterator[tuple[int, str, dict[
         world: the step.
 
     Returns:
-        Number, key and the files of each sample by suffix, in lower case.
+        Number, key and the files of each sample by suffix, in lower case. What plays the part of
+        image, text or JSON also has the suffix that stands for all of that kind: jpg, txt, json.
 
     Raises:
-        InputError: the file is not there, no tar, or cut off.
+        InputError: there is no such file, or it is no tar, cut off, or lacks promised samples.
     """
-    with open_read(path) as file:
-        size = file.seek(0, 2)
-        file.seek(0)
-        try:
-            with tarfile.open(fileobj=file, mode="r:") as tar:
-                members = (m for m in whole_members(tar, size) if m.isfile())
-                groups = groupby(members, lambda m: _key_and_suffix(m.name)[0])
-                for number, (key, group) in enumerate(groups):
-                    if number % world == rank:
-                        yield (
-                            number,
-                            key,
-                            {_key_and_suffix(m.name)[1]: _read(tar, m) for m in group},
-                        )
-        except (tarfile.TarError, EOFError) as error:
+    with open_tar(path) as source:
+        members = scan(source)
+        if members.problem is not None:
             raise InputError(
-                f"{path}: not a whole tar ({error}). A figure over a part of the set would "
-                "mislead; get the file again."
-            ) from error
+                f"{path}: not a whole tar ({members.problem}). A figure over a part of the set "
+                "would mislead; get the file again."
+            )
+        samples = find_samples(members)
+        if (promised := promised_samples(path)) is not None and promised > len(samples):
+            raise InputError(
+                f"{path}: {len(samples)} samples, but what stands beside it promises {promised}; "
+                "get the file again"
+            )
+        for number in range(rank, len(samples), world):
+            if samples.is_unclear[number]:
+                raise InputError(f"{path}: {samples.problem(source, number)}")
+            yield number, samples.key(source, number), _contents(source, samples, number)
 
 
-def whole_members(tar: tarfile.TarFile, size: int) -> Iterator[tarfile.TarInfo]:
-    """Yield members; a cut-off tar, which tarfile takes for one that just ends, is an error."""
-    stop = 0
-    for member in tar:
-        blocks = -(-member.size // tarfile.BLOCKSIZE) if member.isfile() else 0
-        stop = member.offset_data + blocks * tarfile.BLOCKSIZE
-        if stop > size:
-            raise tarfile.ReadError(f"cut off inside {member.name}")
-        yield member
-    if stop + tarfile.BLOCKSIZE > size:
-        raise tarfile.ReadError("cut off: there is no end-of-archive block")
-
-
-def _read(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = tar.extractfile(member)
-    assert file is not None
-    return file.read()
-
-
-def _key_and_suffix(name: str) -> tuple[str, str]:
-    """Split as WebDataset does: at the first point of the file name.
-
-    >>> _key_and_suffix("a.b/s01.JPG")
-    ('a.b/s01', 'jpg')
-    """
-    folder, _, base = name.rpartition("/")
-    stem, _, suffix = base.partition(".")
-    return (f"{folder}/{stem}" if folder else stem), suffix.lower()
+def _contents(source: TarBytes, samples: TarSamples, number: int) -> dict[str, bytes]:
+    files = {
+        suffix: source.read(*samples.place(member))
+        for suffix, member in samples.suffixes(source, number)
+    }
+    roles = (("jpg", samples.image), ("txt", samples.text), ("json", samples.json))
+    for suffix, chosen in roles:
+        if suffix not in files and chosen[number] >= 0:
+            files[suffix] = source.read(*samples.place(int(chosen[number])))
+    return files

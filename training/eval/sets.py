@@ -15,6 +15,7 @@ import xxhash
 
 from curate.errors import InputError, UsageError
 from curate.files.storage import exists, join, read_text
+from curate.training.data.promised import missing_tars, promised_samples
 from curate.training.eval.captions import open_cvqa, open_xm3600
 from curate.training.eval.data import (
     EvalDataset,
@@ -215,6 +216,7 @@ def _num_classes(spec: EvalSpec, vocabularies: Sequence[Vocabulary]) -> int:
 
 def _open_folder(spec: EvalSpec) -> EvalDataset:
     found = folders(spec.path)
+    _check_no_splits(spec.path, found)
     if spec.classes or spec.labels:
         vocabularies = _vocabularies(spec, None, None)
         num = _num_classes(spec, vocabularies)
@@ -236,6 +238,24 @@ def _open_folder(spec: EvalSpec) -> EvalDataset:
         name="", path=spec.path, task="zeroshot", vocabularies=vocabularies, num_classes=num,
         samples=partial(folder_samples, spec.path, class_of),
     )  # fmt: skip
+
+
+_SPLITS = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev"})
+
+
+def _check_no_splits(path: str, found: Sequence[str]) -> None:
+    """Refuse a folder whose folders are parts of a set, and no classes.
+
+    Raises:
+        InputError: it is one.
+    """
+    splits = [name for name in found if name.lower() in _SPLITS]
+    if splits and len(splits) == len(found):
+        chosen = next((n for n in splits if n.lower().startswith(("test", "val"))), splits[0])
+        raise InputError(
+            f"{path}: its folders are {', '.join(splits)}: parts of a set and no classes. Name one "
+            f"of them: {join(path, chosen)}"
+        )
 
 
 def _tars(spec: EvalSpec) -> list[str]:
@@ -264,6 +284,13 @@ def _open_wds(spec: EvalSpec) -> EvalDataset:
 
 
 def _check_number(tars: Sequence[str]) -> None:
+    folder = tars[0].rpartition("/")[0] or "."
+    beside = [name.rpartition("/")[2] for name in find(folder, ("tar", "idx", "json"))]
+    if gone := [tar for tar in missing_tars(beside) if promised_samples(join(folder, tar))]:
+        raise InputError(
+            f"{join(folder, gone[0])} is missing: what stands beside it promises samples. Get it, "
+            "since a figure over a part of the set would mislead"
+        )
     counted = join(tars[0].rpartition("/")[0], "nshards.txt")
     if exists(counted) and (text := read_text(counted).strip()) != str(len(tars)):
         raise InputError(

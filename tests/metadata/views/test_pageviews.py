@@ -24,6 +24,7 @@ LINES = (
     b'en "" 1 0\n'
     b"en no_number x 0\n"
     b"en two words 1 0\n"
+    b"en broken \xff\xed line 1 0\n"
     b"en -5 -5 0\n"
     b"\n"
 )

@@ -1,0 +1,1 @@
+"""Readers of one kind of file each: a part in, rows and what could not be read out."""

@@ -1,0 +1,93 @@
+"""Parquet files whose footer does not add up are read in a child process first.
+
+pyarrow is compiled code, and a damaged file can end the process that reads it. A file whose own
+figures contradict each other is damaged or made by nobody's writer: a child reads it whole, within
+limits of memory and time, and if that ends badly the file is lost and the run goes on.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+from importlib import import_module
+
+import pyarrow.parquet as pq
+
+from curate.files import storage
+
+__all__ = ["contradiction", "read_whole", "why_it_dies"]
+
+_CHILD = (
+    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from curate.pipelines.inputs.formats.parquet_guard import _in_child; _in_child(*sys.argv[2:])"
+)
+_MOST_BYTES = 16 << 30  # of address space: pyarrow asks for more than it uses
+_MOST_SECONDS = 600
+_READER = "curate.pipelines.inputs.formats.parquet_guard:read_whole"
+
+
+def contradiction(file: pq.ParquetFile, size: int) -> str | None:
+    """Return what in a footer cannot be true, None if it adds up.
+
+    Args:
+        file: opened.
+        size: of the file in bytes.
+    """
+    meta = file.metadata
+    rows = 0
+    for number in range(meta.num_row_groups):
+        group = meta.row_group(number)
+        if group.num_rows < 0 or group.num_columns != meta.num_columns:
+            return f"row group {number} has {group.num_rows} rows in {group.num_columns} columns"
+        rows += group.num_rows
+        for at in range(group.num_columns):
+            chunk = group.column(at)
+            starts = [chunk.data_page_offset]
+            starts += [chunk.dictionary_page_offset] if chunk.has_dictionary_page else []
+            start, length = min(starts), chunk.total_compressed_size
+            is_flat = "." not in chunk.path_in_schema
+            if start < 4 or length < 0 or start + length > size - 8:
+                return f"column {at} of row group {number} lies at {start} to {start + length}"
+            if chunk.total_uncompressed_size < 0 or (is_flat and chunk.num_values < group.num_rows):
+                return f"column {at} of row group {number} has {chunk.num_values} values"
+    return None if rows == meta.num_rows else f"{meta.num_rows} rows, {rows} in its row groups"
+
+
+def why_it_dies(path: str, *, reader: str = _READER, seconds: float = _MOST_SECONDS) -> str | None:
+    """Read a file in a child process; return how that process ended if not by itself.
+
+    Errors that the reader raises are no such end: they come again where the file is read.
+
+    Args:
+        path: of the file.
+        reader: ``module:function`` that takes the path.
+        seconds: after which the child is ended.
+    """
+    words = [sys.executable, "-c", _CHILD, json.dumps(sys.path), path, reader]
+    try:
+        done = subprocess.run(words, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return f"reading it took more than {seconds:g} seconds"
+    if done.returncode < 0:
+        return f"reading it ended the process with signal {-done.returncode}"
+    return f"reading it needs more than {_MOST_BYTES >> 30} GiB" if done.returncode == 3 else None
+
+
+def read_whole(path: str) -> None:
+    """Read every value of a Parquet file and throw it away."""
+    with pq.ParquetFile(storage.open_arrow(path)) as file:
+        for group in range(file.num_row_groups):
+            for batch in file.iter_batches(1024, row_groups=[group], use_threads=False):
+                batch.validate(full=True)
+
+
+def _in_child(path: str, reader: str) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
+    module, _, name = reader.partition(":")
+    try:
+        getattr(import_module(module), name)(path)
+    except MemoryError:
+        sys.exit(3)
+    except Exception:  # the parent meets it again, and says so
+        sys.exit(1)

@@ -1,0 +1,35 @@
+import time
+
+import pytest
+
+from tests.fuzz.mutations import mutated
+from tests.fuzz.readers import Outcome, read_all, run
+from tests.fuzz.seeds import SEEDS
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_whole_files_are_read_without_a_bad_row(kind, tmp_path):
+    name, content = SEEDS[kind]
+    (tmp_path / name).write_bytes(content)
+    outcome = Outcome()
+    read_all(str(tmp_path / name), outcome)
+    assert (outcome.rows, outcome.bad) == (12 if "tar" in kind else 40, 0)
+
+
+def test_damage_is_a_function_of_its_number():
+    content = SEEDS["csv"][1]
+    assert mutated(content, 7) == mutated(content, 7)
+    assert len({mutated(content, n) for n in range(50)}) > 40
+
+
+@pytest.mark.parametrize("kind", SEEDS)
+def test_damaged_files_cost_counted_rows_and_nothing_else(kind, tmp_path):
+    outcome = run(kind, iter(range(150)), time.monotonic() + 30, str(tmp_path))
+    assert outcome.files > 0 and outcome.bad + outcome.refused > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SEEDS)
+def test_twenty_thousand_damaged_files_of_a_kind(kind, tmp_path):
+    outcome = run(kind, iter(range(20_000)), time.monotonic() + 60, str(tmp_path))
+    assert outcome.bad + outcome.refused > 0

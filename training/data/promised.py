@@ -1,0 +1,55 @@
+"""How many samples a shard is to have: what its index, or its statistics, say beside it."""
+
+import json
+from collections.abc import Iterable
+
+from curate.files.storage import filesystem_of
+
+__all__ = ["missing_tars", "promised_samples"]
+
+_INDEX, _STATISTICS = ".idx", "_stats.json"
+_FIRST_LINE = 64  # bytes; DALI's index begins with its version and the number of samples
+
+
+def missing_tars(names: Iterable[str]) -> list[str]:
+    """Return the tars whose index or statistics are in a folder, while they are not.
+
+    >>> missing_tars(["0.tar", "0.idx", "1.idx", "2_stats.json"])
+    ['1.tar', '2.tar']
+    """
+    there = set(names)
+    promised = {name.removesuffix(suffix) + ".tar"
+                for name in there for suffix in (_INDEX, _STATISTICS)
+                if name.endswith(suffix) and name != suffix}  # fmt: skip
+    return sorted(promised - there)
+
+
+def promised_samples(path: str) -> int | None:
+    """Return how many samples a tar is to have; None where nothing beside it says so.
+
+    Args:
+        path: of the tar, local or an fsspec URL.
+    """
+    if not path.endswith(".tar"):  # an address with a query has nothing beside it
+        return None
+    base = path.removesuffix(".tar")
+    if (content := _content(base + _INDEX, _FIRST_LINE)) is not None:
+        words = content.partition(b"\n")[0].split()
+        if len(words) == 2 and words[0].startswith(b"v1.") and words[1].isdigit():
+            return int(words[1])
+    if (content := _content(base + _STATISTICS, None)) is not None:
+        try:
+            successes = json.loads(content)["successes"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None  # statistics of another tool
+        return successes if type(successes) is int and successes >= 0 else None
+    return None
+
+
+def _content(path: str, num_bytes: int | None) -> bytes | None:
+    """Return the first bytes of a file, None if it is not there."""
+    filesystem, inside = filesystem_of(path)
+    try:
+        return bytes(filesystem.cat_file(inside, start=0, end=num_bytes))
+    except OSError:
+        return None
