@@ -22,8 +22,16 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
     return (
         with_rest(["lang", "t", "p", "matched", "kept", "expected", "slots"], rows)
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}{exact}"
-        + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n→ {output}/datacard.md"
+        + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n{_where(result, output)}"
+        + f"\n→ {output}/datacard.md"
     )
+
+
+def _where(result: Mapping[str, Any], output: str) -> str:
+    """Say where the kept pairs lie, and in which columns."""
+    if result["format"] == "shards":
+        return f"kept pairs: {output}/shards/*.tar, samples of image, .txt and .json"
+    return f"kept pairs: {output}/pairs/*.parquet, your columns and pair_id, lang, probability, …"
 
 
 def _filtered(total: Mapping[str, Any]) -> str:

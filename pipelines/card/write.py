@@ -1,6 +1,5 @@
 """Put the data card together and write it: `datacard.json`, `datacard.md` and `datacard.html`."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from platform import python_version
@@ -27,7 +26,6 @@ from curate.curation.sampling.datacard import (
 )
 from curate.distribution import COMMAND, VERSION
 from curate.files import storage
-from curate.metadata.languages import OTHER
 from curate.pipelines.card.classes import ClassList, class_coverage
 from curate.pipelines.card.examples import (
     dropped_examples,
@@ -37,10 +35,10 @@ from curate.pipelines.card.examples import (
 )
 from curate.pipelines.card.markdown import render_markdown
 from curate.pipelines.card.page import render_page
+from curate.pipelines.card.replay import replay_command
 from curate.pipelines.card.tally import Tally, tally_pairs
 from curate.pipelines.matched.decisions import BalanceJob, KeptSummary
 from curate.pipelines.matched.plan import MatchedPlan
-from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 
@@ -52,10 +50,6 @@ NUM_TOP = 20
 NUM_TAIL = 12
 NUM_POINTS = 160  # of the curve of all languages
 _NOTHING: dict[str, Any] = {"read": 0, "matched": 0, "dropped": {}}
-_REPLAY_NOTE = (
-    "# In a new workspace: data/, or add -w FOLDER to each. The sources and options of the "
-    "metadata stand in its manifest.json."
-)
 _PACKAGES = ("numpy", "pyarrow", "numba", "xxhash")
 
 Counts = Mapping[str, NDArray[np.int64]]
@@ -233,32 +227,3 @@ def _check_sums(total: Mapping[str, Any], found: KeptSummary, balanced: KeptSumm
         raise AssertionError(f"filtered {total['filtered']}, but by filter {found.filters}")
     if balanced is not None and (balanced.kept, balanced.filters) != (found.kept, found.filters):
         raise AssertionError(f"balance kept {balanced.kept}, the card counts {found.kept}")
-
-
-def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
-    """Return the commands that give the same pairs from the same inputs and metadata.
-
-    Where the workspace is they do not say: the same set has the same card wherever it is made.
-    """
-    langs = sorted(lang for lang in plan.parameters["metadata"] if lang != OTHER)
-    build = ["curate", "build-metadata", "--lang", ",".join(langs)]
-    match = ["curate", "match", *(i["path"] for i in plan.inputs)]
-    match += ["--normalization", plan.parameters["normalization"]]
-    if plan.parameters["lang"]:
-        match += ["--lang", plan.parameters["lang"]]
-    for role, name in plan.parameters["columns"].items():
-        match += [f"--{role}-column", name] if name else []
-    for one in plan.parameters.get("filters", []):
-        match += ["--filter", one["filter"]]
-    balance = ["curate", "balance", "--t", str(parameters["t"])]
-    if parameters.get("exact"):
-        balance[2:] = ["--target-pairs", str(parameters["target_pairs"]), "--exact"]
-    if parameters["reference_lang"]:
-        balance += ["--reference-lang", parameters["reference_lang"]]
-    for one in parameters.get("filters", []):
-        balance += ["--filter", one["filter"]]
-    balance += ["--seed", str(parameters["seed"]), "--format", parameters["format"]]
-    if parameters["pairs_per_shard"]:
-        balance += ["--pairs-per-shard", str(parameters["pairs_per_shard"])]
-        balance += ShardOptions.from_dict(parameters["shards"]).as_arguments()
-    return "\n".join([_REPLAY_NOTE, *map(shlex.join, (build, match, balance))])

@@ -1,0 +1,96 @@
+"""The commands that make a balanced set again: its plan and the metadata's manifest in."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from curate.files import storage
+from curate.metadata.entries import Thresholds
+from curate.metadata.languages import OTHER
+from curate.pipelines.matched.notes import noted_metadata
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.shards.options import ShardOptions
+
+__all__ = ["replay_command"]
+
+_NOTE = "# In a new workspace: data/, or add -w FOLDER to each."
+_FOREIGN = (
+    "# Dumps, WordNets and entries of your own are named, with checksums, in manifest.json."
+)
+_UNKNOWN = (
+    "# The options of the metadata stand in its manifest.json, which is not here."
+)
+_KINDS = ("wordnet", "unigram", "bigram", "title")
+
+
+def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
+    """Return the commands that give the same pairs from the same inputs and metadata.
+
+    Where the workspace is they do not say: the same set has the same card wherever it is made.
+
+    Args:
+        plan: of `matched/`.
+        parameters: that the set was balanced with.
+    """
+    match = ["curate", "match", *(i["path"] for i in plan.inputs)]
+    match += ["--normalization", plan.parameters["normalization"]]
+    if plan.parameters["lang"]:
+        match += ["--lang", plan.parameters["lang"]]
+    for role, name in plan.parameters["columns"].items():
+        match += [f"--{role}-column", name] if name else []
+    for one in plan.parameters.get("filters", []):
+        match += ["--filter", one["filter"]]
+    balance = ["curate", "balance", "--t", str(parameters["t"])]
+    if parameters.get("exact"):
+        balance[2:] = ["--target-pairs", str(parameters["target_pairs"]), "--exact"]
+    if parameters["reference_lang"]:
+        balance += ["--reference-lang", parameters["reference_lang"]]
+    for one in parameters.get("filters", []):
+        balance += ["--filter", one["filter"]]
+    balance += ["--seed", str(parameters["seed"]), "--format", parameters["format"]]
+    if parameters["pairs_per_shard"]:
+        balance += ["--pairs-per-shard", str(parameters["pairs_per_shard"])]
+        balance += ShardOptions.from_dict(parameters["shards"]).as_arguments()
+    return "\n".join([_NOTE, *_build_lines(plan), *map(shlex.join, (match, balance))])
+
+
+def _build_lines(plan: MatchedPlan) -> list[str]:
+    """Return the commands that build the metadata, one for languages that were built alike."""
+    hashes = {lang: sha for lang, sha in plan.parameters["metadata"].items() if lang != OTHER}
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for lang, made_from in _made_from(plan, hashes):
+        alike.setdefault(tuple(_options(lang, made_from)), []).append(lang)
+    if not alike:
+        langs = ",".join(sorted(hashes))
+        return [_UNKNOWN, shlex.join(["curate", "build-metadata", "--lang", langs])]
+    return [_FOREIGN] + [
+        shlex.join(["curate", "build-metadata", "--lang", ",".join(langs), *options])
+        for options, langs in alike.items()
+    ]
+
+
+def _made_from(
+    plan: MatchedPlan, hashes: Mapping[str, str]
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield what each language was made from, if the metadata beside the matches is theirs."""
+    folder = noted_metadata(plan.folder)
+    if folder is None:
+        return
+    languages = storage.read_json(storage.join(folder, "manifest.json"))["languages"]
+    found = {lang: languages.get(lang, {}) for lang in sorted(hashes)}
+    if all(found[lang].get("sha256") == hashes[lang] and "made_from" in found[lang]
+           for lang in found):  # fmt: skip
+        for lang, values in found.items():
+            yield lang, values["made_from"]
+
+
+def _options(lang: str, made_from: Mapping[str, Any]) -> Iterator[str]:
+    kinds = [kind for kind in _KINDS if kind in made_from.get("kinds", ())]
+    if kinds != list(_KINDS):
+        yield from ("--sources", ",".join(kinds) or "none")
+    usual, used = Thresholds.for_language(lang), made_from.get("thresholds", {})
+    for field in fields(Thresholds):
+        value = used.get(field.name)
+        if value is not None and value != getattr(usual, field.name):
+            yield from (f"--{field.name.replace('_', '-')}", str(value))
