@@ -1,4 +1,4 @@
-"""Limits of the machine that a run meets: full disks, open files, threads. Each says what to do."""
+"""What a run meets on a machine: full disks, unusable folders, limits. Each says what to do."""
 
 import errno
 import os
@@ -10,6 +10,10 @@ from curate.errors import CurateError, DiskSpaceError
 
 __all__ = ["room_for_connections", "told_of_limits"]
 
+_UNUSABLE = (
+    errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR,
+    errno.EPERM, errno.EROFS,
+)  # fmt: skip
 _KEPT_DESCRIPTORS = 64  # for files, pipes and names of hosts
 
 
@@ -19,7 +23,8 @@ def told_of_limits() -> Iterator[None]:
 
     Raises:
         DiskSpaceError: a disk is full.
-        CurateError: no more files can be opened, or no more threads be started.
+        CurateError: a folder or file cannot be used, no more files can be opened, or no more
+            threads be started.
     """
     try:
         yield
@@ -34,6 +39,12 @@ def told_of_limits() -> Iterator[None]:
             raise CurateError(
                 f"too many open files: {soft} may be (at most {hard}). Raise that with `ulimit -n "
                 f"{hard if hard > soft else 65536}`, or use fewer --workers; what is done is kept."
+            ) from error
+        if error.errno in _UNUSABLE and error.filename:
+            raise CurateError(
+                f"{error.filename}: {error.strerror}. Expected a folder that this user may write "
+                "to, or a file that may be read: look at the path, or choose another --workspace "
+                "or --output."
             ) from error
         raise
     except RuntimeError as error:

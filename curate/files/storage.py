@@ -106,10 +106,15 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
         decompress: undo the compression that the file's name ends in (.gz, .bz2, .zst, …).
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or it is a pipe.
         OSError: while it is read: it is damaged.
     """
     filesystem_of(path)
+    if is_local(path) and Path(local_path(path)).is_fifo():
+        raise InputError(
+            f"{path}: a pipe, which can be read only once; expected a file, since its checksum is "
+            "taken too. Write it to a file first."
+        )
     try:
         opened: IO[bytes] = fsspec.open(
             path, "rb", compression="infer" if decompress else None

@@ -1,8 +1,10 @@
 import errno
 import resource
+from pathlib import Path
 
 import pytest
 
+import curate
 from curate.errors import CurateError, DiskSpaceError
 from curate.files.limits import room_for_connections, told_of_limits
 
@@ -34,3 +36,15 @@ def test_connections_fit_into_the_limit_of_open_files(monkeypatch):
     assert room_for_connections(1000) == 1
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
     assert room_for_connections(1000) == 1000
+
+
+@pytest.mark.parametrize("place", ["a file", "in a file", "no parent"])
+def test_a_workspace_that_cannot_be_used_is_a_line(tmp_path, place):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "entries.txt").write_text("dog\n")
+    folder = {"a file": tmp_path / "file", "in a file": tmp_path / "file/data",
+              "no parent": Path("/proc/none/data")}[place]  # fmt: skip
+    with pytest.raises(curate.CurateError, match="Expected a folder that this user may write"):
+        curate.build_metadata(
+            lang="en", sources="none", entries=str(tmp_path / "entries.txt"), workspace=folder
+        )

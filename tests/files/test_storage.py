@@ -76,3 +76,9 @@ def test_artifacts_of_another_schema_version_or_of_nobody_are_refused(tmp_path, 
     (tmp_path / "cut.parquet").write_bytes(b"PAR1")
     with pytest.raises(ArtifactError, match="not a readable Parquet file"):
         artifacts.read_stamp(str(tmp_path / "cut.parquet"))
+
+
+def test_a_pipe_is_no_file_and_the_error_says_why(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe, which can be read only once"):
+        storage.open_read(str(tmp_path / "pipe"))
