@@ -34,8 +34,8 @@ ORDER = {
         "training.eval", "training.export",
     ),
     "pipelines": (
-        "pipelines.views", "pipelines.store", "pipelines.executor", "pipelines.inputs",
-        "pipelines.matched", "pipelines.shards",
+        "pipelines.views", "pipelines.store", "pipelines.executor", "pipelines.duplicates",
+        "pipelines.inputs", "pipelines.matched", "pipelines.shards",
     ),
 }  # fmt: skip
 BELOW = {

@@ -29,6 +29,8 @@ def match(
     text_column: str | None = None,
     uid_column: str | None = None,
     lang_column: str | None = None,
+    image_column: str | None = None,
+    repeated_ids: str = "refuse",
     max_bad: float = 0.01,
     engine: str = "index",
     lid_engine: str = "compiled",
@@ -56,8 +58,10 @@ def match(
         inputs: Parquet, tar, jsonl, csv, tsv; files, folders, URLs, patterns.
         lang: take every text as this language instead of identifying it.
         normalization: standard or metaclip.
-        uid_column: name of the id column.
+        uid_column: name of the id column; "" for ids made of URL and text.
         lang_column: name of the language column.
+        image_column: name of the column of encoded images.
+        repeated_ids: refuse, or keep: where pairs that differ share an id.
         engine: index, or pyahocorasick: the reference; the result is the same.
         lid_engine: compiled, or fasttext: the library; the labels are the same.
         rows_per_part: of a task; default: an eighth of a file, 125,000 to 500,000.
@@ -99,13 +103,18 @@ def match(
                 lang=lang,
                 lid_model=lid_model,
                 columns=ColumnNames(
-                    url=url_column, text=text_column, uid=uid_column, lang=lang_column
-                ),
+                    url=url_column,
+                    text=text_column,
+                    uid=uid_column,
+                    lang=lang_column,
+                    image=image_column,
+                ),  # fmt: skip
                 max_bad=max_bad,
                 engine=engine,
                 lid_engine=lid_engine,
                 filters=tuple(listed(filter)),
                 image_roots=tuple(listed(image_root)),
+                repeated_ids=repeated_ids,
                 rows_per_part=rows_per_part,
             ),
             workers=num_workers(workers),

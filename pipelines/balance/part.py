@@ -1,5 +1,6 @@
 """Decide over the pairs of one part: what a worker of `curate balance` does."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from curate.pipelines.matched.decisions import (
     KeptSummary,
     decide_and_count,
 )
+from curate.pipelines.matched.facts import pair_facts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 from curate.pipelines.store.workspace import part_name
@@ -44,7 +46,8 @@ def _is_done(path: str, job: BalanceJob, index: int) -> bool:
     if not storage.exists(path):
         return False
     stamp = artifacts.read_stamp(path)
-    artifacts.require_same(path, stamp, _stamp(job, index))
+    expected = _stamp(job, index)
+    artifacts.require_same(path, {name: stamp.get(name) for name in expected}, expected)
     return True
 
 
@@ -53,13 +56,16 @@ def _stamp(job: BalanceJob, index: int) -> dict[str, Any]:
 
 
 def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> KeptSummary:
-    summary = KeptSummary()
+    summary, facts = KeptSummary(), Counter[str]()
     with artifacts.open_parquet(source) as file:
         schema = _with_probability(file.schema_arrow)
         with artifacts.parquet_writer(target, schema) as writer:
             for batch in ahead(_kept_batches(worker, file, summary)):
+                facts.update(pair_facts(batch, worker.job.columns))
                 writer.write(batch)
-            writer.close(_stamp(worker.job, index), combined_hash(worker.job.metadata))
+            there = {name: num for name, num in sorted(facts.items()) if num}
+            stamp = {**_stamp(worker.job, index), **({"kept": there} if there else {})}
+            writer.close(stamp, combined_hash(worker.job.metadata))
     return summary
 
 

@@ -22,7 +22,8 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
     return (
         with_rest(["lang", "t", "p", "matched", "kept", "expected", "slots"], rows)
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}{exact}"
-        + f" + not sampled {total['not_sampled']:,}{_filtered(total)}\n{_where(result, output)}"
+        + f" + not sampled {total['not_sampled']:,}{_filtered(total)}{_without_image(result)}"
+        + f"\n{_where(result, output)}"
         + f"\n→ {output}/datacard.md"
     )
 
@@ -38,3 +39,14 @@ def _filtered(total: Mapping[str, Any]) -> str:
     dropped = total.get("filtered", {})
     reasons = ", ".join(f"{reason} {num:,}" for reason, num in dropped.items())
     return f" + filtered {sum(dropped.values()):,} ({reasons})" if dropped else ""
+
+
+def _without_image(result: Mapping[str, Any]) -> str:
+    """Say which kept pairs have no image, where others have one or shards were made."""
+    kept = result["kept_pairs"]
+    if not kept["without_image"] or not (kept["with_image"] or "no_image" in kept):
+        return ""
+    reasons = ", ".join(f"{reason} {num:,}" for reason, num in kept.get("no_image", {}).items())
+    why = f" ({reasons})" if reasons else ""
+    return (f"\nkept with an image {kept['with_image']:,}, "
+            f"without {kept['without_image']:,}{why}")  # fmt: skip

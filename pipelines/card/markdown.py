@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.pipelines.card.kept import beside_text
 from curate.pipelines.card.page import MOST_INPUTS, shown_command, target_sentence
 from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.terminal import inert
@@ -116,6 +117,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         *([target_sentence(card)] if card.get("target") else []),
         f"KL to uniform over matched entries: {total['kl_before']:.4g} nats before balancing, "
         f"{total['kl_after']:.4g} after.",
+        beside_text(card),
         "## From records to pairs",
         _table(["", "records"], _flow(total)),
         "## Head and tail",

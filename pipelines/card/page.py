@@ -15,6 +15,7 @@ from importlib.resources import files
 from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
+from curate.pipelines.card.kept import beside_text
 
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
 
@@ -121,6 +122,7 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
         "t_everywhere": thresholds.pop() if len(thresholds) == 1 else None,
         "target": target_sentence(card) if card.get("target") else None,
         "command": shown_command(card),
+        "beside": beside_text(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),
     }

@@ -15,12 +15,8 @@ from curate.pipelines.shards.options import ShardOptions
 __all__ = ["replay_command"]
 
 _NOTE = "# In a new workspace: data/, or add -w FOLDER to each."
-_FOREIGN = (
-    "# Dumps, WordNets and entries of your own are named, with checksums, in manifest.json."
-)
-_UNKNOWN = (
-    "# The options of the metadata stand in its manifest.json, which is not here."
-)
+_FOREIGN = "# Dumps, WordNets and entries of your own are named, with checksums, in manifest.json."
+_UNKNOWN = "# The options of the metadata stand in its manifest.json, which is not here."
 _KINDS = ("wordnet", "unigram", "bigram", "title")
 
 
@@ -38,7 +34,7 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
     if plan.parameters["lang"]:
         match += ["--lang", plan.parameters["lang"]]
     for role, name in plan.parameters["columns"].items():
-        match += [f"--{role}-column", name] if name else []
+        match += [f"--{role}-column", name] if name is not None else []
     for one in plan.parameters.get("filters", []):
         match += ["--filter", one["filter"]]
     balance = ["curate", "balance", "--t", str(parameters["t"])]

@@ -33,6 +33,7 @@ from curate.pipelines.card.examples import (
     pair_examples,
     rarest,
 )
+from curate.pipelines.card.kept import kept_facts
 from curate.pipelines.card.markdown import render_markdown
 from curate.pipelines.card.page import render_page
 from curate.pipelines.card.replay import replay_command
@@ -115,6 +116,13 @@ def write_cards(
         "inputs": [
             {k: i[k] for k in ("path", "size_bytes", "sha256")} for i in plan.inputs
         ],
+    }  # fmt: skip
+    card["kept_pairs"] = kept_facts(
+        job.output, parameters["format"], len(plan.parts), card["total"]["kept"]
+    )
+    card["matched_pairs"] = {
+        name: summary[name] for name in ("more_images", "repeated_ids", "with_image", "without_url")
+        if name in summary
     }  # fmt: skip
     if "filters" in parameters:
         card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))

@@ -21,7 +21,7 @@ from curate.files import storage
 from curate.pipelines.download.fetch import Fetched, ImageFetcher
 from curate.pipelines.download.plan import BalancedPairs, rows_of
 from curate.pipelines.shards.images import image_suffix
-from curate.pipelines.shards.samples import encode_json, unique_key
+from curate.pipelines.shards.samples import encode_json, sample_fields, unique_key
 from curate.pipelines.shards.spool import Spool
 from curate.pipelines.shards.stats import statistics
 from curate.pipelines.shards.tar import shard_writer
@@ -202,6 +202,8 @@ def _write(
         for key, row, outcome in samples:
             if outcome.place is not None:
                 about = {name: v for name, v in row.items() if name not in (pairs.text, "pair_id")}
+                if isinstance(about.get("json"), bytes):  # of a tar
+                    about = {**sample_fields(about.pop("json")), **about}
                 about |= {"url": row[pairs.url], "pair_id": row["pair_id"], **outcome.described()}
                 members = {outcome.suffix: spool.get(outcome.place),
                            "txt": row[pairs.text].encode(), "json": encode_json(about)}  # fmt: skip

@@ -85,7 +85,10 @@ class BalancedPairs:
         return windows(self.num_rows, per_shard, window_shards)
 
     def read(self, window: Window, *, shuffle: bool) -> pa.Table:
-        """Return the pairs of a window in the order of its shards, without columns of bytes."""
+        """Return the pairs of a window in the order of its shards, without columns of bytes.
+
+        The JSON of a tar's samples stays.
+        """
         pieces = [self._slice(*piece) for piece in window.slices]
         table = concat_pool(pieces, self.as_text)
         if not shuffle:
@@ -95,7 +98,7 @@ class BalancedPairs:
 
     def _slice(self, part: int, first: int, stop: int) -> pa.Table:
         with artifacts.open_parquet(self.paths[part]) as file:
-            names = [f.name for f in file.schema_arrow if f.type not in BYTES]
+            names = [f.name for f in file.schema_arrow if f.type not in BYTES or f.name == "json"]
             groups, skipped, end = [], 0, 0
             for group in range(file.num_row_groups):
                 begin, end = end, end + file.metadata.row_group(group).num_rows

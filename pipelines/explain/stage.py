@@ -12,7 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.curation.hashing.ids import short_hash
-from curate.curation.lid.identify import FastTextIdentifier, default_lid_model
+from curate.curation.lid.identify import (
+    FastTextIdentifier,
+    default_lid_model,
+    without_capitals,
+)
 from curate.curation.matching.normalize import Normalization, normalize_text
 from curate.curation.matching.reference import AhoCorasickMatcher
 from curate.curation.sampling.sampling import (
@@ -30,6 +34,7 @@ from curate.pipelines.store.metadata_store import MetadataStore
 
 __all__ = ["explain_text"]
 
+_CAPITALS = "all letters are capitals, so that the language is that of the lower-cased text"
 _BOTH: tuple[Normalization, ...] = ("standard", "metaclip")
 
 
@@ -84,13 +89,14 @@ def explain_text(
         return {**explained, **_outcome("empty_text", None, None)}
     model = lid_model or default_lid_model()
     lang, score, is_identified = _language(str(explained["text"]), pair, lang, model, store)
+    notes = [_CAPITALS] if is_identified and _is_in_capitals(str(explained["text"])) else []
     explained |= {"lang": lang, "lang_score": score}
     if lang not in store.hashes:
         outcome = _outcome("no_metadata", None, None)
         return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}. Build it "
-                f"with: curate build-metadata --lang {lang}"}  # fmt: skip
+                f"with: curate build-metadata --lang {lang}", "notes": notes}  # fmt: skip
     explained |= _explain_all(str(explained["text"]), pair_id, url, lang, t, store, stages)
-    explained["notes"] = stages.notes(model if is_identified else None)
+    explained["notes"] = notes + stages.notes(model if is_identified else None)
     return explained
 
 
@@ -122,6 +128,10 @@ def _language(
         return pair.lang, score, False
     found = FastTextIdentifier(model).identify(pa.array([text]))
     return str(found.lang[0].as_py()), round(float(found.score[0]), 6), True
+
+
+def _is_in_capitals(text: str) -> bool:
+    return bool(without_capitals(pa.array([text]))[0].as_py() != text)
 
 
 def _explain_all(

@@ -24,7 +24,8 @@ def explanation(result: Mapping[str, Any], *, colour: bool = False) -> Inert:
         lines.append(f"language: {inert(result['lang'])}{score}")
     lines += _pair_lines(result)
     if "normalizations" not in result:
-        return Inert("\n".join([*lines, inert(result["decision"])]))
+        notes = [f"note: {inert(note)}" for note in result.get("notes", [])]
+        return Inert("\n".join([*lines, inert(result["decision"]), *notes]))
     both = result["normalizations"]
     for name, found in both.items():
         lines.append(f"{name}: {highlighted(found['normalized'], found['matches'], colour)}")

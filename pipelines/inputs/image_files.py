@@ -1,9 +1,9 @@
 """Rows that name image files: a folder of images with a CSV, JSON lines or Parquet file beside it.
 
 A row's file is found by its column `file_name`, `image_path`, `file_path` or `filepath`, by a
-column `image` of strings, or by the path in Hugging Face's struct of bytes and path where there are
-no bytes; relative to the folder of the file that the row is in. Inputs that have URLs are left
-alone: their images are somewhere else.
+column `image` of strings that are no images themselves (base64), or by the path in Hugging Face's
+struct of bytes and path where there are no bytes; relative to the folder of the file that the row
+is in. Inputs that have URLs are left alone: their images are somewhere else.
 
 A table cannot have this machine open any file or ask any server: a file has to lie in the table's
 own folder, or in one that the user named. And it is only here, and by the reader of tars, that
@@ -23,14 +23,15 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.executor.faults import is_transient
+from curate.pipelines.inputs.columns.images import FILE_COLUMNS, is_inline
 from curate.pipelines.inputs.image_roots import ImageRoots, folder_of
 from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 
-__all__ = ["as_input_columns", "data_files", "with_image_files"]
+__all__ = ["as_input_columns", "data_files", "names_files", "with_image_files"]
 
 _PATHS = ("file_name", "image_path", "file_path", "filepath")
 # Which our readers make, and `balance` believes.
-_INTERNAL = ("image_file", "image_offset", "image_size", "image_ext")
+_INTERNAL = FILE_COLUMNS
 _URLS = ("url", "URL", "image_url")
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"}
 
@@ -100,6 +101,12 @@ def with_image_files(
         yield from [item] if found is None else _located(item, found.to_pylist(), part.path, roots)
 
 
+def names_files(schema: pa.Schema) -> bool:
+    """Tell whether rows of a schema may name files of their own folder."""
+    empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
+    return _file_names(empty) is not None
+
+
 def _file_names(batch: pa.RecordBatch) -> pa.Array | None:
     """Return the name of each row's image file, null without one; None if the rows name none."""
     schema, types = batch.schema, pa.types
@@ -108,7 +115,7 @@ def _file_names(batch: pa.RecordBatch) -> pa.Array | None:
     if "image" in schema.names:
         image = batch.column("image")
         if types.is_string(image.type) or types.is_large_string(image.type):
-            return image
+            return pc.if_else(is_inline(image), None, image)
         if not types.is_struct(image.type) or not {"bytes", "path"} <= {f.name for f in image.type}:
             return None
         has_bytes = pc.is_valid(pc.struct_field(image, "bytes"))

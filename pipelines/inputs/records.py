@@ -4,15 +4,17 @@ A row with a value that cannot be used (null or non-string text, invalid UTF-8) 
 `Reject`; everything else goes on with its columns untouched.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.curation.hashing.ids import short_hashes
 from curate.errors import InputError
+from curate.pipelines.inputs.columns.images import image_column
+from curate.pipelines.inputs.columns.values import id_strings, is_text
 from curate.pipelines.inputs.rows import MAX_TEXT_BYTES, Problem, Rows
 from curate.pipelines.inputs.text import invalid_utf8
 
@@ -21,8 +23,8 @@ __all__ = [
     "Records",
     "Reject",
     "check_columns",
-    "image_ids",
-    "pair_ids",
+    "find_column",
+    "text_column",
     "to_records",
 ]
 
@@ -37,12 +39,20 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnNames:
-    """Names of the input's columns; None to look for the usual ones."""
+    """Names of the input's columns; None to look for the usual ones, "" for an uid to have none."""
 
     url: str | None = None
     text: str | None = None
     uid: str | None = None
     lang: str | None = None
+    image: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the names as JSON-able values."""
+        values = asdict(self)
+        if self.image is None:  # as plans had it before there was this one
+            del values["image"]
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +77,8 @@ class Records:
         urls: string, with nulls; None if the input has no such column. So for the next two.
         uids: the input's own ids.
         langs: the input's own language labels.
+        columns: names of the columns that texts, urls, uids and langs are.
+        image: name of the column of encoded images, None without one.
     """
 
     batch: pa.RecordBatch
@@ -75,6 +87,25 @@ class Records:
     urls: pa.StringArray | None
     uids: pa.StringArray | None
     langs: pa.StringArray | None
+    columns: frozenset[str]
+    image: str | None
+
+    def select(self, keep: NDArray[np.bool_]) -> "Records":
+        """Return the records that a mask of shape (num_records,) keeps."""
+        mask = pa.array(keep)
+
+        def chosen(column: pa.Array | None) -> pa.Array | None:
+            return None if column is None else column.filter(mask)
+
+        return replace(
+            self,
+            batch=self.batch.filter(mask),
+            rows=self.rows[keep],
+            texts=self.texts.filter(mask),
+            urls=chosen(self.urls),
+            uids=chosen(self.uids),
+            langs=chosen(self.langs),
+        )
 
 
 def find_column(schema: pa.Schema, role: str, names: ColumnNames, path: str) -> str | None:
@@ -84,6 +115,8 @@ def find_column(schema: pa.Schema, role: str, names: ColumnNames, path: str) -> 
         InputError: the user named a column that is not there.
     """
     chosen: str | None = getattr(names, role)
+    if chosen == "" and role == "uid":
+        return None
     if chosen is not None and chosen not in schema.names:
         raise InputError(
             f"{path}: there is no column {chosen!r}; it has {', '.join(schema.names)}. "
@@ -106,7 +139,7 @@ def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
         )
     kind = schema.field(name).type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    if not (_is_stringlike(kind) or pa.types.is_null(kind)):
+    if not (is_text(kind) or pa.types.is_null(kind)):
         raise InputError(
             f"{path}: column {name!r} is {kind}, expected string. "
             "Name another one with --text-column, or convert it."
@@ -115,7 +148,7 @@ def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
 
 
 def check_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
-    """Return the names of the columns that we need, by what they are: text, url, uid, lang.
+    """Return the names of the columns that we need, by what they are: text, url, uid, lang, image.
 
     Args:
         schema: of the input.
@@ -135,7 +168,8 @@ def check_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str,
         found = find_column(schema, role, names, path)
         if found is not None:
             roles[role] = _check_scalar(schema, found, role, path)
-    return roles
+    image = image_column(schema, names.image, path)
+    return roles if image is None else {**roles, "image": image}
 
 
 def _check_scalar(schema: pa.Schema, name: str, role: str, path: str) -> str:
@@ -153,12 +187,6 @@ def _check_scalar(schema: pa.Schema, name: str, role: str, path: str) -> str:
     return name
 
 
-def _is_stringlike(kind: pa.DataType) -> bool:
-    checks = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary,
-              pa.types.is_large_binary, pa.types.is_string_view)  # fmt: skip
-    return any(check(kind) for check in checks)
-
-
 def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list[Reject]]:
     """Split rows into usable records and rejects.
 
@@ -168,7 +196,13 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
     roles = check_columns(rows.batch.schema, names, path)
     rows = replace(rows, batch=_without_views(rows.batch))
     batch = rows.batch
-    columns = {role: _decoded(batch.column(name)) for role, name in roles.items()}
+    image = roles.pop("image", None)
+    columns = {
+        role: id_strings(batch.column(name), name)
+        if role == "uid"
+        else _decoded(batch.column(name))
+        for role, name in roles.items()
+    }
     reasons: dict[int, Problem] = {i: Problem(r, "") for i, r in _reasons(columns).items()}
     for i in rows.misfits.get(roles["text"], ()):
         reasons[i] = Problem("wrong_type", f"column {roles['text']!r} holds no string here")
@@ -179,7 +213,7 @@ def to_records(rows: Rows, names: ColumnNames, path: str) -> tuple[Records, list
     ]
     keep = np.ones(batch.num_rows, dtype=bool)
     keep[list(reasons)] = False
-    return _records(rows, roles, columns, keep), rejects
+    return _records(rows, roles, columns, keep, image), rejects
 
 
 def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -193,10 +227,10 @@ def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _decoded(column: pa.Array) -> pa.Array:
-    """Return a column as strings or bytes: dictionaries decoded, numbers (ids) spelled out."""
+    """Return a column as strings or bytes: dictionaries decoded, numbers spelled out."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    return column if _is_stringlike(column.type) else pc.cast(column, pa.string())
+    return column if is_text(column.type) else pc.cast(column, pa.string())
 
 
 def _reasons(columns: dict[str, pa.Array]) -> dict[int, str]:
@@ -218,7 +252,11 @@ def _reject(row: int, problem: Problem, text: pa.Buffer | None) -> Reject:
 
 
 def _records(
-    rows: Rows, roles: dict[str, str], columns: dict[str, pa.Array], keep: NDArray[np.bool_]
+    rows: Rows,
+    roles: dict[str, str],
+    columns: dict[str, pa.Array],
+    keep: NDArray[np.bool_],
+    image: str | None,
 ) -> Records:
     mask = pa.array(keep)
     strings = {role: pc.cast(c.filter(mask), pa.string()) for role, c in columns.items()}
@@ -233,40 +271,6 @@ def _records(
         urls=strings.get("url"),
         uids=strings.get("uid"),
         langs=strings.get("lang"),
+        columns=frozenset(roles.values()),
+        image=image,
     )
-
-
-def pair_ids(records: Records, path: str) -> pa.StringArray:
-    r"""Return the id of each pair: the input's uid, else a hash that the contract fixes.
-
-    The hash is the first 24 hexadecimal digits of the sha224 of ``url \t text``; where there is
-    no URL, of ``file \t row``, so that equal texts stay different pairs.
-    """
-    uids, urls = _filled(records.uids), _filled(records.urls)
-    if uids is not None and not uids.null_count:
-        return uids
-    if urls is not None and not urls.null_count:
-        ids = short_hashes(urls, records.texts)
-    else:
-        rows = pa.array(records.rows).cast(pa.string())
-        ids = short_hashes(pa.array([path] * len(rows), pa.string()), rows)
-        if urls is not None:
-            ids = pc.if_else(pc.is_valid(urls), short_hashes(urls, records.texts), ids)
-    return ids if uids is None else pc.coalesce(uids, ids)
-
-
-def image_ids(records: Records) -> pa.StringArray:
-    """Return the first 24 hexadecimal digits of the sha224 of each URL; null without one."""
-    urls = _filled(records.urls)
-    if urls is None:
-        return pa.nulls(len(records.rows), pa.string())
-    ids = short_hashes(urls)
-    return pc.if_else(pc.is_valid(urls), ids, None) if urls.null_count else ids
-
-
-def _filled(column: pa.StringArray | None) -> pa.StringArray | None:
-    """Return a column with nulls for its empty strings."""
-    if column is None:
-        return None
-    is_empty = pc.equal(pc.binary_length(column), 0)
-    return pc.if_else(is_empty, None, column) if pc.any(is_empty).as_py() else column

@@ -32,6 +32,7 @@ class Part:
         num_rows: rows in the part; None where only reading tells.
         address: where the file is opened, if that holds secrets; it is written nowhere.
         more: further small files that are matched together with this one.
+        id_prefix: the tar's name, before its keys in ids; None where the keys alone are ids.
     """
 
     path: str
@@ -40,6 +41,7 @@ class Part:
     row_groups: tuple[int, int] | None = None
     first_row: int = 0
     num_rows: int | None = None
+    id_prefix: str | None = None
     address: str | None = field(default=None, compare=False, repr=False)
     more: "tuple[Part, ...]" = ()
 
@@ -81,6 +83,8 @@ class Part:
         hidden = ("address", "more")
         values = {name: getattr(self, name) for name in self.__slots__ if name not in hidden}
         values["row_groups"] = list(self.row_groups) if self.row_groups else None
+        if self.id_prefix is None:  # as plans had it before there was one
+            del values["id_prefix"]
         more = {"more": [part.as_dict() for part in self.more]} if self.more else {}
         return {**values, **more}
 

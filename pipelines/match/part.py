@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from curate.curation.matching.normalize import Normalization
 from curate.curation.matching.reference import Matcher, match_by_language
@@ -18,19 +17,14 @@ from curate.files import storage
 from curate.files.addresses import hide_secrets
 from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
+from curate.pipelines.inputs.ids import image_ids, pair_ids
 from curate.pipelines.inputs.readers import read_part
-from curate.pipelines.inputs.records import (
-    ColumnNames,
-    Records,
-    Reject,
-    image_ids,
-    pair_ids,
-    to_records,
-)
+from curate.pipelines.inputs.records import ColumnNames, Records, Reject, to_records
 from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 from curate.pipelines.match.languages import RecordLanguages
-from curate.pipelines.match.records_together import RecordsTogether, has_own_ids
+from curate.pipelines.match.records_together import RecordsTogether
 from curate.pipelines.match.summary import PartSummary
+from curate.pipelines.matched.facts import pair_facts
 from curate.pipelines.matched.tombstones import RETRACTED, Tombstones
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
@@ -194,15 +188,14 @@ def _matched_batches(
         if not isinstance(found, Records):
             yield path, found
             continue
-        is_alone = not part.more or not has_own_ids(found)
-        if waiting.records and (is_alone or not waiting.takes(found)):
-            yield _match_records(worker, waiting.take_all(), path, summary)
-        if is_alone:
-            yield _match_records(worker, found, path, summary)
-        else:  # rows of small files are matched together
+        if waiting.records and not waiting.takes(found):
+            yield _match_records(worker, waiting.take_all(), summary)
+        if part.more:  # rows of small files are matched together
             waiting.add(found)
+        else:
+            yield _match_records(worker, found, summary)
     if waiting.records:
-        yield _match_records(worker, waiting.take_all(), part.path, summary)
+        yield _match_records(worker, waiting.take_all(), summary)
 
 
 def _records(
@@ -236,24 +229,22 @@ def _filter_records(worker: Worker, records: Records, summary: PartSummary) -> R
     keep, dropped = worker.filters.keep(batch)
     for reason, num in dropped.items():
         summary.add(NO_LANGUAGE, reason, num)
-    return _select(records, keep)
+    return records.select(keep)
 
 
-def _match_records(
-    worker: Worker, records: Records, path: str, summary: PartSummary
-) -> pa.RecordBatch:
+def _match_records(worker: Worker, records: Records, summary: PartSummary) -> pa.RecordBatch:
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(records.texts)), 0)
     blank = blank.to_numpy(zero_copy_only=False)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
-    records = _select(records, ~blank) if blank.any() else records
+    records = records.select(~blank) if blank.any() else records
     langs, unknown = worker.languages.of(records)
     summary.add_unknown_labels(unknown)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
     mask = pa.array(has_entries)
-    kept = _select(records, has_entries)
+    kept = records.select(has_entries)
     columns = {
-        "pair_id": pair_ids(kept, path),
+        "pair_id": pair_ids(kept),
         "image_id": image_ids(kept),
         "lang": langs.lang.filter(mask),
         "lang_score": pa.array(langs.score, pa.float32(), from_pandas=True).filter(mask),
@@ -271,23 +262,9 @@ def _match_records(
     for kind in (1, 2):  # dropped here; a retracted text is shown to nobody
         dropped = np.flatnonzero(what == kind)
         summary.add_examples(kinds[kind], dropped, records.rows, records.texts, langs.lang)
-    return batch.filter(pa.array(~hits)) if hits.any() else batch
-
-
-def _select(records: Records, keep: NDArray[np.bool_]) -> Records:
-    mask = pa.array(keep)
-
-    def chosen(column: pa.Array | None) -> pa.Array | None:
-        return None if column is None else column.filter(mask)
-
-    return Records(
-        batch=records.batch.filter(mask),
-        rows=records.rows[keep],
-        texts=records.texts.filter(mask),
-        urls=chosen(records.urls),
-        uids=chosen(records.uids),
-        langs=chosen(records.langs),
-    )
+    batch = batch.filter(pa.array(~hits)) if hits.any() else batch
+    summary.add_facts(pair_facts(batch, worker.job.columns))
+    return batch
 
 
 def _with_columns(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:

@@ -1,17 +1,19 @@
 """Look at inputs and cut them into parts, on all workers: a hash reads every byte.
 
 What a plan holds is matched in every later run too, so that an input is looked at before it gets
-there: one without the columns would spoil all that follow.
+there: one without the columns would spoil all that follow. A file is what is in it: under another
+name or in another folder it is the same file, and its pairs are taken once.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from curate.errors import InputError
 from curate.files import storage
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.parts import run_parts
-from curate.pipelines.inputs.readers import input_schema, plan_parts
+from curate.pipelines.inputs.image_files import names_files
+from curate.pipelines.inputs.readers import input_kind, input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
 from curate.pipelines.inputs.rows import Part, together
 from curate.pipelines.match.earlier_inputs import listed
@@ -20,7 +22,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.pipelines.views.progress import log, progress
 
-__all__ = ["add_inputs", "planned_work", "warn_of_copies"]
+__all__ = ["add_inputs", "planned_work"]
 
 _SHOWN = 5
 
@@ -28,6 +30,22 @@ _SHOWN = 5
 class _Look(NamedTuple):
     columns: ColumnNames
     rows_per_part: int | None
+
+
+class _Seen(NamedTuple):
+    """An input that was looked at.
+
+    Attributes:
+        sha256: of all its bytes.
+        parts: that it is cut into.
+        columns: its schema, in words.
+        needs_folder: its rows name files beside it, so that elsewhere they are others.
+    """
+
+    sha256: str
+    parts: list[Part]
+    columns: str
+    needs_folder: bool
 
 
 def add_inputs(
@@ -58,38 +76,68 @@ def add_inputs(
         ArtifactError: one that it has is another file now.
         InputError: one cannot be read, or lacks a column.
     """
-    known = {i["path"]: i for i in plan.inputs}
+    known = {one["path"]: one for entry in plan.inputs for one in (entry, *_copies(entry))}
     described = dict(_described(addresses))
     new = [path for path in addresses if not _is_known(known.get(path), described[path])]
-    tasks = [(at, addresses[path]) for at, path in enumerate(new)]
-    results = run_parts(
-        _look_at, tasks, workers=workers, setup=_Look, arguments=(columns, rows_per_part),
-        threads=True, anywhere=True,
-    )  # fmt: skip
-    found: dict[int, tuple[str, list[Part]]] = {}
-    columns_of: dict[str, str] = {}
-    for at, sha256, parts, columns_of[new[at]] in progress(
-        results, total=len(tasks), label="look at inputs", unit="file", quiet=quiet
-    ):
-        found[at] = (sha256, parts)
+    opened = [addresses[path] for path in new]
+    seen = _look_at_all(opened, _Look(columns, rows_per_part), workers=workers, quiet=quiet)
+    planned = {entry["path"]: entry for entry in plan.inputs}
+    by_content: dict[str, list[dict[str, Any]]] = {}
+    for entry in plan.inputs:
+        by_content.setdefault(entry["sha256"], []).append(entry)
+    copies: list[tuple[str, str]] = []
     added: list[Part] = []
-    for at, path in enumerate(new):
-        sha256, parts = found.pop(at)
-        if path in known:
+    for path, found in zip(new, seen, strict=True):
+        size, modified = described[path]
+        if path in planned:
             artifacts.require_same(
                 f"{plan.folder} holds pairs of {path}, which has changed since; {plan.folder}",
-                {"sha256": known[path]["sha256"]}, {"sha256": sha256},
+                {"sha256": planned[path]["sha256"]}, {"sha256": found.sha256},
             )  # fmt: skip
-            known[path]["modified"] = described[path][1]
+            planned[path]["modified"] = modified
             continue
-        size, modified = described[path]
-        plan.inputs.append(
-            {"path": path, "sha256": sha256, "size_bytes": size, "modified": modified}
-        )
-        added += parts
-    plan.parts += together(added, columns_of)
+        same = by_content.setdefault(found.sha256, [])
+        first = next((e for e in same if _is_same_file(e["path"], path, found)), None)
+        if first is not None:
+            others = [one for one in _copies(first) if one["path"] != path]
+            copy = {"path": path, "size_bytes": size, "modified": modified}
+            first["copies"] = [*others, copy]
+            copies.append((first["path"], path))
+            continue
+        entry = {"path": path, "sha256": found.sha256, "size_bytes": size, "modified": modified}
+        plan.inputs.append(entry)
+        same.append(entry)
+        added += found.parts
+    plan.parts += together(added, {path: one.columns for path, one in zip(new, seen, strict=True)})
     plan.parts = [part.opened_at(addresses) for part in plan.parts]
-    return bool(tasks)
+    _tell_of_copies(copies, quiet=quiet)
+    return bool(new)
+
+
+def _copies(entry: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    """Return the other places where an input was found."""
+    found: Sequence[dict[str, Any]] = entry.get("copies", ())
+    return found
+
+
+def _is_same_file(known: str, path: str, found: _Seen) -> bool:
+    """Tell whether a file of the same bytes gives the same rows at another place."""
+    folders, others = known.split("/")[:-1], path.split("/")[:-1]
+    if input_kind(known) != input_kind(path) or (found.needs_folder and folders != others):
+        return False
+    # Folders that are called column=value give each row a value.
+    return [f for f in folders if "=" in f] == [f for f in others if "=" in f]
+
+
+def _look_at_all(addresses: list[str], look: _Look, *, workers: int, quiet: bool) -> list[_Seen]:
+    tasks = list(enumerate(addresses))
+    results = run_parts(
+        _look_at, tasks, workers=workers, setup=_Look, arguments=tuple(look), threads=True,
+        anywhere=True,
+    )  # fmt: skip
+    shown = progress(results, total=len(tasks), label="look at inputs", unit="file", quiet=quiet)
+    found = dict(shown)
+    return [found[at] for at, _ in tasks]
 
 
 def _described(addresses: Mapping[str, str]) -> Iterator[tuple[str, tuple[int, str]]]:
@@ -103,34 +151,28 @@ def _is_known(before: Mapping[str, Any] | None, now: tuple[int, str]) -> bool:
     return before is not None and (before["size_bytes"], before["modified"]) == now
 
 
-def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, str, list[Part], str]:
+def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
     at, path = task
     schema = input_schema(path)
     if schema is not None:
         check_columns(schema, look.columns, path)
     sha256 = storage.file_sha256(path)
     parts = plan_parts(path, sha256, look.rows_per_part)
-    return at, sha256, parts, "" if schema is None else schema.to_string(show_schema_metadata=False)
+    if schema is None:
+        return at, _Seen(sha256, parts, "", False)
+    words = schema.to_string(show_schema_metadata=False)
+    return at, _Seen(sha256, parts, words, names_files(schema))
 
 
-def warn_of_copies(plan: MatchedPlan, first: int, *, quiet: bool) -> None:
-    """Say which inputs have the bytes of another one: each of their pairs counts once for each.
-
-    Args:
-        plan: with the hash of each input.
-        first: number of the first input that is new.
-        quiet: no message.
-    """
+def _tell_of_copies(copies: Sequence[tuple[str, str]], *, quiet: bool) -> None:
+    """Say which inputs are files that are there already, under another name or elsewhere."""
     paths: dict[str, list[str]] = {}
-    new = {one["sha256"] for one in plan.inputs[first:]}
-    for one in plan.inputs:
-        paths.setdefault(one["sha256"], []).append(one["path"])
-    copies = [found for sha256, found in paths.items() if sha256 in new and len(found) > 1]
-    for found in copies[:_SHOWN]:
-        log(f"the same content, so that its pairs count {len(found)} times: {listed(found)}",
-            quiet=quiet)  # fmt: skip
-    if len(copies) > _SHOWN:
-        log(f"… and {len(copies) - _SHOWN} more inputs that have copies", quiet=quiet)
+    for first, copy in copies:
+        paths.setdefault(first, []).append(copy)
+    for first, found in list(paths.items())[:_SHOWN]:
+        log(f"the same file as {first}, whose pairs are taken once: {listed(found)}", quiet=quiet)
+    if len(paths) > _SHOWN:
+        log(f"… and copies of {len(paths) - _SHOWN:,} more inputs", quiet=quiet)
 
 
 def planned_work(plan: MatchedPlan, before: int, first_stale: int | None) -> dict[str, Any]:

@@ -1,27 +1,17 @@
 """Records of several small files as one batch."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from curate.pipelines.inputs.records import Records
 from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS
 
-__all__ = ["RecordsTogether", "has_own_ids"]
+__all__ = ["RecordsTogether"]
 
 _ROLES = ("urls", "uids", "langs")
-
-
-def has_own_ids(records: Records) -> bool:
-    """Tell whether the id of each record follows from the record, and not from its place."""
-    return any(
-        column is not None
-        and not column.null_count
-        and not pc.any(pc.equal(pc.binary_length(column), 0)).as_py()
-        for column in (records.uids, records.urls)
-    )
 
 
 class RecordsTogether:
@@ -62,7 +52,8 @@ def _joined(several: Sequence[Records]) -> Records:
         columns = [getattr(one, role) for one in several]
         return None if columns[0] is None else pa.concat_arrays(columns)
 
-    return Records(
+    return replace(
+        several[0],
         batch=batches[0] if batches else several[0].batch,
         rows=np.concatenate([one.rows for one in several]),
         texts=pa.concat_arrays([one.texts for one in several]),

@@ -7,7 +7,7 @@ all parts are there, the counts are added up from them and `summary.json` is wri
 that the whole is complete.
 """
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -32,16 +32,18 @@ from curate.pipelines.match.earlier_inputs import (
     remove_parts,
     told_of_earlier_inputs,
 )
+from curate.pipelines.match.ids import REPEATED_IDS, name_tars, repeated_ids
 from curate.pipelines.match.label_hint import hint_at_labels
 from curate.pipelines.match.languages import LID_ENGINES
 from curate.pipelines.match.part import MatchJob, Worker, match_part
-from curate.pipelines.match.plan import add_inputs, planned_work, warn_of_copies
-from curate.pipelines.match.purge import PurgeJob, purge_part
+from curate.pipelines.match.plan import add_inputs, planned_work
+from curate.pipelines.match.purge import purge_parts
 from curate.pipelines.match.summary import PartSummary
-from curate.pipelines.match.totals import MatchTotals
+from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import COUNTING, count_parts
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
+from curate.pipelines.matched.repeated_ids import KEYS
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
@@ -65,6 +67,7 @@ class MatchOptions:
         engine: one of ENGINES; it changes how long matching takes and nothing else.
         lid_engine: one of LID_ENGINES; likewise, but for the last digits of scores.
         filters: as `--filter` takes them; what they drop is not matched.
+        repeated_ids: one of REPEATED_IDS: whether to fail where pairs that differ share an id.
         rows_per_part: rows of a Parquet file that one task matches, at least a row group; None for
             an eighth of the file, within limits.
         image_roots: folders that tables may name images in, besides their own.
@@ -78,6 +81,7 @@ class MatchOptions:
     engine: str = "index"
     lid_engine: str = "compiled"
     filters: tuple[str, ...] = ()
+    repeated_ids: str = "refuse"
     rows_per_part: int | None = None
     image_roots: tuple[str, ...] = ()
 
@@ -92,6 +96,10 @@ class MatchOptions:
             raise UsageError(f"--max-bad is {self.max_bad}; expected a share from 0 to 1")
         if self.rows_per_part is not None and self.rows_per_part < 1:
             raise UsageError(f"--rows-per-part is {self.rows_per_part}; expected at least 1")
+        if self.repeated_ids not in REPEATED_IDS:
+            raise UsageError(
+                f"--repeated-ids is {self.repeated_ids!r}; expected {' or '.join(REPEATED_IDS)}"
+            )
         if self.engine not in ENGINES:
             raise UsageError(f"--engine is {self.engine!r}; expected one of {', '.join(ENGINES)}")
         if self.lid_engine not in LID_ENGINES:
@@ -149,7 +157,6 @@ def match_inputs(
     elif first_stale is not None:
         remove_parts(plan, first_stale)
     note_metadata(output, metadata)
-    warn_of_copies(plan, before, quiet=quiet)
     journal = _journal(plan)
     added = {"inputs_added": len(plan.inputs) - before}
     if not journal.missing() and (done := plan.summary()):
@@ -165,7 +172,12 @@ def match_inputs(
     job = _job(plan, store, metadata, options)
     with told_of_earlier_inputs(plan, paths):
         _run(job, plan, journal, options.max_bad, workers, quiet)
-        summary = finish_matched(plan, store, max_bad=options.max_bad, workers=workers, quiet=quiet)
+        if name_tars(plan, workers=workers, quiet=quiet):
+            _run(job, plan, _journal(plan), options.max_bad, workers, quiet)
+        summary = finish_matched(
+            plan, store, max_bad=options.max_bad, on_repeated_ids=options.repeated_ids,
+            workers=workers, quiet=quiet,
+        )  # fmt: skip
     return {**summary, **added}
 
 
@@ -185,7 +197,7 @@ def _plan(
         "normalization": options.normalization,
         "lang": options.lang,
         "lid_model": storage.file_sha256(lid_model) if lid_model else None,
-        "columns": asdict(options.columns),
+        "columns": options.columns.as_dict(),
         "metadata": store.hashes,
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
         **({"image_roots": roots} if roots else {}),
@@ -224,7 +236,7 @@ def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchO
 
 
 def _clear(output: str) -> None:
-    for name in ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, SUMMARY, PLAN):
+    for name in ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN):
         storage.remove(storage.join(output, name))
 
 
@@ -237,7 +249,7 @@ def _run(
     quiet: bool,
 ) -> None:
     """Match the parts that are left; stop early once the bad ones are too many for sure."""
-    journal.complete(partial(_stamped_summary, plan, job.parameters))
+    journal.complete(partial(stamped_summary, plan, job.parameters))
     todo = [(index, plan.parts[index]) for index in journal.missing()]
     totals = MatchTotals(plan, max_bad)
     for index, summary in journal.summaries():
@@ -265,32 +277,29 @@ def _run(
         journal.flush()
 
 
-def _stamped_summary(plan: MatchedPlan, parameters: str, index: int) -> dict[str, Any]:
-    """Return a part's summary from its file's stamp, checked to be of this plan's part."""
-    path, part = plan.pairs_path(index), plan.parts[index]
-    stamp = artifacts.read_stamp(path)
-    found = {"parameters": stamp["parameters"], "part": stamp["part"]}
-    artifacts.require_same(path, found, {"parameters": parameters, "part": part.as_dict()})
-    summary: dict[str, Any] = stamp["summary"]
-    return summary
-
-
 def finish_matched(
-    plan: MatchedPlan, store: MetadataStore, *, max_bad: float, workers: int, quiet: bool
+    plan: MatchedPlan,
+    store: MetadataStore,
+    *,
+    max_bad: float,
+    on_repeated_ids: str = "keep",
+    workers: int,
+    quiet: bool,
 ) -> dict[str, Any]:
-    """Take out what was retracted, check the sums, write counts and summary.
+    """Take out what was retracted, check sums and ids, write counts and summary.
 
     Returns:
         The summary, as in `summary.json`.
 
     Raises:
         BadShareError: too many bad records.
+        InputError: pairs that differ share an id, and they are not to be kept so.
     """
     if plan.retracted:
         _journal(plan).forget()
-        _purge(plan, store, workers, quiet)
+        purge_parts(plan, combined_hash(store.hashes), workers=workers, quiet=quiet)
     journal = _journal(plan)
-    journal.complete(partial(_stamped_summary, plan, artifacts.digest(plan.parameters)))
+    journal.complete(partial(stamped_summary, plan, artifacts.digest(plan.parameters)))
     if missing := journal.missing():
         raise ArtifactError(
             f"{plan.pairs_path(missing[0])} is not there any more. Run the same `curate match` "
@@ -301,6 +310,7 @@ def finish_matched(
         totals.add(index, PartSummary.from_dict(found))
     totals.check_bad_share(totals.total.read)
     sums = totals.check_sums()
+    repeats = repeated_ids(plan, on_repeated_ids, workers=workers, quiet=quiet)
     _write_counts(plan, store, workers, quiet)
     journal.close()
     summary = {
@@ -309,26 +319,13 @@ def finish_matched(
         "metadata_hash": combined_hash(store.hashes),
         "inputs": len(plan.inputs),
         "parts": len(plan.parts),
+        "with_image": 0,
+        "without_url": 0,
         **sums,
+        **repeats,
     }
     storage.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
-
-
-def _purge(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:
-    """Rewrite the parts that hold retracted pairs; those matched since hold none."""
-    job = PurgeJob(
-        paths=[plan.pairs_path(index) for index in range(len(plan.parts))],
-        tombstones=Tombstones.read(plan.folder),
-        metadata_hash=combined_hash(store.hashes),
-    )
-    tasks = range(len(plan.parts))
-    results = run_parts(
-        purge_part, tasks, workers=workers, setup=lambda: job, arguments=(), threads=True,
-        anywhere=True,
-    )  # fmt: skip
-    for _ in progress(results, total=len(tasks), label="retract", unit="part", quiet=quiet):
-        pass
 
 
 def _write_counts(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.pipelines.inputs.bad_reasons import BAD_REASONS
+from curate.pipelines.matched.facts import FACTS
 
 __all__ = ["PartSummary"]
 
@@ -30,6 +31,7 @@ class PartSummary:
         unknown_labels: rows of each label of the input's language column that no table knows; the
             first labels in alphabetical order stay, so that sums do not depend on an order.
         num_unknown_labels: rows of all of them.
+        facts: matched pairs with an image, and without a URL, as `pair_facts` counts them.
     """
 
     by_lang: dict[str, Counter[str]] = field(default_factory=dict)
@@ -37,6 +39,11 @@ class PartSummary:
     examples: dict[str, list[tuple[int, str, str]]] = field(default_factory=dict)
     unknown_labels: Counter[str] = field(default_factory=Counter)
     num_unknown_labels: int = 0
+    facts: Counter[str] = field(default_factory=Counter)
+
+    def add_facts(self, facts: Counter[str]) -> None:
+        """Count matched pairs by what is known of their images and URLs."""
+        self.facts.update(facts)
 
     def add_unknown_labels(self, rows: Counter[str], num: int | None = None) -> None:
         """Count rows by their unknown label; `num` in all, None if `rows` has every label."""
@@ -85,6 +92,7 @@ class PartSummary:
             best = sorted([*self.examples.get(reason, []), *found])
             self.examples[reason] = best[:_NUM_EXAMPLES]
         self.add_unknown_labels(other.unknown_labels, other.num_unknown_labels)
+        self.facts.update(other.facts)
         return self
 
     def log_figures(self) -> dict[str, Any]:
@@ -132,7 +140,8 @@ class PartSummary:
         labels = {"rows": self.num_unknown_labels, "first": dict(self.unknown_labels)}
         return {"read": self.read, "matched": self.matched, "dropped": self.dropped(),
                 "lost_files": self.lost_files, "languages": languages, "examples": examples,
-                **({"unknown_labels": labels} if labels["rows"] else {})}  # fmt: skip
+                **({"unknown_labels": labels} if labels["rows"] else {}),
+                **{name: num for name, num in sorted(self.facts.items()) if num}}  # fmt: skip
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "PartSummary":
@@ -147,4 +156,5 @@ class PartSummary:
         }
         labels = values.get("unknown_labels", {"rows": 0, "first": {}})
         first = Counter(labels["first"])
-        return cls(by_lang, values["lost_files"], examples, first, labels["rows"])
+        facts = Counter({name: values[name] for name in FACTS if name in values})
+        return cls(by_lang, values["lost_files"], examples, first, labels["rows"], facts)

@@ -11,7 +11,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.pipelines.views.terminal import inert
 
-__all__ = ["MatchTotals"]
+__all__ = ["MatchTotals", "stamped_summary"]
 
 _SHOWN = 5
 _MOST_CHARACTERS = 400
@@ -99,3 +99,13 @@ def _first_detail(path: str) -> str:
 
 def _listed(reasons: dict[str, int]) -> str:
     return ", ".join(f"{reason} {num}" for reason, num in sorted(reasons.items()))
+
+
+def stamped_summary(plan: MatchedPlan, parameters: str, index: int) -> dict[str, Any]:
+    """Return a part's summary from its file's stamp, checked to be of this plan's part."""
+    path, part = plan.pairs_path(index), plan.parts[index]
+    stamp = artifacts.read_stamp(path)
+    found = {"parameters": stamp["parameters"], "part": stamp["part"]}
+    artifacts.require_same(path, found, {"parameters": parameters, "part": part.as_dict()})
+    summary: dict[str, Any] = stamp["summary"]
+    return summary

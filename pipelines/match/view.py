@@ -37,6 +37,7 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
     lines = [with_rest(["lang", "read", "matched", "dropped"], rows)] if rows else []
     lines += _without_metadata(without) + _unknown_labels(result.get("unknown_labels"))
+    lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"
               f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip
     if any(reason in REJECTED_REASONS for reason in result["dropped"]):
@@ -76,6 +77,35 @@ def _unknown_labels(found: Mapping[str, Any] | None) -> list[str]:
     more = ", …" if sum(found["first"].values()) < found["rows"] else ""
     return [f"language column: {found['rows']:,} records have unknown labels, so that their "
             f"language was identified: {shown}{more}"]  # fmt: skip
+
+
+def _beside_texts(result: Mapping[str, Any]) -> list[str]:
+    """Say how many pairs have images and URLs, where not all have the one or the other."""
+    matched = result["matched"]
+    with_image, without_url = (result.get(name, 0) for name in ("with_image", "without_url"))
+    lines = []
+    if with_image:
+        lines.append(f"pairs with an image: {with_image:,}; without: {matched - with_image:,}")
+    if more := result.get("more_images"):
+        lines.append(f"images beyond the first of their pair, which are not taken: {more:,}")
+    if without_url:
+        rest = "" if with_image else ", and no image either that was found (see --image-column)"
+        lines.append(f"pairs without a URL, which `download` leaves out: {without_url:,}{rest}")
+    return lines
+
+
+def _repeated_ids(found: Mapping[str, int] | None) -> list[str]:
+    if not found:
+        return []
+    lines = []
+    if found["copies"]:
+        lines.append(f"copies, with the id, URL and text of a pair before: {found['copies']:,}")
+    if found["others"]:
+        lines.append(
+            f"other pairs with the id of a pair before: {found['others']:,}; they are kept, and "
+            "retracted, together with it"
+        )
+    return lines
 
 
 def _inputs_added(result: Mapping[str, Any]) -> list[str]:

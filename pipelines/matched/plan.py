@@ -104,6 +104,11 @@ class MatchedPlan:
             self._digest = (state, artifacts.digest(values))
         return self._digest[1]
 
+    def replace_part(self, index: int, part: Part) -> None:
+        """Take another part for one that has to be matched again."""
+        self.parts[index] = part
+        self._digest = None
+
     def pairs_path(self, index: int) -> str:
         """Return the path of a part's pairs."""
         return storage.join(self.folder, "pairs", part_name(index, "parquet"))

@@ -1,4 +1,4 @@
-"""The image of a pair, wherever it is: in an `image` column, in a file, or in a tar."""
+"""The image of a pair, wherever it is: in a column of encoded images, in a file, or in a tar."""
 
 from typing import IO
 
@@ -6,16 +6,23 @@ import pyarrow as pa
 
 from curate.errors import InputError
 from curate.files import storage
+from curate.pipelines.inputs.columns.images import encoded_images, image_column
 from curate.pipelines.matched.image_sources import ImageSources
 
 __all__ = ["ImageReader"]
 
 
 class ImageReader:
-    """Reads the images of pairs; the file that was read last stays open, until `close`."""
+    """Reads the images of pairs; the file that was read last stays open, until `close`.
 
-    def __init__(self, sources: ImageSources) -> None:
+    Args:
+        sources: where images may be.
+        column: of encoded images, as the user named it; None for the usual ones.
+    """
+
+    def __init__(self, sources: ImageSources, column: str | None = None) -> None:
         self._sources = sources
+        self._column = column
         self._path: str | None = None
         self._file: IO[bytes] | None = None
 
@@ -29,8 +36,8 @@ class ImageReader:
         """Return a pair's encoded image.
 
         Args:
-            batch: with a column ``image`` (bytes, or Hugging Face's struct of bytes and path), or
-                with ``image_file``, ``image_offset`` and ``image_size``.
+            batch: with a column of encoded images, or with ``image_file``, ``image_offset`` and
+                ``image_size``.
             row: of the batch.
             part: of the matches that the batch is of.
 
@@ -42,11 +49,11 @@ class ImageReader:
                 of its input.
         """
         names = batch.schema.names
-        image = batch.column("image")[row].as_py() if "image" in names else None
-        if isinstance(image, dict):
-            image = image.get("bytes")
-        if isinstance(image, bytes):
-            return image
+        name = image_column(batch.schema, self._column)
+        if name is not None:
+            image = encoded_images(batch.column(name).slice(row, 1))[0].as_py()
+            if isinstance(image, bytes) and image:
+                return image
         if "image_file" not in names or (path := batch.column("image_file")[row].as_py()) is None:
             return None
         offset, size = (batch.column(f"image_{name}")[row].as_py() for name in ("offset", "size"))

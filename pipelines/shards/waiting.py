@@ -39,6 +39,7 @@ class Sample:
         converted: format that the image had before; "" if it is as it was.
         image: bytes of the image.
         text: bytes of the text.
+        without_url: the pair has none.
     """
 
     pair_id: str
@@ -47,6 +48,7 @@ class Sample:
     converted: str
     image: int
     text: int
+    without_url: bool = False
 
     def members(self, content: bytes) -> dict[str, bytes]:
         """Cut the bytes into the files of a sample."""
@@ -85,7 +87,7 @@ def gather(
     job = worker.job
     if job.images is None:
         raise AssertionError("shards are written without saying where images may be")
-    images = ImageReader(job.images)
+    images = ImageReader(job.images, job.columns.image)
     try:
         for part, path, batch, probability in _batches(worker, slices):
             draws = order_draws(batch.column("pair_id"), job.seed).tolist()
@@ -97,7 +99,7 @@ def gather(
                 described = encode_json(about if key == pair_id else {**about, "pair_id": pair_id})
                 sample = Sample(
                     pair_id, found.suffix, found.reason, found.converted,
-                    len(found.content), len(text),
+                    len(found.content), len(text), not about["url"],
                 )  # fmt: skip
                 yield draws[row], sample, b"".join((found.content, text, described))
     finally:
@@ -170,6 +172,7 @@ def write_shard(job: BalanceJob, shard: int, waiting: list[Waiting], spool: Spoo
         "pairs": len(waiting),
         "images": len(waiting) - missing.total(),
         "without_image": dict(sorted(missing.items())),
+        **({"without_url": num} if (num := sum(s.without_url for s, _ in waiting)) else {}),
         **({"converted": dict(sorted(converted.items()))} if converted else {}),
     }
     storage.write_json(sidecar, values)

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from curate.errors import UsageError
 from curate.files import storage
 from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.columns.images import image_column
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.images import require_pillow
@@ -36,11 +37,19 @@ _BESIDE_IMAGE = 2560  # bytes of headers, padding and the end of short texts in 
 
 
 def has_images(plan: MatchedPlan) -> bool:
-    """Tell whether the matched pairs come with images: inside, or in files they point into."""
-    if not plan.parts:
-        return False
-    with artifacts.open_parquet(plan.pairs_path(0)) as file:
-        return not {"image", "image_file"}.isdisjoint(file.schema_arrow.names)
+    """Tell whether any matched pair comes with an image: inside, or in a file it points into."""
+    summary = plan.summary() or {}
+    if "with_image" in summary:
+        return bool(summary["with_image"])
+    return any(_has_image_columns(plan, index) for index in range(len(plan.parts)))
+
+
+def _has_image_columns(plan: MatchedPlan, index: int) -> bool:
+    """Look at a part itself, of matches whose summary does not tell: of version 0.1."""
+    with artifacts.open_parquet(plan.pairs_path(index)) as file:
+        schema = file.schema_arrow
+    chosen = plan.parameters["columns"].get("image")
+    return "image_file" in schema.names or image_column(schema, chosen) is not None
 
 
 def pairs_per_shard(plan: MatchedPlan, shard_bytes: int) -> int:
@@ -49,6 +58,7 @@ def pairs_per_shard(plan: MatchedPlan, shard_bytes: int) -> int:
     Raises:
         UsageError: there are no images.
     """
+    chosen = plan.parameters["columns"].get("image")
     total = num = 0
     for index in range(len(plan.parts)):
         with artifacts.open_parquet(plan.pairs_path(index)) as file:
@@ -56,20 +66,20 @@ def pairs_per_shard(plan: MatchedPlan, shard_bytes: int) -> int:
             if "image_size" in file.schema_arrow.names:
                 sizes = file.read(columns=["image_size"]).column("image_size")
                 total += int(np.nansum(sizes.to_numpy()))
-            total += _stored_bytes(file.metadata)
+            total += _stored_bytes(file.metadata, image_column(file.schema_arrow, chosen))
     if not total:
         raise UsageError("--shard-size needs pairs that have images; give --pairs-per-shard")
     return max(1, round(shard_bytes / (total / num + _BESIDE_IMAGE)))
 
 
-def _stored_bytes(metadata: pq.FileMetaData) -> int:
-    """Return the size of the column `image` in a Parquet file, before compression."""
+def _stored_bytes(metadata: pq.FileMetaData, column: str | None) -> int:
+    """Return the size of a column of images in a Parquet file, before compression."""
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     chunks = [group.column(i) for group in groups for i in range(group.num_columns)]
     return sum(
         int(chunk.total_uncompressed_size)
         for chunk in chunks
-        if chunk.path_in_schema.split(".")[0] == "image"
+        if chunk.path_in_schema.split(".")[0] == column
     )
 
 

@@ -161,13 +161,18 @@ def _canonical(schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(f.name, _renamed(f.type), f.nullable) for f in schema])
 
 
-def _renamed(kind: pa.DataType) -> pa.DataType:
+def _renamed(kind: pa.DataType, *, in_list: bool = False) -> pa.DataType:
+    if in_list and pa.types.is_null(kind):
+        return pa.string()  # pyarrow 26 cannot cast a list of structs with nothing but nulls
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         make = pa.list_ if pa.types.is_list(kind) else pa.large_list
         inside = kind.value_field
-        return make(pa.field("element", _renamed(inside.type), inside.nullable))
+        element = _renamed(inside.type, in_list=True)
+        return make(pa.field("element", element, inside.nullable))
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(f.name, _renamed(f.type), f.nullable) for f in kind])
+        return pa.struct(
+            [pa.field(f.name, _renamed(f.type, in_list=in_list), f.nullable) for f in kind]
+        )
     return kind
 
 

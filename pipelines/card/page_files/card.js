@@ -83,7 +83,8 @@ function renderFlow() {
   else if (f.num_filtered) outs.push(["filtered", f.num_filtered]);
   const dropped = drops.reduce((sum, [, n]) => sum + n, 0);
   $("flow-note").textContent = `read ${number(f.read)} = matched ${number(f.matched)} + dropped ${number(dropped)}; `
-    + `matched = kept ${number(f.kept)} + ${outs.map(([name, n]) => `${name} ${number(n)}`).join(" + ")}.`;
+    + `matched = kept ${number(f.kept)} + ${outs.map(([name, n]) => `${name} ${number(n)}`).join(" + ")}.`
+    + (chosen ? "" : ` ${card.beside}`);
   const box = $("flow-figure");
   const width = Math.max(300, box.clientWidth - (innerWidth > 760 ? 40 : 28));
   const small = width < 560, bar = small ? 9 : 14, pitch = 40, tall = 250;

@@ -126,3 +126,17 @@ def test_truncated_and_flipped_models_never_crash(tmp_path):
             else:
                 assert len(found.lang) == 3
     assert refused > 200
+
+
+@pytest.mark.parametrize("engine", [CompiledIdentifier, FastTextIdentifier])
+def test_captions_in_capitals_are_identified_as_in_small_letters(engine):
+    is_library = engine is FastTextIdentifier
+    identifier = engine(str(MODEL)) if is_library else engine(MODEL.read_bytes(), str(MODEL))
+    capitals = ["MY FRIEND IS A BIRD", "VINTAGE BLUE BICYCLE", "HELLO THERE MY FRIEND, 24",
+                "МОЙ ДРУГ ПТИЦА НА ДЕРЕВЕ", "ΤΟ ΣΠΙΤΙ ΔΙΠΛΑ ΣΤΗ ΘΑΛΑΣΣΑ"]  # fmt: skip
+    mixed = ["My friend is a BIRD", "東京の夜", "24"]
+    found = identifier.identify(pa.array([*capitals, *mixed]))
+    small = identifier.identify(pa.array([*(text.lower() for text in capitals), *mixed]))
+    assert found.lang.to_pylist() == small.lang.to_pylist()
+    assert found.score.tolist() == small.score.tolist()
+    assert found.lang.to_pylist()[:5] == ["en", "en", "en", "ru", "el"]

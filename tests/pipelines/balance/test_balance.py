@@ -246,7 +246,8 @@ def test_ids_that_repeat_lose_no_sample(tmp_path):
     a = write_pairs(
         tmp_path / "a.parquet", ["a dog"] * 4, uid=["x"] * 4, image=[png((9, 9, 9))] * 4
     )
-    match([a], metadata, tmp_path / "matched")
-    balance(tmp_path / "matched", tmp_path / "b", t=100)
+    match([a], metadata, tmp_path / "matched", repeated_ids="keep")
+    card = balance(tmp_path / "matched", tmp_path / "b", t=100)
+    assert card["matched_pairs"]["repeated_ids"] == {"copies": 0, "others": 3}
     with tarfile.open(tmp_path / "b/shards/00000.tar") as tar:
         assert len({member.name for member in tar}) == 12

@@ -185,6 +185,15 @@ def test_a_language_without_metadata_is_said_so(workspace):
         explain(workspace, "x", lang="fr")
 
 
+def test_a_caption_in_capitals_is_identified_as_in_small_letters(workspace):
+    text = "MY FRIEND HAS A RED DOG AND A CAT"
+    found, small = explain(workspace, text), explain(workspace, text.lower())
+    told = "all letters are capitals, so that the language is that of the lower-cased text"
+    assert (found["lang"], found["lang_score"]) == (small["lang"], small["lang_score"])
+    assert told in found["notes"] and told not in small["notes"]
+    assert f"note: {told}" in explanation(found)
+
+
 def test_an_empty_text_is_dropped_as_matching_drops_it(workspace):
     assert explain(workspace, " \u3000 ")["status"] == "empty_text"
 

@@ -135,11 +135,11 @@ def test_inputs_of_the_same_content_are_named(tmp_path, english, capfd):
             [str(path) for path in inputs], metadata=str(english), output=str(tmp_path / "out"),
             options=MatchOptions(lang="en"),
         )  # fmt: skip
-    assert summary["read"] == 60
+    assert summary["read"] == 40
     said = capfd.readouterr().err.splitlines()
     assert said == [
-        "the same content, so that its pairs count 2 times: "
-        f"{tmp_path}/a.parquet, {tmp_path}/copy.parquet"
+        f"the same file as {tmp_path}/a.parquet, whose pairs are taken once: "
+        f"{tmp_path}/copy.parquet"
     ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.match import purge as purge_module
 from curate.pipelines.match import stage as match_module
 from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.retract import stage as retract_module
@@ -140,7 +141,7 @@ def test_a_url_is_kept_out_of_later_files_too(workspace):
 
 def test_a_retraction_that_was_cut_short_is_finished_by_the_next_command(workspace, monkeypatch):
     ids = some_ids(workspace)
-    monkeypatch.setattr(match_module, "purge_part", lambda *_: 1 / 0)
+    monkeypatch.setattr(purge_module, "purge_part", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         retract(workspace, ids)
     monkeypatch.undo()
@@ -154,7 +155,7 @@ def test_a_retraction_that_was_cut_short_goes_on_when_it_is_run_again(workspace,
     ids = some_ids(workspace)
     shutil.copytree(workspace, workspace / "whole")
     retract(workspace / "whole", ids)
-    monkeypatch.setattr(match_module, "purge_part", lambda *_: 1 / 0)
+    monkeypatch.setattr(purge_module, "purge_part", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         retract(workspace, ids)
     monkeypatch.undo()

@@ -1,0 +1,78 @@
+"""What kept pairs have beside their texts, from the notes beside shards and in Parquet files."""
+
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from curate.files import storage
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import part_name
+
+__all__ = ["beside_text", "kept_facts"]
+
+_READERS = 16  # threads that read notes, which is waiting most of all
+
+
+def kept_facts(balanced: str, output_format: str, num_parts: int, num_kept: int) -> dict[str, Any]:
+    """Count the kept pairs with and without image, and without a URL.
+
+    Args:
+        balanced: folder that `balance` wrote.
+        output_format: shards or parquet.
+        num_parts: of the matches, each of which is a file of pairs.
+        num_kept: pairs.
+
+    Returns:
+        ``with_image``, ``without_image`` and ``without_url``; of shards also ``no_image``, the
+        reasons why pairs have none.
+    """
+    if output_format == "shards":
+        return _facts_of_shards(storage.join(balanced, "shards"), num_kept)
+    facts: Counter[str] = Counter()
+    paths = [storage.join(balanced, "pairs", part_name(i, "parquet")) for i in range(num_parts)]
+    with ThreadPoolExecutor(_READERS) as pool:
+        for stamp in pool.map(artifacts.read_stamp, paths):
+            facts.update(stamp.get("kept", {}))
+    return _named(num_kept, facts["with_image"], facts["without_url"])
+
+
+def _facts_of_shards(folder: str, num_kept: int) -> dict[str, Any]:
+    reasons: Counter[str] = Counter()
+    with_image = without_url = 0
+    with ThreadPoolExecutor(_READERS) as pool:
+        for note in pool.map(storage.read_json, storage.list_files(folder, ".json")):
+            with_image += note["images"]
+            without_url += note.get("without_url", 0)
+            reasons.update(note["without_image"])
+    return {**_named(num_kept, with_image, without_url), "no_image": dict(sorted(reasons.items()))}
+
+
+def _named(num_kept: int, with_image: int, without_url: int) -> dict[str, Any]:
+    return {"with_image": with_image, "without_image": num_kept - with_image,
+            "without_url": without_url}  # fmt: skip
+
+
+def beside_text(card: Mapping[str, Any]) -> str:
+    """Say how many pairs have images and URLs, and whether ids repeat.
+
+    Args:
+        card: as `curate.pipelines.card.write` puts it together.
+    """
+    kept, matched = card["kept_pairs"], card["matched_pairs"]
+    reasons = [f"{reason.replace('_', ' ')} {num:,}"
+               for reason, num in kept.get("no_image", {}).items()]  # fmt: skip
+    why = f" ({', '.join(reasons)})" if reasons else ""
+    words = [
+        f"Of the kept pairs {kept['with_image']:,} come with an image and "
+        f"{kept['without_image']:,} without{why}; {kept['without_url']:,} have no URL."
+    ]
+    if more := matched.get("more_images"):
+        words.append(f"Of the matched pairs' images {more:,} are beyond the first of their pair "
+                     "and are not taken.")  # fmt: skip
+    if repeated := matched.get("repeated_ids"):
+        words.append(
+            f"Matched pairs whose id stood before: {repeated['copies']:,} copies, "
+            f"{repeated['others']:,} others."
+        )
+    return " ".join(words)
