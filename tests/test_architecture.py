@@ -50,7 +50,12 @@ BELOW = {
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
-    "pipelines.retract": {"pipelines.balance", "pipelines.download", "pipelines.match"},
+    "pipelines.retract": {
+        "pipelines.balance",
+        "pipelines.download",
+        "pipelines.extract",
+        "pipelines.match",
+    },
 }
 
 

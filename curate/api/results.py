@@ -207,9 +207,7 @@ class DownloadResult(Result):
 
 
 class RetractResult(Result):
-    """What was taken out, and where it is still."""
-
-    not_remade: list[str]
+    """What was taken out, and what is left."""
 
     _view = ("retract", "retract_table")
 

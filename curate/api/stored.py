@@ -18,6 +18,7 @@ def retract(
     keep_balanced: bool = False,
     filter: str | list[str] | None = None,
     image_root: str | list[str] | None = None,
+    check: bool = False,
     matched: Folder = None,
     metadata: Folder = None,
     balanced: str | Sequence[str] | None = None,
@@ -28,8 +29,9 @@ def retract(
 ) -> RetractResult:
     """Take pairs out of matches, counts and the balanced set, for good.
 
-    Sets that were balanced into other folders are named; make them anew by naming them. Trained
-    models and images that were downloaded elsewhere stay as they are.
+    It holds everywhere below the workspace, and in the sets that were balanced elsewhere from these
+    matches, or it fails and says where not: make those sets anew by naming them. Trained models and
+    images that were downloaded elsewhere stay as they are.
 
     Example: curate retract takedowns.txt
 
@@ -39,14 +41,15 @@ def retract(
         keep_balanced: leave the balanced set as it is.
         filter: those that the sets were made with, again: a plan's filters are not loaded because
             it names them. Not needed for lengths and for installed ones without argument.
+        check: change nothing; only look whether anything below the workspace holds them.
         balanced: balanced folder instead of the workspace's; several, for more.
 
     Returns:
-        Pairs taken out of each artifact, and the sets that still hold them.
+        What became of those asked for, and how many pairs are left.
 
     Raises:
         InputError: the list cannot be read, or names what is not there.
-        ArtifactError: matching is not complete.
+        ArtifactError: matching is not complete, or something holds them still.
     """
     from curate.pipelines.matched.notes import noted_metadata
     from curate.pipelines.retract import retract_pairs
@@ -59,9 +62,11 @@ def retract(
         matched=folder,
         metadata=path_of(metadata) or noted_metadata(folder) or place.metadata,
         balanced=[] if keep_balanced else [str(path_of(one)) for one in sets],
+        workspace=place.root,
         ignore_missing=ignore_missing,
         filters=listed(filter),
         image_roots=listed(image_root),
+        check=check,
         workers=num_workers(workers),
         dry_run=dry_run,
         quiet=quiet,
@@ -154,22 +159,30 @@ def diff(
 
 
 @command
-def status(*, metrics_file: str | None = None, workspace: Folder = None) -> Status:
+def status(
+    *, verify: bool = False, metrics_file: str | None = None, workspace: Folder = None
+) -> Status:
     """Tell what is done, what is stale and why, and how running commands get on.
 
     Example: curate status --watch
 
     Args:
+        verify: compare everything with its checksums, and fail if something is damaged.
         metrics_file: write figures for Prometheus' textfile collector.
 
     Returns:
         Per stage its state, why it is stale, and the figures of a command at work.
+
+    Raises:
+        ArtifactError: something is damaged; the message names it, and what makes it anew.
     """
     from curate.pipelines.executor.faults import told_when_passing
-    from curate.pipelines.status import StatusReader, write_metrics
+    from curate.pipelines.status import StatusReader, verify_workspace, write_metrics
 
     with told_when_passing():
         found = StatusReader(place_of(workspace).root).read()
+        if verify:
+            found["verified"] = verify_workspace(place_of(workspace).root, quiet=False)
     if metrics_file is not None:
         write_metrics(metrics_file, {s["path"]: s["run"] for s in found["stages"].values()})
     return Status(found)

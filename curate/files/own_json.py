@@ -7,7 +7,7 @@ from typing import Any
 
 from curate.errors import ArtifactError
 
-__all__ = ["OwnObject", "of_ours", "parse_own"]
+__all__ = ["OwnObject", "of_ours", "own_object", "parse_own"]
 
 _REMEDY = "Remove it and run the command that writes it again."
 
@@ -34,7 +34,7 @@ class OwnObject(dict[str, Any]):
 
 
 def parse_own(content: bytes, path: str) -> OwnObject:
-    """Return the object of a JSON file of ours, with the objects in it.
+    """Return the object of a JSON file of ours.
 
     Raises:
         ArtifactError: it is not JSON, or no object.
@@ -47,6 +47,11 @@ def parse_own(content: bytes, path: str) -> OwnObject:
         raise ArtifactError(
             f"{path}: a JSON {type(values).__name__}, expected an object. {_REMEDY}"
         )
+    return own_object(values, path)
+
+
+def own_object(values: dict[str, Any], path: str) -> OwnObject:
+    """Return the values of a JSON file of ours, with the objects in it, as such objects."""
     inside = {k: OwnObject(v, path) if isinstance(v, dict) else v for k, v in values.items()}
     return OwnObject(inside, path)
 

@@ -8,6 +8,7 @@ then compared with what was written. Credentials and endpoints come from the usu
 import json
 import mmap
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ __all__ = [
     "list_files",
     "local_path",
     "map_file",
+    "move",
     "open_arrow",
     "open_read",
     "publish",
@@ -294,11 +296,26 @@ def remove(path: str) -> None:
         filesystem.rm(inside, recursive=True)
 
 
+def move(source: str, target: str) -> None:
+    """Give a file or folder another name, where nothing is yet; stores copy it."""
+    filesystem, inside = filesystem_of(source)
+    if is_local(source):
+        path = Path(local_path(target))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Path(local_path(source)).rename(path)
+        _sync_folder(path.parent)
+        return
+    filesystem.mv(inside, filesystem_of(target)[1], recursive=filesystem.isdir(inside))
+
+
 def remove_leftovers(folder: str) -> None:
-    """Remove the temporary files that killed runs left in a local folder and below it."""
+    """Remove the temporary files and folders that killed runs left in a local folder or below."""
     if is_local(folder) and Path(local_path(folder)).is_dir():
-        for leftover in Path(local_path(folder)).rglob(f"{_TEMPORARY}*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in list(Path(local_path(folder)).rglob(f"{_TEMPORARY}*")):
+            if leftover.is_dir() and not leftover.is_symlink():
+                shutil.rmtree(leftover)
+            else:
+                leftover.unlink(missing_ok=True)
 
 
 def file_sha256(path: str) -> str:

@@ -208,6 +208,14 @@ class IndexMatcher:
         """How entries and texts are normalized."""
         return self._index.normalization
 
+    def check(self) -> None:
+        """Compare the arrays with their checksums now, as `match` does when it is first called.
+
+        Raises:
+            ArtifactError: the index is damaged.
+        """
+        _ = self._checked
+
     @cached_property
     def _checked(self) -> MatchIndex:
         """The index, its arrays compared with their checksums: compiled code trusts them."""

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from curate.files import storage
 from curate.metadata.entries import assemble_entries, metadata_hash
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import write_indices
@@ -43,7 +42,7 @@ def write_workspace(folder: Path, num_entries: int, num_texts: int, num_files: i
         "schema_version": artifacts.SCHEMA_VERSION,
         "languages": {"en": {"sha256": sha256, "entries": table.num_rows}},
     }
-    storage.write_json(str(folder / "metadata/manifest.json"), manifest)
+    artifacts.write_json(str(folder / "metadata/manifest.json"), manifest)
     (folder / "entries.txt").write_text("\n".join(entries))
     # The words are of no language; so many English ones make LID take most texts for English.
     strings = pa.array([f"this is a photo of the {text}"[:TEXT_CHARACTERS] for text in texts])

@@ -39,7 +39,8 @@ from curate.pipelines.matched.thresholds import load_counts, thresholds
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.write import has_images, pairs_per_shard, write_shards
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.store.swap import folder_to_fill
+from curate.pipelines.store.workspace import CARD, refuse_foreign
 from curate.pipelines.views.progress import log, progress
 from curate.pipelines.yields import Target, exact_cut, threshold_for_pairs
 
@@ -172,13 +173,26 @@ def balance_pairs(
             quiet=quiet,
         )
     images = image_sources(plan, options.image_roots) if parameters["format"] == "shards" else None
-    replaced = _replaced(output, keep_downloads=keep_downloads) if overwrite else ()
-    artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
+    gone = _replaced(output, keep_downloads=keep_downloads) if overwrite else ()
+    with folder_to_fill(output, overwrite=overwrite, marker=PLAN, sign=CARD, gone=gone) as folder:
+        artifacts.begin_output(folder, parameters, anew=folder != output)
+        job = _job(plan, folder, parameters, options, images, exact)
+        card = _fill(plan, counts, job, parameters, options, uids, workers=workers, quiet=quiet)
     note_balanced(matched, output, parameters)
-    _write_probabilities(plan, counts, t_of, output, parameters)
-    job = BalanceJob(
-        matched=matched,
-        output=output,
+    return card
+
+
+def _job(
+    plan: MatchedPlan,
+    folder: str,
+    parameters: dict[str, Any],
+    options: BalanceOptions,
+    images: Any,
+    exact: ExactCut | None,
+) -> BalanceJob:
+    return BalanceJob(
+        matched=plan.folder,
+        output=folder,
         parameters=artifacts.digest(parameters),
         metadata=plan.parameters["metadata"],
         columns=ColumnNames(**plan.parameters["columns"]),
@@ -188,6 +202,22 @@ def balance_pairs(
         images=images,
         exact=exact,
     )
+
+
+def _fill(
+    plan: MatchedPlan,
+    counts: dict[str, NDArray[np.int64]],
+    job: BalanceJob,
+    parameters: dict[str, Any],
+    options: BalanceOptions,
+    uids: str | None,
+    *,
+    workers: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Write probabilities, pairs or shards, and the card; return the card."""
+    t_of, folder = parameters["t_of_language"], job.output
+    _write_probabilities(plan, counts, t_of, folder, parameters)
     tasks = list(range(len(plan.parts)))
     results = run_parts(
         balance_part, tasks, workers=workers, setup=BalanceWorker, arguments=(job,), threads=True,
@@ -196,18 +226,12 @@ def balance_pairs(
     shown = progress(results, total=len(tasks), label="balance", unit="part", quiet=quiet)
     total, num_kept = sum_in_order(shown)
     if parameters["format"] == "shards":
-        write_shards(
-            job,
-            num_kept,
-            parameters["pairs_per_shard"],
-            options.shards,
-            workers=workers,
-            quiet=quiet,
-        )
+        size = parameters["pairs_per_shard"]
+        write_shards(job, num_kept, size, options.shards, workers=workers, quiet=quiet)
     if uids is not None:
         write_uid_file(uids, kept_ids(job, tasks))
     return write_cards(
-        plan, counts, t_of, job, parameters, output, kept=total, workers=workers, quiet=quiet
+        plan, counts, t_of, job, parameters, folder, kept=total, workers=workers, quiet=quiet
     )
 
 

@@ -58,7 +58,7 @@ def write_manifest(
         "said": {plan.lang: list(plan.said) for plan in plans if plan.said},
         "beyond_table": list(beyond),
     }
-    storage.write_json(storage.join(output, MANIFEST), manifest)
+    artifacts.write_json(storage.join(output, MANIFEST), manifest)
     return manifest
 
 

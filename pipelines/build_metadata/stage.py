@@ -44,6 +44,7 @@ from curate.pipelines.build_metadata.prefetch import in_words
 from curate.pipelines.build_metadata.space_needed import check_space
 from curate.pipelines.build_metadata.task import BuildRun, build_all, language_path, needs_sources
 from curate.pipelines.executor.lease import driven, driving
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, write_indices
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log
@@ -277,7 +278,8 @@ def reindex(folder: str) -> dict[str, Any]:
     store = MetadataStore.open(folder)
     for lang, sha256 in store.hashes.items():
         write_indices(folder, lang, store.table(lang).column("entry"), sha256)
-    return {**storage.read_json(storage.join(folder, MANIFEST)), "output": without_secrets(folder)}
+    manifest = artifacts.read_json(storage.join(folder, MANIFEST))
+    return {**manifest, "output": without_secrets(folder)}
 
 
 def _finish(

@@ -11,6 +11,7 @@ from curate.metadata.languages import OTHER
 from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.options import ShardOptions
+from curate.pipelines.store import artifacts
 
 __all__ = ["replay_command"]
 
@@ -73,7 +74,7 @@ def _made_from(
     folder = noted_metadata(plan.folder)
     if folder is None:
         return
-    languages = storage.read_json(storage.join(folder, "manifest.json"))["languages"]
+    languages = artifacts.read_json(storage.join(folder, "manifest.json"))["languages"]
     found = {lang: languages.get(lang, {}) for lang in sorted(hashes)}
     if all(found[lang].get("sha256") == hashes[lang] and "made_from" in found[lang]
            for lang in found):  # fmt: skip

@@ -5,8 +5,10 @@ from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.pipelines.card.classes import read_class_list
-from curate.pipelines.card.write import CARDS, write_cards
+from curate.files.disk_space import told_when_full
+from curate.pipelines.card.classes import ClassList, read_class_list
+from curate.pipelines.card.write import CARDS, Counts, write_cards
+from curate.pipelines.executor.lease import driving
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.decisions import BalanceJob
 from curate.pipelines.matched.exact import ExactCut
@@ -15,6 +17,7 @@ from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.store.swap import forget_next, next_folder, swap_in
 from curate.pipelines.store.workspace import CARD
 
 __all__ = ["make_card"]
@@ -62,21 +65,43 @@ def make_card(
     """
     if num_examples is not None and not 0 <= num_examples <= 100:
         raise UsageError(f"--examples is {num_examples}; expected 0 to 100")
-    plan = MatchedPlan.read(matched)
-    counts = load_counts(plan)
-    listed = read_class_list(classes, classes_lang, counts) if classes is not None else None
-    parameters = _parameters(plan, balanced)
-    specs = filters_again(parameters, filters, balanced)
-    refuse_unused(filters, specs)
     folder = output or balanced
-    if not overwrite:
-        _refuse_other(folder, artifacts.digest(parameters))
-    paths = [storage.join(folder, name) for name in CARDS]
+
+    def read() -> tuple[MatchedPlan, Counts, ClassList | None, dict[str, Any], tuple[str, ...]]:
+        plan = MatchedPlan.read(matched)
+        counts = load_counts(plan)
+        listed = read_class_list(classes, classes_lang, counts) if classes is not None else None
+        parameters = _parameters(plan, balanced)
+        specs = filters_again(parameters, filters, balanced)
+        refuse_unused(filters, specs)
+        if not overwrite:
+            _refuse_other(folder, artifacts.digest(parameters))
+        return plan, counts, listed, parameters, specs
+
     if dry_run:
-        matched_pairs = (plan.summary() or {})["matched"]
+        plan = read()[0]
+        paths = [storage.join(folder, name) for name in CARDS]
+        matched_pairs = plan.whole_summary()["matched"]
         return {"pairs": matched_pairs, "parts": len(plan.parts), "writes": ", ".join(paths)}
-    job = BalanceJob(
-        matched=matched,
+    with told_when_full(folder), driving(folder, "card"):
+        plan, counts, listed, parameters, specs = (
+            read()
+        )  # of a folder that nobody else may change now
+        forget_next(folder)
+        card = write_cards(
+            plan, counts, parameters["t_of_language"], _job(plan, balanced, parameters, specs),
+            parameters, next_folder(folder), classes=listed, num_examples=num_examples,
+            workers=workers, quiet=quiet,
+        )  # fmt: skip
+        swap_in(folder, sign=CARD)
+        return card
+
+
+def _job(
+    plan: MatchedPlan, balanced: str, parameters: dict[str, Any], specs: tuple[str, ...]
+) -> BalanceJob:
+    return BalanceJob(
+        matched=plan.folder,
         output=balanced,
         parameters=artifacts.digest(parameters),
         metadata=plan.parameters["metadata"],
@@ -86,10 +111,6 @@ def make_card(
         filters=specs,
         exact=ExactCut.from_parameters(parameters),
     )
-    return write_cards(
-        plan, counts, parameters["t_of_language"], job, parameters, folder, classes=listed,
-        num_examples=num_examples, workers=workers, quiet=quiet,
-    )  # fmt: skip
 
 
 def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
@@ -101,7 +122,7 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
     path = storage.join(balanced, PLAN)
     if not storage.exists(path):
         raise ArtifactError(f"{balanced}: nothing is balanced here. Run `curate balance` first.")
-    values = storage.read_json(path)
+    values = artifacts.read_json(path)
     artifacts.require_same(
         path, {"schema_version": values["schema_version"]},
         {"schema_version": artifacts.SCHEMA_VERSION},
@@ -123,7 +144,7 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
 def _refuse_other(folder: str, parameters: str) -> None:
     path = storage.join(folder, CARD)
     if storage.exists(path):
-        found = storage.read_json(path).get("balanced", parameters)
+        found = artifacts.read_json(path).get("balanced", parameters)
         if found != parameters:
             raise ArtifactError(
                 f"{path} is the card of another balanced set. "

@@ -26,6 +26,7 @@ from curate.curation.sampling.datacard import (
 )
 from curate.distribution import COMMAND, VERSION
 from curate.files import storage
+from curate.files.sums import SummedFile
 from curate.pipelines.card.classes import ClassList, class_coverage
 from curate.pipelines.card.examples import (
     dropped_examples,
@@ -43,7 +44,7 @@ from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 
-__all__ = ["CARDS", "write_cards"]
+__all__ = ["CARDS", "Counts", "write_cards"]
 
 CARDS = ("datacard.json", "datacard.md", "datacard.html")
 
@@ -89,7 +90,7 @@ def write_cards(
     Raises:
         AssertionError: the sums that the contract guarantees do not hold.
     """
-    summary = plan.summary() or {}
+    summary = plan.whole_summary()
     with_matches = sum(bool(t) for t in t_of.values())
     num_chosen = examples_per_language(with_matches) if num_examples is None else num_examples
     tally = tally_pairs(
@@ -131,12 +132,17 @@ def write_cards(
         card["classes"] = class_coverage(
             classes, counts[lang], tally.kept_count[lang], t_of[lang], plan.counts_path(lang)
         )
+    plan.require_unchanged()  # or the sums below would not hold
     _check_sums(total, tally.pairs.summary, kept)
+    pages: dict[str, dict[str, Any]] = {}
     for name, render in (("datacard.md", render_markdown), ("datacard.html", render_page)):
         with storage.publish(storage.join(output, name)) as file:
-            file.write(render(card).encode())
+            summed = SummedFile(file)
+            summed.write(render(card).encode())
+            pages[name] = summed.sum
+    card["pages"] = pages
     # Last: it is the sign that the set and its cards are whole.
-    storage.write_json(storage.join(output, "datacard.json"), card)
+    artifacts.write_json(storage.join(output, "datacard.json"), card)
     return card
 
 

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.files import storage
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore
 
 __all__ = ["compare_metadata", "flat_differences"]
@@ -38,7 +39,7 @@ def compare_metadata(a: str, b: str, *, num_examples: int) -> dict[str, Any]:
     }
     num_equal = sum(stores[0].num_entries(lang) for lang in equal)
     totals = {key: sum(v[key] for v in languages.values()) for key in _NUMBERS}
-    manifests = [storage.read_json(storage.join(folder, MANIFEST)) for folder in (a, b)]
+    manifests = [artifacts.read_json(storage.join(folder, MANIFEST)) for folder in (a, b)]
     return {
         "entries": {**totals, **{key: totals[key] + num_equal for key in ("a", "b", "both")}},
         "languages_only_a": sorted(langs_a - langs_b),

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.shard_sums import check_shard
 from curate.pipelines.inputs.rows import Part, Rows
 from curate.pipelines.inputs.tar import read_tar
+from curate.pipelines.matched.balanced_set import require_all, require_part
 from curate.pipelines.matched.decisions import DECISION_COLUMNS
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
@@ -82,7 +84,7 @@ def folder_kind(folder: str) -> str:
     if storage.exists(storage.join(folder, MANIFEST)):
         return "metadata"
     path = storage.join(folder, "plan.json")
-    plan = storage.read_json(path) if storage.exists(path) else {}
+    plan = artifacts.read_json(path) if storage.exists(path) else {}
     if "parts" in plan:
         return "matched"
     if "t_of_language" in plan.get("parameters", {}):
@@ -121,12 +123,16 @@ def _open_matched(folder: str) -> Side:
 def _open_balanced(folder: str) -> Side:
     if not storage.exists(storage.join(folder, "datacard.json")):
         raise _unfinished(folder, "balance")
-    parameters = storage.read_json(storage.join(folder, "plan.json"))["parameters"]
+    parameters = artifacts.read_json(storage.join(folder, "plan.json"))["parameters"]
     require_codes(parameters["t_of_language"], storage.join(folder, "plan.json"))
     is_parquet = parameters["format"] == "parquet"
     name, suffix = ("pairs", ".parquet") if is_parquet else ("shards", ".tar")
     files = storage.list_files(storage.join(folder, name), suffix)
+    digest = artifacts.digest(parameters)
+    for index, path in enumerate(files):
+        require_part(path, index, digest)
     sizes = [_num_rows(f) if is_parquet else _num_samples(f) for f in files]
+    require_all(folder, digest, sum(sizes))
     probabilities = storage.join(folder, "probabilities")
     return Side(
         folder=folder,
@@ -155,7 +161,7 @@ def _num_rows(path: str) -> int:
 
 
 def _num_samples(path: str) -> int:
-    return int(storage.read_json(path.removesuffix(".tar") + ".json")["pairs"])
+    return int(artifacts.read_json(path.removesuffix(".tar") + ".json")["pairs"])
 
 
 def read_pairs(path: str) -> Iterator[pa.RecordBatch]:
@@ -164,6 +170,7 @@ def read_pairs(path: str) -> Iterator[pa.RecordBatch]:
         with artifacts.open_parquet(path) as file:
             yield from file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS)
         return
+    check_shard(path)
     for rows in read_tar(Part(path=path, sha256="", kind="tar")):
         if not isinstance(rows, Rows):
             raise ArtifactError(f"{path}: {rows.detail}. Run `curate balance` again.")

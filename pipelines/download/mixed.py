@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from curate.files import storage
 from curate.pipelines.download.plan import BYTES, BalancedPairs
+from curate.pipelines.matched.balanced_set import require_part
 from curate.pipelines.shards.runs import Draws, shard_bounds
 from curate.pipelines.shards.windows import order_draws
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.pools import concat_pool
 
 __all__ = ["MixedPairs"]
 
@@ -41,7 +43,8 @@ class MixedPairs:
         here = storage.local_path(near) if storage.is_local(near) else None
         if here is not None:
             Path(here).mkdir(parents=True, exist_ok=True)
-        self._folder = tempfile.TemporaryDirectory(prefix="curate-mix-", dir=here)
+        self._folder = tempfile.TemporaryDirectory(prefix=".tmp-mix-", dir=here)
+        self._as_text = pairs.as_text
         self._runs: list[tuple[Draws, str]] = []
         for table in _pieces(pairs, rows):
             self._add(table)
@@ -68,7 +71,7 @@ class MixedPairs:
                 pieces.append(opened.read_all().slice(first, stop - first))
             found.append(draws.between(low, high))
         order = np.argsort(np.concatenate(found), kind="stable")
-        return pa.concat_tables(pieces, promote_options="permissive").take(pa.array(order))
+        return concat_pool(pieces, self._as_text).take(pa.array(order))
 
     def close(self) -> None:
         """Remove the runs."""
@@ -77,8 +80,9 @@ class MixedPairs:
 
 def _pieces(pairs: BalancedPairs, rows: int) -> Iterator[pa.Table]:
     """Yield the pairs in their order, some at a time, without columns of bytes."""
-    for path in pairs.paths:
+    for part, path in enumerate(pairs.paths):
+        require_part(path, part, pairs.made_from)
         with artifacts.open_parquet(path) as file:
             names = [f.name for f in file.schema_arrow if f.type not in BYTES]
             for batch in file.iter_batches(rows, columns=names):
-                yield pa.Table.from_batches([batch])
+                yield pairs.named(pa.Table.from_batches([batch]), path)

@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.files import storage
+from curate.files.shard_sums import check_shard, has_right_size
 from curate.pipelines.download.fetch import Fetched, ImageFetcher
 from curate.pipelines.download.plan import BalancedPairs, rows_of
 from curate.pipelines.shards.images import image_suffix
@@ -108,10 +109,10 @@ class ShardFiles:
         files = [self.path(suffix) for suffix in ("tar", "idx", "parquet")]
         if not all(storage.exists(path) for path in (*files, self.stats_path)):
             return None
-        stats: dict[str, Any] = storage.read_json(self.stats_path)
+        stats: dict[str, Any] = artifacts.read_json(self.stats_path)
         found = {"parameters": stats["parameters"]}
         artifacts.require_same(self.path("tar"), found, {"parameters": self.parameters})
-        return stats if stats["size_bytes"] == storage.size_and_time(self.path("tar"))[0] else None
+        return stats if has_right_size(self.path("tar"), stats) else None
 
     def earlier(self, spool: Spool) -> dict[str, Outcome]:
         """Return what is known from an earlier run, by key; its images go into the spool."""
@@ -124,6 +125,8 @@ class ShardFiles:
                 if row["reason"] in LASTING
             }
         if storage.exists(self.path("tar")):
+            if storage.exists(self.stats_path):  # else nobody has noted yet what it should be
+                check_shard(self.path("tar"))
             known |= dict(_images_of(self.path("tar"), spool))
         return known
 
@@ -212,7 +215,7 @@ def _write(
     stated = _stated(table, [(key, outcome) for key, _, outcome in samples])
     artifacts.write_table(files.path("parquet"), stated, stamp, pairs.metadata_hash)
     stats = statistics(files.parameters, stated, writer)
-    storage.write_json(files.stats_path, stats)
+    artifacts.write_json(files.stats_path, stats)
     return stats
 
 

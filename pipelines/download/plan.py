@@ -10,6 +10,7 @@ import pyarrow as pa
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
+from curate.pipelines.matched.balanced_set import require_all, require_part
 from curate.pipelines.shards.windows import Window, order_draws, windows
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
@@ -26,6 +27,7 @@ class BalancedPairs:
     """The files of a balanced folder.
 
     Attributes:
+        folder: that `balance` wrote.
         paths: of the pairs, in order.
         num_rows: of each file.
         made_from: hash of what the pairs are.
@@ -36,6 +38,7 @@ class BalancedPairs:
         as_text: columns whose types have nothing in common from file to file.
     """
 
+    folder: str
     paths: tuple[str, ...]
     num_rows: tuple[int, ...]
     made_from: str
@@ -58,7 +61,8 @@ class BalancedPairs:
             raise ArtifactError(
                 f"{folder}: no balanced pairs, or not all of them. Run `curate balance` first."
             )
-        parameters = storage.read_json(plan)["parameters"]
+        parameters = artifacts.read_json(plan)["parameters"]
+        digest = artifacts.digest(parameters)
         if parameters["format"] != "parquet":
             raise ArtifactError(
                 f"{folder}: the pairs are in shards, with the images that they came with. To "
@@ -68,17 +72,27 @@ class BalancedPairs:
         num_rows: list[int] = []
         key_values: dict[bytes, bytes] = {}
         schemas: list[pa.Schema] = []
-        for path in paths:
+        for index, path in enumerate(paths):
+            require_part(path, index, digest)
             with artifacts.open_parquet(path) as file:
                 num_rows.append(file.metadata.num_rows)
                 key_values = file.metadata.metadata or {}
                 schemas.append(file.schema_arrow)
+        require_all(folder, digest, sum(num_rows))
         url, text = _pool_columns(schemas, names, folder)
         return cls(
-            tuple(paths), tuple(num_rows), artifacts.digest(parameters),
+            folder, tuple(paths), tuple(num_rows), digest,
             key_values.get(b"metadata_hash", b"").decode(), url, text, names,
             disagreeing_columns(_without_bytes(schema) for schema in schemas),
         )  # fmt: skip
+
+    def require_unchanged(self) -> None:
+        """Refuse pairs that were replaced while they were read.
+
+        Raises:
+            ArtifactError: they were.
+        """
+        require_all(self.folder, self.made_from, sum(self.num_rows))
 
     def windows(self, per_shard: int, window_shards: int) -> list[Window]:
         """Cut the pairs into windows of shards."""
@@ -97,6 +111,7 @@ class BalancedPairs:
         return table.take(pa.array(np.argsort(order_draws(ids, 0), kind="stable")))
 
     def _slice(self, part: int, first: int, stop: int) -> pa.Table:
+        require_part(self.paths[part], part, self.made_from)
         with artifacts.open_parquet(self.paths[part]) as file:
             names = [f.name for f in file.schema_arrow if f.type not in BYTES or f.name == "json"]
             groups, skipped, end = [], 0, 0
@@ -107,9 +122,9 @@ class BalancedPairs:
                 elif begin < stop:
                     groups.append(group)
             table = file.read_row_groups(groups, columns=names)
-        return self._named(table.slice(first - skipped, stop - first), self.paths[part])
+        return self.named(table.slice(first - skipped, stop - first), self.paths[part])
 
-    def _named(self, table: pa.Table, path: str) -> pa.Table:
+    def named(self, table: pa.Table, path: str) -> pa.Table:
         """Call the columns of URLs and texts in a part as they are called in the whole pool."""
         if not table.num_rows:  # of a part that nothing is kept of, whatever columns it has
             return table

@@ -26,6 +26,7 @@ from curate.pipelines.shards.images import require_pillow
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.windows import Window
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.swap import NEXT, folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
@@ -89,8 +90,6 @@ def download_images(
         ArtifactError: there are no balanced pairs, or the folder holds something else.
         MissingExtraError: packages are not installed.
     """
-    from curate.pipelines.download.part import ShardFiles
-
     require_packages()
     pairs = BalancedPairs.open(balanced, columns)
     parameters = {
@@ -99,27 +98,44 @@ def download_images(
     }  # fmt: skip
     digest = artifacts.digest(parameters)
     layout = _layout(pairs, per_shard, shards)
-    if not dry_run:
-        refuse_foreign(output, PLAN)
-        # The plan stays until it is replaced: it says that the folder is ours.
-        names = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, "")]
-        replaced = [name for name in names if name != PLAN] if overwrite else []
-        artifacts.begin_output(output, parameters, overwrite=overwrite, replaced=replaced)
-    files = {number: ShardFiles(output, number, digest) for number, _, _, _ in layout}
+    if dry_run:
+        files = _shard_files(output, layout, digest)
+        missing = _missing(files, retry_failed=retry_failed)[1]
+        return {"pairs": sum(pairs.num_rows), "shards": len(files), "to_do": len(missing)}
+    refuse_foreign(output, PLAN)
+    gone = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, "")]
+    gone = [name for name in gone if name != NEXT]
+    with folder_to_fill(output, overwrite=overwrite, marker=PLAN, sign=PLAN, gone=gone) as folder:
+        artifacts.begin_output(folder, parameters, anew=folder != output)
+        files = _shard_files(folder, layout, digest)
+        done, missing = _missing(files, retry_failed=retry_failed)
+        tasks = _Tasks(pairs, layout, files, missing, per_shard, shuffle=shards.window_shards != 0)
+        with ThreadPoolExecutor(workers) as pool, closing(tasks):
+            results = _results(tasks, fetch, shards, pool)
+            shown = progress(
+                results, total=len(missing), label="download", unit="shard", quiet=quiet
+            )
+            done.update(shown)
+        pairs.require_unchanged()
+    return _summary(list(done.values()), sum(pairs.num_rows), output)
+
+
+def _shard_files(
+    folder: str, layout: list[tuple[int, Window | None, int, int]], parameters: str
+) -> "dict[int, ShardFiles]":
+    """Return the files of each shard, by its number."""
+    from curate.pipelines.download.part import ShardFiles
+
+    return {number: ShardFiles(folder, number, parameters) for number, *_ in layout}
+
+
+def _missing(
+    files: "dict[int, ShardFiles]", *, retry_failed: bool
+) -> tuple[dict[int, dict[str, Any]], list[int]]:
+    """Return the statistics of the shards that are done, and the numbers of those to make."""
     done = {n: stats for n, file in files.items() if (stats := file.stats()) is not None}
     again = {n for n, stats in done.items() if retry_failed and _may_come(stats)}
-    missing = [n for n in files if n not in done or n in again]
-    if dry_run:
-        return {"pairs": sum(pairs.num_rows), "shards": len(files), "to_do": len(missing)}
-    tasks = _Tasks(pairs, layout, files, missing, per_shard, shuffle=shards.window_shards != 0)
-    with ThreadPoolExecutor(workers) as pool, closing(tasks):
-        results = _results(tasks, fetch, shards, pool)
-        total = len(missing)
-        for number, stats in progress(
-            results, total=total, label="download", unit="shard", quiet=quiet
-        ):
-            done[number] = stats
-    return _summary(list(done.values()), sum(pairs.num_rows), output)
+    return done, [n for n in files if n not in done or n in again]
 
 
 def _may_come(stats: dict[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.pipelines.executor.log import flush_logs
+from curate.pipelines.store.swap import finish_swap, forget_next
 from curate.pipelines.views.progress import log
 
 __all__ = [
@@ -136,7 +137,8 @@ def beside(output: str) -> str:
     >>> beside("data/matched"), beside("s3://bucket/a/balanced/"), beside("out")
     ('data/.curate/matched', 's3://bucket/a/.curate/balanced', '.curate/out')
     """
-    parent, _, name = output.rstrip("/").rpartition("/")
+    output = output.rstrip("/").removesuffix("/.next")  # where an output is made anew
+    parent, _, name = output.rpartition("/")
     if parent.endswith(":/"):  # the output is a bucket itself
         return f"{output.rstrip('/')}/.curate"
     return storage.join(parent, ".curate", name) if parent else f".curate/{name}"
@@ -167,6 +169,7 @@ def driving(output: str, command: str) -> Iterator[None]:
     tokens = _folder.set(folder), _held.set((*_held.get(), lease))
     _driven.append(output)
     try:
+        finish_swap(output)  # that a driver which died had begun
         yield
         lease.require()
         storage.remove_leftovers(output)
@@ -190,6 +193,8 @@ def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Resu
             if options.get("dry_run"):
                 return function(*arguments, **options)
             with told_when_full(options["output"]), driving(options["output"], command):
+                if not options.get("overwrite"):
+                    forget_next(options["output"])
                 return function(*arguments, **options)
 
         return run

@@ -24,7 +24,7 @@ from curate.pipelines.views.progress import log
 
 __all__ = ["run_on_slurm"]
 
-_NAME = "curate"
+_NAME = "curate"  # and after it, of which folder
 _POLL_S = 1.0
 _ASK_EVERY_S = 5.0
 # A result may be seen late on a shared disk; so long a job without one is not given up.
@@ -70,8 +70,9 @@ def run_on_slurm(
         UsageError: there is no Slurm here, or no folder that nodes can share.
     """
     place = _folder(cluster, folder) / work.key
-    executor = _executor(cluster, place, workers)
-    _end_orphans(place.parent)
+    name = _job_name(place.parent)
+    executor = _executor(cluster, place, workers, name)
+    _end_orphans(place.parent, name)
     place.mkdir(parents=True)
     place.chmod(0o700)  # what is in it is run, and may hold what gives access to inputs
     shared = _write_work(work, place)
@@ -82,7 +83,7 @@ def run_on_slurm(
         while queue.waiting or queue.running:
             _submit(queue, executor, shared, cluster)
             if time.monotonic() - asked > _ASK_EVERY_S:
-                alive, asked = _alive(), time.monotonic()
+                alive, asked = _alive(name), time.monotonic()
                 _find_lost(queue, alive, cluster)
             finished = _take_finished(queue)
             for batch in finished:
@@ -110,8 +111,20 @@ def _folder(cluster: Cluster, beside: str | None) -> Path:
     return folder / sha256(output.encode()).hexdigest()[:16]
 
 
-def _end_orphans(folder: Path) -> None:
+def _job_name(folder: Path) -> str:
+    """Return the name of an output's jobs: that of the folder that they were submitted in.
+
+    What a copied workspace names was submitted in the folder it was copied from, and stays alone.
+    """
+    return f"{_NAME}-{sha256(str(folder.resolve()).encode()).hexdigest()[:16]}"
+
+
+def _end_orphans(folder: Path, job_name: str) -> None:
     """Cancel the jobs of a driver that died, which would go on writing, and remove their files.
+
+    Args:
+        folder: of the output's submissions.
+        job_name: that its jobs have; of no others is asked, whatever the folder names.
 
     Raises:
         CurateError: they do not end.
@@ -119,7 +132,7 @@ def _end_orphans(folder: Path) -> None:
     left = {match[1] for path in folder.glob("*/jobs/*") if (match := _JOB_FILE.match(path.name))}
     until = time.monotonic() + _ORPHANS_END_S
     while left:
-        alive = _alive()
+        alive = _alive(job_name)
         orphans = {name for name in alive or () if name.split("_")[0] in left}
         if alive is not None and not orphans:
             break
@@ -135,7 +148,7 @@ def _end_orphans(folder: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _executor(cluster: Cluster, place: Path, workers: int) -> Any:
+def _executor(cluster: Cluster, place: Path, workers: int, name: str) -> Any:
     try:
         import submitit
     except ImportError as error:
@@ -147,7 +160,7 @@ def _executor(cluster: Cluster, place: Path, workers: int) -> Any:
         )
     executor = submitit.AutoExecutor(folder=place / "jobs", cluster="slurm")
     options = {
-        "name": _NAME,
+        "name": name,
         "timeout_min": cluster.slurm_minutes,
         "cpus_per_task": 1,
         "slurm_array_parallelism": workers,
@@ -208,9 +221,9 @@ def _submit(queue: _Queue, executor: Any, shared: Path, cluster: Cluster) -> Non
     queue.running += batches
 
 
-def _alive() -> set[str] | None:
-    """Return the ids of the user's jobs that wait or run; None if Slurm does not answer."""
-    command = ["squeue", "--me", f"--name={_NAME}", "--noheader", "--array", "--format=%i %A"]
+def _alive(name: str) -> set[str] | None:
+    """Return the ids of the jobs of a name that wait or run; None if Slurm does not answer."""
+    command = ["squeue", "--me", f"--name={name}", "--noheader", "--array", "--format=%i %A"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return set(answer.stdout.split()) if answer.returncode == 0 else None
 

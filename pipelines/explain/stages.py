@@ -52,7 +52,7 @@ class Stages:
             matched=matched,
             plan=MatchedPlan.read(matched) if there else None,
             balanced=balanced,
-            parameters=storage.read_json(path)["parameters"] if storage.exists(path) else None,
+            parameters=artifacts.read_json(path)["parameters"] if storage.exists(path) else None,
             tombstones=Tombstones.read(matched),
         )
 

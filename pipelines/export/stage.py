@@ -7,6 +7,10 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.addresses import without_secrets
+from curate.files.disk_space import told_when_full
+from curate.files.sums import add_sums, file_sum
+from curate.pipelines.executor.lease import driving
+from curate.pipelines.store.swap import NEXT, folder_to_fill, forget_next
 from curate.pipelines.store.workspace import Workspace
 from curate.training import require_packages
 
@@ -55,7 +59,8 @@ def export_model(
     if output is None and model is not None:
         raise UsageError(f"{source} is no run; say with --output where its export is to go")
     folder = output or storage.join(source, f"export/{export_format}")
-    if storage.list_files(folder, "") and not overwrite:
+    there = [path for path in storage.list_files(folder, "") if not path.endswith(f"/{NEXT}")]
+    if there and not overwrite:
         raise ArtifactError(f"{folder} is there already. Replace it with --overwrite.")
     clip, words = load_model(source, model=model, tokenizer=tokenizer)
     files = export_files(clip, words, export_format)
@@ -67,8 +72,14 @@ def export_model(
     }
     if dry_run:
         return {**card, "files": dict.fromkeys(files)}
-    for name, content in files.items():
-        card["files"][name] = _publish(storage.join(folder, name), content())
+    with told_when_full(folder), driving(folder, "export"):
+        if not overwrite:
+            forget_next(folder)
+        first = next(iter(files))
+        with folder_to_fill(folder, overwrite=overwrite, marker=first, sign=[*files][-1]) as place:
+            for name, content in files.items():
+                card["files"][name] = _publish(storage.join(place, name), content())
+            add_sums(place, {name: file_sum(storage.join(place, name)) for name in files}, keep=())
     return card
 
 

@@ -104,7 +104,7 @@ class ExtractPlan:
         """Tell whether a changed input may be read anew: it was bad, and nothing stands on it."""
         if self.parameters["dedup"] == "none":
             path = storage.join(self.folder, SUMMARY)
-            if storage.exists(path) and storage.read_json(path)["plan"] == self.digest():
+            if storage.exists(path) and artifacts.read_json(path)["plan"] == self.digest():
                 return False
             summary = self.done(index)
         elif any(storage.exists(self.pairs_path(i)) for i in range(index, len(self.inputs))):
@@ -144,7 +144,7 @@ def plan_inputs(
     plan = ExtractPlan(output, parameters, [], is_own=True)
     path = storage.join(output, PLAN)
     if storage.exists(path) and not anew:
-        values = storage.read_json(path)
+        values = artifacts.read_json(path)
         artifacts.require_same(
             output,
             {"schema_version": values["schema_version"], **values["parameters"]},

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.errors import BadShareError, UsageError
+from curate.errors import ArtifactError, BadShareError, UsageError
 from curate.files import storage
 from curate.files.patterns import expand
 from curate.pipelines.executor.lease import driven
@@ -31,6 +31,7 @@ from curate.pipelines.extract.plan import OURS, PLAN, SUMMARY, ExtractPlan, plan
 from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed, seal_inputs
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
@@ -101,32 +102,62 @@ def extract_pairs(
     """
     refuse_foreign(output, PLAN, OURS)
     addresses = by_name(expand(inputs), quiet=quiet)
-    plan = plan_inputs(addresses, output, _parameters(options), anew=overwrite)
-    anew = range(len(plan.inputs)) if overwrite else plan.replaced
-    todo = [i for i in range(len(plan.inputs)) if i in anew or plan.done(i) is None]
+    parameters = _parameters(options)
     if dry_run:
+        plan = plan_inputs(addresses, output, parameters, anew=overwrite)
+        todo = range(len(plan.inputs)) if overwrite else _to_do(plan)
         return {"inputs": len(plan.inputs), "inputs_to_do": len(todo)}
+    gone = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, ".parquet")]
+    with folder_to_fill(output, overwrite=overwrite, marker=PLAN, sign=OURS, gone=gone) as folder:
+        if folder != output and not _is_begun(addresses, folder, parameters):
+            storage.remove(folder)
+        plan = plan_inputs(addresses, folder, parameters, anew=False)
+        return _extract_into(plan, addresses, options, workers=workers, quiet=quiet)
+
+
+def _to_do(plan: ExtractPlan) -> list[int]:
+    """Return the numbers of the inputs that are not done, or are others than they were."""
+    return [i for i in range(len(plan.inputs)) if i in plan.replaced or plan.done(i) is None]
+
+
+def _is_begun(addresses: Mapping[str, str], folder: str, parameters: dict[str, Any]) -> bool:
+    """Tell whether the same run has begun in a folder before."""
+    try:
+        plan = plan_inputs(addresses, folder, parameters, anew=False)
+    except ArtifactError:
+        return False
+    return plan.names() == list(addresses)
+
+
+def _extract_into(
+    plan: ExtractPlan,
+    addresses: Mapping[str, str],
+    options: ExtractOptions,
+    *,
+    workers: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Extract what is not done yet; return the summary."""
+    output = plan.folder
+    todo = _to_do(plan)
     if not plan.is_own:
         refuse_unnamed(output, {plan.inputs[i]["path"] for i in todo}, list(addresses))
-    if overwrite:
-        for path in storage.list_files(output, ".parquet"):
-            storage.remove(path)
-        storage.remove(storage.join(output, OURS))  # last: it says that the folder is ours
     summary_path = storage.join(output, SUMMARY)
     if not todo and storage.exists(summary_path):
-        done: dict[str, Any] = storage.read_json(summary_path)
+        done = artifacts.read_json(summary_path)
         if done["plan"] == plan.digest():
             return done
     storage.remove_leftovers(output)
     plan.remove_replaced()  # before the plan says that they are others
-    storage.write_json(storage.join(output, PLAN), plan.as_dict())
+    artifacts.write_json(storage.join(output, PLAN), plan.as_dict())
     if plan.is_own:
         seal_inputs(output, plan.names())
     _extract(plan, todo, addresses, options, workers=workers, quiet=quiet)
     if options.dedup != "none":
         _check_bad_share(plan, _summaries(plan), options.max_bad)
         _without_duplicates(plan, options.dedup, workers=workers, quiet=quiet)
-        storage.remove(storage.join(output, OURS, "found"))
+        for name in ("found", "keys"):  # keys: of a run that was killed before it removed them
+            storage.remove(storage.join(output, OURS, name))
     return _finish(plan, options.max_bad)
 
 
@@ -276,5 +307,5 @@ def _finish(plan: ExtractPlan, max_bad: float) -> dict[str, Any]:
         "inputs": len(plan.inputs),
         **total,
     }
-    storage.write_json(storage.join(plan.folder, SUMMARY), summary)
+    artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary

@@ -7,18 +7,17 @@ all parts are there, the counts are added up from them and `summary.json` is wri
 that the whole is complete.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
 from curate.curation.lid.identify import default_lid_model
 from curate.curation.matching.normalize import check_normalization
-from curate.errors import ArtifactError, UsageError
+from curate.errors import UsageError
 from curate.files import storage
 from curate.files.addresses import without_secrets
+from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
 from curate.pipelines.executor.lease import driven
@@ -32,26 +31,29 @@ from curate.pipelines.match.earlier_inputs import (
     remove_parts,
     told_of_earlier_inputs,
 )
-from curate.pipelines.match.ids import REPEATED_IDS, name_tars, repeated_ids
+from curate.pipelines.match.finish import finish_matched, open_journal
+from curate.pipelines.match.ids import REPEATED_IDS, name_tars
 from curate.pipelines.match.label_hint import hint_at_labels
 from curate.pipelines.match.languages import LID_ENGINES
 from curate.pipelines.match.part import MatchJob, Worker, match_part
 from curate.pipelines.match.plan import add_inputs, planned_work
-from curate.pipelines.match.purge import purge_parts
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
-from curate.pipelines.matched.counting import COUNTING, count_parts
+from curate.pipelines.matched.counting import COUNTING
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
-from curate.pipelines.matched.repeated_ids import KEYS
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.metadata_store import ENGINES, MetadataStore, combined_hash
+from curate.pipelines.store.metadata_store import ENGINES, MetadataStore
+from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
-__all__ = ["MatchOptions", "finish_matched", "match_inputs"]
+__all__ = ["MatchOptions", "match_inputs"]
+
+# What a folder of matches holds, and an overwrite replaces.
+_ENTRIES = ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,21 +147,69 @@ def match_inputs(
     refuse_foreign(output, PLAN, TOMBSTONES)
     addresses = by_name(input_files(inputs, output, metadata, quiet=quiet), quiet=quiet)
     paths = list(addresses)
-    plan, first_stale = _plan(store, output, options, paths, anew=overwrite, quiet=quiet)
+    if dry_run:
+        plan, first_stale = _plan(store, output, options, paths, anew=overwrite, quiet=quiet)
+        add_inputs(
+            plan, addresses, options.columns, options.rows_per_part, workers=workers, quiet=quiet
+        )
+        before = 0 if overwrite else plan.completed().inputs
+        return planned_work(plan, before, 0 if overwrite else first_stale)
+    with folder_to_fill(
+        output, overwrite=overwrite, marker=PLAN, sign=SUMMARY, gone=_ENTRIES
+    ) as folder:
+        if folder != output:
+            _begin_anew(folder, output, store, options, addresses)
+        summary = _match_into(folder, store, metadata, options, addresses, workers, quiet)
+    note_metadata(output, metadata)
+    return summary
+
+
+def _begin_anew(
+    folder: str,
+    output: str,
+    store: MetadataStore,
+    options: MatchOptions,
+    addresses: Mapping[str, str],
+) -> None:
+    """Make a folder ready in which matches are made anew: empty, or as the same run left it.
+
+    What was retracted is so in the new matches too.
+    """
+    parameters = _parameters(store, options)
+    if storage.exists(storage.join(folder, PLAN)):
+        begun = MatchedPlan.read(folder)
+        known = [(i["size_bytes"], i["modified"]) for i in begun.inputs]
+        now = sizes_and_times(addresses.values())
+        is_same = [i["path"] for i in begun.inputs] == list(addresses) and known == now
+        if begun.parameters != parameters or not is_same:
+            storage.remove(folder)
+    tombstones = Tombstones.read(output)
+    if tombstones.digest() != Tombstones.read(folder).digest():
+        storage.remove(folder)
+        tombstones.write(folder)
+
+
+def _match_into(
+    output: str,
+    store: MetadataStore,
+    metadata: str,
+    options: MatchOptions,
+    addresses: Mapping[str, str],
+    workers: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Match files into a folder, on top of what is there; return the summary."""
+    paths = list(addresses)
+    plan, first_stale = _plan(store, output, options, paths, anew=False, quiet=quiet)
     is_another = add_inputs(
         plan, addresses, options.columns, options.rows_per_part, workers=workers, quiet=quiet
     )
-    before = 0 if overwrite else plan.completed().inputs
-    if dry_run:
-        return planned_work(plan, before, 0 if overwrite else first_stale)
-    if overwrite:
-        _clear(output)
-    elif first_stale is not None:
+    before = plan.completed().inputs
+    if first_stale is not None:
         remove_parts(plan, first_stale)
-    note_metadata(output, metadata)
-    journal = _journal(plan)
+    journal = openopen_journal(plan)
     added = {"inputs_added": len(plan.inputs) - before}
-    if not journal.missing() and (done := plan.summary()):
+    if not journal.missing() and (done := plan.summary()) and _has_counts(plan):
         if is_another:
             plan.write()
         return {**done, **added}
@@ -173,12 +223,18 @@ def match_inputs(
     with told_of_earlier_inputs(plan, paths):
         _run(job, plan, journal, options.max_bad, workers, quiet)
         if name_tars(plan, workers=workers, quiet=quiet):
-            _run(job, plan, _journal(plan), options.max_bad, workers, quiet)
+            _run(job, plan, open_journal(plan), options.max_bad, workers, quiet)
         summary = finish_matched(
             plan, store, max_bad=options.max_bad, on_repeated_ids=options.repeated_ids,
             workers=workers, quiet=quiet,
         )  # fmt: skip
     return {**summary, **added}
+
+
+def _has_counts(plan: MatchedPlan) -> bool:
+    """Tell whether the counts are all there: somebody may have removed one that was damaged."""
+    there = file_sizes(storage.join(plan.folder, "counts"))
+    return all(f"{lang}.parquet" in there for lang in plan.parameters["metadata"])
 
 
 def _plan(
@@ -191,17 +247,7 @@ def _plan(
     quiet: bool,
 ) -> tuple[MatchedPlan, int | None]:
     """Return a folder's plan without new inputs, and the first part whose files are to go."""
-    lid_model = None if options.lang else options.lid_model or default_lid_model()
-    roots = [without_secrets(root) for root in options.image_roots]
-    parameters = {
-        "normalization": options.normalization,
-        "lang": options.lang,
-        "lid_model": storage.file_sha256(lid_model) if lid_model else None,
-        "columns": options.columns.as_dict(),
-        "metadata": store.hashes,
-        **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
-        **({"image_roots": roots} if roots else {}),
-    }
+    parameters = _parameters(store, options)
     plan, first_stale = MatchedPlan(output, parameters, [], [], is_own=True), None
     if storage.exists(storage.join(output, PLAN)) and not anew:
         plan = MatchedPlan.read(output)
@@ -212,9 +258,19 @@ def _plan(
     return plan, first_stale
 
 
-def _journal(plan: MatchedPlan) -> Journal:
-    made_from = {"parameters": artifacts.digest(plan.parameters)}
-    return Journal(plan.folder, len(plan.parts), made_from)
+def _parameters(store: MetadataStore, options: MatchOptions) -> dict[str, Any]:
+    """Return what decides the result."""
+    lid_model = None if options.lang else options.lid_model or default_lid_model()
+    roots = [without_secrets(root) for root in options.image_roots]
+    return {
+        "normalization": options.normalization,
+        "lang": options.lang,
+        "lid_model": storage.file_sha256(lid_model) if lid_model else None,
+        "columns": options.columns.as_dict(),
+        "metadata": store.hashes,
+        **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
+        **({"image_roots": roots} if roots else {}),
+    }
 
 
 def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchOptions) -> MatchJob:
@@ -233,11 +289,6 @@ def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchO
         image_roots=options.image_roots,
         threads=1,
     )
-
-
-def _clear(output: str) -> None:
-    for name in ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN):
-        storage.remove(storage.join(output, name))
 
 
 def _run(
@@ -275,72 +326,3 @@ def _run(
                 totals.check_bad_share(total)
     finally:
         journal.flush()
-
-
-def finish_matched(
-    plan: MatchedPlan,
-    store: MetadataStore,
-    *,
-    max_bad: float,
-    on_repeated_ids: str = "keep",
-    workers: int,
-    quiet: bool,
-) -> dict[str, Any]:
-    """Take out what was retracted, check sums and ids, write counts and summary.
-
-    Returns:
-        The summary, as in `summary.json`.
-
-    Raises:
-        BadShareError: too many bad records.
-        InputError: pairs that differ share an id, and they are not to be kept so.
-    """
-    if plan.retracted:
-        _journal(plan).forget()
-        purge_parts(plan, combined_hash(store.hashes), workers=workers, quiet=quiet)
-    journal = _journal(plan)
-    journal.complete(partial(stamped_summary, plan, artifacts.digest(plan.parameters)))
-    if missing := journal.missing():
-        raise ArtifactError(
-            f"{plan.pairs_path(missing[0])} is not there any more. Run the same `curate match` "
-            "again."
-        )
-    totals = MatchTotals(plan, max_bad)
-    for index, found in journal.summaries():
-        totals.add(index, PartSummary.from_dict(found))
-    totals.check_bad_share(totals.total.read)
-    sums = totals.check_sums()
-    repeats = repeated_ids(plan, on_repeated_ids, workers=workers, quiet=quiet)
-    _write_counts(plan, store, workers, quiet)
-    journal.close()
-    summary = {
-        "schema_version": artifacts.SCHEMA_VERSION,
-        "plan": plan.digest(),
-        "metadata_hash": combined_hash(store.hashes),
-        "inputs": len(plan.inputs),
-        "parts": len(plan.parts),
-        "with_image": 0,
-        "without_url": 0,
-        **sums,
-        **repeats,
-    }
-    storage.write_json(storage.join(plan.folder, SUMMARY), summary)
-    return summary
-
-
-def _write_counts(plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool) -> None:
-    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
-    counts = count_parts(
-        paths, store, folder=plan.folder, plan=plan.digest(), workers=workers, quiet=quiet
-    )
-    for lang, count in counts.items():
-        entry = store.table(lang).column("entry")
-        table = pa.table(
-            {
-                "entry_id": pa.array(np.arange(len(count), dtype=np.uint32)),
-                "entry": entry,
-                "count": pa.array(count.astype(np.uint64)),
-            }
-        )
-        stamp = {"lang": lang, "plan": plan.digest()}
-        artifacts.write_table(plan.counts_path(lang), table, stamp, store.hashes[lang])

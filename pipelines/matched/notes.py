@@ -50,7 +50,7 @@ def noted_balanced(matched: str) -> list[str]:
         folder = _resolved(matched, note["folder"]) if note else ""
         plan = join(folder, "plan.json")
         if note and storage.exists(plan):
-            parameters = storage.read_json(plan)["parameters"]
+            parameters = artifacts.read_json(plan)["parameters"]
             found += [folder] if artifacts.digest(parameters) == note.get("parameters") else []
     return sorted(found)
 
@@ -63,7 +63,7 @@ def same_folder(one: str, other: str) -> bool:
 def _write(path: str, note: dict[str, str]) -> None:
     """Write a note, or say that there is none: matches may be in a place that is only read."""
     try:
-        storage.write_json(path, {**note, "seal": seal(["note", note])})
+        artifacts.write_json(path, {**note, "seal": seal(["note", note])})
     except OSError as error:
         log(f"{path}: not noted, so that `curate retract` and `explain` have to be told ({error})")
 
@@ -76,8 +76,8 @@ def _read(matched: str, path: str) -> dict[str, Any] | None:
     """
     if not storage.exists(path):
         return None
-    found = storage.read_json(path)
-    if not isinstance(found, dict) or not isinstance(found.get("folder"), str):
+    found = artifacts.read_json(path)
+    if not isinstance(found.get("folder"), str):
         return None
     note = {name: value for name, value in found.items() if name != "seal"}
     is_ours = is_sealed(["note", note], found.get("seal"))

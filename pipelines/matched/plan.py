@@ -52,7 +52,7 @@ class MatchedPlan:
         path = storage.join(folder, PLAN)
         if not storage.exists(path):
             raise ArtifactError(f"{folder}: nothing is matched here. Run `curate match` first.")
-        values = storage.read_json(path)
+        values = artifacts.read_json(path)
         artifacts.require_same(
             path, {"schema_version": values["schema_version"]},
             {"schema_version": artifacts.SCHEMA_VERSION},
@@ -86,7 +86,7 @@ class MatchedPlan:
 
     def write(self) -> None:
         """Publish `plan.json`."""
-        storage.write_json(storage.join(self.folder, PLAN), self.as_dict())
+        artifacts.write_json(storage.join(self.folder, PLAN), self.as_dict())
         if self.is_own:
             seal_inputs(self.folder, self.sources(), self.parameters.get("image_roots", []))
 
@@ -122,12 +122,41 @@ class MatchedPlan:
         path = storage.join(self.folder, SUMMARY)
         if not storage.exists(path):
             return Completed(0, 0)
-        found = storage.read_json(path)
+        found = artifacts.read_json(path)
         with of_ours(path):
             return Completed(int(found["inputs"]), int(found["parts"]))
+
+    def require_unchanged(self) -> None:
+        """Refuse to go on with matches that were changed since this plan was read.
+
+        Raises:
+            ArtifactError: pairs were added or taken out, or are being so now.
+        """
+        path = storage.join(self.folder, PLAN)
+        now = MatchedPlan.read(self.folder) if storage.exists(path) else None
+        if now is None or now.digest() != self.digest():
+            raise self._changed()
+        self.whole_summary()
+
+    def whole_summary(self) -> dict[str, Any]:
+        """Return the summary of matches that were whole when this plan was read.
+
+        Raises:
+            ArtifactError: they are not so any more.
+        """
+        summary = self.summary()
+        if summary is None:
+            raise self._changed()
+        return summary
+
+    def _changed(self) -> ArtifactError:
+        return ArtifactError(
+            f"{self.folder} was changed while it was read, by `curate match` or `curate retract`. "
+            "Run the same command again when that is done."
+        )
 
     def summary(self) -> dict[str, Any] | None:
         """Return the summary, or None if matching has not come to its end."""
         path = storage.join(self.folder, SUMMARY)
-        summary = storage.read_json(path) if storage.exists(path) else None
+        summary = artifacts.read_json(path) if storage.exists(path) else None
         return summary if summary and summary["plan"] == self.digest() else None

@@ -1,10 +1,14 @@
 """Entry counts of `matched/` in, the threshold t of each language out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import tail_share, threshold_for_tail_share
 from curate.errors import ArtifactError, UsageError
+from curate.files.remedies import damaged
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
@@ -20,7 +24,7 @@ def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
     Raises:
         ArtifactError: matching has not come to its end.
     """
-    if plan.summary() is None:
+    if (summary := plan.summary()) is None:
         raise ArtifactError(
             f"{plan.folder}: matching has not come to its end. "
             "Run the same `curate match` again; it goes on where it was."
@@ -31,8 +35,27 @@ def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
         stamp = artifacts.read_stamp(path)
         artifacts.require_same(path, stamp, {"lang": lang, "plan": plan.digest()})
         column = artifacts.read_table(path, ["count"]).column("count")
-        counts[lang] = column.to_numpy().astype(np.int64)
+        counts[lang] = column.to_numpy()
+        _check_counts(path, counts[lang], summary, lang)
+        counts[lang] = counts[lang].astype(np.int64)
     return counts
+
+
+def _check_counts(
+    path: str, count: NDArray[np.uint64], summary: Mapping[str, Any], lang: str
+) -> None:
+    """Compare counts with what the matches that they were counted from say of them.
+
+    Raises:
+        ArtifactError: an entry has more pairs than there are, or the sum is another one.
+    """
+    most = int(count.max(initial=0))  # no sum is taken of what could overflow
+    if most > summary["matched"]:
+        why = f"an entry is counted {most} times, with {summary['matched']} matched pairs"
+        damaged(path, f"{why} in all")
+    total, expected = int(count.sum()), summary["matches"].get(lang, 0)
+    if total != expected:
+        damaged(path, f"its counts add up to {total}, the matches to {expected}")
 
 
 def thresholds(

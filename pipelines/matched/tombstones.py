@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.files import storage
+from curate.pipelines.inputs.records import ColumnNames, image_ids, pair_ids, to_records
+from curate.pipelines.inputs.rows import Rows
 from curate.pipelines.store import artifacts
 
 __all__ = ["FILE", "RETRACTED", "Tombstones"]
@@ -77,6 +79,32 @@ class Tombstones:
             if len(ids):
                 hit = pc.is_in(batch.column(name), value_set=ids)
                 found |= np.asarray(hit.to_numpy(zero_copy_only=False), dtype=bool)
+        return found
+
+    def hits_in_rows(self, batch: pa.RecordBatch, path: str) -> NDArray[np.bool_]:
+        """Tell which rows of a file of pairs that are not matched yet are among them."""
+        pairs, images = set(self.pair_ids.to_pylist()), set(self.image_ids.to_pylist())
+        ids = self.ids_of_rows(batch, path)
+        return np.array([p in pairs or i in images for p, i in ids], dtype=bool)
+
+    def ids_of_rows(self, batch: pa.RecordBatch, path: str) -> list[tuple[str | None, str | None]]:
+        """Return the ids of pair and image that rows would have once they are matched.
+
+        Args:
+            batch: of pairs of URL and text.
+            path: of their file.
+
+        Returns:
+            None where a row cannot be used.
+        """
+        records, rejects = to_records(Rows(0, batch), ColumnNames(), path)
+        found: list[tuple[str | None, str | None]] = [(None, None)] * batch.num_rows
+        ids = zip(
+            records.rows.tolist(), pair_ids(records, path).to_pylist(),
+            image_ids(records).to_pylist(), strict=True,
+        )  # fmt: skip
+        for row, pair, image in ids:
+            found[row] = (pair, image)
         return found
 
 

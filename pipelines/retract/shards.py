@@ -10,6 +10,7 @@ from collections.abc import Container
 import pyarrow as pa
 
 from curate.files import storage
+from curate.files.shard_sums import check_shard
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.shards.stats import statistics
@@ -57,12 +58,15 @@ def _purge(path: str, tombstones: Tombstones) -> int:
         table = file.read()
         metadata_hash = file.metadata.metadata[b"metadata_hash"].decode()
     stamp, stem = artifacts.read_stamp(path), path.removesuffix(".parquet")
+    if storage.exists(f"{stem}_stats.json"):  # a retraction that was cut short removed them
+        check_shard(f"{stem}.tar")
     left = table.filter(pa.array(~hits))
     gone = set(table.filter(pa.array(hits)).column("key").to_pylist())
     with storage.open_read(f"{stem}.tar") as file, tarfile.open(fileobj=file, mode="r:") as tar:
+        storage.remove(f"{stem}_stats.json")
         with shard_writer(f"{stem}.tar") as writer:
             _copy(tar, writer, gone)
-    storage.write_json(f"{stem}_stats.json", statistics(stamp["parameters"], left, writer))
+    artifacts.write_json(f"{stem}_stats.json", statistics(stamp["parameters"], left, writer))
     artifacts.write_table(path, left, {**stamp, "sha256": writer.sha256}, metadata_hash)
     return int(hits.sum())
 

@@ -18,16 +18,20 @@ from curate.files import storage
 from curate.pipelines.balance import BalanceOptions, balance_pairs
 from curate.pipelines.download import PLAN as DOWNLOAD_PLAN
 from curate.pipelines.executor.lease import driving
+from curate.pipelines.extract import purge_extracted
 from curate.pipelines.match import finish_matched
 from curate.pipelines.matched.filters_again import filters_again, refuse_unused
-from curate.pipelines.matched.notes import noted_balanced, same_folder
+from curate.pipelines.matched.notes import same_folder
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.retract.check import Wanted, places_of, require_gone
 from curate.pipelines.retract.shards import purge_shards
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
+from curate.pipelines.store.swap import forget_next
+from curate.pipelines.store.workspace import Workspace
 from curate.pipelines.views.progress import log, progress
 
 __all__ = ["retract_pairs"]
@@ -42,14 +46,16 @@ def retract_pairs(
     matched: str,
     metadata: str,
     balanced: Sequence[str],
+    workspace: str | None = None,
     ignore_missing: bool = False,
     filters: Sequence[str] = (),
     image_roots: Sequence[str] = (),
+    check: bool = False,
     workers: int = 1,
     dry_run: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Retract the pairs that a list names.
+    """Retract the pairs that a list names, or look whether they are gone.
 
     Args:
         listing: a text file with a pair id or a URL on each line, or a Parquet file with a column
@@ -57,38 +63,49 @@ def retract_pairs(
         matched: folder that `match` wrote.
         metadata: folder that it was matched with.
         balanced: folders that `balance` wrote from these matches; made anew where they are there.
+        workspace: folder below which nothing may hold them afterwards; None for `matched` and
+            `balanced` alone.
         ignore_missing: keep out also what is not there now.
         filters: those that the balanced sets were made with, named again where a plan alone is not
             to be trusted: functions, and filters that read a file.
         image_roots: folders that images may be read from, as for `balance`.
+        check: change nothing; only look whether anything holds them.
         workers: threads.
         dry_run: only say what would go.
         quiet: no progress.
 
     Returns:
-        asked, already_retracted, missing, retracted (pairs that go now), matched and kept (left, in
-        all of `balanced`), and not_remade: other balanced sets of these matches, which hold what
-        is retracted still.
+        asked, removed, already_retracted and missing, which add up; retracted (pairs that go now),
+        matched and kept (left, in all of `balanced`), extracted (pairs that went there). With
+        `check`: asked, and files that were looked at.
 
     Raises:
         InputError: the list is empty or unreadable, or names what is not there.
         ArtifactError: matching is not complete, or a balanced set was made with a filter that is
-            not named; nothing is taken out then.
+            not named, and nothing is taken out then; or something holds them still, as a set that
+            cannot be made anew does: the message names it, and how many were removed.
         UsageError: a filter is not one of a set.
     """
     asked = _read_list(listing)
+    wanted = Wanted(asked)
+    places = places_of(matched, balanced, workspace)
+    if check:
+        require_gone(places, wanted, {"asked": len(asked)}, listing)
+        return {"asked": len(asked), "held": 0}
     # Before anything is taken out: a set that cannot be remade would hold it still.
     specs_of = _filters_of_sets(balanced, filters)
-    others = [o for o in noted_balanced(matched) if not any(same_folder(o, b) for b in balanced)]
     if dry_run:
         _, _, result = _find(_whole_plan(matched), asked, listing, ignore_missing, quiet)
-        return {**result, "not_remade": others}
+        return result
     # The plan is read by the only one who may change it: a `match` could add to it meanwhile.
     with driving(matched, "retract"):
+        forget_next(matched)
         plan = _whole_plan(matched)
         known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
         store = MetadataStore.open(metadata)
         result["matched"] = _take_out(plan, known | new, store, workers, quiet)
+        if workspace is not None:
+            result["extracted"] = _purge_extracted(plan, workspace, known | new)
     for folder in balanced:
         _purge_downloads(storage.join(folder, "shards"), known | new, quiet)
     kept = [
@@ -97,7 +114,23 @@ def retract_pairs(
     ]
     if kept:
         result["kept"] = sum(kept)
-    return {**result, "not_remade": others}
+    require_gone(places, wanted, result, listing)
+    return result
+
+
+def _purge_extracted(plan: MatchedPlan, workspace: str, tombstones: Tombstones) -> int:
+    """Take pairs out of what `extract` found; the plan takes its files for those it was made of."""
+    inputs = {one["path"]: one for one in plan.inputs}
+
+    def rewritten(path: str) -> None:
+        for name, one in inputs.items():
+            if same_folder(name, path):
+                one["size_bytes"], one["modified"] = storage.size_and_time(name)
+
+    num = purge_extracted(Workspace(workspace).pairs, tombstones, rewritten)
+    if num:
+        plan.write()
+    return num
 
 
 def _filters_of_sets(balanced: Sequence[str], filters: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -106,7 +139,7 @@ def _filters_of_sets(balanced: Sequence[str], filters: Sequence[str]) -> dict[st
     for folder in balanced:
         path = storage.join(folder, BALANCED_PLAN)
         if storage.exists(path):
-            found[folder] = filters_again(storage.read_json(path)["parameters"], filters, folder)
+            found[folder] = filters_again(artifacts.read_json(path)["parameters"], filters, folder)
     refuse_unused(filters, [spec for specs in found.values() for spec in specs])
     return found
 
@@ -171,13 +204,13 @@ def _find(
 ) -> tuple[Tombstones, Tombstones, dict[str, Any]]:
     """Return the tombstones that are there, those to add, and numbers.
 
-    Whatever could be a URL is looked for as one, and as an id: an id may look like a URL.
+    Each is looked for as a URL and as an id: either may look like the other.
 
     Raises:
         InputError: the list names what is not there.
     """
     known = Tombstones.read(plan.folder)
-    image_of = {one: short_hash(one) for one in asked if "://" in one}
+    image_of = {one: short_hash(one) for one in asked}
     wanted = Tombstones() | Tombstones(
         artifacts.strings(asked), artifacts.strings(image_of.values())
     )
@@ -194,10 +227,9 @@ def _find(
             f"{', '.join(missing[:_SHOWN])}{', …' if len(missing) > _SHOWN else ''}. "
             "Correct the list, or keep them out of later files too with --ignore-missing."
         )
-    # What is not there will come, if ever, as what it looks like.
-    absent = set(missing)
-    pairs |= {one for one in absent if one not in image_of}
-    images |= {image_of[one] for one in absent if one in image_of}
+    # What is not there may come as either; but nobody's id is a whole address.
+    pairs |= {one for one in missing if "://" not in one}
+    images |= {image_of[one] for one in missing}
     adds = [one for one in asked if one in pairs - old_pairs
             or image_of.get(one) in images - old_images]  # fmt: skip
     new = Tombstones() | Tombstones(
@@ -205,7 +237,8 @@ def _find(
     )
     return known, new, {
         "asked": len(asked),
-        "already_retracted": len(asked) - len(adds),
+        "removed": len(set(adds) - set(missing)),
+        "already_retracted": len(set(asked) - set(adds) - set(missing)),
         "missing": len(missing),
         "retracted": num_pairs,
     }  # fmt: skip
@@ -251,7 +284,7 @@ def _balance_again(
     quiet: bool,
 ) -> dict[str, Any]:
     """Make a balanced set anew with the options it was made with."""
-    made_with = storage.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
+    made_with = artifacts.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
     size = made_with["pairs_per_shard"]
     options = BalanceOptions(
         t=None if made_with["target_pairs"] else made_with["t"],

@@ -7,7 +7,6 @@ __all__ = ["retract_table"]
 
 
 def retract_table(result: Mapping[str, Any]) -> str:
-    """Show what was taken out, what is left, and where it is still."""
+    """Show what was taken out, and what is left."""
     lines = [f"{k.replace('_', ' ')}: {v:,}" for k, v in result.items() if isinstance(v, int)]
-    lines += [f"not made anew: {path}; name it with --balanced" for path in result["not_remade"]]
     return "\n".join([*lines, "models, and images downloaded elsewhere, stay as they are"])

@@ -31,4 +31,5 @@ def statistics(parameters: str, stated: pa.Table, writer: ShardWriter) -> dict[s
         "status_dict": dict(sorted(reasons.items())),
         "size_bytes": writer.size_bytes,
         "sha256": writer.sha256,
+        **writer.sums,
     }

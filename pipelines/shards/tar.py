@@ -16,7 +16,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import IO, Any
 
+import xxhash
+
 from curate.files import storage
+from curate.files.sums import SummedFile
 
 __all__ = ["INDEX_VERSION", "ShardWriter", "read_index", "shard_writer"]
 
@@ -64,13 +67,16 @@ class ShardWriter:
     Attributes:
         file: takes the bytes.
         size_bytes: written so far.
+        index_sum: size and checksum of the index, once it is written.
         num_samples: written so far.
     """
 
     file: IO[bytes]
     size_bytes: int = 0
+    index_sum: dict[str, Any] = field(default_factory=dict)
     num_samples: int = 0
     _digest: Any = field(default_factory=sha256)
+    _sum: Any = field(default_factory=xxhash.xxh3_128)
     _places: list[str] = field(default_factory=list)
 
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
@@ -93,6 +99,7 @@ class ShardWriter:
 
     def _write(self, data: bytes) -> None:
         self._digest.update(data)
+        self._sum.update(data)
         self.file.write(data)
         self.size_bytes += len(data)
 
@@ -105,6 +112,12 @@ class ShardWriter:
     def sha256(self) -> str:
         """Of all that was written, in hexadecimal."""
         return str(self._digest.hexdigest())
+
+    @property
+    def sums(self) -> dict[str, Any]:
+        """Size and quick checksum of the tar and of its index, once both are written."""
+        own = {"size_bytes": self.size_bytes, "xxh3_128": self._sum.hexdigest()}
+        return {"tar": own, "index": self.index_sum}
 
     @property
     def index(self) -> str:
@@ -124,7 +137,9 @@ def shard_writer(path: str) -> Iterator[ShardWriter]:
         yield writer
         writer.close()
     with storage.publish(path.removesuffix(".tar") + ".idx") as file:
-        file.write(writer.index.encode())
+        summed = SummedFile(file)
+        summed.write(writer.index.encode())
+        writer.index_sum = summed.sum
 
 
 def read_index(text: str) -> list[dict[str, tuple[int, int]]]:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curate.files import storage
+from curate.files.shard_sums import has_right_size
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
 from curate.pipelines.shards.images import image_of_shard
 from curate.pipelines.shards.options import ShardOptions
@@ -141,7 +142,7 @@ def shard_paths(job: BalanceJob, index: int) -> tuple[str, str, str]:
 
 
 def is_done(job: BalanceJob, index: int) -> bool:
-    """Tell whether a shard is there.
+    """Tell whether a shard is there, as long as it was when it was written.
 
     Raises:
         ArtifactError: it is one of another set.
@@ -149,9 +150,9 @@ def is_done(job: BalanceJob, index: int) -> bool:
     tar, idx, sidecar = shard_paths(job, index)
     if not all(storage.exists(path) for path in (tar, idx, sidecar)):
         return False
-    found = storage.read_json(sidecar)
+    found = artifacts.read_json(sidecar)
     artifacts.require_same(tar, {"parameters": found["parameters"]}, {"parameters": job.parameters})
-    return True
+    return has_right_size(tar, found)
 
 
 def write_shard(job: BalanceJob, shard: int, waiting: list[Waiting], spool: Spool) -> Counter[str]:
@@ -169,11 +170,12 @@ def write_shard(job: BalanceJob, shard: int, waiting: list[Waiting], spool: Spoo
         "parameters": job.parameters,
         "sha256": writer.sha256,
         "size_bytes": writer.size_bytes,
+        **writer.sums,
         "pairs": len(waiting),
         "images": len(waiting) - missing.total(),
         "without_image": dict(sorted(missing.items())),
         **({"without_url": num} if (num := sum(s.without_url for s, _ in waiting)) else {}),
         **({"converted": dict(sorted(converted.items()))} if converted else {}),
     }
-    storage.write_json(sidecar, values)
+    artifacts.write_json(sidecar, values)
     return converted

@@ -12,6 +12,7 @@ from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.status.log import LogReader
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, index_path
 from curate.pipelines.store.workspace import Workspace, part_name
 
@@ -84,7 +85,7 @@ class StatusReader:
         path = storage.join(output, "plan.json")
         if not storage.exists(path):
             return _absent()
-        parameters = storage.read_json(path)["parameters"]
+        parameters = artifacts.read_json(path)["parameters"]
         why = []
         total = None
         if storage.exists(storage.join(self.place.matched, MATCHED_PLAN)):

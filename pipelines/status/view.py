@@ -16,6 +16,8 @@ def status_table(status: Mapping[str, Any]) -> str:
         notes += [f"{name}: {why}" for why in stage["why"]]
         if stage["run"] is not None and (stage["state"] == "running" or stage["run"]["failed"]):
             notes += [f"{name}: {line}" for line in _run_lines(stage["run"])]
+    if "verified" in status:
+        notes.append(f"{status['verified']['files']:,} files are what was written")
     return "\n".join([render_table(["stage", "state", "done"], rows), *notes])
 
 

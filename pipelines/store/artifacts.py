@@ -7,18 +7,22 @@ whose stamp equals the one a run would write is done, and a rerun skips it; any 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import parse_own
+from curate.files.remedies import damaged, remedy
+from curate.files.sealed_json import read_json, read_json_of_anyone, write_json
+from curate.pipelines.store.row_sizes import row_bytes
+from curate.pipelines.store.sealed_file import SealedReader, SealingWriter
 
 __all__ = [
     "PLAN",
@@ -26,16 +30,21 @@ __all__ = [
     "begin_output",
     "describe_difference",
     "digest",
+    "open_input",
     "open_parquet",
     "parquet_writer",
+    "read_json",
+    "read_json_of_anyone",
     "read_stamp",
     "read_table",
     "require_same",
     "strings",
+    "verify_parquet",
+    "write_json",
     "write_table",
 ]
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 PLAN = "plan.json"
 REPLACE = "Choose another --output, or replace it with --overwrite."
 
@@ -67,10 +76,11 @@ class StampedWriter:
 
     def __init__(self, file: Any, schema: pa.Schema) -> None:
         self.schema = schema
+        self._file = SealingWriter(file)
         # Ids, URLs and texts hardly repeat: looking for repetition costs a third of the time.
         self._repeating = [f.name for f in schema if pa.types.is_dictionary(f.type)]
         self._writer = pq.ParquetWriter(
-            file,
+            self._file,
             schema,
             compression="zstd",
             use_dictionary=self._repeating,
@@ -109,52 +119,15 @@ class StampedWriter:
     def close(self, stamp: Stamp, metadata_hash: str) -> None:
         """Write what is pending, then the stamp and the footer."""
         self._flush()
-        self._writer.add_key_value_metadata(_key_values(stamp, metadata_hash))
+        values = {**_key_values(stamp, metadata_hash), **self._file.end_body()}
+        self._writer.add_key_value_metadata(values)
         self._writer.close()
+        self._file.finish()
 
 
 def strings(values: Iterable[str]) -> pa.StringArray:
     """Return values as an Arrow array, also if there are none."""
     return pa.array(list(values), pa.string())
-
-
-def row_bytes(batch: pa.RecordBatch) -> NDArray[np.int64]:
-    """Return about how many bytes each row takes; shape (num_rows,).
-
-    >>> row_bytes(pa.record_batch({"a": ["x", "yyy"], "b": [[1], [2, 3]]})).tolist()
-    [9, 19]
-    """
-    total = np.zeros(batch.num_rows, dtype=np.int64)
-    for column in batch.columns:
-        total += _value_bytes(column)
-    return total
-
-
-def _value_bytes(values: pa.Array) -> NDArray[np.int64]:
-    kind, types = values.type, pa.types
-    if types.is_struct(kind):
-        fields = [_value_bytes(field) for field in values.flatten()]
-        return np.asarray(sum(fields, np.zeros(len(values), np.int64)), dtype=np.int64)
-    if types.is_list(kind) or types.is_large_list(kind):
-        inside = np.concatenate([[0], np.cumsum(_value_bytes(values.flatten()))])
-        ends = np.cumsum(_lengths(pc.list_value_length(values)))
-        return np.asarray(np.diff(inside[np.concatenate([[0], ends])]), dtype=np.int64)
-    if any(check(kind) for check in (types.is_string, types.is_large_string, types.is_binary,
-                                     types.is_large_binary)):  # fmt: skip
-        return _lengths(pc.binary_length(values))
-    return np.full(len(values), _width(kind), dtype=np.int64)
-
-
-def _width(kind: pa.DataType) -> int:
-    try:
-        return int(kind.bit_width + 7) // 8
-    except ValueError:  # of no fixed width, and rare: null, maps, unions
-        return 8
-
-
-def _lengths(lengths: pa.Array) -> NDArray[np.int64]:
-    filled = pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False)
-    return np.asarray(filled, dtype=np.int64)
 
 
 def _canonical(schema: pa.Schema) -> pa.Schema:
@@ -202,20 +175,60 @@ def write_table(path: str, table: pa.Table, stamp: Stamp, metadata_hash: str) ->
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """Open one of our Parquet files.
+    """Open one of our Parquet files; what is read of it is compared with its checksums.
 
     Raises:
-        ArtifactError: it is missing, cut off, or not a Parquet file.
+        ArtifactError: it is missing, cut off, damaged, or not a Parquet file of ours.
     """
     if not storage.exists(path):
         raise ArtifactError(f"{path}: there is no such file")
+    return _opened(path, SealedReader(path, partial(damaged, path)))
+
+
+class _ForeignError(Exception):
+    """A Parquet file is none of ours."""
+
+
+def _foreign(why: str) -> NoReturn:
+    raise _ForeignError(why)
+
+
+def open_input(path: str) -> pq.ParquetFile:
+    """Open a Parquet file of anybody; if it is ours, what is read of it is compared.
+
+    Raises:
+        ArtifactError: it is ours, and damaged.
+        InputError: there is no such file.
+        ArrowException, OSError: it cannot be read.
+    """
     try:
+        return _opened(path, SealedReader(path, partial(damaged, path), _foreign))
+    except _ForeignError:
         return pq.ParquetFile(storage.open_arrow(path))
+
+
+def _opened(path: str, source: SealedReader) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(source)
     except (pa.ArrowInvalid, OSError) as error:
         raise ArtifactError(
-            f"{path}: not a readable Parquet file ({error}). "
-            "Remove it and run the command that writes it again."
+            f"{path}: not a readable Parquet file ({error}). {remedy(path)}"
         ) from error
+
+
+def verify_parquet(path: str) -> str:
+    """Compare all bytes of one of our Parquet files with their checksums.
+
+    Returns:
+        The sum that stands for the file, in hexadecimal.
+
+    Raises:
+        ArtifactError: it is missing, cut off, damaged, or not a Parquet file of ours.
+    """
+    source = SealedReader(path, partial(damaged, path))
+    with _opened(path, source):
+        source.compare_all()
+    return source.seal
 
 
 def read_stamp(path: str) -> dict[str, Any]:
@@ -225,7 +238,11 @@ def read_stamp(path: str) -> dict[str, Any]:
         ArtifactError: it is not ours, or of another schema version.
     """
     with open_parquet(path) as file:
-        found = file.metadata.metadata or {}
+        return _stamp_of(file, path)
+
+
+def _stamp_of(file: pq.ParquetFile, path: str) -> dict[str, Any]:
+    found = file.metadata.metadata or {}
     version = found.get(b"schema_version", b"none").decode()
     if b"curate" not in found or version != SCHEMA_VERSION:
         raise ArtifactError(
@@ -236,9 +253,9 @@ def read_stamp(path: str) -> dict[str, Any]:
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:
-    """Read one of our Parquet files whole."""
-    read_stamp(path)
+    """Read one of our Parquet files whole, or some of its columns."""
     with open_parquet(path) as file:
+        _stamp_of(file, path)
         return file.read(columns=columns)
 
 
@@ -280,29 +297,23 @@ def require_same(path: str, found: Any, expected: Any, *, remedy: str = REPLACE)
         )
 
 
-def begin_output(
-    output: str,
-    parameters: dict[str, Any],
-    *,
-    overwrite: bool = False,
-    replaced: Iterable[str] = (),
-) -> None:
+def begin_output(output: str, parameters: dict[str, Any], *, anew: bool = False) -> None:
     """Write the plan of an output, or find that it is the one that was begun before.
 
     Args:
         output: folder.
         parameters: what decides what comes into it.
-        overwrite: whatever it was made of.
-        replaced: names of what is in it and goes first.
+        anew: what a run with other parameters left there goes; else it is refused.
 
     Raises:
         ArtifactError: it was made with other parameters.
     """
     path = storage.join(output, PLAN)
     plan = {"schema_version": SCHEMA_VERSION, "parameters": parameters}
-    if storage.exists(path) and not overwrite:
-        require_same(output, storage.read_json(path), plan)
-    for name in replaced:
-        storage.remove(storage.join(output, name))
+    if storage.exists(path):
+        if anew and read_json(path) != plan:
+            storage.remove(output)
+        else:
+            require_same(output, read_json(path), plan)
     storage.remove_leftovers(output)
-    storage.write_json(path, plan)
+    write_json(path, plan)

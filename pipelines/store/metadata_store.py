@@ -1,5 +1,6 @@
 """The folder `metadata/` of a workspace: entries per language, and the manifest that names them."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -39,10 +40,11 @@ def write_indices(folder: str, lang: str, entries: pa.ChunkedArray, sha256: str)
     from curate.curation.matching.index import build_index, pack_index
 
     both: tuple[Normalization, ...] = ("standard", "metaclip")
-    for normalization in both:
-        packed = pack_index(build_index(entries.combine_chunks(), normalization), sha256)
-        with storage.publish(index_path(folder, lang, normalization)) as file:
-            file.write(packed)
+    with ExitStack() as stack:  # both appear when both are whole
+        for normalization in both:
+            packed = pack_index(build_index(entries.combine_chunks(), normalization), sha256)
+            path = index_path(folder, lang, normalization)
+            stack.enter_context(storage.publish(path)).write(packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class MetadataStore:
                 f"{folder}: no metadata here (there is no {MANIFEST}). "
                 "Run `curate build-metadata` first, or name its folder with --metadata."
             )
-        manifest = storage.read_json(path)
+        manifest = artifacts.read_json(path)
         with of_ours(path):
             require_codes(manifest["languages"], path)
             hashes = {lang: str(e["sha256"]) for lang, e in manifest["languages"].items()}

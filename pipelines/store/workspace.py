@@ -99,7 +99,7 @@ def refuse_foreign(folder: str, marker: str, *others: str) -> None:
     if storage.exists(join(folder, marker)):
         return
     names = [f.rsplit("/", 1)[-1] for f in storage.list_files(folder, "")]
-    found = [name for name in names if name not in (".curate", *others)]  # leases and logs
+    found = [name for name in names if name not in (".curate", ".next", *others)]
     if found:
         raise ArtifactError(
             f"{folder} exists and is not an output of this command (there is no {marker} in it, "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from curate.files import storage
+from curate.pipelines.store import artifacts
 
 __all__ = ["epochs_seen", "pairs_per_epoch"]
 
@@ -35,7 +36,7 @@ def _stated(tar: str) -> int | None:
     stem = tar.removesuffix(".tar")
     for path, key in ((f"{stem}.json", "images"), (f"{stem}_stats.json", "successes")):
         if storage.exists(path):
-            found = storage.read_json(path)
+            found = artifacts.read_json_of_anyone(path)
             num = found.get(key) if isinstance(found, dict) else None
             if type(num) is int and num >= 0:
                 return num

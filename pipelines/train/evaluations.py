@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from curate.files import storage
+from curate.pipelines.store import artifacts
 from curate.pipelines.train.files import RunFiles
 
 __all__ = ["card_figures", "evaluations_of", "numbers_of", "short_identity", "write_evaluation"]
@@ -30,9 +31,9 @@ def write_evaluation(run: str, name: str, result: Mapping[str, Any]) -> str:
         The path of the file.
     """
     path = storage.join(run, _FOLDER, f"{name}.json")
-    if storage.exists(path) and _identity(storage.read_json(path)) != _identity(result):
+    if storage.exists(path) and _identity(artifacts.read_json_of_anyone(path)) != _identity(result):
         path = storage.join(run, _FOLDER, f"{name}-{short_identity(result)}.json")
-    storage.write_json(path, result)
+    artifacts.write_json(path, dict(result))
     return path
 
 
@@ -57,9 +58,9 @@ def read_evaluations(run: str, last_step: int | None) -> dict[str, dict[str, Any
     for path in storage.list_files(storage.join(run, _FOLDER), ".json"):
         name = path.rsplit("/", 1)[-1].removesuffix(".json")
         if not name.startswith(_STEP):
-            found[name] = storage.read_json(path)
+            found[name] = artifacts.read_json_of_anyone(path)
         elif last_step is not None and name == f"{_STEP}{last_step:09d}":
-            found |= storage.read_json(path)["results"]
+            found |= artifacts.read_json_of_anyone(path)["results"]
     return dict(sorted(found.items()))
 
 

@@ -13,6 +13,7 @@ modelcard.json, modelcard.md, loss.svg, languages.svg
 
 import json
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,16 @@ from typing import Any
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
+from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sums
 
-__all__ = ["CheckpointWriter", "RunFiles", "RunLog", "read_checkpoint"]
+__all__ = ["RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "read_checkpoint"]
 
 _STEP = "step-"
+# Whatever a run writes.
+RUN_ENTRIES = (
+    "config.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md", "loss.svg",
+    "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval", "tensorboard", SUMS,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,15 @@ class RunFiles:
     def tokenizer(self) -> str:
         """The tokenizer, as JSON."""
         return self.path("tokenizer.json")
+
+    def relative(self, path: str) -> str:
+        """Return the path of a file from the run's folder on."""
+        return path.removeprefix(f"{self.folder.rstrip('/')}/")
+
+    def write_sums(self, path: str, found: Mapping[str, Any]) -> None:
+        """Note the sum of a file that is about to appear, and forget those of files that went."""
+        keep = [name for name in read_sums(self.folder) if storage.exists(self.path(name))]
+        add_sums(self.folder, {self.relative(path): found}, keep=keep)
 
     @property
     def log(self) -> str:
@@ -77,10 +93,7 @@ class RunFiles:
 
     def clear(self) -> None:
         """Remove everything that a run writes."""
-        names = ("config.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md",
-                 "loss.svg", "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval",
-                 "tensorboard")  # fmt: skip
-        for name in names:
+        for name in RUN_ENTRIES:
             storage.remove(self.path(name))
 
 
@@ -129,31 +142,34 @@ class CheckpointWriter:
     def _write(self, path: str, state: dict[str, Any]) -> None:
         try:
             with told_when_full(self._files.checkpoints):
-                save_tensors(path, state)
+                save_tensors(self._files, path, state)
             for old in self._files.step_checkpoints()[: -self._keep]:
                 storage.remove(old)
         except BaseException as error:  # handed to the caller, who raises it
             self._error = error
 
 
-def save_tensors(path: str, state: dict[str, Any]) -> None:
-    """Publish tensors and plain values as `torch.save` writes them."""
+def save_tensors(files: RunFiles, path: str, state: dict[str, Any]) -> None:
+    """Publish tensors and plain values as `torch.save` writes them, and before that their sum."""
     import torch
 
     with storage.publish(path) as file:
-        torch.save(state, file)
+        summed = SummedFile(file)
+        torch.save(state, summed)
+        files.write_sums(path, summed.sum)
 
 
-def read_checkpoint(path: str) -> dict[str, Any]:
+def read_checkpoint(files: RunFiles, path: str) -> dict[str, Any]:
     """Read a checkpoint; only tensors and plain values, never code.
 
     Raises:
-        ArtifactError: it is cut off, or of another version, or no checkpoint of ours.
+        ArtifactError: it is cut off or damaged, or of another version, or no checkpoint of ours.
     """
     import torch
 
     from curate.training.loop.checkpoint import require_format
 
+    check_listed(files.folder, files.relative(path), must=True)
     try:
         if storage.is_local(path):  # mapped: the ranks of a machine share its pages
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from curate.errors import CurateError
-from curate.files import storage
 from curate.pipelines.executor.stopping import StopRequest
+from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.evaluations import numbers_of
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
@@ -234,7 +234,7 @@ class TrainLoop:
             values = {"step": metrics.step, "loss": str(metrics.loss),
                       "grad_norm": str(metrics.grad_norm),
                       "pair_ids": [i for ids in pair_ids for i in ids]}  # fmt: skip
-            storage.write_json(path, values)
+            artifacts.write_json(path, values)
             log(f"step {metrics.step} is left out: loss {metrics.loss}, gradient of length "
                 f"{metrics.grad_norm}; its pairs are in {path}")  # fmt: skip
         if self.progress.bad_in_row >= self.config.max_bad_steps:
@@ -252,7 +252,7 @@ class TrainLoop:
         results = self.evaluate()
         if self.trainer.world.is_main:
             path = self.files.path("eval", f"step-{step:09d}.json")
-            storage.write_json(path, {"step": step, "results": results})
+            artifacts.write_json(path, {"step": step, "results": results})
         self._track(step, {
             f"{name}/{figure}": value
             for name, found in results.items()

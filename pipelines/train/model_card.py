@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curate.files import storage
+from curate.pipelines.store import artifacts
 from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.plots import bars_svg, curve_svg
@@ -32,7 +33,7 @@ def write_model_card(
         The card as written.
     """
     path = files.path("consumed.json")
-    storage.write_json(path, consumed)
+    artifacts.write_json(path, consumed)
     card = {**card, "consumed_sha256": storage.file_sha256(path)}
     steps = [(line["step"], line["loss"]) for line in lines if line["loss"] is not None]
     _write_text(files.path("loss.svg"), curve_svg("Loss", "step", {"loss": steps}))
@@ -50,7 +51,7 @@ def _write_cards(
     evaluated = evaluations_of(files, card["train"]["steps"])
     whole = {**card, "evaluations": evaluated}
     _write_text(files.path("modelcard.md"), _markdown(whole, consumed))
-    storage.write_json(files.card, whole)
+    artifacts.write_json(files.card, whole)
     return whole
 
 
@@ -67,8 +68,8 @@ def add_evaluations(run: str) -> bool:
     consumed = files.path("consumed.json")
     if not storage.exists(files.card) or not storage.exists(consumed):
         return False
-    card = {"pairs_per_epoch": None, **storage.read_json(files.card)}  # not in one of version 0.1
-    _write_cards(files, card, storage.read_json(consumed))
+    card = {"pairs_per_epoch": None, **artifacts.read_json(files.card)}  # not in one of version 0.1
+    _write_cards(files, card, artifacts.read_json(consumed))
     return True
 
 

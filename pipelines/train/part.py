@@ -8,6 +8,7 @@ from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.sums import SummedFile, check_listed
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import entry_names
@@ -71,6 +72,7 @@ class TrainRun:
     Attributes:
         files: where it writes.
         tars: the shards.
+        sums: xxh3_128 of those that are ours, by path.
         shape: of the model; gets the tokens of a tokenizer that is learned.
         config: how to train.
         options: how a step is computed.
@@ -82,6 +84,7 @@ class TrainRun:
 
     files: RunFiles
     tars: list[str]
+    sums: dict[str, str]
     shape: ModelConfig
     config: TrainConfig
     options: StepOptions
@@ -119,8 +122,11 @@ class TrainRun:
 
         if self.world.is_main and not storage.exists(self.files.tokenizer):
             with storage.publish(self.files.tokenizer) as file:
-                file.write(self._new_tokenizer().to_json().encode())
+                summed = SummedFile(file)
+                summed.write(self._new_tokenizer().to_json().encode())
+                self.files.write_sums(self.files.tokenizer, summed.sum)
         wait_for_all(self.world)
+        check_listed(self.files.folder, "tokenizer.json", must=True)
         with storage.open_read(self.files.tokenizer) as file:
             return Tokenizer.from_json(file.read().decode(), self.shape.context_length)
 
@@ -138,7 +144,7 @@ class TrainRun:
 
         if self.start.tokenizer is not None:
             return self.start.tokenizer
-        found = captions(self.tars, self._shard_cache().open)
+        found = captions(self.tars, self._shard_cache().open, self.sums)
         texts = islice(found, MAX_TOKENIZER_CAPTIONS)
         return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
 
@@ -165,7 +171,7 @@ class TrainRun:
         found = self.files.step_checkpoints()
         if not found:
             return Progress(Position())
-        state = read_checkpoint(found[-1])
+        state = read_checkpoint(self.files, found[-1])
         trainer.load_state(state)
         log(f"going on from {found[-1]}", quiet=self.quiet)
         return restore(state["progress"], is_main=self.world.is_main)
@@ -188,7 +194,8 @@ class TrainRun:
             pin_memory=self.world.device.type == "cuda",
         )
         online = read_online(self.extras.online)
-        loader = Loader(self.tars, tokenizer, config, online=online, cache=self._shard_cache())
+        cache = self._shard_cache()
+        loader = Loader(self.tars, tokenizer, config, online=online, cache=cache, sums=self.sums)
         return loader.batches(position)
 
     def _pairs_per_epoch(self, epoch: int) -> int | None:
@@ -251,10 +258,10 @@ class TrainRun:
         weights = trainer.weights()
         if loop.run_log is None:  # not rank 0
             wait_for_all(self.world)
-            card: dict[str, Any] = storage.read_json(self.files.card)
+            card: dict[str, Any] = artifacts.read_json(self.files.card)
             return card
         loop.run_log.publish()
-        save_tensors(self.files.final, {"format": FORMAT_VERSION, "model": weights})
+        save_tensors(self.files, self.files.final, {"format": FORMAT_VERSION, "model": weights})
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
         seen = self.config.steps * self.config.batch_size
         per_epoch = self._pairs_per_epoch(progress.position.epoch)
@@ -297,7 +304,7 @@ def read_online(folder: str | None) -> Any:
             "`curate balance` wrote"
         )
     plan = storage.join(folder, artifacts.PLAN)
-    if storage.exists(plan) and storage.read_json(plan)["parameters"].get("exact"):
+    if storage.exists(plan) and artifacts.read_json(plan)["parameters"].get("exact"):
         raise UsageError(
             f"{folder} was balanced with --exact, which probabilities alone do not repeat while "
             "loading. Train on its shards, or balance with --t."

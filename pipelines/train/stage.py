@@ -12,10 +12,18 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.files import storage
+from curate.files.shard_sums import shard_sum
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.swap import (
+    finish_swap,
+    forget_next,
+    next_folder,
+    refuse_half,
+    swap_in,
+)
 from curate.pipelines.store.workspace import refuse_foreign
-from curate.pipelines.train.files import RunFiles
+from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
 from curate.pipelines.train.part import TrainExtras, TrainRun, read_online
 from curate.pipelines.train.start import Start, prepare_start
 from curate.training import require_packages
@@ -74,26 +82,31 @@ def train_model(
     extras = replace(extras, datacard=extras.datacard or datacard)
     shape = replace(load_model_config(model), logit_bias=config.loss == "siglip")
     tars = list_shards(shards)
-    files = RunFiles(output)
+    anew = overwrite and _has_progress(RunFiles(output))
+    files = RunFiles(next_folder(output) if anew else output)
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
     if dry_run:
         values = _identity(tars, shape, config, extras, start)
-        _check_folder(files, values, overwrite=overwrite)
+        _check_folder(RunFiles(output), values, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
     with joined_world(device) as world:
-        values = _agreed(world, tars, shape, config, extras, start)
-        _check_folder(files, values, overwrite=overwrite)
+        values, sums = _agreed(world, tars, shape, config, extras, start)
+        _check_folder(RunFiles(output), values, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
         if world.is_main:
-            _prepare(files, values, overwrite=overwrite)
+            if anew:
+                finish_swap(output)
+            else:
+                forget_next(output)
+            _prepare(files, values, anew=anew)
         wait_for_all(world)
         if storage.exists(files.final) and storage.exists(files.card):
-            card: dict[str, Any] = storage.read_json(files.card)
-            return card
+            return artifacts.read_json(files.card)
         run = TrainRun(
             files=files,
             tars=tars,
+            sums=sums,
             shape=shape,
             config=config,
             options=options or StepOptions(),
@@ -102,16 +115,29 @@ def train_model(
             world=world,
             quiet=quiet or not world.is_main,
         )
-        return run.train(values, current_request())
+        card = run.train(values, current_request())
+        wait_for_all(world)  # they have all read the card
+        if anew and world.is_main and "stopped_at" not in card:
+            swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
+        return card
 
 
-def _agreed(world: Any, *parts: Any) -> dict[str, Any]:
-    """Return what the run is made of, as rank 0 finds it: shards are hashed once, not by all."""
+def _agreed(world: Any, tars: Sequence[str], *parts: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return what the run is made of and the sums of its shards, as rank 0 finds them."""
     from curate.training.loop.distributed import gather_objects
 
-    found = gather_objects(_identity(*parts) if world.is_main else None, world)
-    values: dict[str, Any] = found[0]
-    return values
+    mine = (_identity(tars, *parts), _shard_sums(tars)) if world.is_main else None
+    found: tuple[dict[str, Any], dict[str, str]] = gather_objects(mine, world)[0]
+    return found
+
+
+def _shard_sums(tars: Sequence[str]) -> dict[str, str]:
+    """Return the checksums of the shards that are ours, by path."""
+    for folder in {tar.rpartition("/")[0] for tar in tars}:
+        refuse_half(folder)
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:
+        found = zip(tars, pool.map(shard_sum, tars), strict=True)
+        return {tar: one for tar, one in found if one is not None}
 
 
 def _identity(
@@ -157,7 +183,7 @@ def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -
             f"Give another --name; with --init {files.folder} that run begins with this one's "
             "weights. Or replace it with --overwrite."
         )
-        found, asked = _comparable(storage.read_json(files.config), values)
+        found, asked = _comparable(artifacts.read_json(files.config), values)
         artifacts.require_same(files.folder, found, asked, remedy=remedy)
 
 
@@ -166,12 +192,13 @@ def _has_progress(files: RunFiles) -> bool:
     return bool(files.step_checkpoints()) or storage.exists(files.final)
 
 
-def _prepare(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
+def _prepare(files: RunFiles, values: dict[str, Any], *, anew: bool) -> None:
     """Make the folder of the run: empty, or as an earlier start left it."""
-    if overwrite or not _has_progress(files):
+    is_other = anew and storage.exists(files.config) and artifacts.read_json(files.config) != values
+    if is_other or not _has_progress(files):
         files.clear()
     if not storage.exists(files.config):
-        storage.write_json(files.config, values)
+        artifacts.write_json(files.config, values)
     storage.remove_leftovers(files.checkpoints)
 
 
@@ -184,7 +211,7 @@ def _shard_identity(tar: str) -> str:
         return "missing"
     sidecar = tar.removesuffix(".tar") + ".json"
     if storage.exists(sidecar):
-        found = storage.read_json(sidecar)
+        found = artifacts.read_json_of_anyone(sidecar)
         if isinstance(found, dict) and isinstance(found.get("sha256"), str):
             return str(found["sha256"])
     if storage.is_local(tar):
@@ -196,7 +223,7 @@ def _balanced_digest(datacard: str | None) -> str | None:
     """Return the digest of what the pairs were balanced by, whatever their card shows."""
     if datacard is None or not storage.exists(datacard):
         return None
-    found = storage.read_json(datacard)
+    found = artifacts.read_json_of_anyone(datacard)
     digest = found.get("balanced") if isinstance(found, dict) else None
     return digest if isinstance(digest, str) else None
 

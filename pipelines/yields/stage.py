@@ -12,6 +12,7 @@ from curate.pipelines.matched.filters_again import recorded_filters
 from curate.pipelines.matched.notes import noted_balanced
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts, thresholds
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.views.progress import log
 from curate.pipelines.yields.part import (
@@ -84,15 +85,16 @@ def measure_yields(
     found = yields_by_language(
         plan, counts, rows, seed, filters=tuple(filters), workers=workers, quiet=quiet
     )
+    plan.require_unchanged()
     table = table_of_yields(counts, asked, rows, found)
     if tail_share is not None:
         table[0]["t"] = None
     if plot is not None:
         with storage.publish(plot) as file:
-            file.write(yield_svg(table, int((plan.summary() or {})["matched"])).encode())
+            file.write(yield_svg(table, int(plan.whole_summary()["matched"])).encode())
     return {
         "seed": seed,
-        "matched": int((plan.summary() or {})["matched"]),
+        "matched": int(plan.whole_summary()["matched"]),
         "reference_lang": reference_lang,
         "yields": table,
         "notes": _notes(matched, filters),
@@ -104,7 +106,7 @@ def _notes(matched: str, asked: Sequence[str]) -> list[str]:
     named = sorted(map(recorded_name, asked))
     notes = []
     for folder in noted_balanced(matched):
-        parameters = storage.read_json(storage.join(folder, PLAN))["parameters"]
+        parameters = artifacts.read_json(storage.join(folder, PLAN))["parameters"]
         filters = recorded_filters(parameters, folder)
         if filters and sorted(filters) != named:
             notes.append(f"{folder} was balanced with filters, which are not asked here and drop "

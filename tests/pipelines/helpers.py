@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from curate.files import storage
 from curate.metadata.entries import assemble_entries, metadata_hash
 from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.store import artifacts
@@ -30,7 +29,7 @@ def write_metadata(folder: Path, entries: Mapping[str, Sequence[str]]) -> Path:
         artifacts.write_table(str(folder / f"{lang}.parquet"), table, stamp, sha256)
         write_indices(str(folder), lang, table.column("entry"), sha256)
         languages[lang] = {"sha256": sha256, "entries": table.num_rows}
-    storage.write_json(
+    artifacts.write_json(
         str(folder / "manifest.json"),
         {"schema_version": artifacts.SCHEMA_VERSION, "languages": languages},
     )

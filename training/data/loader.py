@@ -13,7 +13,7 @@ that one is seen twice in the epoch.
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,7 @@ class Loader:
         config: how.
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards; None for one as `ShardCache` has by default.
+        sums: xxh3_128 of shards by path, which are compared before they are used.
 
     Raises:
         UsageError: there is no such decoder.
@@ -115,13 +116,14 @@ class Loader:
         *,
         online: Online | None = None,
         cache: ShardCache | None = None,
+        sums: Mapping[str, str] | None = None,
     ) -> None:
         self.config = config
         self._tokenizer = tokenizer
         self._decoder = resolve_decoder(config.decoder)
         self._sampler = Sampler(
             shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
-            online=online, cache=cache or ShardCache(),
+            online=online, cache=cache or ShardCache(), sums=sums or {},
         )  # fmt: skip
         self._reader = Reader(self._sampler.files, host_decoder(self._decoder))
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None

@@ -14,7 +14,7 @@ A window mixes pairs from all over a group, and reads each tar in runs.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -113,6 +113,7 @@ class Sampler:
             epoch, drawn by hash among those that are kept.
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards.
+        sums: xxh3_128 of shards by path, which are compared.
     """
 
     shards: Sequence[str]
@@ -121,6 +122,7 @@ class Sampler:
     unit: str = "pair"
     online: Online | None = None
     cache: ShardCache = field(default_factory=ShardCache)
+    sums: Mapping[str, str] = field(default_factory=dict)
     files: OpenShards = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
         default_factory=OrderedDict
@@ -161,7 +163,7 @@ class Sampler:
     def _index(self, path: str) -> tuple[ShardIndex, SampleRows | None]:
         if path in self._indices:
             return self._indices[path]
-        index = index_shard(path, self.files.open_file)
+        index = index_shard(path, self.files.open_file, self.sums.get(path))
         needs_rows = self.online is not None or self.unit == "image"
         self._indices[path] = index, (read_rows(index, self.files) if needs_rows else None)
         self._num_remembered += len(index.places)

@@ -4,7 +4,7 @@ What threads do while a batch is made; each call is independent of all others.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -139,16 +139,21 @@ class Reader:
         )
 
 
-def captions(shards: Sequence[str], open_file: OpenFile = open_local) -> Iterator[str]:
+def captions(
+    shards: Sequence[str],
+    open_file: OpenFile = open_local,
+    sums: Mapping[str, str] | None = None,
+) -> Iterator[str]:
     """Yield the captions of all samples that have one; of several, all.
 
     Args:
         shards: paths of tars.
         open_file: opens them.
+        sums: xxh3_128 of shards by path, which are compared.
     """
     files = OpenShards(open_file)
     for path in shards:
-        index = index_shard(path, open_file)
+        index = index_shard(path, files.open_file, (sums or {}).get(path))
         for number in range(len(index.places)):
             yield from _all_texts(index, number, files)
 

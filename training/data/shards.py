@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import xxhash
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.files.remedies import damaged
 from curate.files.storage import filesystem_of, is_remote, join, local_path
 from curate.training.data.promised import missing_tars, promised_samples
 from curate.training.tars import kernels as k
@@ -124,25 +126,31 @@ def _opened(path: str, open_file: OpenFile) -> Iterator[int]:
         os.close(descriptor)
 
 
-def index_shard(path: str, open_file: OpenFile = open_local) -> ShardIndex:
+def index_shard(
+    path: str, open_file: OpenFile = open_local, expected: str | None = None
+) -> ShardIndex:
     """Read the headers of a tar.
 
     Args:
         path: of the tar.
         open_file: opens it.
+        expected: xxh3_128 of the tar, which is compared; None where nobody knows it.
 
     Raises:
         InputError: it cannot be opened, and nothing beside it says that it should be there.
+        ArtifactError: it is not what was written.
     """
     promised = promised_samples(path)
     try:
         with _opened(path, open_file) as descriptor:
-            source = MappedTar(map_descriptor(descriptor))
+            data = map_descriptor(descriptor)
     except InputError as error:
         if promised is None or not _is_missing(error):
             raise
         return ShardIndex(path, np.empty((0, _PLACES), np.int64), not promised, promised)
-    members = scan(source)
+    if expected is not None and xxhash.xxh3_128_hexdigest(data) != expected:
+        damaged(path, "its checksum differs, or it was replaced since the run began")
+    members = scan(MappedTar(data))
     found = find_samples(members)
     num_missing = max(0, (promised or 0) - len(found))
     is_whole = members.problem is None and not num_missing
@@ -217,9 +225,28 @@ class OpenShards:
     """
 
     def __init__(self, open_file: OpenFile = open_local) -> None:
-        self.open_file = open_file
+        self._open_file = open_file
+        self._identities: dict[str, tuple[int, ...]] = {}
         self._files: OrderedDict[str, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
+
+    def open_file(self, path: str) -> int:
+        """Open a shard; return its descriptor, which the caller closes.
+
+        Raises:
+            OSError: it cannot be opened.
+            InputError: another file has taken its place since it was opened first.
+        """
+        descriptor = self._open_file(path)
+        found = os.fstat(descriptor)
+        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._identities.setdefault(path, identity) != identity:
+            os.close(descriptor)
+            raise InputError(
+                f"{path} was replaced while it was read. Run the same command again once nothing "
+                "writes there."
+            )
+        return descriptor
 
     def read(self, path: str, offset: int, size: int) -> bytes:
         """Return bytes of a shard.

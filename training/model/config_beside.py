@@ -8,6 +8,7 @@ import json
 from typing import Any, NamedTuple
 
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.files.sealed_json import CHECKSUM, read_json_of_anyone
 from curate.files.storage import is_file, is_folder, join, read_text
 from curate.training.model.config import ModelConfig
 from curate.training.model.foreign_configs import (
@@ -120,6 +121,7 @@ def read_json(path: str) -> dict[str, Any]:
 
     Raises:
         InputError: it holds none.
+        ArtifactError: it is ours, and not what was written.
     """
     try:
         values = json.loads(read_text(path))
@@ -127,6 +129,8 @@ def read_json(path: str) -> dict[str, Any]:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: holds a {type(values).__name__}; expected an object")
+    if CHECKSUM in values:
+        read_json_of_anyone(path)
     return values
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from curate.distribution import install_line
 from curate.errors import ArtifactError, InputError
 from curate.files.storage import is_file, is_remote, join, local_path, open_read
+from curate.files.sums import check_file
 from curate.training.model.numpy_scalars import SAFE_SCALARS
 
 __all__ = ["FORMAT_VERSION", "find_weights", "read_tensors", "require_known_version"]
@@ -60,7 +61,9 @@ def read_tensors(path: str) -> dict[str, Tensor]:
         InputError: there is no such file; it is cut off; it holds code, or no tensors.
         ArtifactError: a newer version of this package wrote it.
     """
-    with _local(find_weights(path)) as file:
+    found = find_weights(path)
+    check_file(found)
+    with _local(found) as file:
         values = _read_safetensors(file, path) if _is_safetensors(file) else _read_torch(file, path)
     tensors = {str(k): v for k, v in values.items() if isinstance(v, Tensor)}
     if not tensors:

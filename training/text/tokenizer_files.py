@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.errors import ArtifactError, InputError
 from curate.files.storage import is_file, is_folder, join, open_read
+from curate.files.sums import check_file
 from curate.training.model.config import ModelConfig
 from curate.training.text.clip_bpe import build_clip_bpe
 from curate.training.text.tokenizer import Tokenizer
@@ -88,6 +89,7 @@ def _parent(path: str) -> str:
 def _read(source: str) -> bytes:
     if not is_file(source):
         raise InputError(f"{source}: there is no such tokenizer file")
+    check_file(source)
     with open_read(source) as file:
         return file.read()
 

@@ -10,6 +10,7 @@ from curate.files import storage
 from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.inputs.formats.parquet_guard import contradiction, why_it_dies
 from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
+from curate.pipelines.store import artifacts
 
 __all__ = ["PARQUET_ERRORS", "open_parquet", "read_parquet"]
 
@@ -23,16 +24,18 @@ _SAMPLE_ROWS = 64
 def open_parquet(path: str) -> pq.ParquetFile:
     """Open a Parquet file of anybody's, and look whether its columns have names.
 
+    What is read of one of ours is compared with its checksums.
+
     Raises:
         InputError: there is no such file.
+        ArtifactError: it is ours, and damaged.
         PARQUET_ERRORS: its footer cannot be read.
     """
-    opened = storage.open_arrow(path)
+    file = artifacts.open_input(path)
     try:
-        file = pq.ParquetFile(opened)
         file.schema_arrow.names  # noqa: B018  raises where one is no UTF-8
     except BaseException:
-        opened.close()
+        file.close(force=True)
         raise
     return file
 

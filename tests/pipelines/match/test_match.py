@@ -55,7 +55,7 @@ def test_artifacts_have_the_columns_and_stamps_of_the_contract(tmp_path, english
     assert file.metadata.row_group(0).column(0).compression == "ZSTD"
     found = file.metadata.metadata
     file.close()
-    assert found[b"schema_version"] == b"1" and len(found[b"metadata_hash"]) == 64
+    assert found[b"schema_version"] == b"2" and len(found[b"metadata_hash"]) == 64
     counts = pq.read_schema(tmp_path / "o/counts/en.parquet")
     stamp = pq.read_metadata(tmp_path / "o/counts/en.parquet").metadata
     assert [str(counts.field(n).type) for n in ("entry_id", "entry", "count")] == [

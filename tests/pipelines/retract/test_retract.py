@@ -18,7 +18,6 @@ from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.retract import stage as retract_module
 from curate.pipelines.retract.stage import retract_pairs
 from curate.pipelines.retract.view import retract_table
-from curate.pipelines.store.artifacts import StampedWriter, parquet_writer
 from tests.pipelines.helpers import (
     WORDS,
     contents,
@@ -238,16 +237,17 @@ def test_other_sets_of_the_same_matches_are_named_until_they_are_made_anew(works
     ids, small = some_ids(workspace), str(workspace / "sets/small")
     assert set(ids) & kept_ids(workspace / "sets/small")
     for _ in range(2):
-        result = retract(workspace, ids)
-        assert result["not_remade"] == [small]
-    assert f"not made anew: {small}; name it with --balanced" in retract_table(result)
-    assert "models" in retract_table(result)
+        with pytest.raises(ArtifactError, match=f"{len(set(ids))} asked for .* failed") as told:
+            retract(workspace, ids)
+        assert f"{small}/pairs/00000.parquet holds" in str(told.value)
+        assert "--balanced" in str(told.value)
     assert set(ids) & kept_ids(workspace / "sets/small")
     result = retract_pairs(
         str(workspace / "list.txt"), matched=str(workspace / "matched"), quiet=True,
         metadata=str(workspace / "metadata"), balanced=[str(workspace / "balanced"), small],
     )  # fmt: skip
-    assert result["not_remade"] == [] and not set(ids) & kept_ids(workspace / "sets/small")
+    assert "models" in retract_table(result)
+    assert not set(ids) & kept_ids(workspace / "sets/small")
     sets = ("balanced", "sets/small")
     assert result["kept"] == sum(len(kept_ids(workspace / name)) for name in sets)
 
@@ -312,9 +312,9 @@ def test_lists_may_be_parquet(workspace):
     )
     result = retract_pairs(
         str(workspace / "list.parquet"), matched=str(workspace / "matched"), quiet=True,
-        metadata=str(workspace / "metadata"), balanced=[],
+        metadata=str(workspace / "metadata"), balanced=[str(workspace / "balanced")],
     )  # fmt: skip
-    assert result["retracted"] == 4 and "kept" not in result
+    assert result["retracted"] == 4 and result["removed"] == 4
 
 
 @pytest.mark.parametrize(("name", "content"), [("empty.txt", b"\n \n"), ("other.parquet", None)])
@@ -328,25 +328,3 @@ def test_lists_of_nothing_are_refused(workspace, name, content):
             str(workspace / name), matched=str(workspace / "matched"), quiet=True,
             metadata=str(workspace / "metadata"), balanced=[],
         )  # fmt: skip
-
-
-def test_a_file_depends_on_its_rows_and_not_on_the_batches_they_came_in(tmp_path, monkeypatch):
-    monkeypatch.setattr(StampedWriter, "ROW_GROUP_ROWS", 100)
-    monkeypatch.setattr(StampedWriter, "ROW_GROUP_BYTES", 5000)
-    words = [f"word{i % 7} " * (i % 23) for i in range(999)]
-    table = pa.table(
-        {
-            "text": words,
-            "lang": pa.array([w[:5] for w in words]).dictionary_encode(),
-            "ids": [[i] * (i % 5) for i in range(999)],
-            "nested": [{"a": w, "b": [w, None]} for w in words],
-        }
-    )
-    for size in (1, 64, 333, 999):
-        with parquet_writer(str(tmp_path / f"{size}.parquet"), table.schema) as writer:
-            for batch in table.to_batches(max_chunksize=size):
-                writer.write(batch)
-            writer.close({}, "")
-    assert len(set(contents(tmp_path).values())) == 1
-    assert pq.read_table(tmp_path / "64.parquet").to_pylist() == table.to_pylist()
-    assert pq.ParquetFile(tmp_path / "64.parquet").num_row_groups > 9

@@ -1,0 +1,135 @@
+"""Checksums of files that cannot hold their own: `sums.json` in a folder, by path from there.
+
+Weights, tokenizers and pages for people are written as other programs read them; what they are is
+listed beside them, before they appear under their names.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+import xxhash
+
+from curate.files import storage
+from curate.files.paths import join
+from curate.files.remedies import damaged
+from curate.files.sealed_json import read_json, write_json
+
+__all__ = [
+    "SUMS",
+    "SummedFile",
+    "add_sums",
+    "check_file",
+    "check_listed",
+    "check_sum",
+    "file_sum",
+    "read_sums",
+]
+
+SUMS = "sums.json"
+_CHUNK_BYTES = 4 << 20
+
+Sum = Mapping[str, Any]
+
+
+class SummedFile:
+    """A file for writing that sums what goes through it, from the beginning to the end."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = xxhash.xxh3_128()
+        self._size = 0
+
+    def write(self, data: Any) -> int:
+        """Take bytes."""
+        self._file.write(data)
+        self._digest.update(data)
+        self._size += memoryview(data).nbytes
+        return memoryview(data).nbytes
+
+    def flush(self) -> None:
+        """Do nothing: whoever publishes the file does."""
+
+    @property
+    def sum(self) -> dict[str, Any]:
+        """Size and checksum of all that was written."""
+        return {"size_bytes": self._size, "xxh3_128": self._digest.hexdigest()}
+
+
+def file_sum(path: str) -> dict[str, Any]:
+    """Return the size and the checksum of a file.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    digest, size = xxhash.xxh3_128(), 0
+    with storage.open_read(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return {"size_bytes": size, "xxh3_128": digest.hexdigest()}
+
+
+def check_sum(path: str, expected: Sum) -> None:
+    """Compare a file with what was written.
+
+    Raises:
+        ArtifactError: it is not that, or not there.
+    """
+    if not storage.exists(path):
+        damaged(path, "it is not there")
+    found = file_sum(path)
+    if found["size_bytes"] != expected["size_bytes"]:
+        damaged(path, f"it has {found['size_bytes']} bytes, expected {expected['size_bytes']}")
+    if found["xxh3_128"] != expected["xxh3_128"]:
+        damaged(path, "its checksum differs")
+
+
+def read_sums(folder: str) -> dict[str, dict[str, Any]]:
+    """Return the sums of a folder, by path from there; {} where there are none."""
+    path = join(folder, SUMS)
+    files: dict[str, dict[str, Any]] = read_json(path)["files"] if storage.exists(path) else {}
+    return files
+
+
+def add_sums(folder: str, sums: Mapping[str, Sum], *, keep: Iterable[str] | None = None) -> None:
+    """Add sums to those of a folder.
+
+    Args:
+        folder: that `sums.json` is in.
+        sums: by path from there.
+        keep: of those that are there, the ones that stay; None for all.
+    """
+    known = read_sums(folder)
+    wanted = set(known if keep is None else keep)
+    files = {name: one for name, one in known.items() if name in wanted} | dict(sums)
+    write_json(join(folder, SUMS), {"files": dict(sorted(files.items()))})
+
+
+def check_file(path: str) -> None:
+    """Compare a file with the sum that is listed beside it, or beside its folder of checkpoints.
+
+    Raises:
+        ArtifactError: it is not what was written.
+    """
+    folder, _, name = path.rpartition("/")
+    if folder.endswith("/checkpoints"):
+        folder, name = folder.rpartition("/")[0], f"checkpoints/{name}"
+    check_listed(folder or ".", name)
+
+
+def check_listed(folder: str, name: str, *, must: bool = False) -> None:
+    """Compare a file of a folder with its sum.
+
+    Args:
+        folder: that `sums.json` is in, or is not.
+        name: of the file, by path from there.
+        must: whether a file that has none is refused; else it may be somebody else's.
+
+    Raises:
+        ArtifactError: it is not what was written.
+    """
+    expected = read_sums(folder).get(name)
+    if expected is not None:
+        check_sum(join(folder, name), expected)
+    elif must:
+        damaged(join(folder, name), f"{SUMS} has no checksum of it")

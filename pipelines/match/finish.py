@@ -1,0 +1,101 @@
+"""The end of matching: what was retracted taken out, sums checked, counts and summary written."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.pipelines.executor.journal import Journal
+from curate.pipelines.match.ids import repeated_ids
+from curate.pipelines.match.purge import purge_parts
+from curate.pipelines.match.summary import PartSummary
+from curate.pipelines.match.totals import MatchTotals, stamped_summary
+from curate.pipelines.matched.counting import count_parts
+from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
+
+__all__ = ["finish_matched", "open_journal"]
+
+
+def open_journal(plan: MatchedPlan) -> Journal:
+    """Return the notes of the parts that are done."""
+    made_from = {"parameters": artifacts.digest(plan.parameters)}
+    return Journal(plan.folder, len(plan.parts), made_from)
+
+
+def finish_matched(
+    plan: MatchedPlan,
+    store: MetadataStore,
+    *,
+    max_bad: float,
+    on_repeated_ids: str = "keep",
+    workers: int,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Take out what was retracted, check sums and ids, write counts and summary.
+
+    Returns:
+        The summary, as in `summary.json`.
+
+    Raises:
+        BadShareError: too many bad records.
+        InputError: pairs that differ share an id, and they are not to be kept so.
+    """
+    if plan.retracted:
+        open_journal(plan).forget()
+        purge_parts(plan, combined_hash(store.hashes), workers=workers, quiet=quiet)
+    journal = open_journal(plan)
+    journal.complete(partial(stamped_summary, plan, artifacts.digest(plan.parameters)))
+    if missing := journal.missing():
+        raise ArtifactError(
+            f"{plan.pairs_path(missing[0])} is not there any more. Run the same `curate match` "
+            "again."
+        )
+    totals = MatchTotals(plan, max_bad)
+    for index, found in journal.summaries():
+        totals.add(index, PartSummary.from_dict(found))
+    totals.check_bad_share(totals.total.read)
+    sums = totals.check_sums()
+    repeats = repeated_ids(plan, on_repeated_ids, workers=workers, quiet=quiet)
+    matches = _write_counts(plan, store, workers, quiet)
+    journal.close()
+    summary = {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "plan": plan.digest(),
+        "metadata_hash": combined_hash(store.hashes),
+        "inputs": len(plan.inputs),
+        "parts": len(plan.parts),
+        "matches": matches,
+        "with_image": 0,
+        "without_url": 0,
+        **sums,
+        **repeats,
+    }
+    artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
+    return summary
+
+
+def _write_counts(
+    plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool
+) -> dict[str, int]:
+    """Write the counts of all languages; return the sum of each, with which readers compare."""
+    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
+    counts = count_parts(
+        paths, store, folder=plan.folder, plan=plan.digest(), workers=workers, quiet=quiet
+    )
+    for lang, count in counts.items():
+        entry = store.table(lang).column("entry")
+        table = pa.table(
+            {
+                "entry_id": pa.array(np.arange(len(count), dtype=np.uint32)),
+                "entry": entry,
+                "count": pa.array(count.astype(np.uint64)),
+            }
+        )
+        stamp = {"lang": lang, "plan": plan.digest()}
+        artifacts.write_table(plan.counts_path(lang), table, stamp, store.hashes[lang])
+    return {lang: int(count.sum()) for lang, count in counts.items()}

@@ -1,0 +1,120 @@
+"""An output made anew beside what is there, which it takes the place of once it is whole.
+
+`<output>/.next/` is filled as if it were the output. When that is done and every checksum in it has
+been compared, `.next/swap.json` says so, and from then on there is no way back: names that are
+replaced go to `.next/.old/`, those of the new output take their places, and `.next` is removed. The
+old sign that the output is whole goes first, the new one comes last, so that whoever begins to read
+in between is told that it is not whole. Whoever drives the output next finishes what was cut short.
+
+A failure before that leaves what was there; the same command, given again, goes on in `.next`.
+Object stores cannot rename: there each object is copied by the store itself, and then removed.
+"""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.files.sealed_json import read_json, write_json
+from curate.pipelines.store.verify import verify_tree
+
+__all__ = [
+    "NEXT", "finish_swap", "folder_to_fill", "forget_next", "next_folder", "refuse_half", "swap_in",
+]  # fmt: skip
+
+NEXT = ".next"
+_SWAP, _OLD = "swap.json", ".old"
+
+
+def next_folder(output: str) -> str:
+    """Return the folder that an output is made anew in."""
+    return storage.join(output, NEXT)
+
+
+@contextmanager
+def folder_to_fill(
+    output: str, *, overwrite: bool, marker: str, sign: str, gone: Collection[str] = ()
+) -> Iterator[str]:
+    """Give the folder to write an output into; what is made anew takes its place at the end.
+
+    Args:
+        output: folder.
+        overwrite: whether what is there is to be replaced; else the output itself is given.
+        marker: name of the file that says that something is there.
+        sign: name of the file that says that it is whole.
+        gone: names that go even if the new output has nothing of that name.
+    """
+    if not overwrite or not storage.exists(storage.join(output, marker)):
+        yield output
+        return
+    yield next_folder(output)
+    swap_in(output, sign=sign, gone=gone)
+
+
+def swap_in(output: str, *, sign: str, gone: Collection[str] = ()) -> None:
+    """Let what was made in `.next` take its place, as `folder_to_fill` does.
+
+    Raises:
+        ArtifactError: a file of it is not what was written; what was there stays.
+    """
+    folder = next_folder(output)
+    storage.remove_leftovers(folder)
+    if bad := [problem for _, problem in verify_tree(folder) if problem is not None]:
+        raise ArtifactError(
+            f"{output} stays as it was: what was to replace it is damaged already. {bad[0]}"
+        )
+    moves = [name for name in _names(folder) if not name.startswith(".")]
+    values = {"sign": sign, "moves": moves, "gone": sorted({*moves, *gone})}
+    write_json(storage.join(folder, _SWAP), values)
+    finish_swap(output)
+
+
+def finish_swap(output: str) -> None:
+    """Go on with a swap that was begun; nothing happens where none was."""
+    folder = next_folder(output)
+    if not storage.exists(storage.join(folder, _SWAP)):
+        return
+    values = read_json(storage.join(folder, _SWAP))
+    sign, moves = values["sign"], set(values["moves"])
+    there = set(_names(folder))
+    for name in sorted(values["gone"], key=lambda name: name != sign):
+        if name in moves and name not in there:
+            continue  # the new one is in its place
+        _put_away(storage.join(output, name), storage.join(folder, _OLD, name))
+    for name in sorted(moves & there, key=lambda name: name == sign):
+        storage.move(storage.join(folder, name), storage.join(output, name))
+    storage.remove(folder)
+
+
+def _put_away(path: str, old: str) -> None:
+    """Take a file or folder out of the way at once; removing a large one takes its time."""
+    if not storage.exists(path):
+        return
+    if storage.is_local(path):
+        storage.remove(old)
+        storage.move(path, old)
+    else:
+        storage.remove(path)
+
+
+def _names(folder: str) -> list[str]:
+    return [path.rsplit("/", 1)[-1] for path in storage.list_files(folder, "")]
+
+
+def forget_next(output: str) -> None:
+    """Remove what a run that was cut short had made in `.next`."""
+    finish_swap(output)
+    storage.remove(next_folder(output))
+
+
+def refuse_half(folder: str) -> None:
+    """Refuse to read a folder whose content is being replaced.
+
+    Raises:
+        ArtifactError: it is.
+    """
+    if storage.exists(storage.join(next_folder(folder), _SWAP)):
+        raise ArtifactError(
+            f"{folder}: its content is being replaced. Try again in a moment; if nothing works on "
+            "it, run the command that wrote it again, which finishes that."
+        )
