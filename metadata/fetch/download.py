@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.cookiejar import DefaultCookiePolicy
+from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -54,7 +55,7 @@ def user_agent(contact: str | None) -> str:
     Source: https://foundation.wikimedia.org/wiki/Policy:Wikimedia_Foundation_User-Agent_Policy
     """
     whose = contact or "no contact given"
-    return f"{COMMAND}/{VERSION} ({whose}) python-requests/{requests.__version__}"
+    return f"{COMMAND}/{VERSION} ({whose}) python-requests/{version('requests')}"
 
 
 class Fetcher:
