@@ -219,11 +219,10 @@ def _plan(
 
 
 def _require_all(plan: LanguagePlan, kinds: Sequence[str]) -> None:
-    if plan.problem is not None:
-        raise InputError(plan.problem)
     if len(plan.kinds) < len(kinds):
         raise InputError(
-            f"there is no dump of {plan.lang}; expected a file named like "
+            plan.problem
+            or f"there is no dump of {plan.lang}; expected a file named like "
             f"{plan.lang}wiki-20260101-pages-articles.xml.bz2. Name its folder with --dumps, or "
             "use --sources wordnet"
         )
