@@ -50,7 +50,7 @@ class _Sound:
 
     num: int = 0
     offset: int = 0
-    field: Field = {}.get
+    field: Field | None = None
 
 
 def _sound_records(
@@ -112,7 +112,7 @@ def _behind(
     The offset of a record is not where it begins if it is not the first of its member. Then the
     file is read from its beginning.
     """
-    if sound.num and can_begin(file, packing, sound.offset):
+    if sound.field is not None and can_begin(file, packing, sound.offset):
         found = careful_records(file, packing, sound.offset, max_block)
         first = next(found, None)
         if isinstance(first, RawRecord) and _key(_field_of(first)) == _key(sound.field):

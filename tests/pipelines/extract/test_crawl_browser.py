@@ -11,10 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from curate.pipelines.extract.encoding import decode_page
-from curate.pipelines.extract.html import parse_page
+from curate.pipelines.extract.html import parse_page, srcset_addresses
 from curate.pipelines.extract.records import CrawlRecord, read_records
 from curate.pipelines.extract.urls import BaseAddress, parse_address
-from tests.pipelines.extract.test_crawl_pages import CRAWL_FILES, TRICKY
+from tests.pipelines.extract.test_crawl_pages import CANDIDATES, CRAWL_FILES, TRICKY
 
 ADDRESSES = """<!doctype html><base href="/x/y/"><img src=" a b.png "><img src='\\img\\b.png'><img
 src='c\td\n.png'><img src='//cdn.example/e.png#f'><img src='http://b&uuml;cher.example/&auml;'><img
@@ -22,9 +22,11 @@ src='HTTP://EXAMPLE.example:80/./g/../h%20i?j k'><img src='&#0;k.png'><img src='
 src='java&#10;script:1'><img src='http://[m/'><img src=''><img src='http:n.png'><img
 src='../../../o.png'><img src='http://0x7f.1/p.png'><img src='q.png?r=1&copy=2&lt;'>"""
 HARNESS = """<!doctype html><script>
-const shown = frame => [...frame.contentDocument.images].filter(i => i.getAttribute("src"));
+const shown = frame => [...frame.contentDocument.images].filter(
+  i => i.getAttribute("src") || i.dataset.candidate);
+const address = i => i.dataset.candidate ? i.currentSrc : i.src;
 onload = () => { document.documentElement.textContent = JSON.stringify(
-  [...document.querySelectorAll("iframe")].map(frame => shown(frame).map(i => i.src))); };
+  [...document.querySelectorAll("iframe")].map(frame => shown(frame).map(address))); };
 </script>"""
 
 
@@ -101,3 +103,17 @@ def test_every_image_that_a_browser_shows_is_found_under_the_address_it_asks_for
         asked = {src.partition("#")[0] for src in by_page[number] if parse_address(src)}
         assert asked - ours == set(), pages[number]
     assert len([src for src in by_page[1] if parse_address(src)]) == 12
+
+
+@pytest.mark.slow
+def test_candidates_of_a_srcset_are_those_that_a_browser_takes(server, tmp_path):
+    if not shutil.which("chromium"):
+        pytest.skip("there is no chromium; install Debian's package of that name")
+    pages, url = server
+    written = [f"a.png {candidate}" for candidate in CANDIDATES]
+    written += ["a.png, b.png", "a.png 1x, b.png 1x", "a.png 2q, b.png 9h, c.png", "a,b.png 1x,"]
+    images = "".join(f'<img data-candidate=1 srcset="{html.escape(one)}">' for one in written)
+    pages.append((f"<!doctype html>{images}".encode(), "utf-8"))
+    (found,) = shown(url, tmp_path)
+    ours = [srcset_addresses(one) for one in written]
+    assert [src.removeprefix(url) for src in found] == [one[0][0] if one else "" for one in ours]
