@@ -42,6 +42,7 @@ from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import COUNTING
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
+from curate.pipelines.matched.repeated_ids import KEYS
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
@@ -207,7 +208,7 @@ def _match_into(
     before = plan.completed().inputs
     if first_stale is not None:
         remove_parts(plan, first_stale)
-    journal = openopen_journal(plan)
+    journal = open_journal(plan)
     added = {"inputs_added": len(plan.inputs) - before}
     if not journal.missing() and (done := plan.summary()) and _has_counts(plan):
         if is_another:
