@@ -1,6 +1,7 @@
 """A balanced set against what its card promises: no part missing, doubled or foreign."""
 
 import os
+from typing import Any
 
 from curate.errors import ArtifactError
 from curate.files import storage
@@ -32,7 +33,7 @@ def require_part(path: str, index: int, parameters: str) -> None:
         found = {
             "parameters": artifacts.read_json(f"{path.removesuffix('.tar')}.json")["parameters"]
         }
-        wanted = {"parameters": parameters}
+        wanted: dict[str, Any] = {"parameters": parameters}
     else:
         found, wanted = artifacts.read_stamp(path), {"parameters": parameters, "part": index}
     if found != wanted:

@@ -128,7 +128,8 @@ def _contents_of(names: ColumnNames, file: pq.ParquetFile) -> Iterator[pa.String
         return
     columns = ["pair_id", text_column(schema, names, "")]
     url = find_column(schema, "url", names, "")
-    columns += [name for name in (url, "image_size") if name in schema.names]
+    others = (url or "", "image_size")
+    columns += [name for name in others if name in schema.names]
     for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
         values = [pc.fill_null(pc.cast(batch.column(n), pa.string()), "") for n in columns]
         yield pc.binary_join_element_wise(*values, "\t")

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.files import storage
-from curate.pipelines.inputs.records import ColumnNames, image_ids, pair_ids, to_records
+from curate.pipelines.inputs.ids import image_ids, pair_ids
+from curate.pipelines.inputs.records import ColumnNames, to_records
 from curate.pipelines.inputs.rows import Rows
 from curate.pipelines.store import artifacts
 
@@ -100,7 +101,7 @@ class Tombstones:
         records, rejects = to_records(Rows(0, batch), ColumnNames(), path)
         found: list[tuple[str | None, str | None]] = [(None, None)] * batch.num_rows
         ids = zip(
-            records.rows.tolist(), pair_ids(records, path).to_pylist(),
+            records.rows.tolist(), pair_ids(records).to_pylist(),
             image_ids(records).to_pylist(), strict=True,
         )  # fmt: skip
         for row, pair, image in ids:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from curate.errors import ArtifactError
 from curate.files import storage
@@ -155,7 +155,7 @@ def save_tensors(files: RunFiles, path: str, state: dict[str, Any]) -> None:
 
     with storage.publish(path) as file:
         summed = SummedFile(file)
-        torch.save(state, summed)
+        torch.save(state, cast(IO[bytes], summed))
         files.write_sums(path, summed.sum)
 
 

@@ -33,7 +33,7 @@ def write_model_card(
         The card as written.
     """
     path = files.path("consumed.json")
-    artifacts.write_json(path, consumed)
+    artifacts.write_json(path, dict(consumed))
     card = {**card, "consumed_sha256": storage.file_sha256(path)}
     steps = [(line["step"], line["loss"]) for line in lines if line["loss"] is not None]
     _write_text(files.path("loss.svg"), curve_svg("Loss", "step", {"loss": steps}))

@@ -25,7 +25,7 @@ _OPEN_CLIP = "open_clip_config.json"
 _HUGGING_FACE_PIXELS = "preprocessor_config.json"
 # Of fields that differ in silence, what is said of them; sizes that tensors show are checked there.
 _SILENT = ("quick_gelu", "vision_head_width", "text_heads")
-_WORDS = {
+_WORDS: dict[str, Any] = {
     "quick_gelu": {True: "QuickGELU", False: "GELU"},
     "vision_head_width": "image heads of width {}",
     "text_heads": "{} text heads",
@@ -147,7 +147,7 @@ def _parent(path: str) -> str:
 
 def _said(name: str, value: Any) -> str:
     words = _WORDS[name]
-    return words.format(value) if isinstance(words, str) else words[value]
+    return str(words.format(value) if isinstance(words, str) else words[value])
 
 
 def _remedy(name: str, config: ModelConfig) -> str:
