@@ -9,6 +9,7 @@ __all__ = [
     "COMMAND",
     "DISTRIBUTION",
     "MODULE",
+    "USER_AGENT",
     "VERSION",
     "conflict",
     "install_line",
@@ -17,9 +18,10 @@ __all__ = [
 ]
 
 DISTRIBUTION = "curate-clip"
-VERSION = "0.1.0"
+VERSION = "0.2.0.dev0"
 MODULE = "curate"
 COMMAND = "curate"
+USER_AGENT = f"Mozilla/5.0 (compatible; {MODULE}/{VERSION})"  # of downloads, unless told otherwise
 
 
 def install_line(extra: str | None = None, *, options: str = "") -> str:

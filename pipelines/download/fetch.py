@@ -20,6 +20,7 @@ import aiohttp
 import certifi
 from yarl import URL
 
+from curate.distribution import USER_AGENT
 from curate.errors import UsageError
 from curate.files.limits import room_for_connections
 from curate.pipelines.download.addresses import PrivateAddressError, is_public, public_socket
@@ -31,7 +32,6 @@ from curate.pipelines.shards.options import Resize
 
 __all__ = ["FetchOptions", "Fetched", "ImageFetcher", "opts_out"]
 
-USER_AGENT = "Mozilla/5.0 (compatible; curate/0.1)"
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Asked again: what may pass.
