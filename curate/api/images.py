@@ -69,7 +69,7 @@ def download(
     from curate.pipelines.inputs.records import ColumnNames
 
     require_packages()
-    from curate.pipelines.download.fetch import USER_AGENT
+    from curate.distribution import USER_AGENT
 
     folder = path_of(balanced) or place_of(workspace).balanced
     target = path_of(output) or f"{folder}/shards"

@@ -32,7 +32,6 @@ from curate.pipelines.shards.options import Resize
 
 __all__ = ["FetchOptions", "Fetched", "ImageFetcher", "opts_out"]
 
-
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Asked again: what may pass.
 _AGAIN = frozenset(
