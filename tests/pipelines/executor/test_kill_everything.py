@@ -1,6 +1,6 @@
 """Every stage, `card` and `retract` too, killed at random moments: the same bytes, no file more.
 
-How often each is killed is CURATE_KILLS / 5 (40 by default, that is 8 kills a stage); 200 take
+How often each is killed is CURATE_KILLS / 5 (15 by default, that is 3 kills a stage); 200 take
 about an hour of one processor.
 """
 
@@ -18,7 +18,7 @@ from tests.pipelines.helpers import WORDS, contents, read_pairs, texts, write_me
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("CURATE_KILLS", "40"))
+KILLS = int(os.environ.get("CURATE_KILLS", "15"))
 CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
 STAGES = (
     ("match", "in/*.parquet", "--lang", "en"),

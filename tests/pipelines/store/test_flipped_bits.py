@@ -25,7 +25,7 @@ from curate.pipelines.store.verify import verify_tree
 from curate.training.data.shards import index_shard
 from tests.pipelines.helpers import WORDS, match, png, texts, write_metadata, write_pairs
 
-# The slow suite flips as many bits of each artifact as the issue asks for.
+# The slow suite flips many bits of each artifact.
 FEW, MANY = 25, 300
 
 ARTIFACTS = {
