@@ -8,7 +8,6 @@ then compared with what was written. Credentials and endpoints come from the usu
 import json
 import mmap
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -312,10 +311,7 @@ def remove_leftovers(folder: str) -> None:
     """Remove the temporary files and folders that killed runs left in a local folder or below."""
     if is_local(folder) and Path(local_path(folder)).is_dir():
         for leftover in list(Path(local_path(folder)).rglob(f"{_TEMPORARY}*")):
-            if leftover.is_dir() and not leftover.is_symlink():
-                shutil.rmtree(leftover)
-            else:
-                leftover.unlink(missing_ok=True)
+            remove(str(leftover))
 
 
 def file_sha256(path: str) -> str:

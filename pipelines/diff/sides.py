@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.files.shard_sums import check_shard
+from curate.files.sums import check_shard
 from curate.pipelines.inputs.rows import Part, Rows
 from curate.pipelines.inputs.tar import read_tar
 from curate.pipelines.matched.balanced_set import require_all, require_part

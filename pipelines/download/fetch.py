@@ -2,9 +2,8 @@
 
 Whatever a server does, `fetch` returns: an image, or one of these reasons:
 
-    bad_url, private_address, dns, tls, connection, timeout, truncated, bad_answer,
-    http_NNN, too_many_redirects, too_large, empty, opted_out,
-    not_an_image, corrupt_image, decompression_bomb
+    bad_url, private_address, dns, tls, connection, timeout, truncated, bad_answer, http_NNN,
+    too_many_redirects, too_large, empty, opted_out, not_an_image, corrupt_image, decompression_bomb
 """
 
 import asyncio

@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate.files import storage
-from curate.files.shard_sums import check_shard, has_right_size
+from curate.files.sums import check_shard, has_right_size
 from curate.pipelines.download.fetch import Fetched, ImageFetcher
 from curate.pipelines.download.plan import BalancedPairs, rows_of
 from curate.pipelines.shards.images import image_suffix

@@ -10,7 +10,7 @@ from collections.abc import Container
 import pyarrow as pa
 
 from curate.files import storage
-from curate.files.shard_sums import check_shard
+from curate.files.sums import check_shard
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.shards.stats import statistics

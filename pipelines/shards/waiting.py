@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curate.files import storage
-from curate.files.shard_sums import has_right_size
+from curate.files.sums import has_right_size
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
 from curate.pipelines.shards.images import image_of_shard
 from curate.pipelines.shards.options import ShardOptions

@@ -8,8 +8,7 @@ from curate.errors import CurateError
 from curate.files import storage
 from curate.files.remedies import damaged
 from curate.files.sealed_json import read_json, read_json_of_anyone
-from curate.files.shard_sums import check_shard
-from curate.files.sums import SUMS, check_sum, read_sums
+from curate.files.sums import SUMS, check_shard, check_sum, read_sums
 from curate.pipelines.store import artifacts
 
 __all__ = ["verify_tree"]

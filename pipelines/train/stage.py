@@ -12,7 +12,7 @@ from typing import Any
 
 from curate.errors import UsageError
 from curate.files import storage
-from curate.files.shard_sums import shard_sum
+from curate.files.sums import shard_sum
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import (

@@ -165,7 +165,8 @@ def test_a_run_without_new_work_changes_nothing(tmp_path, english):
     files = contents(tmp_path / "out")
     again = match([a], english, tmp_path / "out")
     assert (first.pop("inputs_added"), again.pop("inputs_added")) == (1, 0)
-    assert again == first == json.loads((tmp_path / "out/summary.json").read_text())
+    written = json.loads((tmp_path / "out/summary.json").read_text())
+    assert written.pop("checksum") and again == first == written
     assert contents(tmp_path / "out") == files
 
 
@@ -272,7 +273,7 @@ def test_a_large_file_is_cut_at_row_groups_into_parts_of_known_rows(tmp_path):
         ((0, 2), 0, 60), ((2, 3), 60, 30)
     ]  # fmt: skip
     rows = [r for p in parts for r in read_part(p)]
-    assert [r.first_row for r in rows] == [0, 30, 60]
+    assert [r.first_row for r in rows] == [0, 60]  # small row groups come together
     assert sum(r.batch.num_rows for r in rows) == 90
 
 

@@ -13,8 +13,7 @@ from curate.curation.matching.index import unpack_index
 from curate.errors import ArtifactError, CurateError
 from curate.files import storage
 from curate.files.sealed_json import read_json, write_json
-from curate.files.shard_sums import check_shard
-from curate.files.sums import add_sums, check_file, check_listed, file_sum
+from curate.files.sums import add_sums, check_file, check_listed, check_shard, file_sum
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.matched.plan import MatchedPlan
