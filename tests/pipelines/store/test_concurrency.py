@@ -107,6 +107,7 @@ def at_once(folder, commands, delay):
     return [ended[place] for place in range(len(commands))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 0.05])
 @pytest.mark.parametrize("pair", [*itertools.combinations_with_replacement(COMMANDS, 2)])
 def test_every_cell_ends_right_or_is_refused(world, tmp_path, pair, delay):
