@@ -112,7 +112,10 @@ def command(function: Function) -> Function:
         for key in [key for key in given if key in _ARGUMENTS]:
             words += _as_words(given.pop(key))
         with in_force(name, tuple(words), given), told_of_limits():
-            return function(*arguments, **options)
+            found = function(*arguments, **options)
+        if hasattr(found, "called"):
+            found.called = (name, tuple(words), given)
+        return found
 
     return cast(Function, run)
 

@@ -46,6 +46,7 @@ class Result(Mapping[str, Any]):
         self, values: Mapping[str, Any], folder: str | None = None, keep: object = None
     ) -> None:
         self._values = dict(values)
+        self.called: tuple[str, tuple[str, ...], Mapping[str, Any]] = ("", (), {})
         self._keep = keep  # a folder of its own lasts as long as what lies in it is looked at
         self.folder = folder
 
@@ -85,7 +86,10 @@ class Result(Mapping[str, Any]):
         view = getattr(import_module(f"curate.pipelines.{room}"), name)
         options = {"output": self.folder or "", "colour": colour}
         takes = signature(view).parameters.keys() & options.keys()
-        return str(view(self._values, **{name: options[name] for name in takes}))
+        from curate.pipelines.views.hints import in_force
+
+        with in_force(*self.called):  # so that what it suggests can be pasted
+            return str(view(self._values, **{name: options[name] for name in takes}))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -41,6 +41,7 @@ from curate.pipelines.shards.write import has_images, pairs_per_shard, write_sha
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import CARD, refuse_foreign
+from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.progress import log, progress
 from curate.pipelines.yields import Target, exact_cut, threshold_for_pairs
 
@@ -97,7 +98,7 @@ class BalanceOptions:
         if self.exact and self.filters:
             raise UsageError(
                 "--exact keeps as many pairs as are asked for, and --filter drops some of them; "
-                "give the filters to `curate match`"
+                f"give the filters to `{suggest('match')}`"
             )
         check_seed(self.seed)
         if self.output_format not in ("auto", "parquet", "shards"):
@@ -169,7 +170,7 @@ def balance_pairs(
     if parameters["format"] == "shards" and not has_images(plan):
         log(
             "these pairs have no images, so that no model can be trained on their shards. To fetch "
-            "the images, leave --format out and run `curate download` then.",
+            f"the images, leave --format out and run `{suggest('download')}` then.",
             quiet=quiet,
         )
     images = image_sources(plan, options.image_roots) if parameters["format"] == "shards" else None

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from curate.curation.compiled.arrow_buffers import string_buffers
 from curate.errors import InputError
 from curate.files import storage
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["UID_DTYPE", "parse_uids", "write_uid_file"]
 
@@ -48,7 +49,7 @@ def parse_uids(pair_ids: pa.StringArray) -> NDArray[np.void]:
         other = pair_ids.filter(pc.invert(is_uid))[0].as_py()
         raise InputError(
             f"pair {other!r} has no uid of DataComp's: expected 32 hexadecimal digits. Name the "
-            "column that has them with `curate match --uid-column`."
+            f"column that has them with `{suggest('match', '--uid-column')}`."
         )
     data, offsets = string_buffers(pair_ids)
     digits = np.asarray(data[offsets[0] : offsets[-1]]).reshape(-1, _DIGITS)

@@ -19,6 +19,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.swap import forget_next, next_folder, swap_in
 from curate.pipelines.store.workspace import CARD
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["make_card"]
 
@@ -121,7 +122,9 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
     """
     path = storage.join(balanced, PLAN)
     if not storage.exists(path):
-        raise ArtifactError(f"{balanced}: nothing is balanced here. Run `curate balance` first.")
+        raise ArtifactError(
+            f"{balanced}: nothing is balanced here. Run `{suggest('balance')}` first."
+        )
     values = artifacts.read_json(path)
     artifacts.require_same(
         path, {"schema_version": values["schema_version"]},
@@ -131,12 +134,12 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
     if parameters["matched"] != plan.digest():
         raise ArtifactError(
             f"{balanced} was balanced from other matches than those in {plan.folder}: they have "
-            "been added to or changed since. Run `curate balance` again with --overwrite."
+            f"been added to or changed since. Run `{suggest('balance')}` again with --overwrite."
         )
     if not storage.exists(storage.join(balanced, CARD)):
         raise ArtifactError(
             f"{balanced}: balancing has not come to its end. "
-            "Run the same `curate balance` again; it goes on where it was."
+            f"Run the same `{suggest('balance')}` again; it goes on where it was."
         )
     return parameters
 

@@ -20,6 +20,7 @@ from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST
 from curate.pipelines.store.workspace import require_codes
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["Side", "folder_kind", "open_side", "read_pairs"]
 
@@ -173,7 +174,7 @@ def read_pairs(path: str) -> Iterator[pa.RecordBatch]:
     check_shard(path)
     for rows in read_tar(Part(path=path, sha256="", kind="tar")):
         if not isinstance(rows, Rows):
-            raise ArtifactError(f"{path}: {rows.detail}. Run `curate balance` again.")
+            raise ArtifactError(f"{path}: {rows.detail}. Run `{suggest('balance')}` again.")
         samples = []
         for uid, raw in zip(
             rows.batch.column("uid").to_pylist(), rows.batch.column("json").to_pylist(), strict=True

@@ -16,6 +16,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.pools import concat_pool, disagreeing_columns
 from curate.pipelines.store.workspace import CARD
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["BYTES", "BalancedPairs"]
 
@@ -59,7 +60,8 @@ class BalancedPairs:
         plan = storage.join(folder, PLAN)
         if not storage.exists(plan) or not storage.exists(storage.join(folder, CARD)):
             raise ArtifactError(
-                f"{folder}: no balanced pairs, or not all of them. Run `curate balance` first."
+                f"{folder}: no balanced pairs, or not all of them. "
+                f"Run `{suggest('balance')}` first."
             )
         parameters = artifacts.read_json(plan)["parameters"]
         digest = artifacts.digest(parameters)

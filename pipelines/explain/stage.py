@@ -31,6 +31,7 @@ from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["explain_text"]
 
@@ -94,7 +95,7 @@ def explain_text(
     if lang not in store.hashes:
         outcome = _outcome("no_metadata", None, None)
         return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}. Build it "
-                f"with: curate build-metadata --lang {lang}", "notes": notes}  # fmt: skip
+                f"with: {suggest('build-metadata', '--lang', lang)}", "notes": notes}  # fmt: skip
     explained |= _explain_all(str(explained["text"]), pair_id, url, lang, t, store, stages)
     explained["notes"] = notes + stages.notes(model if is_identified else None)
     return explained
@@ -219,7 +220,7 @@ def _rows(path: str, ids: np.ndarray[Any, Any], columns: list[str]) -> list[dict
     if len(found) != len(ids):
         raise ArtifactError(
             f"{path}: it has {first} rows, but entry {int(ids.max())} matches. Its files were made "
-            "at different times: run `curate build-metadata --reindex`, then match again."
+            f"at different times: run `{suggest('build-metadata', '--reindex')}`, then match again."
         )
     return found
 
@@ -266,7 +267,7 @@ def _outcome(
         "those whose draws are a smaller share of their probability",
         "matched": f"kept with probability {p}"
         if p
-        else "matched; run `curate match` and give --t for the probability",
+        else f"matched; run `{suggest('match')}` and give --t for the probability",
     }
     shown = "not_sampled" if status == "beyond_exact" else status
     return {"status": shown, "decision": words[status]}

@@ -17,6 +17,7 @@ from curate.pipelines.matched.counting import count_parts
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["finish_matched", "open_journal"]
 
@@ -52,8 +53,8 @@ def finish_matched(
     journal.complete(partial(stamped_summary, plan, artifacts.digest(plan.parameters)))
     if missing := journal.missing():
         raise ArtifactError(
-            f"{plan.pairs_path(missing[0])} is not there any more. Run the same `curate match` "
-            "again."
+            f"{plan.pairs_path(missing[0])} is not there any more. Run the same "
+            f"`{suggest('match')}` again."
         )
     totals = MatchTotals(plan, max_bad)
     for index, found in journal.summaries():

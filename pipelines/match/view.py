@@ -5,6 +5,7 @@ from typing import Any
 
 from curate.metadata.languages import OTHER
 from curate.pipelines.inputs.bad_reasons import REJECTED_REASONS
+from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.tables import MAX_LANGUAGES, by_size, with_rest
 from curate.pipelines.views.terminal import inert
 
@@ -65,7 +66,7 @@ def _without_metadata(texts: Mapping[str, int]) -> list[str]:
     num = f"{len(langs)} languages" if len(langs) > 1 else "a language"
     lines = [f"{sum(texts.values()):,} texts are in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
-        lines.append(f"to match them: curate build-metadata --lang {','.join(named)}"
+        lines.append(f"to match them: {suggest('build-metadata', '--lang', ','.join(named))}"
                      "; then match with --overwrite")  # fmt: skip
     return lines
 

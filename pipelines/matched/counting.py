@@ -18,6 +18,7 @@ from curate.files import storage
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
+from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.progress import progress
 
 __all__ = ["COUNTING", "count_parts", "split_by_language"]
@@ -150,5 +151,5 @@ def _add_pairs(
     if not add_counts(offsets, values, rows, count):
         raise ArtifactError(
             f"{path}: entry ids of {lang} go beyond its {len(count)} entries. "
-            "Run `curate match` again with --overwrite."
+            f"Run `{suggest('match')}` again with --overwrite."
         )

@@ -11,6 +11,7 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.pipelines.inputs.filters import load_filters, needs_nothing, recorded_name
 from curate.pipelines.store import artifacts
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["filters_again", "recorded_filters", "refuse_unused"]
 
@@ -28,7 +29,7 @@ def recorded_filters(parameters: Mapping[str, Any], where: str) -> list[str]:
     if len(texts) < len(names):
         raise ArtifactError(
             f"{where}: its plan does not say which filters it was made with. "
-            "Make the set again: `curate balance --overwrite`."
+            f"Make the set again: `{suggest('balance', '--overwrite')}`."
         )
     return texts
 
@@ -61,7 +62,8 @@ def filters_again(
     artifacts.require_same(
         where, {"filters": parameters.get("filters", [])},
         {"filters": load_filters(specs).made_from},
-        remedy="Give the filter as it was then, or run `curate balance` again with --overwrite.",
+        remedy=f"Give the filter as it was then, or run `{suggest('balance')}` again with "
+        "--overwrite.",
     )  # fmt: skip
     return specs
 
@@ -75,6 +77,6 @@ def refuse_unused(named: Sequence[str], used: Iterable[str]) -> None:
     taken = set(used)
     if unused := [spec for spec in named if spec not in taken]:
         raise UsageError(
-            f"--filter {unused[0]}: the set was made without it. To use it, run `curate balance` "
-            "with it; here it only repeats what a set was made with."
+            f"--filter {unused[0]}: the set was made without it. To use it, run "
+            f"`{suggest('balance')}` with it; here it only repeats what a set was made with."
         )

@@ -11,6 +11,7 @@ from curate.errors import ArtifactError, UsageError
 from curate.files.remedies import damaged
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["load_counts", "thresholds"]
 
@@ -27,7 +28,7 @@ def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
     if (summary := plan.summary()) is None:
         raise ArtifactError(
             f"{plan.folder}: matching has not come to its end. "
-            "Run the same `curate match` again; it goes on where it was."
+            f"Run the same `{suggest('match')}` again; it goes on where it was."
         )
     counts = {}
     for lang in sorted(plan.parameters["metadata"]):

@@ -32,6 +32,7 @@ from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.store.swap import forget_next
 from curate.pipelines.store.workspace import Workspace
+from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.progress import log, progress
 
 __all__ = ["retract_pairs"]
@@ -153,8 +154,8 @@ def _whole_plan(matched: str) -> MatchedPlan:
     plan = MatchedPlan.read(matched)
     if plan.summary() is None and plan.completed() != (len(plan.inputs), len(plan.parts)):
         raise ArtifactError(
-            f"{matched}: matching has not come to its end. Run the same `curate match` again; "
-            "it goes on where it was."
+            f"{matched}: matching has not come to its end. "
+            f"Run the same `{suggest('match')}` again; it goes on where it was."
         )
     return plan
 

@@ -15,6 +15,7 @@ from curate.pipelines.status.log import LogReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, index_path
 from curate.pipelines.store.workspace import Workspace, part_name
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["StatusReader"]
 
@@ -63,7 +64,7 @@ class StatusReader:
         done = _num_parts_done(output, len(plan.parts))
         why = self._new_metadata(plan) + _changed_inputs(plan)
         if Tombstones.read(output).digest() != plan.retracted:
-            why.append("a retraction has not come to its end: run `curate retract` again")
+            why.append(f"a retraction has not come to its end: run `{suggest('retract')}` again")
         return _judged(why, is_complete=plan.summary() is not None, done=done,
                        total=len(plan.parts), unit="parts")  # fmt: skip
 
@@ -78,7 +79,8 @@ class StatusReader:
         if not changed:
             return []
         return [
-            f"the metadata of {_few(changed)} has changed since: run `curate match --overwrite`"
+            f"the metadata of {_few(changed)} has changed since: "
+            f"run `{suggest('match', '--overwrite')}`"
         ]
 
     def _balanced(self, output: str) -> Stage:
@@ -92,7 +94,9 @@ class StatusReader:
             plan = MatchedPlan.read(self.place.matched)
             total = len(plan.parts) if parameters["format"] == "parquet" else None
             if plan.digest() != parameters["matched"]:
-                why.append("`matched/` has changed since: run `curate balance --overwrite`")
+                why.append(
+                    f"`matched/` has changed since: run `{suggest('balance', '--overwrite')}`"
+                )
         done = len(_names(output, "shards", ".tar"))
         if parameters["format"] == "parquet":
             done = _num_parts_done(output, total)
@@ -123,7 +127,9 @@ def _metadata(output: str) -> Stage:
     languages = MetadataStore.open(output).hashes
     names = file_sizes(output)
     lost = [code for code in sorted(languages) if f"{code}.parquet" not in names]
-    why = [f"the entries of {_few(lost)} are gone: run `curate build-metadata`"] if lost else []
+    why = (
+        [f"the entries of {_few(lost)} are gone: run `{suggest('build-metadata')}`"] if lost else []
+    )
     bare = [
         code for code in sorted(languages)
         for path in (index_path("", code, "standard"), index_path("", code, "metaclip"))
@@ -131,7 +137,7 @@ def _metadata(output: str) -> Stage:
     ]  # fmt: skip
     if bare:
         listed = _few(list(dict.fromkeys(bare)))
-        why.append(f"the index of {listed} is gone: run `curate build-metadata --reindex`")
+        why.append(f"the index of {listed} is gone: run `{suggest('build-metadata', '--reindex')}`")
     return _judged(why, is_complete=True, done=len(languages) - len(lost), total=len(languages),
                    unit="languages")  # fmt: skip
 

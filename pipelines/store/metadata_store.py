@@ -13,6 +13,7 @@ from curate.files.own_json import of_ours
 from curate.metadata.entries import metadata_hash
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import require_codes
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["ENGINES", "MetadataStore", "combined_hash", "index_path", "write_indices"]
 
@@ -70,7 +71,7 @@ class MetadataStore:
         if not storage.exists(path):
             raise ArtifactError(
                 f"{folder}: no metadata here (there is no {MANIFEST}). "
-                "Run `curate build-metadata` first, or name its folder with --metadata."
+                f"Run `{suggest('build-metadata')}` first, or name its folder with --metadata."
             )
         manifest = artifacts.read_json(path)
         with of_ours(path):
@@ -88,7 +89,7 @@ class MetadataStore:
             raise UsageError(
                 f"there is no metadata for language {lang!r} in {self.folder}; "
                 f"it has {', '.join(sorted(self.hashes)) or 'none'}. "
-                f"Build it with: curate build-metadata --lang {lang}"
+                f"Build it with: {suggest('build-metadata', '--lang', lang)}"
             )
         return MetadataStore(self.folder, {lang: self.hashes[lang]})
 
@@ -113,7 +114,8 @@ class MetadataStore:
         if found != self.hashes[lang]:
             raise ArtifactError(
                 f"{self.path(lang)}: its entries have sha256 {found[:12]}…, the manifest says "
-                f"{self.hashes[lang][:12]}…. Run `curate build-metadata --lang {lang} --overwrite`."
+                f"{self.hashes[lang][:12]}…. Run "
+                f"`{suggest('build-metadata', '--lang', lang, '--overwrite')}`."
             )
 
     def num_entries(self, lang: str) -> int:

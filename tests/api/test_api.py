@@ -193,3 +193,15 @@ def test_a_column_that_parquet_cannot_hold_is_named():
     table = pa.table({"text": ["a"], "x": pa.nulls(1, pa.month_day_nano_interval())})
     with pytest.raises(curate.InputError, match="the table in memory cannot be matched"):
         curate.match(table, metadata=ENTRIES, lang="en")
+
+
+def test_suggested_commands_carry_what_was_in_force(workspace, tmp_path):
+    path = write_pairs(tmp_path / "in.parquet", ["Der rote Hund läuft durch den Wald"] * 3)
+    place = tmp_path / "my data"
+    found = curate.match(path, workspace=place, metadata=workspace / "metadata")
+    assert f"curate build-metadata --lang de -w '{place}'" in str(found)
+    with pytest.raises(curate.ArtifactError, match=f"curate balance -w '{place}'` first"):
+        curate.card(workspace=place)
+    with pytest.raises(curate.UsageError, match="--lang de -w") as refused:
+        curate.match(path, lang="de", workspace=place, metadata=workspace / "metadata")
+    assert "curate build-metadata" in str(refused.value)
