@@ -76,7 +76,7 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
     }  # fmt: skip
     plan = MatchedPlan(str(matched), parameters, inputs, parts)
     matched.mkdir(parents=True)
-    storage.write_json(str(matched / PLAN), plan.as_dict())
+    artifacts.write_json(str(matched / PLAN), plan.as_dict())
     read = np.zeros(len(langs), np.int64)
     for index, rows in enumerate(rows_of):
         _write_part(plan, index, rows, langs, pairs_share, bases, counts, read)
@@ -96,7 +96,7 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
         "read": 2 * num_pairs, "matched": num_pairs, "dropped": {"no_match": num_pairs},
         "lost_files": 0, "languages": languages,
     }  # fmt: skip
-    storage.write_json(str(matched / SUMMARY), summary)
+    artifacts.write_json(str(matched / SUMMARY), summary)
     return matched
 
 

@@ -87,8 +87,12 @@ def balance(
     in_memory = isinstance(matched, MatchResult) and bool(matched._keep)
     found = path_of(matched) or place.matched
     folder = path_of(output) or place.balanced
+    keep: tuple[object, ...] = (matched,)
     if in_memory and output is None:
-        folder = f"{found}-balanced"
+        from curate.api.memory import temporary_folder
+
+        own = temporary_folder()  # another one for each t, so that results can be compared
+        folder, keep = f"{own.name}/balanced", (matched, own)
     options = BalanceOptions(
         t=wanted,
         target_pairs=target,
@@ -116,11 +120,11 @@ def balance(
             options=options,
             uids=uids,
             workers=num_workers(workers),
-            overwrite=overwrite or (in_memory and output is None),
+            overwrite=overwrite,
             dry_run=dry_run,
             quiet=quiet,
         )
-    return BalanceResult(card, folder, matched)
+    return BalanceResult(card, folder, keep)
 
 
 @command

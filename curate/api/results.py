@@ -89,7 +89,8 @@ class Result(Mapping[str, Any]):
         from curate.pipelines.views.hints import in_force
 
         with in_force(*self.called):  # so that what it suggests can be pasted
-            return str(view(self._values, **{name: options[name] for name in takes}))
+            shown: str = view(self._values, **{name: options[name] for name in takes})
+        return shown
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

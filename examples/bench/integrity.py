@@ -2,8 +2,8 @@
 
 Run from the repository's root, with another checkout to compare with:
 
-    git worktree add /tmp/before 8882004
-    python -m examples.bench.integrity --before /tmp/before --pairs 400000 --rounds 5
+    git worktree add ../before 8882004
+    python -m examples.bench.integrity --before ../before --pairs 400000 --rounds 5
 
 User and system time of the whole command, of all its threads and processes, as the kernel counts
 them (what `perf stat` shows): a machine that has other work to do changes it by far less than the

@@ -106,6 +106,9 @@ def _parse(block: bytes, *, daily: bool) -> tuple[pa.Table, int]:
     # pyarrow cannot show a line of other fields that is no UTF-8, and gives up on the block.
     block, num_bad = _without_odd_lines(block, len(_COLUMNS[daily]) - 1)
 
+    if not block:  # Arrow takes an empty file for none
+        return _table_of_nothing(daily), num_bad
+
     def skip(row: Any) -> str:
         bad.append(row)
         return "skip"
@@ -123,16 +126,15 @@ def _parse(block: bytes, *, daily: bool) -> tuple[pa.Table, int]:
     return table, num_bad + len(bad)
 
 
+def _table_of_nothing(daily: bool) -> pa.Table:
+    return pa.table({name: pa.array([], pa.binary()) for name in _USED[daily]})
+
+
 def _without_odd_lines(block: bytes, num_spaces: int) -> tuple[bytes, int]:
     r"""Return a block that is not UTF-8 without the lines of more or fewer fields, and how many.
 
-    >>> _without_odd_lines(b"a b
-    ÿ
-    c d
-    ", 1)
-    (b'a b
-    c d
-    ', 1)
+    >>> _without_odd_lines(b"a b\n\xff\nc d\n", 1)
+    (b'a b\nc d\n', 1)
     """
     try:
         block.decode()

@@ -36,6 +36,7 @@ def require_part(path: str, index: int, parameters: str) -> None:
         wanted: dict[str, Any] = {"parameters": parameters}
     else:
         found, wanted = artifacts.read_stamp(path), {"parameters": parameters, "part": index}
+        found.pop("kept", None)  # facts of its pairs, which a part has only where they are not 0
     if found != wanted:
         raise ArtifactError(
             f"{path} is a part of another set, or another part of this one: it says {found}, "

@@ -60,7 +60,8 @@ def suggest(command: str, *words: str) -> str:
     else:
         kept = {name: options[name] for name, users in _SHARED.items()
                 if name in options and command in users}  # fmt: skip
-        line += _words(kept | {k: v for k, v in options.items() if k == "workspace"}, words)
+        kept |= {name: value for name, value in options.items() if name == "workspace"}
+        return shlex.join([*line, *words, *_words(kept, words)])
     return shlex.join([*line, *words])
 
 

@@ -74,7 +74,8 @@ def test_every_command_is_a_function_and_every_option_is_described():
 
 def test_the_options_of_executors_are_those_of_a_cluster():
     known = {f.name: f.default for f in fields(Cluster) if f.name not in ("kind", "closing")}
-    assert known | {"executor": "local", "metrics_port": None} == CLUSTER_DEFAULTS
+    ours = {"executor": "local", "metrics_port": None, "metrics_host": "127.0.0.1"}
+    assert known | ours == CLUSTER_DEFAULTS
     assert set(ClusterOptions.__annotations__) == set(CLUSTER_DEFAULTS)
 
 

@@ -1,11 +1,12 @@
 """The recipes for clusters, with stand-ins for the clusters' own programs."""
 
-import ast
 import os
 import subprocess
 
 import pytest
 
+from curate.api import models
+from curate.api.command import parameters_of
 from tests.conftest import ROOT
 
 SRUN = """#!/bin/bash
@@ -63,10 +64,8 @@ def test_slurm_does_not_queue_again_what_failed(tmp_path):
 def test_the_options_of_the_slurm_recipe_are_those_of_curate_train(tmp_path):
     slurm(tmp_path)
     used = {w for w in (tmp_path / "called").read_text().split() if w.startswith("--")}
-    tree = ast.parse((ROOT / "curate/cli/train.py").read_text("utf-8"))
-    function = next(n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "train")
-    known = {f"--{a.arg.replace('_', '-')}" for a in function.args.args}
-    assert used <= known, used - known
+    known = {f"--{p.name.replace('_', '-')}" for p in parameters_of(models.train)}
+    assert used and used <= known, used - known
 
 
 @pytest.mark.slow

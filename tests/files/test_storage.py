@@ -70,11 +70,11 @@ def test_artifacts_of_another_schema_version_or_of_nobody_are_refused(tmp_path, 
     path = str(tmp_path / "a.parquet")
     artifacts.write_table(path, pa.table({"a": [1]}), {"x": 1}, "hash")
     assert artifacts.read_stamp(path) == {"x": 1}
-    monkeypatch.setattr(artifacts, "SCHEMA_VERSION", "2")
-    with pytest.raises(ArtifactError, match="schema version is 1, expected 2"):
+    monkeypatch.setattr(artifacts, "SCHEMA_VERSION", "99")
+    with pytest.raises(ArtifactError, match="schema version is 2, expected 99"):
         artifacts.read_stamp(path)
     (tmp_path / "cut.parquet").write_bytes(b"PAR1")
-    with pytest.raises(ArtifactError, match="not a readable Parquet file"):
+    with pytest.raises(ArtifactError, match="it is cut off, or no Parquet file"):
         artifacts.read_stamp(str(tmp_path / "cut.parquet"))
 
 

@@ -57,7 +57,7 @@ def test_a_joined_pair_is_found_in_tibetan_text():
 def test_a_missing_segmenter_names_its_extra(monkeypatch):
     words._word_breaker.cache_clear()
     monkeypatch.setitem(sys.modules, "icu4py.breakers", None)
-    with pytest.raises(MissingExtraError, match=r"ja.*curate\[segment\]"):
+    with pytest.raises(MissingExtraError, match=r"ja.*curate-clip\[segment\]"):
         list(split_runs("猫", "ja"))
     words._word_breaker.cache_clear()
 

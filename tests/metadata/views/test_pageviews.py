@@ -43,7 +43,7 @@ def test_only_the_encyclopedia_and_its_mobile_site_are_counted(tmp_path):
         "en": Counter({"Red dog": 14, "Star Wars: A": 6, "Café": 4, '""': 2}),
         "zh_yue": Counter({"狗": 8}),
     }
-    assert bad == {path: 8}
+    assert bad == {path: 10}
 
 
 def test_plain_files_and_urls_are_read_too(tmp_path):

@@ -100,9 +100,9 @@ def test_a_dry_run_asks_a_server_that_fails_once_and_says_so(folder):
 
 
 def offline_command(folder):
-    """Return the arguments of the README's command, DIR being the folder of dumps."""
-    readme = (ROOT / "README.md").read_text("utf-8")
-    (command,) = re.findall(r"^curate build-metadata .* --offline .*$", readme, re.MULTILINE)
+    """Return the arguments of the guide's command, DIR being the folder of dumps."""
+    guide = (ROOT / "docs/guide.md").read_text("utf-8")
+    (command,) = re.findall(r"^curate build-metadata .* --offline .*$", guide, re.MULTILINE)
     return [str(folder / "dumps") if a == "DIR" else a for a in shlex.split(command)[2:]]
 
 

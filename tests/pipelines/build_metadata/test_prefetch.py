@@ -1,4 +1,5 @@
 import io
+import sys
 import threading
 import time
 
@@ -76,7 +77,7 @@ class Terminal(io.StringIO):
 
 def test_bytes_are_shown_as_a_bar_on_a_terminal(monkeypatch):
     terminal = Terminal()
-    monkeypatch.setattr(prefetch.sys, "stderr", terminal)
+    monkeypatch.setattr(sys, "stderr", terminal)
     bar = ByteBar(3_000_000, "fetch", quiet=False)
     bar.add(1_500_000)
     time.sleep(0.15)  # it is not drawn more often than ten times a second

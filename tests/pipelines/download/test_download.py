@@ -289,6 +289,10 @@ def test_balancing_anew_does_not_remove_downloaded_images(tmp_path, server):
     assert contents(source) == before
 
 
+class Stopped(BaseException):
+    """As an interrupt, but from any thread: asyncio expects those in the main thread alone."""
+
+
 @pytest.mark.parametrize("removals", [0, 1, 3])
 def test_an_overwrite_that_was_stopped_can_be_given_again(tmp_path, server, monkeypatch, removals):
     source = balanced(tmp_path, [server.url("/photo/1")])
@@ -298,12 +302,12 @@ def test_an_overwrite_that_was_stopped_can_be_given_again(tmp_path, server, monk
     def stop_after(path):
         if path.startswith(f"{source}/shards/"):
             if len(done) == removals:
-                raise KeyboardInterrupt
+                raise Stopped
             done.append(path)
         remove(path)
 
     monkeypatch.setattr(storage, "remove", stop_after)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Stopped):
         download(source, overwrite=True)
     monkeypatch.undo()
     assert download(source, overwrite=True)["downloaded"] == 1
@@ -362,7 +366,7 @@ def test_a_killed_download_goes_on_where_it_was(tmp_path, server):
     download(source, tmp_path / "fresh")
     first, *others = (stated_of(path) for path in sorted((tmp_path / "fresh").glob("*.parquet")))
     server.held = {path(row) for rows in others for row in rows}
-    more = ["--timeout", "600", "--per-host", "64", "--quiet"]
+    more = ["--timeout", "600", "--per-host", "64", "--quiet", "--image-format", "keep"]
     process = subprocess.Popen(command(source, *more), cwd=ROOT)
     try:
         until = time.monotonic() + 100

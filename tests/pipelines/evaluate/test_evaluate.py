@@ -15,6 +15,7 @@ from PIL import Image
 
 from curate.cli.main import main
 from curate.errors import InputError, UsageError
+from curate.files.sealed_json import read_json
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.evaluate.view import eval_table
 from curate.pipelines.train.stage import train_model
@@ -72,7 +73,7 @@ def test_every_kind_of_set_is_evaluated_and_its_result_written(workspace):
     found = evaluate_model(sets, run=str(workspace / "runs/clip"), batch_size=4)["results"]
     assert list(found) == ["wds", "folder", "cvqa", "xm", "table"]
     for name, result in found.items():
-        written = json.loads((workspace / "runs/clip/eval" / f"{name}.json").read_text())
+        written = read_json(str(workspace / "runs/clip/eval" / f"{name}.json"))
         assert written == result and written["schema_version"] == 1
     assert found["folder"]["top1"] == found["table"]["top1"]
     assert found["cvqa"]["questions"] == 4 and found["xm"]["texts"] == 6
@@ -128,7 +129,7 @@ def test_sets_of_one_name_do_not_overwrite_each_other(workspace):
         "val"
     ]
     assert again["asked"] == templates
-    files = {p.stem: json.loads(p.read_text()) for p in (run / "eval").glob("val*.json")}
+    files = {p.stem: read_json(str(p)) for p in (run / "eval").glob("val*.json")}
     assert files["val"] == first and len(files) == 3
     assert sorted(map(str, files.values())) == sorted(map(str, (first, second, again)))
     evaluate_model([str(workspace / "two/val")], run=str(run))

@@ -1,6 +1,5 @@
 """A workspace of somebody else: it runs no code, has no server asked and no file outside read."""
 
-import json
 import shutil
 import socket
 import sys
@@ -11,7 +10,6 @@ import pytest
 
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files import seal as seals
-from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.extract.plan import ExtractPlan
@@ -22,6 +20,7 @@ from curate.pipelines.matched.notes import note_metadata, noted_balanced, noted_
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.retract.stage import retract_pairs
 from curate.pipelines.status.stage import StatusReader
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
 from tests.pipelines.crawl_helpers import extract, response, write_crawl
 from tests.pipelines.helpers import contents, match, texts, write_metadata, write_pairs
@@ -87,9 +86,9 @@ def some_id(folder):
 
 def set_filters(folder, recorded):
     path = str(folder / "balanced/plan.json")
-    plan = storage.read_json(path)
+    plan = artifacts.read_json(path)
     plan["parameters"]["filters"] = recorded
-    storage.write_json(path, plan)
+    artifacts.write_json(path, plan)
 
 
 def test_a_plan_s_function_is_never_imported(workspace):
@@ -112,11 +111,11 @@ def test_a_plan_s_function_is_never_imported(workspace):
 
 
 def test_the_same_filter_named_again_makes_the_card_and_the_set_again(workspace):
-    first = storage.read_json(str(workspace / "balanced/datacard.json"))
+    first = artifacts.read_json(str(workspace / "balanced/datacard.json"))
     assert card(workspace, filters=["own_filter:keep"])["total"] == first["total"]
     result = retract(workspace, [some_id(workspace)], filters=["own_filter:keep"])
     assert result["retracted"] >= 1 and result["kept"] > 0
-    plan = storage.read_json(str(workspace / "balanced/plan.json"))
+    plan = artifacts.read_json(str(workspace / "balanced/plan.json"))
     assert [one["filter"] for one in plan["parameters"]["filters"]] == [
         "own_filter:keep", "text-length=3:",
     ]  # fmt: skip
@@ -179,17 +178,17 @@ def server():
 def test_a_plan_s_inputs_and_notes_have_no_server_asked(workspace, server, monkeypatch):
     as_somebody_else(monkeypatch, workspace)
     address, asked = server
-    plan = storage.read_json(str(workspace / "matched/plan.json"))
+    plan = artifacts.read_json(str(workspace / "matched/plan.json"))
     far = {**plan["inputs"][0], "path": f"{address}/far.jsonl"}
     part = {**plan["parts"][0], "path": f"{address}/far.jsonl", "kind": "jsonl", "row_groups": None}
     plan["inputs"].append(far)
     plan["parts"].append(part)
-    storage.write_json(str(workspace / "matched/plan.json"), plan)
-    summary = {**storage.read_json(str(workspace / "matched/summary.json")), "inputs": 2}
-    storage.write_json(str(workspace / "matched/summary.json"), {**summary, "parts": 2})
+    artifacts.write_json(str(workspace / "matched/plan.json"), plan)
+    summary = {**artifacts.read_json(str(workspace / "matched/summary.json")), "inputs": 2}
+    artifacts.write_json(str(workspace / "matched/summary.json"), {**summary, "parts": 2})
     notes = workspace / ".curate/matched"
-    (notes / "metadata.json").write_text(json.dumps({"folder": f"{address}/metadata"}))
-    (notes / "balanced/x.json").write_text(json.dumps({"folder": address, "parameters": ""}))
+    artifacts.write_json(str(notes / "metadata.json"), {"folder": f"{address}/metadata"})
+    artifacts.write_json(str(notes / "balanced/x.json"), {"folder": address, "parameters": ""})
     StatusReader(str(workspace)).read()
     assert noted_metadata(str(workspace / "matched")) is None
     assert len(noted_balanced(str(workspace / "matched"))) == 1
@@ -209,7 +208,8 @@ def test_notes_lead_out_of_a_workspace_only_if_this_user_wrote_them(tmp_path, mo
     assert noted_metadata(where) is None
     shutil.copytree(there, tmp_path / "data/metadata")
     note_metadata(where, str(tmp_path / "data/metadata"))
-    (tmp_path / "data/.curate/matched/metadata.json").write_text('{"folder": "../metadata"}')
+    note = str(tmp_path / "data/.curate/matched/metadata.json")
+    artifacts.write_json(note, {"folder": "../metadata"})
     assert noted_metadata(where) == str(tmp_path / "data/metadata")
     (tmp_path / "data/metadata").rename(tmp_path / "data/away")
     (tmp_path / "data/metadata").symlink_to(there)
@@ -236,9 +236,9 @@ def test_crawl_files_that_only_a_foreign_plan_names_are_not_read(tmp_path, monke
     html = "<img src=a.png alt='a dog'>"
     one = write_crawl(tmp_path / "a.warc.gz", [response(html)])
     extract([one], tmp_path / "pairs")
-    plan = storage.read_json(str(tmp_path / "pairs/_extract/plan.json"))
+    plan = artifacts.read_json(str(tmp_path / "pairs/_extract/plan.json"))
     plan["inputs"].append({**plan["inputs"][0], "path": str(tmp_path / "secret.warc.gz")})
-    storage.write_json(str(tmp_path / "pairs/_extract/plan.json"), plan)
+    artifacts.write_json(str(tmp_path / "pairs/_extract/plan.json"), plan)
     with pytest.raises(ArtifactError, match=r"secret.warc.gz.*Name them too"):
         extract([one], tmp_path / "pairs")
 
@@ -258,12 +258,12 @@ def test_a_plan_that_this_user_sealed_goes_on_without_naming_its_inputs(tmp_path
 def test_a_language_that_leads_out_of_a_folder_is_refused(workspace, code):
     for path, place in (("matched/plan.json", ("parameters", "metadata")),
                         ("metadata/manifest.json", ("languages",))):  # fmt: skip
-        values = storage.read_json(str(workspace / path))
+        values = artifacts.read_json(str(workspace / path))
         inside = values
         for name in place:
             inside = inside[name]
         inside[code] = inside["en"]
-        storage.write_json(str(workspace / path), values)
+        artifacts.write_json(str(workspace / path), values)
     with pytest.raises(ArtifactError, match="expected a code"):
         MatchedPlan.read(str(workspace / "matched"))
     with pytest.raises(ArtifactError, match="expected a code"):

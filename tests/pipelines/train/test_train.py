@@ -18,6 +18,7 @@ from curate.errors import ArtifactError, CurateError, DiskSpaceError, InputError
 from curate.files import storage
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.evaluate.stage import evaluate_model
+from curate.pipelines.executor.stopping import stop_on_sigterm
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
@@ -113,7 +114,8 @@ def test_sigterm_saves_the_step_it_came_in_and_the_run_goes_on(workspace, monkey
     before = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "step", told_to_stop)
-        found = train(workspace, "stopped")
+        with stop_on_sigterm():  # as the command line does
+            found = train(workspace, "stopped")
     assert found["stopped_at"] == 15 and found["of"] == 40
     assert (
         found["goes_on_from"].endswith("step-000000015.pt") and Path(found["goes_on_from"]).exists()

@@ -16,7 +16,10 @@ T = {"t": 5, "p": 0.5, "matched": 2, "kept": 1, "expected": 1.0, "slots": 1}
 
 def test_reasons_of_filters_and_names_of_workspaces_are_inert():
     total = {"matched": 2, "kept": 1, "not_sampled": 0, "filtered": {f"f:{EVIL}": 1}}
-    result = BalanceResult({"languages": {f"en{EVIL}": T}, "total": total}, f"/w{EVIL}/balanced")
+    kept = {"with_image": 1, "without_image": 1, "without_url": 0, "no_image": {EVIL: 1}}
+    values = {"languages": {f"en{EVIL}": T}, "total": total, "kept_pairs": kept,
+              "format": "shards"}  # fmt: skip
+    result = BalanceResult(values, f"/w{EVIL}/balanced")
     found = {"read": 2, "matched": 1, "dropped": {f"f:{EVIL}": 1}, "inputs": 1, "inputs_added": 1,
              "languages": {"en": {"read": 2, "matched": 1, "dropped": {}}}}  # fmt: skip
     for shown in (str(result), str(MatchResult(found, f"/w{EVIL}")), repr(result)):

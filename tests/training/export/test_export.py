@@ -9,6 +9,7 @@ from transformers import AutoModel, AutoTokenizer
 
 from curate import training
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.files.sums import read_sums
 from curate.pipelines.export import export_model, export_table, find_run
 from curate.training.export.files import FORMATS, export_files
 from curate.training.export.load import load_model
@@ -236,7 +237,9 @@ def test_a_file_of_weights_is_exported_to_where_one_says(tmp_path):
     with pytest.raises(UsageError, match="say with --output"):
         export_model(str(tmp_path / "w.pt"), output=None, **options)
     card = export_model(str(tmp_path / "w.pt"), output=str(tmp_path / "out"), **options)
-    assert sorted(card["files"]) == sorted(p.name for p in (tmp_path / "out").iterdir())
+    found = {p.name for p in (tmp_path / "out").iterdir()}
+    assert found == {*card["files"], "sums.json"}
+    assert read_sums(str(tmp_path / "out")).keys() == card["files"].keys()
 
 
 @pytest.mark.parametrize(
