@@ -80,7 +80,8 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
     read = np.zeros(len(langs), np.int64)
     for index, rows in enumerate(rows_of):
         _write_part(plan, index, rows, langs, pairs_share, bases, counts, read)
-    for lang, count in zip(langs, np.split(counts, bases[1:-1]), strict=True):
+    counted = dict(zip(langs, np.split(counts, bases[1:-1]), strict=True))
+    for lang, count in counted.items():
         entry = pa.array([f"{lang} entry {i}" for i in range(len(count))])
         ids = pa.array(np.arange(len(count), dtype=np.uint32))
         table = pa.table({"entry_id": ids, "entry": entry, "count": count.astype(np.uint64)})
@@ -95,6 +96,7 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
         "metadata_hash": combined_hash(hashes), "inputs": len(inputs), "parts": len(parts),
         "read": 2 * num_pairs, "matched": num_pairs, "dropped": {"no_match": num_pairs},
         "lost_files": 0, "languages": languages,
+        "matches": {lang: int(count.sum()) for lang, count in counted.items()},
     }  # fmt: skip
     artifacts.write_json(str(matched / SUMMARY), summary)
     return matched
