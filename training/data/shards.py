@@ -148,7 +148,7 @@ def index_shard(
         if promised is None or not _is_missing(error):
             raise
         return ShardIndex(path, np.empty((0, _PLACES), np.int64), not promised, promised)
-    if expected is not None and xxhash.xxh3_128_hexdigest(memoryview(data)) != expected:
+    if expected is not None and xxhash.xxh3_128_hexdigest(data.data) != expected:
         damaged(path, "its checksum differs, or it was replaced since the run began")
     members = scan(MappedTar(data))
     found = find_samples(members)
