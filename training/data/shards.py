@@ -239,7 +239,9 @@ class OpenShards:
         """
         descriptor = self._open_file(path)
         found = os.fstat(descriptor)
-        identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+        identity: tuple[int, ...] = (found.st_size,)
+        if not is_remote(path):  # copies of remote ones come and go, named by version and size
+            identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
         if self._identities.setdefault(path, identity) != identity:
             os.close(descriptor)
             raise InputError(
