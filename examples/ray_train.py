@@ -1,6 +1,6 @@
 """Train with Ray Train: a process per GPU, anywhere in a Ray cluster.
 
-    pip install 'ray[train]'
+    pip install 'ray[train]' typer
     python examples/ray_train.py --workers 8 --workspace /shared/data --model vit-b-32
 
 Ray forms the process group and the trainer joins it; everything else is `curate train`. The
@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from curate.pipelines.executor.stopping import stop_on_sigterm
 from curate.pipelines.store.workspace import Workspace
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.training.loop.config import StepOptions, TrainConfig
@@ -22,19 +23,20 @@ def train_worker(arguments: dict[str, Any]) -> None:
     import ray.train
 
     place = Workspace(arguments["workspace"])
-    card = train_model(
-        shards=f"{place.balanced}/shards",
-        output=place.run(arguments["name"]),
-        model=arguments["model"],
-        config=TrainConfig(
-            steps=arguments["steps"],
-            batch_size=arguments["batch_size"],
-            checkpoint_minutes=15,
-        ),
-        options=StepOptions(sharding=arguments["sharding"]),
-        extras=TrainExtras(datacard=f"{place.balanced}/datacard.json", balanced=place.balanced),
-        device="cuda" if arguments["gpus"] else "cpu",
-    )
+    with stop_on_sigterm():
+        card = train_model(
+            shards=f"{place.balanced}/shards",
+            output=place.run(arguments["name"]),
+            model=arguments["model"],
+            config=TrainConfig(
+                steps=arguments["steps"],
+                batch_size=arguments["batch_size"],
+                checkpoint_minutes=15,
+            ),
+            options=StepOptions(sharding=arguments["sharding"]),
+            extras=TrainExtras(datacard=f"{place.balanced}/datacard.json", balanced=place.balanced),
+            device="cuda" if arguments["gpus"] else "cpu",
+        )
     ray.train.report({"final_loss": card.get("final_loss")})
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import typer
+import click
 
 from curate.pipelines.views.tables import render_table
 from curate.pipelines.views.terminal import Inert, inert
@@ -77,6 +77,6 @@ def highlighted(text: str, matches: list[dict[str, Any]], colour: bool) -> str:
             stop += 1
         piece = inert(text[first:stop])
         styled = colour and covered[first]
-        pieces.append(typer.style(piece, fg="green", bold=True) if styled else piece)
+        pieces.append(click.style(piece, fg="green", bold=True) if styled else piece)
         first = stop
     return "".join(pieces)
