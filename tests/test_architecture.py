@@ -2,6 +2,9 @@
 
 import ast
 import importlib
+import re
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -208,3 +211,27 @@ def test_folders_are_linked_into_the_one_package():
     for package in PACKAGES[1:]:
         link = ROOT / "curate" / package
         assert link.is_symlink() and str(link.readlink()) == f"../{package}"
+
+
+# Modules whose distribution has another name, and those that a dependency of ours brings.
+DISTRIBUTIONS = {
+    "PIL": "pillow", "ahocorasick": "pyahocorasick", "can_ada": "can-ada", "fasttext":
+    "fasttext-predict", "prometheus_client": "prometheus-client", "wikipediaapi": "wikipedia-api",
+    "yarl": "aiohttp", "cloudpickle": "submitit",
+}  # fmt: skip
+# Asked for by a message of their own, for tokenizers by their names on the Hub alone.
+ON_DEMAND = {"transformers", "huggingface_hub"}
+
+
+def test_what_the_package_imports_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    given = [*project["dependencies"],
+             *(one for name, extra in project["optional-dependencies"].items()
+               if name not in ("test", "lint", "bench", "examples") for one in extra)]  # fmt: skip
+    declared = {re.split(r"[\[<>=!~ ]", one)[0].lower() for one in given}
+    for path in ALL:
+        used = {name.split(".")[0] for name in imports(path)}
+        for name in used - sys.stdlib_module_names - ON_DEMAND - {"curate"}:
+            assert DISTRIBUTIONS.get(name, name).lower().replace("_", "-") in {
+                one.replace("_", "-") for one in declared
+            }, f"{path} imports {name}, which pyproject.toml does not name"
