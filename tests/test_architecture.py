@@ -217,7 +217,7 @@ def test_folders_are_linked_into_the_one_package():
 DISTRIBUTIONS = {
     "PIL": "pillow", "ahocorasick": "pyahocorasick", "can_ada": "can-ada", "fasttext":
     "fasttext-predict", "prometheus_client": "prometheus-client", "wikipediaapi": "wikipedia-api",
-    "yarl": "aiohttp", "cloudpickle": "submitit",
+    "yarl": "aiohttp", "cloudpickle": "submitit", "llvmlite": "numba",
 }  # fmt: skip
 # Asked for by a message of their own, for tokenizers by their names on the Hub alone.
 ON_DEMAND = {"transformers", "huggingface_hub"}
