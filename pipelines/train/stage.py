@@ -183,8 +183,8 @@ def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -
             f"Give another --name; with --init {files.folder} that run begins with this one's "
             "weights. Or replace it with --overwrite."
         )
-        found, asked = _comparable(artifacts.read_json(files.config), values)
-        artifacts.require_same(files.folder, found, asked, remedy=remedy)
+        found = artifacts.read_json(files.config)
+        artifacts.require_same(files.folder, found, values, remedy=remedy)
 
 
 def _has_progress(files: RunFiles) -> bool:
@@ -226,16 +226,6 @@ def _balanced_digest(datacard: str | None) -> str | None:
     found = artifacts.read_json_of_anyone(datacard)
     digest = found.get("balanced") if isinstance(found, dict) else None
     return digest if isinstance(digest, str) else None
-
-
-def _comparable(found: dict[str, Any], values: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Return what a run was and is made of, without what version 0.1 wrote down otherwise."""
-    if "datacard_sha256" not in found:
-        return found, values
-    return tuple(
-        {k: v for k, v in one.items() if k not in ("datacard_sha256", "balanced")}
-        for one in (found, values)
-    )
 
 
 def check_run_name(name: str) -> str:
