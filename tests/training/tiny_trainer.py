@@ -48,8 +48,8 @@ def assert_same_weights(a, b, *, exact=True, rtol=1e-4, atol=1e-6):
 def _decided(name, tensor):
     """Return the parts of a weight that the loss decides.
 
-    A bias of the keys adds the same to all scores of a query, which softmax takes away: its gradient
-    is nothing but rounding, of which Adam makes whole steps.
+    A bias of the keys adds the same to all scores of a query, which softmax takes away: its
+    gradient is nothing but rounding, of which Adam makes whole steps.
     """
     if not name.endswith("in_proj_bias"):
         return [tensor]
