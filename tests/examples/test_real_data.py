@@ -13,6 +13,7 @@ SMALLER = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_english_metadata_matches_half_of_laions_alt_texts(real_data, wordnet_dir, tmp_path):
     found = english(real_data, tmp_path, wordnet_dir)
     assert found["sources"]["number"] + found["sources"]["wordnet"] == 86_654

@@ -7,6 +7,7 @@ from datetime import date
 import pyarrow.parquet as pq
 
 from curate.metadata.fetch.download import Retries
+from curate.metadata.languages import metadata_languages
 from curate.metadata.wikipedia.wikimedia import sample_days
 from curate.pipelines.build_metadata.find_sources import SourceOptions
 from curate.pipelines.build_metadata.stage import build_languages
@@ -22,6 +23,7 @@ WORDS = {
     "fr": [("Chien", "Le chien rouge. " * 9)],
     "ltg": [("Rūma", "Rūma ir pylsāta. " * 9)],
 }
+FEW = {*WORDS, "en", "es", "it", "nl", "pt", "sh", "sv", "zh"}
 ALL = {"unigram_top_share": 1.0, "bigram_max_share": 1.0, "title_top_share": 1.0}
 
 
@@ -63,6 +65,12 @@ def mirror_world():
                  "ltg.wikipedia R%C5%ABma 1 mobile-app 2 A2"],
             )  # fmt: skip
         yield running
+
+
+def few_languages(monkeypatch):
+    """Let `--lang all` ask for 40 Wikipedias; test_layouts and test_minidumps ask for all."""
+    few = tuple(code for code in metadata_languages() if code in FEW or code < "bi")
+    monkeypatch.setattr("curate.pipelines.build_metadata.plan.metadata_languages", lambda: few)
 
 
 def options(server, **changed):

@@ -126,7 +126,7 @@ def words(text: str) -> Counter[str]:
 # have is text around broken tables. Of the 123 mini-dumps and the Latgalian one together: 0.9996,
 # 0.9872, and 935 of 1,059 pages.
 REAL = [
-    ("enwiki-206pages.xml.bz2", 0.988, 0.997, 0.78),
+    pytest.param("enwiki-206pages.xml.bz2", 0.988, 0.997, 0.78, marks=pytest.mark.slow),
     ("ltgwiki-pages-articles.xml.bz2", 0.998, 0.969, 0.97),
 ]
 

@@ -47,6 +47,7 @@ def test_names_are_lower_case_words_with_spaces(english):
     assert not [name for name in english if "_" in name or name != name.lower()]
 
 
+@pytest.mark.slow
 def test_a_database_below_the_folder_is_found_beside_tab_files(wordnet_dir, english, tmp_path):
     (tmp_path / "en").mkdir()
     (tmp_path / "en/3.0").symlink_to(wordnet_dir)
@@ -59,6 +60,7 @@ def test_a_database_below_the_folder_is_found_beside_tab_files(wordnet_dir, engl
     assert wordnet_languages(str(tmp_path)) == {"en", "da"}
 
 
+@pytest.mark.slow
 def test_of_several_versions_3_0_is_taken(wordnet_dir, english, tmp_path):
     shutil.copytree(wordnet_dir, tmp_path / "deep/down/wordnet")
     shutil.copytree(wordnet_dir, tmp_path / "wordnet31")

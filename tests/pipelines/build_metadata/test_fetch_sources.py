@@ -19,6 +19,7 @@ from tests.pipelines.mirror_world import (
     data_requests,
     dump,
     entries,
+    few_languages,
     mirror_world,
     options,
     put_up,
@@ -28,7 +29,8 @@ CURATE = Path(sys.executable).with_name("curate")
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    few_languages(monkeypatch)
     with mirror_world() as running:
         yield running
 

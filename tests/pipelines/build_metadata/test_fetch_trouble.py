@@ -21,13 +21,15 @@ from tests.pipelines.mirror_world import (
     data_requests,
     dump,
     entries,
+    few_languages,
     mirror_world,
     put_up,
 )
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
+    few_languages(monkeypatch)
     with mirror_world() as running:
         yield running
 

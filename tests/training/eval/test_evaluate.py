@@ -613,6 +613,7 @@ def _rank(rank, world, folder, specs, captions):
     dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_ranks_find_what_one_process_does(tmp_path):
     classes = str(write_folder(tmp_path / "folder").parent / "classes.txt")
     bad = write_wds(tmp_path / "bad")
