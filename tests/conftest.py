@@ -18,6 +18,9 @@ settings.load_profile("project")
 _STATE = tempfile.TemporaryDirectory(prefix="curate-state-")
 os.environ["XDG_STATE_HOME"] = _STATE.name
 
+# Two workers with a thread of PyTorch per core each wait for one another: three times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     # As in the background of a shell; tests interrupt themselves and what they start.
     signal.signal(signal.SIGINT, signal.default_int_handler)

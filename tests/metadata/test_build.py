@@ -214,6 +214,7 @@ def test_chinese_and_danish_take_their_wordnet(real_data):
         assert built.report["segmenter"] == ("icu4py" if lang == "zh" else "regex")
 
 
+@pytest.mark.slow
 def test_english_numbers_and_wordnet_are_86654_entries(wordnet_dir):
     only = sources(kinds=frozenset({"wordnet"}), wordnet_dir=str(wordnet_dir))
     built = build_language("en", only, Thresholds.for_language("en"))

@@ -60,6 +60,7 @@ def test_a_rerun_fetches_nothing_and_changes_nothing(server, tmp_path):
     assert len(data_requests(server)) == before and contents(tmp_path) == written
 
 
+@pytest.mark.slow
 def test_dropped_sources_are_not_missed(server, tmp_path):
     build(server, tmp_path, changed={"keep": False}, workers=2)
     assert not list(tmp_path.glob("*/*.bz2"))
@@ -191,6 +192,7 @@ def curate(folder, server, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_says_what_it_fetched_and_what_failed(server, tmp_path):
     server.files["/itwiki/20260101/dumpstatus.json"] = b"{}"
     found = curate(tmp_path, server, "--sources", "unigram,title")

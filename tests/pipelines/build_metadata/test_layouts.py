@@ -41,6 +41,7 @@ def tables(folder):
     return {path.name: pq.read_table(path) for path in sorted(folder.glob("metadata/*.parquet"))}
 
 
+@pytest.mark.slow
 def test_all_of_both_layouts_from_download_to_manifest(server, tmp_path, capfd):
     found = {
         layout: build(server, tmp_path / layout, changed={"dumps_layout": layout}, quiet=False)

@@ -86,6 +86,7 @@ def check(folder, found, minidumps, wikis):
     return manifest
 
 
+@pytest.mark.slow
 def test_some_languages_from_a_server_to_the_manifest(minidumps, tmp_path):
     with MirrorServer() as server:
         put_up(server, minidumps, SOME)
