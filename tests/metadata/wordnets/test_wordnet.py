@@ -37,11 +37,13 @@ def write(path, text=DANISH):
 # English.
 
 
+@pytest.mark.slow
 def test_wordnet_3_gives_the_published_number_of_names(english):
     assert len(english) == len(set(english)) == 86_554
     assert len({*english, *map(str, range(100))}) == 86_654
 
 
+@pytest.mark.slow
 def test_names_are_lower_case_words_with_spaces(english):
     assert {"dog", "a cappella", "18-karat gold"} <= set(english)
     assert not [name for name in english if "_" in name or name != name.lower()]
