@@ -1,13 +1,13 @@
 """Parquet files, and ranges of their row groups."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.files import storage
 from curate.pipelines.executor.faults import is_transient
+from curate.pipelines.inputs.formats.parquet_footer import Footer, read_footer
 from curate.pipelines.inputs.formats.parquet_guard import contradiction, why_it_dies
 from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 from curate.pipelines.store import artifacts
@@ -54,22 +54,26 @@ def read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
         return
     row = part.first_row
     with file:
-        if death := _death(file, part.source):
+        footer, wrong = _footer(file, part.source)
+        death = None if wrong is None else why_it_dies(part.source)
+        if death is not None:
+            death = f"its footer contradicts itself ({wrong}), and {death}"
             num = max(1, part.num_rows or 0)
             yield Unreadable(None, num, "unreadable_file", death, is_file=True)
             return
         for groups in _together(file, *(part.row_groups or (0, file.num_row_groups))):
-            yield from _read_groups(file, groups, row)
+            yield from _read_groups(file, footer, groups, row)
             row += sum(file.metadata.row_group(group).num_rows for group in groups)
 
 
-def _death(file: pq.ParquetFile, path: str) -> str | None:
-    """Return how reading a file ends a process, None if it does not, as it hardly ever does."""
-    wrong = contradiction(file, storage.size_and_time(path)[0])
-    if wrong is None:
-        return None
-    how = why_it_dies(path)
-    return None if how is None else f"its footer contradicts itself ({wrong}), and {how}"
+def _footer(file: pq.ParquetFile, path: str) -> tuple[Footer | None, str | None]:
+    """Return a footer if it can be read without pyarrow, and what in it cannot be true."""
+    try:
+        footer = read_footer(path)
+    except ValueError as error:
+        return None, str(error)
+    size = storage.size_and_time(path)[0]
+    return footer, contradiction(footer, file.metadata.num_columns, size)
 
 
 def _together(file: pq.ParquetFile, first: int, stop: int) -> Iterator[list[int]]:
@@ -87,7 +91,9 @@ def _together(file: pq.ParquetFile, first: int, stop: int) -> Iterator[list[int]
         yield groups
 
 
-def _read_groups(file: pq.ParquetFile, groups: list[int], row: int) -> Iterator[Rows | Unreadable]:
+def _read_groups(
+    file: pq.ParquetFile, footer: Footer | None, groups: list[int], row: int
+) -> Iterator[Rows | Unreadable]:
     """Yield the rows of neighbouring row groups; where they cannot be read, one by one."""
     stop = row + sum(file.metadata.row_group(group).num_rows for group in groups)
     try:
@@ -97,7 +103,8 @@ def _read_groups(file: pq.ParquetFile, groups: list[int], row: int) -> Iterator[
                 yield Rows(row, batch)
                 row += batch.num_rows
             return
-        for batch in file.iter_batches(_batch_rows(file, groups[0]), row_groups=groups):
+        num_rows = _batch_rows(file, footer, groups[0])
+        for batch in file.iter_batches(num_rows, row_groups=groups):
             yield Rows(row, batch)
             row += batch.num_rows
     except PARQUET_ERRORS as error:
@@ -107,7 +114,7 @@ def _read_groups(file: pq.ParquetFile, groups: list[int], row: int) -> Iterator[
             yield Unreadable(row, stop - row, "unreadable_rows", str(error))
             return
         for group in groups:
-            yield from _read_groups(file, [group], row)
+            yield from _read_groups(file, footer, [group], row)
             row += file.metadata.row_group(group).num_rows
 
 
@@ -119,15 +126,16 @@ def _rows_per_batch(row_bytes: int) -> int:
     return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, row_bytes)))
 
 
-def _batch_rows(file: pq.ParquetFile, group: int) -> int:
+def _batch_rows(file: pq.ParquetFile, footer: Footer | None, group: int) -> int:
     """Rows per batch such that a batch stays small where rows hold images or long texts.
 
     What a dictionary holds counts once in the file and for each row in memory, so that some rows
     are looked at.
     """
-    meta: Any = file.metadata.row_group(group)
+    meta = file.metadata.row_group(group)
+    chunks = (None,) if footer is None else footer.row_groups[group].chunks
     row_bytes: int = max(1, meta.total_byte_size // max(meta.num_rows, 1))
-    if any(meta.column(i).has_dictionary_page for i in range(meta.num_columns)):
+    if any(chunk is None or chunk.has_dictionary for chunk in chunks):
         sample = next(file.iter_batches(_SAMPLE_ROWS, row_groups=[group]), None)
         if sample is not None and sample.num_rows:
             row_bytes = max(row_bytes, sample.get_total_buffer_size() // sample.num_rows)

@@ -14,6 +14,7 @@ from importlib import import_module
 import pyarrow.parquet as pq
 
 from curate.files import storage
+from curate.pipelines.inputs.formats.parquet_footer import Footer
 
 __all__ = ["contradiction", "read_whole", "why_it_dies"]
 
@@ -26,31 +27,28 @@ _MOST_SECONDS = 600
 _READER = "curate.pipelines.inputs.formats.parquet_guard:read_whole"
 
 
-def contradiction(file: pq.ParquetFile, size: int) -> str | None:
+def contradiction(footer: Footer, num_columns: int, size: int) -> str | None:
     """Return what in a footer cannot be true, None if it adds up.
 
     Args:
-        file: opened.
+        footer: as it was read without pyarrow, see `parquet_footer`.
+        num_columns: leaves of the schema, as pyarrow counts them.
         size: of the file in bytes.
     """
-    meta = file.metadata
-    rows = 0
-    for number in range(meta.num_row_groups):
-        group = meta.row_group(number)
-        if group.num_rows < 0 or group.num_columns != meta.num_columns:
-            return f"row group {number} has {group.num_rows} rows in {group.num_columns} columns"
-        rows += group.num_rows
-        for at in range(group.num_columns):
-            chunk = group.column(at)
-            starts = [chunk.data_page_offset]
-            starts += [chunk.dictionary_page_offset] if chunk.has_dictionary_page else []
-            start, length = min(starts), chunk.total_compressed_size
-            is_flat = "." not in chunk.path_in_schema
-            if start < 4 or length < 0 or start + length > size - 8:
-                return f"column {at} of row group {number} lies at {start} to {start + length}"
-            if chunk.total_uncompressed_size < 0 or (is_flat and chunk.num_values < group.num_rows):
+    for number, group in enumerate(footer.row_groups):
+        if group.num_rows < 0 or len(group.chunks) != num_columns:
+            return f"row group {number} has {group.num_rows} rows in {len(group.chunks)} columns"
+        for at, chunk in enumerate(group.chunks):
+            if chunk is None:
+                return f"column {at} of row group {number} is encrypted"
+            end = chunk.start + chunk.length
+            if chunk.start < 4 or chunk.length < 0 or end > size - 8:
+                return f"column {at} of row group {number} lies at {chunk.start} to {end}"
+            too_few = chunk.is_flat and chunk.num_values < group.num_rows
+            if chunk.uncompressed < 0 or too_few:
                 return f"column {at} of row group {number} has {chunk.num_values} values"
-    return None if rows == meta.num_rows else f"{meta.num_rows} rows, {rows} in its row groups"
+    rows = sum(group.num_rows for group in footer.row_groups)
+    return None if rows == footer.num_rows else f"{footer.num_rows} rows, {rows} in its row groups"
 
 
 def why_it_dies(path: str, *, reader: str = _READER, seconds: float = _MOST_SECONDS) -> str | None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.pipelines.inputs.formats import parquet
+from curate.pipelines.inputs.formats.parquet_footer import read_footer
 from curate.pipelines.inputs.formats.parquet_guard import contradiction, why_it_dies
 from curate.pipelines.inputs.readers import plan_parts, read_part
 from curate.pipelines.inputs.rows import Rows
@@ -46,9 +47,9 @@ def test_footers_of_whole_files_add_up(tmp_path):
          {"data_page_version": "2.0"}, {"write_statistics": False}]
     ):  # fmt: skip
         path = write(tmp_path / f"{number}.parquet", **options)
-        with pq.ParquetFile(path) as file:
-            assert contradiction(file, os.path.getsize(path)) is None
-            assert "lies at" in contradiction(file, os.path.getsize(path) // 4)
+        footer, columns = read_footer(path), pq.read_metadata(path).num_columns
+        assert contradiction(footer, columns, os.path.getsize(path)) is None
+        assert "lies at" in contradiction(footer, columns, os.path.getsize(path) // 4)
 
 
 def test_a_file_that_would_end_the_process_is_one_lost_file(tmp_path, monkeypatch):
