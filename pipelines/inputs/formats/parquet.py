@@ -102,11 +102,13 @@ def _read_groups(
             for batch in table.to_batches(_rows_of(table)):
                 yield Rows(row, batch)
                 row += batch.num_rows
-            return
-        num_rows = _batch_rows(file, footer, groups[0])
-        for batch in file.iter_batches(num_rows, row_groups=groups):
-            yield Rows(row, batch)
-            row += batch.num_rows
+        else:
+            num_rows = _batch_rows(file, footer, groups[0])
+            for batch in file.iter_batches(num_rows, row_groups=groups):
+                yield Rows(row, batch)
+                row += batch.num_rows
+        if row < stop:  # of a column that is not there nothing comes, without an error
+            yield Unreadable(row, stop - row, "unreadable_rows", "its columns end before its rows")
     except PARQUET_ERRORS as error:
         if is_transient(error):  # another try may read them
             raise

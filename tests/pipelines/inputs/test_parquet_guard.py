@@ -61,3 +61,11 @@ def test_a_file_that_would_end_the_process_is_one_lost_file(tmp_path, monkeypatc
     (lost,) = read_part(part)
     assert (lost.num_rows, lost.reason, lost.is_file) == (90, "unreadable_file", True)
     assert "90 rows, 91" in lost.detail
+
+
+def test_rows_that_do_not_come_are_counted(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet", row_group_size=1 << 20)
+    (part,) = plan_parts(path, "")
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *_, **__: iter([]))
+    (item,) = read_part(part)
+    assert (item.row, item.num_rows, item.reason) == (0, part.num_rows, "unreadable_rows")
