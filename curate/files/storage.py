@@ -37,7 +37,7 @@ __all__ = [
     "list_files",
     "local_path",
     "map_file",
-    "move",
+    "move_or_copy",
     "open_arrow",
     "open_read",
     "publish",
@@ -295,8 +295,8 @@ def remove(path: str) -> None:
         filesystem.rm(inside, recursive=True)
 
 
-def move(source: str, target: str) -> None:
-    """Give a file or folder another name, where nothing is yet; stores copy it."""
+def move_or_copy(source: str, target: str) -> None:
+    """Give a file or folder another name, where nothing is yet; in a store, copy it."""
     filesystem, inside = filesystem_of(source)
     if is_local(source):
         path = Path(local_path(target))
@@ -304,7 +304,7 @@ def move(source: str, target: str) -> None:
         Path(local_path(source)).rename(path)
         _sync_folder(path.parent)
         return
-    filesystem.mv(inside, filesystem_of(target)[1], recursive=filesystem.isdir(inside))
+    filesystem.copy(inside, filesystem_of(target)[1], recursive=filesystem.isdir(inside))
 
 
 def remove_leftovers(folder: str) -> None:

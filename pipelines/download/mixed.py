@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.files import storage
-from curate.pipelines.download.plan import BYTES, BalancedPairs
+from curate.pipelines.download.plan import BalancedPairs, wanted_columns
 from curate.pipelines.matched.balanced_set import require_part
 from curate.pipelines.shards.runs import Draws, shard_bounds
 from curate.pipelines.shards.windows import order_draws
@@ -79,10 +79,9 @@ class MixedPairs:
 
 
 def _pieces(pairs: BalancedPairs, rows: int) -> Iterator[pa.Table]:
-    """Yield the pairs in their order, some at a time, without columns of bytes."""
+    """Yield the pairs in their order, some at a time."""
     for part, path in enumerate(pairs.paths):
         require_part(path, part, pairs.made_from)
         with artifacts.open_parquet(path) as file:
-            names = [f.name for f in file.schema_arrow if f.type not in BYTES]
-            for batch in file.iter_batches(rows, columns=names):
+            for batch in file.iter_batches(rows, columns=wanted_columns(file.schema_arrow)):
                 yield pairs.named(pa.Table.from_batches([batch]), path)

@@ -18,9 +18,14 @@ from curate.pipelines.store.pools import concat_pool, disagreeing_columns
 from curate.pipelines.store.workspace import CARD
 from curate.pipelines.views.hints import suggest
 
-__all__ = ["BYTES", "BalancedPairs"]
+__all__ = ["BalancedPairs", "wanted_columns"]
 
-BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
+_BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
+
+
+def wanted_columns(schema: pa.Schema) -> list[str]:
+    """Return the columns that a download needs: those of bytes only where a tar's JSON is one."""
+    return [f.name for f in schema if f.type not in _BYTES or f.name == "json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class BalancedPairs:
     def _slice(self, part: int, first: int, stop: int) -> pa.Table:
         require_part(self.paths[part], part, self.made_from)
         with artifacts.open_parquet(self.paths[part]) as file:
-            names = [f.name for f in file.schema_arrow if f.type not in BYTES or f.name == "json"]
+            names = wanted_columns(file.schema_arrow)
             groups, skipped, end = [], 0, 0
             for group in range(file.num_row_groups):
                 begin, end = end, end + file.metadata.row_group(group).num_rows
@@ -170,7 +175,7 @@ def _known(names: ColumnNames, schema: pa.Schema) -> ColumnNames:
 
 
 def _without_bytes(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field for field in schema if field.type not in BYTES])
+    return pa.schema([field for field in schema if field.type not in _BYTES])
 
 
 def rows_of(table: pa.Table) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,5 @@
 """Take retracted pairs out of extracted ones: as if a filter had dropped them."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pyarrow as pa
@@ -16,13 +15,12 @@ __all__ = ["purge_extracted"]
 _SUMMARY = "_extract/summary.json"
 
 
-def purge_extracted(folder: str, tombstones: Tombstones, rewritten: Callable[[str], None]) -> int:
+def purge_extracted(folder: str, tombstones: Tombstones) -> int:
     """Rewrite the files of a folder of `extract` that hold retracted pairs.
 
     Args:
         folder: that `extract` wrote; nothing happens where it is not one.
         tombstones: what is retracted.
-        rewritten: told of each file that is another one now.
 
     Returns:
         How many pairs were taken out.
@@ -32,9 +30,7 @@ def purge_extracted(folder: str, tombstones: Tombstones, rewritten: Callable[[st
     total = 0
     with driving(folder, "retract"):
         for path in storage.list_files(folder, ".parquet"):
-            if num := _purge(path, tombstones):
-                rewritten(path)
-            total += num
+            total += _purge(path, tombstones)
         _sum_up(folder)
     return total
 

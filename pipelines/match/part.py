@@ -202,10 +202,13 @@ def _records(
     worker: Worker, part: Part, summary: PartSummary
 ) -> Iterator[tuple[str, Records | list[Reject]]]:
     """Yield the usable records of a part's files and their rejects, with the path of the file."""
+    lost = None
     for path, rows in ahead(_rows(worker, part)):
         if isinstance(rows, Unreadable):
             summary.add(NO_LANGUAGE, rows.reason, rows.num_rows)
-            summary.lost_files |= rows.is_file
+            if rows.is_file and path != lost:
+                lost = path
+                summary.lost_files += 1
             yield path, [Reject(rows.row, rows.num_rows, rows.reason, None, rows.detail)]
             continue
         records, bad = to_records(rows, worker.job.columns, path)

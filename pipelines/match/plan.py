@@ -17,12 +17,12 @@ from curate.pipelines.inputs.readers import input_kind, input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
 from curate.pipelines.inputs.rows import Part, together
 from curate.pipelines.match.earlier_inputs import listed
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.plan import REWRITTEN, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.pipelines.views.progress import log, progress
 
-__all__ = ["add_inputs", "planned_work"]
+__all__ = ["add_inputs", "copies_of", "planned_work"]
 
 _SHOWN = 5
 
@@ -76,7 +76,7 @@ def add_inputs(
         ArtifactError: one that it has is another file now.
         InputError: one cannot be read, or lacks a column.
     """
-    known = {one["path"]: one for entry in plan.inputs for one in (entry, *_copies(entry))}
+    known = {one["path"]: one for entry in plan.inputs for one in (entry, *copies_of(entry))}
     described = dict(_described(addresses))
     new = [path for path in addresses if not _is_known(known.get(path), described[path])]
     opened = [addresses[path] for path in new]
@@ -92,14 +92,15 @@ def add_inputs(
         if path in planned:
             artifacts.require_same(
                 f"{plan.folder} holds pairs of {path}, which has changed since; {plan.folder}",
-                {"sha256": planned[path]["sha256"]}, {"sha256": found.sha256},
+                {"sha256": planned[path].get(REWRITTEN, planned[path]["sha256"])},
+                {"sha256": found.sha256},
             )  # fmt: skip
             planned[path]["modified"] = modified
             continue
         same = by_content.setdefault(found.sha256, [])
         first = next((e for e in same if _is_same_file(e["path"], path, found)), None)
         if first is not None:
-            others = [one for one in _copies(first) if one["path"] != path]
+            others = [one for one in copies_of(first) if one["path"] != path]
             copy = {"path": path, "size_bytes": size, "modified": modified}
             first["copies"] = [*others, copy]
             copies.append((first["path"], path))
@@ -114,7 +115,7 @@ def add_inputs(
     return bool(new)
 
 
-def _copies(entry: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+def copies_of(entry: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     """Return the other places where an input was found."""
     found: Sequence[dict[str, Any]] = entry.get("copies", ())
     return found

@@ -36,7 +36,7 @@ from curate.pipelines.match.ids import REPEATED_IDS, name_tars
 from curate.pipelines.match.label_hint import hint_at_labels
 from curate.pipelines.match.languages import LID_ENGINES
 from curate.pipelines.match.part import MatchJob, Worker, match_part
-from curate.pipelines.match.plan import add_inputs, planned_work
+from curate.pipelines.match.plan import add_inputs, copies_of, planned_work
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import COUNTING
@@ -179,9 +179,10 @@ def _begin_anew(
     parameters = _parameters(store, options)
     if storage.exists(storage.join(folder, PLAN)):
         begun = MatchedPlan.read(folder)
-        known = [(i["size_bytes"], i["modified"]) for i in begun.inputs]
+        entries = [one for entry in begun.inputs for one in (entry, *copies_of(entry))]
+        known = {one["path"]: (one["size_bytes"], one["modified"]) for one in entries}
         now = sizes_and_times(addresses.values())
-        is_same = [i["path"] for i in begun.inputs] == list(addresses) and known == now
+        is_same = known == dict(zip(addresses, now, strict=True))
         if begun.parameters != parameters or not is_same:
             storage.remove(folder)
     tombstones = Tombstones.read(output)

@@ -25,7 +25,7 @@ class PartSummary:
 
     Attributes:
         by_lang: read, matched, and dropped by reason, per language.
-        lost_files: 1 if the file could not be read to its end.
+        lost_files: how many files could not be read to their end.
         examples: texts dropped for a reason, each behind a number that orders them and its
             language; the first few over all parts stay.
         unknown_labels: rows of each label of the input's language column that no table knows; the

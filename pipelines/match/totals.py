@@ -39,8 +39,11 @@ class MatchTotals:
             heapq.heappush(self._worst, (bad, -index, _listed(summary.bad_reasons())))
             if len(self._worst) > _SHOWN:
                 heapq.heappop(self._worst)
-        if summary.lost_files:
-            self._lost.add(self._plan.parts[index].path)
+        part = self._plan.parts[index]
+        if part.more:  # small files, each of which is in no other part
+            self._lost |= {f"{part.path} and {num}" for num in range(summary.lost_files)}
+        elif summary.lost_files:
+            self._lost.add(part.path)
 
     def check_bad_share(self, num_read: int) -> None:
         """Raise if bad records, or cut-off files, are more than the allowed share.

@@ -12,10 +12,11 @@ from curate.pipelines.inputs.rows import Part
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name, require_codes
 
-__all__ = ["PLAN", "SUMMARY", "Completed", "MatchedPlan"]
+__all__ = ["PLAN", "REWRITTEN", "SUMMARY", "Completed", "MatchedPlan"]
 
 PLAN = "plan.json"
 SUMMARY = "summary.json"
+REWRITTEN = "rewritten_sha256"  # of an input that pairs were taken out of after it was matched
 
 
 class Completed(NamedTuple):

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from curate.curation.hashing.duplicates import string_keys
 from curate.files import storage
 from curate.pipelines.duplicates.rows import Duplicates, find_later_rows
+from curate.pipelines.inputs.columns.images import image_column
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
@@ -31,6 +32,7 @@ __all__ = ["KEYS", "RepeatedIds", "count_repeated_ids", "tars_sharing_keys"]
 
 KEYS = "keys"  # folder of what is compared, gone at the end
 _BATCH_ROWS = 1 << 16
+_IMAGES = 256  # rows that are read at a time with their images
 _SHOWN = 3
 
 
@@ -130,9 +132,23 @@ def _contents_of(names: ColumnNames, file: pq.ParquetFile) -> Iterator[pa.String
     url = find_column(schema, "url", names, "")
     others = (url or "", "image_size")
     columns += [name for name in others if name in schema.names]
-    for batch in file.iter_batches(_BATCH_ROWS, columns=columns):
-        values = [pc.fill_null(pc.cast(batch.column(n), pa.string()), "") for n in columns]
+    image = image_column(schema, names.image)
+    rows, read = (_BATCH_ROWS, columns) if image is None else (_IMAGES, [*columns, image])
+    for batch in file.iter_batches(rows, columns=read):
+        values = [pc.cast(batch.column(n), pa.string()) for n in columns]
+        if image is not None:
+            values.append(pc.cast(_sizes(batch.column(image)), pa.string()))
+        values = [pc.fill_null(one, "") for one in values]
         yield pc.binary_join_element_wise(*values, "\t")
+
+
+def _sizes(images: pa.Array) -> pa.Array:
+    """Return how many bytes images in a column have; of lists of images, how many there are."""
+    if pa.types.is_struct(images.type):
+        return _sizes(pc.struct_field(images, "bytes"))
+    if pa.types.is_list(images.type) or pa.types.is_large_list(images.type):
+        return pc.list_value_length(images)
+    return pc.binary_length(images)
 
 
 def _keys_of(file: pq.ParquetFile) -> Iterator[pa.StringArray]:

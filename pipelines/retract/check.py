@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 from curate.curation.hashing.ids import short_hash
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.pipelines.balance import UID_DTYPE, parse_uids
 from curate.pipelines.matched.notes import noted_balanced, same_folder
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
@@ -21,11 +24,14 @@ from curate.pipelines.shards.runs import Run
 from curate.pipelines.shards.waiting import unpacked
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import CARD
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["Wanted", "find_held", "places_of", "require_gone", "stale_cards"]
 
 # What holds no pairs: downloaded sources, entries, leases and logs.
 _LEFT_OUT = ("sources", "metadata", ".curate")
+_JSON = re.compile(r"\.json(l?)(\.gz|\.zst|\.bz2|\.xz)?$")
+_UID = re.compile("[0-9a-fA-F]{32}")
 _SHOWN, _MOST_SHOWN = 5, 20
 _IDS = ("pair_id", "uid", "key", "uuid", "id", "url", "URL", "image_url")
 
@@ -114,10 +120,12 @@ def _held_by(path: str, wanted: Wanted) -> set[str]:
         return _in_tar(path, wanted)
     if name.endswith(".run"):
         return _in_run(path, wanted)
-    if name.endswith((".json", ".jsonl")):
-        with storage.open_read(path) as file:
+    if name.endswith(".npy"):
+        return _in_uid_file(path, wanted)
+    if (suffix := _JSON.search(name)) is not None:
+        with storage.open_read(path, decompress=True) as file:
             content = file.read()
-        lines = content.splitlines() if name.endswith(".jsonl") else [content]
+        lines = content.splitlines() if suffix[1] else [content]
         return wanted.among(text for line in lines for text in _strings(json.loads(line)))
     return set()
 
@@ -134,6 +142,17 @@ def _in_parquet(path: str, wanted: Wanted) -> set[str]:
                 ids = wanted.tombstones.ids_of_rows(batch, path)
                 found |= wanted.among(value for pair in ids for value in pair)
     return found
+
+
+def _in_uid_file(path: str, wanted: Wanted) -> set[str]:
+    """Look into a subset as DataComp takes it, which `balance --uids` writes."""
+    names = [name for name in wanted.names if _UID.fullmatch(name)]
+    with storage.open_read(path) as file:
+        uids = np.lib.format.read_array(file, allow_pickle=False)
+    if uids.dtype != UID_DTYPE or not names:
+        return set()
+    asked = parse_uids(pa.array(names))
+    return {name for name, there in zip(names, np.isin(asked, uids), strict=True) if there}
 
 
 def _in_tar(path: str, wanted: Wanted) -> set[str]:
@@ -213,7 +232,7 @@ def require_gone(
     raise ArtifactError(
         f"{listing}: {sums}:\n  " + "\n  ".join(lines) + "\nMake these anew or remove them "
         "(a balanced set that is named with --balanced is made anew if its plan.json is there), "
-        "then run: curate retract --check " + listing
+        f"then run: {suggest('retract', '--check')}"
     )
 
 

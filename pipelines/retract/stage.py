@@ -22,7 +22,7 @@ from curate.pipelines.extract import purge_extracted
 from curate.pipelines.match import finish_matched
 from curate.pipelines.matched.filters_again import filters_again, refuse_unused
 from curate.pipelines.matched.notes import same_folder
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.plan import REWRITTEN, MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.retract.check import Wanted, places_of, require_gone
 from curate.pipelines.retract.shards import purge_shards
@@ -91,6 +91,11 @@ def retract_pairs(
     wanted = Wanted(asked)
     places = places_of(matched, balanced, workspace)
     if check:
+        if not any(storage.is_folder(place) for place in places):
+            raise InputError(
+                f"nothing to check: {' and '.join(places)} {'is' if len(places) == 1 else 'are'} "
+                "not there. Name the workspace with -w, or the matches with --matched."
+            )
         require_gone(places, wanted, {"asked": len(asked)}, listing)
         return {"asked": len(asked), "held": 0}
     # Before anything is taken out: a set that cannot be remade would hold it still.
@@ -121,15 +126,19 @@ def retract_pairs(
 
 def _purge_extracted(plan: MatchedPlan, workspace: str, tombstones: Tombstones) -> int:
     """Take pairs out of what `extract` found; the plan takes its files for those it was made of."""
-    inputs = {one["path"]: one for one in plan.inputs}
-
-    def rewritten(path: str) -> None:
-        for name, one in inputs.items():
-            if same_folder(name, path):
-                one["size_bytes"], one["modified"] = storage.size_and_time(name)
-
-    num = purge_extracted(Workspace(workspace).pairs, tombstones, rewritten)
-    if num:
+    pairs = Workspace(workspace).pairs
+    files = storage.list_files(pairs, ".parquet")
+    ours = [one for one in plan.inputs if any(same_folder(one["path"], file) for file in files)]
+    # Written down first: a retraction that is cut short leaves files that the plan does not know.
+    for one in ours:
+        one.setdefault(REWRITTEN, one["sha256"])
+    if ours:
+        plan.write()
+    num = purge_extracted(pairs, tombstones)
+    for one in ours:
+        one["size_bytes"], one["modified"] = storage.size_and_time(one["path"])
+        one[REWRITTEN] = storage.file_sha256(one["path"])
+    if ours:
         plan.write()
     return num
 

@@ -64,7 +64,7 @@ class StatusReader:
         done = _num_parts_done(output, len(plan.parts))
         why = self._new_metadata(plan) + _changed_inputs(plan)
         if Tombstones.read(output).digest() != plan.retracted:
-            why.append(f"a retraction has not come to its end: run `{suggest('retract')}` again")
+            why.append("a retraction has not come to its end: run the same `curate retract` again")
         return _judged(why, is_complete=plan.summary() is not None, done=done,
                        total=len(plan.parts), unit="parts")  # fmt: skip
 
@@ -80,7 +80,7 @@ class StatusReader:
             return []
         return [
             f"the metadata of {_few(changed)} has changed since: "
-            f"run `{suggest('match', '--overwrite')}`"
+            "run `curate match` as before, with --overwrite"
         ]
 
     def _balanced(self, output: str) -> Stage:
@@ -95,7 +95,7 @@ class StatusReader:
             total = len(plan.parts) if parameters["format"] == "parquet" else None
             if plan.digest() != parameters["matched"]:
                 why.append(
-                    f"`matched/` has changed since: run `{suggest('balance', '--overwrite')}`"
+                    "`matched/` has changed since: run `curate balance` as before, with --overwrite"
                 )
         done = len(_names(output, "shards", ".tar"))
         if parameters["format"] == "parquet":

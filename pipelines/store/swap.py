@@ -7,7 +7,8 @@ old sign that the output is whole goes first, the new one comes last, so that wh
 in between is told that it is not whole. Whoever drives the output next finishes what was cut short.
 
 A failure before that leaves what was there; the same command, given again, goes on in `.next`.
-Object stores cannot rename: there each object is copied by the store itself, and then removed.
+Object stores cannot rename: there everything is copied by the store itself, and what was copied is
+removed when all of it is in its place, so that a swap that was cut short begins once more.
 """
 
 from collections.abc import Collection, Iterator
@@ -82,7 +83,8 @@ def finish_swap(output: str) -> None:
             continue  # the new one is in its place
         _put_away(storage.join(output, name), storage.join(folder, _OLD, name))
     for name in sorted(moves & there, key=lambda name: name == sign):
-        storage.move(storage.join(folder, name), storage.join(output, name))
+        storage.move_or_copy(storage.join(folder, name), storage.join(output, name))
+    storage.remove(storage.join(folder, _SWAP))  # from here on nothing is put away any more
     storage.remove(folder)
 
 
@@ -92,7 +94,7 @@ def _put_away(path: str, old: str) -> None:
         return
     if storage.is_local(path):
         storage.remove(old)
-        storage.move(path, old)
+        storage.move_or_copy(path, old)
     else:
         storage.remove(path)
 

@@ -5,14 +5,16 @@ refused, a rerun with the same goes on from the newest checkpoint. Started by to
 process runs all of this, and rank 0 alone writes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from typing import Any
 
-from curate.errors import UsageError
+from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.sums import shard_sum
+from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import (
@@ -90,7 +92,7 @@ def train_model(
         _check_folder(RunFiles(output), values, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
-    with joined_world(device) as world:
+    with joined_world(device) as world, _only_driver(world, output):
         values, sums = _agreed(world, tars, shape, config, extras, start)
         _check_folder(RunFiles(output), values, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
@@ -102,7 +104,11 @@ def train_model(
             _prepare(files, values, anew=anew)
         wait_for_all(world)
         if storage.exists(files.final) and storage.exists(files.card):
-            return artifacts.read_json(files.card)
+            finished = artifacts.read_json(files.card)
+            wait_for_all(world)  # they have all read the card
+            if anew and world.is_main:  # a start that was killed before it took its place
+                swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
+            return finished
         run = TrainRun(
             files=files,
             tars=tars,
@@ -120,6 +126,28 @@ def train_model(
         if anew and world.is_main and "stopped_at" not in card:
             swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
         return card
+
+
+@contextmanager
+def _only_driver(world: Any, output: str) -> Iterator[None]:
+    """Be the only start of a run within the block; rank 0 is, for all.
+
+    Raises:
+        ArtifactError: another one works on it; on every rank.
+    """
+    from curate.training.loop.distributed import gather_objects
+
+    refused: ArtifactError | None = None
+    with ExitStack() as stack:
+        if world.is_main:
+            try:
+                stack.enter_context(driving(output, "train"))
+            except ArtifactError as error:
+                refused = error
+        refused = gather_objects(refused, world)[0]
+        if refused is not None:
+            raise refused
+        yield
 
 
 def _agreed(world: Any, tars: Sequence[str], *parts: Any) -> tuple[dict[str, Any], dict[str, str]]:
@@ -150,7 +178,9 @@ def _identity(
     """Return what a run is made of: what `config.json` holds."""
     with ThreadPoolExecutor(_HASH_THREADS) as pool:  # hashing leaves the interpreter's lock
         found = pool.map(_shard_identity, tars)
-        hashes = {tar.rsplit("/", 1)[-1]: of_tar for tar, of_tar in zip(tars, found, strict=True)}
+        hashed = [(tar.rsplit("/", 1)[-1], sha) for tar, sha in zip(tars, found, strict=True)]
+    # The folder may move; names that are there twice stand for shards in their order.
+    hashes = dict(hashed) if len(dict(hashed)) == len(hashed) else {"in_order": hashed}
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
         "model": asdict(shape),

@@ -36,7 +36,7 @@ def test_captions_match_the_wordnet_of_their_language(real_data, tmp_path):
 def test_names_that_a_model_has_never_seen_find_their_emoji(real_data, tmp_path, monkeypatch):
     # Threads that wait for each other on a machine with other work cost more than they bring.
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    shape = {**json.loads((ROOT / "training/configs/emoji.json").read_text()), **SMALLER}
+    shape = {**json.loads((ROOT / "training/model/configs/emoji.json").read_text()), **SMALLER}
     (tmp_path / "small.json").write_text(json.dumps(shape))
     options = f"--model {tmp_path}/small.json --batch-size 128 --learning-rate 0.003"
     found = emoji(real_data, tmp_path, 200, f"{options} --warmup-steps 20", every=6)

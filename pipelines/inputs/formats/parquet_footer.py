@@ -7,6 +7,7 @@ every value is read here, and of which the figures are returned that say where c
 Source: parquet-format 2.12, parquet.thrift (FileMetaData, RowGroup, ColumnChunk, ColumnMetaData).
 """
 
+import os
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ def read_footer(path: str) -> Footer:
 
 def _footer_bytes(path: str) -> bytes:
     with storage.open_arrow(path) as file:
-        size = file.size()
+        file.seek(0, os.SEEK_END)  # a wrapped file of a store has no method `size`
+        size = file.tell()
         file.seek(max(0, size - _TAIL))
         tail = file.read(_TAIL)
         length = int.from_bytes(tail[:4], "little")

@@ -119,6 +119,6 @@ def test_the_readmes_command_without_a_network(folder, wordnet_dir):
     write_dump(folder / "dumps", "en", [("Dog", words)])
     found = run(folder, *offline_command(folder))
     assert found.returncode == 0, found.stderr
-    rows = [line.split() for line in found.stdout.splitlines()[:2]]
-    counts = dict(zip(*rows, strict=True))
+    header, row = (re.split(r"\s\s+", line) for line in found.stdout.splitlines()[:2])
+    counts = dict(zip(header, row, strict=True))
     assert counts["wordnet"] == "86,554" and counts["bigram"] != "0"

@@ -75,7 +75,7 @@ class Stopped(BaseException):
 
 @pytest.mark.parametrize("after", range(9))
 def test_a_swap_that_was_cut_short_is_finished_by_the_next_command(workspace, monkeypatch, after):
-    moves, move = [], storage.move
+    moves, move = [], storage.move_or_copy
     old = contents(workspace / "balanced")
 
     def stop(source, target):
@@ -84,14 +84,14 @@ def test_a_swap_that_was_cut_short_is_finished_by_the_next_command(workspace, mo
         moves.append(target)
         move(source, target)
 
-    monkeypatch.setattr(storage, "move", stop)
+    monkeypatch.setattr(storage, "move_or_copy", stop)
     try:
         balance(workspace, 21, overwrite=True)
     except Stopped:
         refused = "replaced|come to its end|no balanced pairs"
         with pytest.raises(CurateError, match=refused):  # neither the old set, nor half of each
             BalancedPairs.open(str(workspace / "balanced"), ColumnNames())
-    monkeypatch.setattr(storage, "move", move)
+    monkeypatch.setattr(storage, "move_or_copy", move)
     balance(workspace, 21)  # whatever drives the output next
     found = contents(workspace / "balanced")
     shutil.rmtree(workspace / "balanced")
