@@ -238,3 +238,15 @@ def test_the_same_bytes_where_the_folder_says_more_are_other_pairs(tmp_path, met
         write_pairs(tmp_path / name / "a.parquet", ["a dog"])
     paths = [tmp_path / name / "a.parquet" for name in ("x=1", "x=2")]
     assert match(paths, metadata, tmp_path / "hive")["read"] == 2
+
+
+def test_images_of_another_size_are_no_copies(tmp_path, metadata):
+    for kind in (pa.binary(), pa.struct([("bytes", pa.binary()), ("path", pa.string())])):
+        files = []
+        for number, size in enumerate((9, 9, 10)):
+            image = b"x" * size if kind == pa.binary() else {"bytes": b"x" * size, "path": None}
+            table = {"id": ["a"], "text": TEXTS[:1], "image": pa.array([image], kind)}
+            files.append(tmp_path / f"{number}.parquet")
+            pq.write_table(pa.table(table).replace_schema_metadata({"n": str(number)}), files[-1])
+        summary = match(files, metadata, tmp_path / str(kind)[:3], repeated_ids="keep")
+        assert summary["repeated_ids"] == {"copies": 1, "others": 1}

@@ -2,7 +2,9 @@
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from curate.errors import CurateError
 from curate.pipelines.inputs.readers import plan_parts, read_part
 from curate.pipelines.inputs.rows import Part, Unreadable, together
 from tests.pipelines.helpers import match, read_pairs, write_metadata
@@ -59,3 +61,31 @@ def test_many_small_files_give_the_pairs_of_one(tmp_path):
     assert (many["parts"], one["parts"], many["inputs"]) == (1, 1, 30)
     assert (many["read"], many["matched"]) == (one["read"], one["matched"]) == (300, 200)
     assert read_pairs(tmp_path / "m").equals(read_pairs(tmp_path / "o"))
+
+
+def test_each_small_file_that_is_lost_is_one_of_them(tmp_path):
+    english = write_metadata(tmp_path / "metadata", {"en": ["dog", "red dog"]})
+    (tmp_path / "many").mkdir()
+    for i in range(20):
+        pq.write_table(table(10 * i, 10), tmp_path / "many" / f"{i:03d}.parquet")
+    for i in (3, 4, 11):
+        path = tmp_path / "many" / f"{i:03d}.parquet"
+        whole = path.read_bytes()
+        path.write_bytes(b"XXXX" + bytes(len(whole) // 2) + whole[len(whole) // 2 + 4 :])
+    with pytest.raises(CurateError, match="3 of 20 files cannot be read whole"):
+        match([tmp_path / "many"], english, tmp_path / "m", max_bad=0.14)
+
+
+def test_an_overwrite_of_copies_goes_on_where_it_was(tmp_path, monkeypatch):
+    english = write_metadata(tmp_path / "metadata", {"en": ["dog", "red dog"]})
+    for name in ("a", "b"):
+        pq.write_table(table(0, 30), tmp_path / f"{name}.parquet")
+    files = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    match(files, english, tmp_path / "m")
+    monkeypatch.setattr("curate.pipelines.match.stage.finish_matched", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        match(files, english, tmp_path / "m", overwrite=True)
+    monkeypatch.undo()
+    made = (tmp_path / "m/.next/pairs/00000.parquet").stat().st_mtime_ns
+    match(files, english, tmp_path / "m", overwrite=True)
+    assert (tmp_path / "m/pairs/00000.parquet").stat().st_mtime_ns == made

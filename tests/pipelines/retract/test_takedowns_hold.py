@@ -1,12 +1,15 @@
 """A takedown holds in everything below the workspace, or fails and says where it does not."""
 
+import gzip
+import os
 import shutil
 
 import pyarrow as pa
 import pytest
 
-from curate.errors import ArtifactError
+from curate.errors import ArtifactError, InputError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.balance.uid_file import write_uid_file
 from curate.pipelines.extract.part import ExtractSummary
 from curate.pipelines.retract.check import Wanted, find_held
 from curate.pipelines.retract.stage import retract_pairs
@@ -110,3 +113,40 @@ def test_shards_runs_and_cards_of_earlier_matches_are_looked_at(workspace):
     for place in ("tars/shards/00000.tar holds 2", "nonfinite/step-1.json holds 1",
                   "cards/datacard.json is of earlier matches"):  # fmt: skip
         assert place in str(told.value)
+
+
+def test_a_subset_of_uids_is_looked_into(workspace):
+    uids = [f"{number:032x}" for number in (7, 1 << 70)]
+    write_uid_file(str(workspace / "subset.npy"), [pa.array(uids)])
+    found = find_held(str(workspace), Wanted([uids[1], "f" * 32, "example.org/a.jpg"]))
+    assert found == {str(workspace / "subset.npy"): {uids[1]}}
+
+
+def test_packed_lines_are_looked_into(workspace):
+    (workspace / "a.jsonl.gz").write_bytes(gzip.compress(b'{"url": "example.org/x"}\n'))
+    assert find_held(str(workspace), Wanted(["example.org/x"])) == {
+        str(workspace / "a.jsonl.gz"): {"example.org/x"}
+    }
+
+
+def test_where_nothing_is_there_is_nothing_to_check(workspace):
+    (workspace / "list.txt").write_text("a")
+    with pytest.raises(InputError, match="nothing to check: .*nowhere is not there"):
+        retract_pairs(
+            str(workspace / "list.txt"), matched=str(workspace / "nowhere/matched"), balanced=[],
+            metadata="none", workspace=str(workspace / "nowhere"), check=True, quiet=True,
+        )  # fmt: skip
+
+
+def test_extracted_files_are_known_after_a_retraction_that_was_cut_short(workspace, monkeypatch):
+    names = some(workspace)
+    monkeypatch.setattr("curate.pipelines.extract.purge._sum_up", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        retract(workspace, names)
+    monkeypatch.undo()
+    assert retract(workspace, names)["already_retracted"] == 2
+    fresh = write_pairs(workspace / "fresh.parquet", texts(9, 5), first=900)
+    assert match_again(workspace, fresh)["inputs"] == 2
+    for path in (workspace / "pairs").glob("*.parquet"):
+        os.utime(path, (1, 1))  # as a copy of the workspace has it
+    assert match_again(workspace, fresh)["inputs"] == 2

@@ -11,7 +11,7 @@ from curate.pipelines.card.stage import make_card
 from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.swap import finish_swap, folder_to_fill, next_folder
+from curate.pipelines.store.swap import finish_swap, folder_to_fill, next_folder, swap_in
 from tests.pipelines.helpers import WORDS, contents, match, texts, write_metadata, write_pairs
 
 
@@ -180,3 +180,29 @@ def test_parts_that_are_missing_doubled_or_foreign_are_errors(workspace, tmp_pat
     (pairs / "extra.parquet").write_bytes(whole["00001.parquet"])
     with pytest.raises(ArtifactError, match="expected 00002.parquet in its place"):
         opened()
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_in_a_store_too_a_swap_that_was_cut_short_loses_nothing(monkeypatch, after):
+    """Stores copy file by file, and remove what was copied file by file."""
+    root = f"memory://swap-{after}"
+    for name in ("shards/a.txt", "shards/b.txt", "sign.txt"):
+        for path, content in ((f"{root}/out/.next/{name}", b"new"), (f"{root}/out/{name}", b"old")):
+            with storage.publish(path) as file:
+                file.write(content)
+    removed, remove = [], storage.remove
+
+    def stop(path):
+        if len(removed) == after:
+            raise Stopped
+        removed.append(path)
+        remove(path)
+
+    monkeypatch.setattr(storage, "remove", stop)
+    with pytest.raises(Stopped):
+        swap_in(f"{root}/out", sign="sign.txt")
+    monkeypatch.setattr(storage, "remove", remove)
+    finish_swap(f"{root}/out")
+    filesystem, inside = storage.filesystem_of(f"{root}/out")
+    files = [path for path in filesystem.find(inside) if "/.next/" not in path]
+    assert [filesystem.cat(path) for path in files] == [b"new"] * 3

@@ -18,16 +18,20 @@ from curate.errors import ArtifactError, CurateError, DiskSpaceError, InputError
 from curate.files import storage
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.evaluate.stage import evaluate_model
+from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import stop_on_sigterm
+from curate.pipelines.train import stage
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
+from curate.pipelines.train.start import Start
 from curate.pipelines.train.view import train_table
 from curate.training.data.sampler import Sampler
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.loop.trainer import Trainer
+from curate.training.model.config import load_model_config
 from tests.pipelines.helpers import png
 from tests.pipelines.train_helpers import (
     COLOURS,
@@ -155,6 +159,39 @@ def test_a_finished_run_is_not_trained_again_and_others_are_refused(workspace):
     with pytest.raises(ArtifactError, match=r"train\.learning_rate: it was made with"):
         train(workspace, "done", learning_rate=1e-4)
     assert train(workspace, "done", learning_rate=1e-4, overwrite=True)["final_loss"] > 0
+
+
+def test_a_run_that_was_finished_anew_takes_its_place_when_it_is_asked_for_again(
+    workspace, monkeypatch
+):
+    few = {"steps": 3, "warmup_steps": 1, "checkpoint_every": 2}
+    train(workspace, "anew", **few)
+    stopped = "curate.pipelines.train.stage.swap_in"
+    with monkeypatch.context() as patch:
+        patch.setattr(stopped, lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            train(workspace, "anew", overwrite=True, seed=5, **few)
+    found = train(workspace, "anew", overwrite=True, seed=5, **few)
+    assert json.loads((workspace / "anew/modelcard.json").read_text())["train"]["seed"] == 5
+    assert found["train"]["seed"] == 5 and not (workspace / "anew/.next").exists()
+
+
+def test_a_run_has_one_driver(workspace):
+    with driving(str(workspace / "held"), "train"):
+        with pytest.raises(ArtifactError, match="held: .*works on it already"):
+            train(workspace, "held", steps=2, warmup_steps=1)
+    assert not (workspace / "held/config.json").exists()
+
+
+def test_shards_of_one_name_in_two_folders_are_all_of_the_run(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.tar").write_bytes(name.encode())
+    tars = [str(tmp_path / "a/0.tar"), str(tmp_path / "b/0.tar")]
+    parts = load_model_config("toy"), TrainConfig(steps=1), TrainExtras(), Start()
+    before = stage._identity(tars, *parts)["shards"]
+    (tmp_path / "a/0.tar").write_bytes(b"another")
+    assert stage._identity(tars, *parts)["shards"] != before
 
 
 def test_a_card_that_is_drawn_otherwise_does_not_keep_a_run_from_going_on(workspace, monkeypatch):
