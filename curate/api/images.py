@@ -62,11 +62,14 @@ def download(
     Raises:
         MissingExtraError: the extra `download` is not installed.
         ArtifactError: nothing is balanced, or the folder holds something else.
+        InputError: not one image could be had; what failed, and why, is kept in the shards.
         UsageError: an option is out of range.
     """
+    from curate.errors import InputError
     from curate.files.sizes import parse_size
     from curate.pipelines.download import FetchOptions, download_images, require_packages
     from curate.pipelines.inputs.records import ColumnNames
+    from curate.pipelines.views.hints import suggest
 
     require_packages()
     from curate.distribution import USER_AGENT
@@ -98,4 +101,10 @@ def download(
         dry_run=dry_run,
         quiet=quiet,
     )
+    if found.get("failed") and not found["downloaded"]:
+        reasons = ", ".join(f"{reason} {num}" for reason, num in found["failed"].items())
+        raise InputError(
+            f"{target}: none of {found['read']} images could be had ({reasons}). Its shards hold "
+            f"no image; `{suggest('download', '--retry-failed')}` asks for them again."
+        )
     return DownloadResult(found, target)

@@ -33,7 +33,7 @@ def parse_size(text: str, option: str, least: int = 1) -> int:
 
 
 def parse_number(text: str, option: str) -> int:
-    """Return a whole number, at least 1; k and m are a thousand and a million.
+    """Return a whole number, at least 1; k and m are a thousand and a million, 1e3 is one too.
 
     Args:
         text: such as ``20k``.
@@ -42,11 +42,13 @@ def parse_number(text: str, option: str) -> int:
     Raises:
         UsageError: it is none.
 
-    >>> parse_number("20k", "--t"), parse_number("1.5M", "--t"), parse_number("1_000", "--t")
-    (20000, 1500000, 1000)
+    >>> [parse_number(text, "--t") for text in ("20k", "1.5M", "1_000", "2.5e4")]
+    [20000, 1500000, 1000, 25000]
     """
     found = re.fullmatch(
-        r"([0-9]+(?:\.[0-9]+)?)([km]?)", text.strip().replace("_", ""), re.IGNORECASE
+        r"([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9]{1,2})?)([km]?)",
+        text.strip().replace("_", ""),
+        re.IGNORECASE,
     )
     number = Decimal(found[1]) * 1000 ** " km".index(found[2].lower() or " ") if found else None
     if number is None or number != int(number) or number < 1:

@@ -1,5 +1,6 @@
 """The folder `metadata/` of a workspace: entries per language, and the manifest that names them."""
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -69,10 +70,14 @@ class MetadataStore:
         """
         path = storage.join(folder, MANIFEST)
         if not storage.exists(path):
-            raise ArtifactError(
-                f"{folder}: no metadata here (there is no {MANIFEST}). "
-                f"Run `{suggest('build-metadata')}` first, or name its folder with --metadata."
+            below = storage.join(folder, "metadata")
+            is_workspace = storage.exists(storage.join(below, MANIFEST))
+            remedy = (
+                f"It is a workspace: its metadata are --metadata {shlex.quote(below)}."
+                if is_workspace
+                else f"Run `{suggest('build-metadata')}` first, or name its folder with --metadata."
             )
+            raise ArtifactError(f"{folder}: no metadata here (there is no {MANIFEST}). {remedy}")
         manifest = artifacts.read_json(path)
         with of_ours(path):
             require_codes(manifest["languages"], path)

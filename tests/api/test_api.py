@@ -109,7 +109,7 @@ def test_results_are_the_summary_and_a_table(workspace, matched, balanced):
 def test_numbers_may_be_written_as_on_the_command_line(workspace, matched):
     plan = curate.balance(t="1.5k", workspace=workspace, dry_run=True)
     assert plan.t == curate.balance(t=1500, workspace=workspace, dry_run=True).t == 1500
-    for t in (0, "1e3", -1, True):
+    for t in (0, "1e-3", -1, True):
         with pytest.raises(curate.UsageError, match="--t is"):
             curate.balance(t=t, workspace=workspace)
 

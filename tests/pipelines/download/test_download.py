@@ -356,6 +356,14 @@ def test_the_command_prints_reasons_that_add_up(tmp_path, server):
     assert json.loads(done.stdout)["failed"] == {"http_404": 1}
 
 
+def test_a_download_of_nothing_fails_and_says_why(tmp_path, server):
+    source = balanced(tmp_path, [server.url("/status/404"), server.url("/status/410")])
+    done = subprocess.run(command(source), cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and done.stdout == ""
+    assert "none of 2 images could be had (http_404 1, http_410 1)" in done.stderr
+    assert "--retry-failed` asks for them again" in done.stderr
+
+
 def path(row):
     return "/" + row["url"].split("/", 3)[3]
 
