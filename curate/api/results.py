@@ -4,7 +4,6 @@
 table.
 """
 
-import html
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from inspect import signature
@@ -93,7 +92,9 @@ class Result(Mapping[str, Any]):
         return shown
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        from html import escape
+
+        return f"<pre>{escape(str(self))}</pre>"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as JSON-able values: what ``--json`` prints."""
@@ -158,12 +159,14 @@ class CardResult(Result):
 
     def _repr_html_(self) -> str:
         """Show the card's page, which asks for nothing outside itself."""
+        from html import escape
+
         from curate.files import storage
 
         path = f"{self.folder}/datacard.html"
         if "languages" not in self._values or not storage.exists(path):
             return super()._repr_html_()
-        page = html.escape(storage.read_text(path), quote=True)
+        page = escape(storage.read_text(path), quote=True)
         return (
             f'<iframe srcdoc="{page}" sandbox="allow-scripts" title="data card" '
             'style="width: 100%; height: 40em; border: 1px solid #8888"></iframe>'

@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -64,10 +63,13 @@ class _Group(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that is meant; of an unknown one, say what it may be."""
-        meant = get_close_matches(args[0], COMMANDS, n=1)
-        if args[0] in COMMANDS or args[0].startswith("-") or not meant:
-            return super().resolve_command(ctx, args)
-        raise click.UsageError(f"No such command {args[0]!r}. Did you mean {meant[0]!r}?", ctx)
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches  # only here: `curate --help` is to be quick
+
+            for meant in get_close_matches(args[0], COMMANDS, n=1):
+                words = f"No such command {args[0]!r}. Did you mean {meant!r}?"
+                raise click.UsageError(words, ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the first sentence of each command uncut."""

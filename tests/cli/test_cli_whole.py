@@ -58,7 +58,7 @@ def test_numbers_may_be_short(text, number):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "k", "-1", "1.5", "0.0001k", "1e3", "20kk", "nan", "٣", "1,000", "2g"]
+    "text", ["", "0", "k", "-1", "1.5", "0.0001k", "1e-3", "20kk", "nan", "٣", "1,000", "2g"]
 )
 def test_what_is_no_whole_number_is_refused_before_anything_is_done(text, workspace):
     with pytest.raises(cli.CurateError, match=re.escape(f"--t is {text!r}; expected a whole")):
