@@ -127,8 +127,17 @@ def path_of(folder: Any) -> str | None:
 
 
 def place_of(workspace: Any) -> Workspace:
-    """Return the workspace that is meant: as given, else the environment's, else ``data``."""
-    return Workspace(path_of(workspace) or os.environ.get("CURATE_WORKSPACE") or "data")
+    """Return the workspace that is meant: as given, else the environment's, else ``data``.
+
+    Raises:
+        UsageError: it is a file.
+    """
+    place = path_of(workspace) or os.environ.get("CURATE_WORKSPACE") or "data"
+    if os.path.isfile(place):
+        from curate.errors import UsageError
+
+        raise UsageError(f"{place} is a file; expected the folder of a workspace. Name one with -w")
+    return Workspace(place)
 
 
 @contextmanager

@@ -151,8 +151,27 @@ def _type(kinds: set[Any]) -> Any:
     if literal is not None:
         return click.Choice(get_args(literal))
     if kinds == {int}:
-        return click.INT
+        return _Whole()
     return click.FLOAT if kinds == {float} else click.STRING
+
+
+class _Whole(click.ParamType):
+    """A whole number, which may be written such as 20k or 1e3 too."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number."""
+        from curate.errors import UsageError
+        from curate.files.sizes import parse_number
+
+        text = str(value).strip()
+        if re.fullmatch("[+-]?[0-9]+", text):
+            return int(text)
+        try:
+            return parse_number(text, "it")
+        except UsageError:
+            self.fail(f"{text!r} is not a whole number, such as 5000, 20k or 1e3", param, ctx)
 
 
 def _sentence(text: str) -> str:
@@ -160,6 +179,8 @@ def _sentence(text: str) -> str:
 
     >>> _sentence("of the draws."), _sentence("no, keep_ratio."), _sentence("t is a number.")
     ('Of the draws.', 'no, keep_ratio.', 't is a number.')
+    >>> _sentence("clip or siglip."), _sentence("of all.")
+    ('clip or siglip.', 'Of all.')
     """
-    is_word = re.match(r"[a-z]{2,}[ ;.]", text) is not None
+    is_word = re.match(r"[a-z]{2,}[ ;.](?!or [a-z0-9-]+([ ;,.]|$))", text) is not None
     return text[:1].upper() + text[1:] if is_word else text

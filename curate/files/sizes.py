@@ -46,7 +46,7 @@ def parse_number(text: str, option: str) -> int:
     [20000, 1500000, 1000, 25000]
     """
     found = re.fullmatch(
-        r"([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9]{1,2})?)([km]?)",
+        r"([0-9]+(?:\.[0-9]+)?(?:e\+?[0-9])?)([km]?)",
         text.strip().replace("_", ""),
         re.IGNORECASE,
     )

@@ -201,7 +201,7 @@ def _without_matches(languages: Mapping[str, Any]) -> list[str]:
         return []
     shown = sorted(none, key=lambda lang: (-none[lang], lang))
     return [
-        f"No pair matched in {len(none):,} more, of {sum(none.values()):,} records: "
+        f"No pair of {len(none):,} more languages matched, of {sum(none.values()):,} records: "
         + ", ".join(f"{inert_markdown(lang)} {none[lang]:,}" for lang in shown) + "."
     ]  # fmt: skip
 

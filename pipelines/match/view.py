@@ -66,7 +66,8 @@ def _without_metadata(texts: Mapping[str, int]) -> list[str]:
     num = f"{len(langs)} languages" if len(langs) > 1 else "a language"
     lines = [f"{sum(texts.values()):,} texts are in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
-        lines.append(f"to match them: {suggest('build-metadata', '--lang', ','.join(named))}"
+        lines.append("to match them (see with --dry-run what is fetched): "
+                     f"{suggest('build-metadata', '--lang', ','.join(named))}"
                      "; then match with --overwrite")  # fmt: skip
     return lines
 

@@ -11,6 +11,7 @@ from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name, require_codes
+from curate.pipelines.views.hints import suggest
 
 __all__ = ["PLAN", "REWRITTEN", "SUMMARY", "Completed", "MatchedPlan"]
 
@@ -52,7 +53,9 @@ class MatchedPlan:
         """
         path = storage.join(folder, PLAN)
         if not storage.exists(path):
-            raise ArtifactError(f"{folder}: nothing is matched here. Run `curate match` first.")
+            raise ArtifactError(
+                f"{folder}: nothing is matched here. Run `{suggest('match', 'INPUTS')}` first."
+            )
         values = artifacts.read_json(path)
         artifacts.require_same(
             path, {"schema_version": values["schema_version"]},

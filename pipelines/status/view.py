@@ -25,7 +25,9 @@ def _progress(stage: Mapping[str, Any]) -> str:
     if "done" not in stage:
         return "-"
     total = f" of {stage['total']:,}" if stage["total"] is not None else ""
-    return f"{stage['done']:,}{total} {stage['unit']}"
+    of = stage["done"] if stage["total"] is None else stage["total"]
+    unit = stage["unit"].removesuffix("s") if of == 1 else stage["unit"]
+    return f"{stage['done']:,}{total} {unit}"
 
 
 def _run_lines(run: Mapping[str, Any]) -> list[str]:

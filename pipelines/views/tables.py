@@ -36,7 +36,9 @@ def cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool | str):
         return value if isinstance(value, Inert) else inert(str(value))
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    if isinstance(value, int) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.4g}"
 
 
 def plan_lines(result: Mapping[str, Any]) -> str:

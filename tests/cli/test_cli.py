@@ -61,6 +61,12 @@ def test_the_workspace_may_come_from_the_environment(workspace):
     [
         (["balance", "--t", "0"], 2, "Error: --t is '0'; expected a whole number"),
         (["balance"], 2, "Error: give either --t or --target-pairs"),
+        (
+            ["match", "x", "-w", "pyproject.toml"],
+            2,
+            "pyproject.toml is a file; expected the folder",
+        ),
+        (["train", "--steps", "few"], 2, "'few' is not a whole number, such as 5000, 20k or 1e3"),
         (["balance", "-t", "1.5"], 2, "Error: --t is '1.5'; expected a whole number"),
         (["match"], 2, "Missing argument"),
         (["match", "none.parquet", "--lang", "en"], 1, "Error: none.parquet: no such file"),

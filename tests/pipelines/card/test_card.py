@@ -282,7 +282,7 @@ def test_languages_without_a_matched_pair_stand_in_one_line(workspace):
     table = card.split("\n## Languages\n")[1].split("\n## ")[0]
     rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
     assert rows == ["| language", "| de", "| en"]
-    assert "\nNo pair matched in 2 more, of 31 records: ka 30, \\(none\\) 1.\n" in table
+    assert "\nNo pair of 2 more languages matched, of 31 records: ka 30, \\(none\\) 1.\n" in table
 
 
 def test_the_card_says_how_the_metadata_was_built_too(workspace):
