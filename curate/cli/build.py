@@ -155,7 +155,7 @@ def _type(kinds: set[Any]) -> Any:
     return click.FLOAT if kinds == {float} else click.STRING
 
 
-class _Whole(click.ParamType):
+class _Whole(click.ParamType[int]):
     """A whole number, which may be written such as 20k or 1e3 too."""
 
     name = "integer"

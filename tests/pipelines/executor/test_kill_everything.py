@@ -36,12 +36,14 @@ def run(folder, stage, kills, rng):
     num = 0
     for attempt in range(kills + 1):
         process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE)
+        if attempt < kills:
+            time.sleep(rng.uniform(0.3, 1.0) * run.seconds)
+            process.kill()
+        said = process.communicate()[1]
         if attempt == kills:
-            assert process.wait() == 0, process.stderr.read()
-            return num, time.monotonic() - began
-        time.sleep(rng.uniform(0.3, 1.0) * run.seconds)
-        process.kill()
-        num += process.wait() == -9
+            assert process.returncode == 0, said
+        num += process.returncode == -9
+    return num, time.monotonic() - began
 
 
 run.seconds = 3.0
