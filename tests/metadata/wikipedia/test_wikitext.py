@@ -83,8 +83,8 @@ def test_hostile_text_costs_no_more_than_its_length(piece):
     start = time.process_time()
     strip_wikitext(text + "x")
     strip_wikitext(f"[http://x {text}")
-    # 400 kB take well below a second; quadratic ways took minutes.
-    assert time.process_time() - start < 5
+    # 400 kB take up to 3 s on one core; quadratic ways took minutes.
+    assert time.process_time() - start < 20
 
 
 def test_a_very_long_character_number_is_no_error():

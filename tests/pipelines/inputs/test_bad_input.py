@@ -222,7 +222,7 @@ def test_options_of_balance_are_checked(options, message):
 
 
 def test_balancing_what_is_not_matched_is_an_error(tmp_path):
-    with pytest.raises(ArtifactError, match="Run `curate match` first"):
+    with pytest.raises(ArtifactError, match="Run `curate match INPUTS` first"):
         balance_pairs(
             matched=str(tmp_path), output=str(tmp_path / "b"), options=BalanceOptions(t=1)
         )
