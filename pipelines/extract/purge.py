@@ -15,7 +15,7 @@ __all__ = ["purge_extracted"]
 _SUMMARY = "_extract/summary.json"
 
 
-def purge_extracted(folder: str, tombstones: Tombstones) -> int:
+def purge_extracted(folder: str, tombstones: Tombstones) -> tuple[int, list[str]]:
     """Rewrite the files of a folder of `extract` that hold retracted pairs.
 
     Args:
@@ -23,16 +23,18 @@ def purge_extracted(folder: str, tombstones: Tombstones) -> int:
         tombstones: what is retracted.
 
     Returns:
-        How many pairs were taken out.
+        How many pairs were taken out, and the files that pairs were taken out of, now or before.
     """
     if not storage.exists(storage.join(folder, _SUMMARY)):
-        return 0
-    total = 0
+        return 0, []
+    total, files = 0, []
     with driving(folder, "retract"):
         for path in storage.list_files(folder, ".parquet"):
             total += _purge(path, tombstones)
+            if RETRACTED in artifacts.read_stamp(path)["summary"]["dropped"]:
+                files.append(path)
         _sum_up(folder)
-    return total
+    return total, files
 
 
 def _purge(path: str, tombstones: Tombstones) -> int:

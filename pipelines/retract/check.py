@@ -147,12 +147,17 @@ def _in_parquet(path: str, wanted: Wanted) -> set[str]:
 def _in_uid_file(path: str, wanted: Wanted) -> set[str]:
     """Look into a subset as DataComp takes it, which `balance --uids` writes."""
     names = [name for name in wanted.names if _UID.fullmatch(name)]
-    with storage.open_read(path) as file:
-        uids = np.lib.format.read_array(file, allow_pickle=False)
-    if uids.dtype != UID_DTYPE or not names:
+    if not names:
         return set()
-    asked = parse_uids(pa.array(names))
-    return {name for name, there in zip(names, np.isin(asked, uids), strict=True) if there}
+    asked, found = parse_uids(pa.array(names)), np.zeros(len(names), np.bool_)
+    with storage.open_read(path) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0
+        if version != (1, 0) or read_header(file)[2] != UID_DTYPE:
+            return set()  # of something else
+        while content := file.read(UID_DTYPE.itemsize << 20):
+            found |= np.isin(asked, np.frombuffer(content, UID_DTYPE))
+    return {name for name, there in zip(names, found, strict=True) if there}
 
 
 def _in_tar(path: str, wanted: Wanted) -> set[str]:

@@ -126,19 +126,17 @@ def retract_pairs(
 
 def _purge_extracted(plan: MatchedPlan, workspace: str, tombstones: Tombstones) -> int:
     """Take pairs out of what `extract` found; the plan takes its files for those it was made of."""
-    pairs = Workspace(workspace).pairs
-    files = storage.list_files(pairs, ".parquet")
-    ours = [one for one in plan.inputs if any(same_folder(one["path"], file) for file in files)]
-    # Written down first: a retraction that is cut short leaves files that the plan does not know.
-    for one in ours:
-        one.setdefault(REWRITTEN, one["sha256"])
-    if ours:
-        plan.write()
-    num = purge_extracted(pairs, tombstones)
-    for one in ours:
-        one["size_bytes"], one["modified"] = storage.size_and_time(one["path"])
-        one[REWRITTEN] = storage.file_sha256(one["path"])
-    if ours:
+    num, files = purge_extracted(Workspace(workspace).pairs, tombstones)
+    is_changed = False
+    for one in plan.inputs:
+        if not any(same_folder(one["path"], file) for file in files):
+            continue
+        now = storage.size_and_time(one["path"])
+        if now != (one["size_bytes"], one["modified"]):
+            one["size_bytes"], one["modified"] = now
+            one[REWRITTEN] = storage.file_sha256(one["path"])
+            is_changed = True
+    if is_changed:
         plan.write()
     return num
 

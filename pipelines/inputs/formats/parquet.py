@@ -1,6 +1,7 @@
 """Parquet files, and ranges of their row groups."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -68,12 +69,19 @@ def read_parquet(part: Part) -> Iterator[Rows | Unreadable]:
 
 def _footer(file: pq.ParquetFile, path: str) -> tuple[Footer | None, str | None]:
     """Return a footer if it can be read without pyarrow, and what in it cannot be true."""
+    size, modified = storage.size_and_time(path)
     try:
-        footer = read_footer(path)
+        footer = _read_footer(path, size, modified)
     except ValueError as error:
         return None, str(error)
-    size = storage.size_and_time(path)[0]
     return footer, contradiction(footer, file.metadata.num_columns, size)
+
+
+@lru_cache(maxsize=1)
+def _read_footer(path: str, size: int, modified: str) -> Footer:
+    """Read the footer of a file once for parts of it that follow each other."""
+    del size, modified  # another file has others
+    return read_footer(path)
 
 
 def _together(file: pq.ParquetFile, first: int, stop: int) -> Iterator[list[int]]:

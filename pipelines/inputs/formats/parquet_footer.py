@@ -1,14 +1,13 @@
 """The footer of a Parquet file, read without pyarrow.
 
 A damaged footer may not be asked for its columns: pyarrow 26's metadata ended the process over some
-that its readers refuse with an error. The footer is a struct in Thrift's compact protocol, of which
-every value is read here, and of which the figures are returned that say where columns lie.
+that its readers refuse with an error. The footer is a struct in Thrift's compact protocol, whose
+values are read here, and of which the figures are returned that say where columns lie.
 
 Source: parquet-format 2.12, parquet.thrift (FileMetaData, RowGroup, ColumnChunk, ColumnMetaData).
 """
 
 import os
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +17,7 @@ __all__ = ["Chunk", "Footer", "RowGroup", "read_footer"]
 
 _TAIL = 8  # bytes: the footer's length and a magic number
 _TRUE, _FALSE, _BYTE, _INTEGERS, _DOUBLE, _BINARY = 1, 2, 3, (4, 5, 6), 7, 8
-_SEQUENCES, _MAP, _STRUCT = (9, 10), 11, 12
+_SEQUENCES, _STRUCT = (9, 10), 12
 _DEEPEST = 32
 
 
@@ -60,7 +59,11 @@ def read_footer(path: str) -> Footer:
         OSError: it cannot be read.
         ValueError: it is no footer, or has not the fields that all have.
     """
-    return _footer(_Values(_footer_bytes(path)).struct())
+    try:
+        fields, _ = _struct(_footer_bytes(path), 0)
+    except IndexError:
+        raise ValueError("its footer ends too early") from None
+    return _footer(fields)
 
 
 def _footer_bytes(path: str) -> bytes:
@@ -101,69 +104,88 @@ def _chunk(fields: dict[int, Any] | None) -> Chunk | None:
     )
 
 
-class _Values:
-    """Values of the compact protocol, read one after another."""
+def _struct(content: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int]:
+    """Return the values of a struct by the numbers of their fields, and where it ends.
 
-    def __init__(self, content: bytes) -> None:
-        self._bytes, self._at = content, 0
+    One loop with few calls: 25,000 chunks of columns are a million values.
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Return the values of a struct by the numbers of their fields."""
-        found: dict[int, Any] = {}
-        number = 0
-        while head := self._byte():
-            number = number + (head >> 4) if head >> 4 else _signed(self._varint())
-            kind = head & 15
-            found[number] = kind == _TRUE if kind in (_TRUE, _FALSE) else self._value(kind, depth)
-        return found
-
-    def _value(self, kind: int, depth: int) -> Any:
-        if depth > _DEEPEST:
-            raise ValueError("its footer is nested too deep")
+    Raises:
+        IndexError: the bytes end before it does.
+        ValueError: it is none.
+    """
+    found: dict[int, Any] = {}
+    number = 0
+    while head := content[at]:
+        at += 1
+        if head >> 4:
+            number += head >> 4
+        else:
+            value, at = _varint(content, at)
+            number = _signed(value)
+        kind = head & 15
         if kind in _INTEGERS:
-            return _signed(self._varint())
-        if kind == _BINARY:
-            return self._take(self._varint())
-        if kind == _STRUCT:
-            return self.struct(depth + 1)
-        if kind in _SEQUENCES:
-            head = self._byte()
-            num = self._varint() if head >> 4 == 15 else head >> 4
-            return [self._value(head & 15, depth + 1) for _ in range(num)]
-        if kind in (_TRUE, _FALSE, _BYTE):  # a truth value in a sequence is a byte of its own
-            return self._byte()
-        if kind == _DOUBLE:
-            return struct.unpack("<d", self._take(8))[0]
-        if kind == _MAP:
-            num = self._varint()
-            kinds = self._byte() if num else 0
-            pair = (kinds >> 4, kinds & 15)
-            return [[self._value(kind, depth + 1) for kind in pair] for _ in range(num)]
-        raise ValueError(f"its footer has a value of kind {kind}")
+            value = content[at]
+            at += 1
+            if value > 127:
+                value, at = _varint(content, at - 1)
+            found[number] = value >> 1 ^ -(value & 1)
+        elif kind == _BINARY:
+            value = content[at]
+            at += 1
+            if value > 127:
+                value, at = _varint(content, at - 1)
+            found[number] = content[at : at + value]
+            at += value
+        elif kind == _TRUE or kind == _FALSE:
+            found[number] = kind == _TRUE
+        elif kind == _STRUCT:
+            if depth > _DEEPEST:
+                raise ValueError("its footer is nested too deep")
+            found[number], at = _struct(content, at, depth + 1)
+        else:
+            found[number], at = _other(content, at, kind, depth + 1)
+    return found, at + 1
 
-    def _varint(self) -> int:
-        value = shift = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-            shift += 7
-            if shift > 63:
-                raise ValueError("its footer has a number of more than 64 bits")
 
-    def _take(self, num: int) -> bytes:
-        begin, self._at = self._at, self._at + num
-        if self._at > len(self._bytes):
-            raise ValueError("its footer ends too early")
-        return self._bytes[begin : self._at]
+def _other(content: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
+    """Return a value that is a rare one in structs, or that stands in a list, and where it ends."""
+    if depth > _DEEPEST:
+        raise ValueError("its footer is nested too deep")
+    if kind == _STRUCT:
+        return _struct(content, at, depth)
+    if kind in _SEQUENCES:
+        head, at = content[at], at + 1
+        num, at = _varint(content, at) if head >> 4 == 15 else (head >> 4, at)
+        values = []
+        for _ in range(num):
+            value, at = _other(content, at, head & 15, depth + 1)
+            values.append(value)
+        return values, at
+    if kind in _INTEGERS:
+        value, at = _varint(content, at)
+        return _signed(value), at
+    if kind == _BINARY:
+        length, at = _varint(content, at)
+        return content[at : at + length], at + length
+    if kind in (_TRUE, _FALSE, _BYTE):  # a truth value in a sequence is a byte of its own
+        return content[at], at + 1
+    if kind == _DOUBLE:
+        return content[at : at + 8], at + 8
+    raise ValueError(f"its footer has a value of kind {kind}")
 
-    def _byte(self) -> int:
-        if self._at >= len(self._bytes):
-            raise ValueError("its footer ends too early")
-        self._at += 1
-        return self._bytes[self._at - 1]
+
+def _varint(content: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = content[at]
+        at += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("its footer has a number of more than 64 bits")
 
 
 def _signed(value: int) -> int:
-    return (value >> 1) ^ -(value & 1)
+    return value >> 1 ^ -(value & 1)

@@ -83,7 +83,7 @@ def test_hostile_text_costs_no_more_than_its_length(piece):
     start = time.process_time()
     strip_wikitext(text + "x")
     strip_wikitext(f"[http://x {text}")
-    # 400 kB take up to 3 s on one core; quadratic ways took minutes.
+    # 400 kB take up to 4 s on one core; quadratic ways took minutes.
     assert time.process_time() - start < 20
 
 

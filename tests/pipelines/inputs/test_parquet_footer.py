@@ -29,7 +29,7 @@ META = struct(
     (3, 9, b"\x18\x01a"), (5, 6, b"\x06"), (6, 6, b"\x14"), (7, 6, b"\x12"), (9, 6, b"\x80\x01"),
     (11, 6, b"\x08"), (12, 12, struct((5, 8, b"\x01z"), (7, 1, b""))),
 )  # fmt: skip
-OTHERS = [struct((1, 7, bytes(8)), (2, 3, b"\x07"), (5, 11, b"\x01\x81\x01a\x01")), struct()]
+OTHERS = [struct((1, 7, bytes(8)), (2, 3, b"\x07")), struct()]
 SECRET = struct((2, 6, b"\x08"), (8, 12, struct((2, 12, struct()))))
 
 

@@ -4,6 +4,7 @@ import gzip
 import os
 import shutil
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -118,6 +119,7 @@ def test_shards_runs_and_cards_of_earlier_matches_are_looked_at(workspace):
 def test_a_subset_of_uids_is_looked_into(workspace):
     uids = [f"{number:032x}" for number in (7, 1 << 70)]
     write_uid_file(str(workspace / "subset.npy"), [pa.array(uids)])
+    np.save(workspace / "embeddings.npy", np.zeros((3, 4), np.float16))
     found = find_held(str(workspace), Wanted([uids[1], "f" * 32, "example.org/a.jpg"]))
     assert found == {str(workspace / "subset.npy"): {uids[1]}}
 
