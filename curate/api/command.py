@@ -9,12 +9,10 @@ import inspect
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache, wraps
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
-from curate.files.limits import told_of_limits
 
 __all__ = ["Parameter", "command", "parameters_of", "sentence_of"]
 
@@ -55,8 +53,7 @@ SHARED = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
+class Parameter(NamedTuple):
     """An option of an API function.
 
     Attributes:
@@ -102,6 +99,7 @@ def command(function: Function) -> Function:
 
     @wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:
+        from curate.files.limits import told_of_limits
         from curate.pipelines.views.hints import in_force
 
         given = {

@@ -9,10 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from curate.pipelines.store.workspace import Workspace
-
 if TYPE_CHECKING:
     from curate.pipelines.shards.options import ShardOptions
+    from curate.pipelines.store.workspace import Workspace
 
 __all__ = [
     "CLUSTER_DEFAULTS",
@@ -126,12 +125,14 @@ def path_of(folder: Any) -> str | None:
     return str(getattr(folder, "folder", None) or os.fspath(folder))
 
 
-def place_of(workspace: Any) -> Workspace:
+def place_of(workspace: Any) -> "Workspace":
     """Return the workspace that is meant: as given, else the environment's, else ``data``.
 
     Raises:
         UsageError: it is a file.
     """
+    from curate.pipelines.store.workspace import Workspace
+
     place = path_of(workspace) or os.environ.get("CURATE_WORKSPACE") or "data"
     if os.path.isfile(place):
         from curate.errors import UsageError

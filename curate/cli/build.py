@@ -13,7 +13,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 
 from curate.api.command import Parameter, parameters_of, sentence_of
-from curate.cli.output import finish
 
 __all__ = ["Command", "command_of", "shared_options"]
 
@@ -70,6 +69,8 @@ def command_of(
     made += [*more, *shared_options(with_quiet=not is_quiet)]
 
     def run(as_json: bool, debug: bool, **values: Any) -> None:
+        from curate.cli.output import finish  # only here: `curate --help` is to be quick
+
         del debug  # looked at where errors are shown
         quiet = bool(values["quiet"] if is_quiet else values.pop("quiet"))
         finish(lambda: function(**values), as_json=as_json, quiet=quiet)

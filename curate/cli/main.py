@@ -17,8 +17,6 @@ from curate.cli.build import command_of
 from curate.distribution import COMMAND, VERSION, conflict, is_ours, is_whole
 from curate.errors import CurateError
 from curate.pipelines.executor.stopping import interrupt_on_sigterm, stop_on_sigterm
-from curate.pipelines.views.progress import shown_on_terminal
-from curate.pipelines.views.terminal import inert_lines
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -71,6 +69,13 @@ class _Group(click.Group):
                 raise click.UsageError(words, ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command, with its messages on stderr."""
+        from curate.pipelines.views.progress import shown_on_terminal
+
+        with shown_on_terminal():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the first sentence of each command uncut."""
         del ctx
@@ -106,7 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_training = words[:1] == ["train"]
-    with shown_on_terminal(), interrupt_on_sigterm() as sigterm:
+    with interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():
                 code = _run(words)
@@ -121,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         except CurateError as error:
             if "--debug" in words:
                 raise
+            from curate.pipelines.views.terminal import inert_lines
+
             sys.stderr.write("Error: " + inert_lines(str(error)) + "\n")
             sys.exit(error.exit_code)
         except BrokenPipeError:

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from curate.pipelines.views.terminal import colour_wanted, inert_json, inert_lines
-
 if TYPE_CHECKING:
     from curate.api.results import Result
 
@@ -20,6 +18,8 @@ def finish(run: Callable[[], "Result"], *, as_json: bool, quiet: bool) -> None:
 
     Of the processes that torchrun starts, the first one prints.
     """
+    from curate.pipelines.views.terminal import colour_wanted, inert_lines
+
     start = time.perf_counter()
     result = run()
     seconds = time.perf_counter() - start
@@ -36,5 +36,7 @@ def finish(run: Callable[[], "Result"], *, as_json: bool, quiet: bool) -> None:
 
 def print_json(result: "Result") -> None:
     """Print a result as one JSON object in a line."""
+    from curate.pipelines.views.terminal import inert_json
+
     text = json.dumps(result.to_dict(), ensure_ascii=False)
     sys.stdout.write(inert_json(text) + "\n")

@@ -43,6 +43,9 @@ class _ToStderr(logging.Handler):
 @contextmanager
 def shown_on_terminal() -> Iterator[None]:
     """Within the block, messages are lines on stderr, and bars are drawn if that is a terminal."""
+    if _is_terminal.get():
+        yield
+        return
     handler, before = _ToStderr(), (_logger.level, _logger.propagate)
     _logger.addHandler(handler)
     _logger.setLevel(logging.INFO)
