@@ -44,9 +44,25 @@ def compiled(function: Callable[..., Any]) -> Any:
     try:
         dispatcher: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return _without_literals(numba.njit(nogil=True, error_model="numpy")(function))
     kept = dispatcher._cache._cache_file
     kept._source_stamp = (kept._source_stamp, _sources())
+    return _without_literals(dispatcher)
+
+
+def _without_literals(dispatcher: Any) -> Any:
+    """Have a variable that begins as a constant passed as the number that it becomes.
+
+    While numba infers types, such an argument is a literal at first: the function, and all that it
+    calls, would be compiled for it, never run, and compiled again for a number.
+    """
+    of_types = dispatcher.get_call_template
+
+    def of_numbers(args: Any, kws: Any) -> Any:
+        plain = {name: numba.types.unliteral(kind) for name, kind in kws.items()}
+        return of_types(tuple(map(numba.types.unliteral, args)), plain)
+
+    dispatcher.get_call_template = of_numbers
     return dispatcher
 
 
