@@ -83,7 +83,7 @@ _BITS_OF_WORDS = np.array(
 )
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def mix(state: np.uint64) -> np.uint64:
     """Spread the bits of a hash: its upper ones choose the slot, its lower ones are compared."""
     state ^= state >> np.uint64(32)
@@ -91,7 +91,7 @@ def mix(state: np.uint64) -> np.uint64:
     return state ^ state >> np.uint64(29)
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def low_bytes(word: np.uint64, num: int) -> np.uint64:
     """Return the first bytes of a word, the others 0; 0 < num <= 8."""
     return word << np.uint64(64 - 8 * num) >> np.uint64(64 - 8 * num)
@@ -150,7 +150,7 @@ def same_bytes(first: Any, at: int, second: Any, start: int, length: int) -> boo
     return low_bytes(difference, length) == 0
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def same_short_bytes(first: Any, at: int, second: Any, start: int, length: int) -> bool:
     """Compare at most SHORT bytes of two arrays that both end with SLACK, without a branch."""
     different = np.uint64(0)

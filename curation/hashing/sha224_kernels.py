@@ -113,7 +113,7 @@ def _compress(_typing_context: Any, words: Any, states: Any) -> Any:
     return numba.types.void(words, states), generate
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _copy(source: Any, at: int, target: Any, to: int, length: int) -> None:
     """Copy bytes, eight at a time where the source has them; target ends with SLACK."""
     done = 0
@@ -153,7 +153,7 @@ def _write_message(
     return num_blocks
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _big_endian(data: Any, at: int) -> np.uint32:
     word = np.uint32(load_word(data, at))
     return np.uint32(

@@ -30,7 +30,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _fold_product(a: np.uint64, b: np.uint64) -> np.uint64:
     """Return the exclusive or of the two halves of the 128-bit product."""
     a_low, a_high, b_low, b_high = a & _LOW, a >> _HALF, b & _LOW, b >> _HALF
@@ -41,7 +41,7 @@ def _fold_product(a: np.uint64, b: np.uint64) -> np.uint64:
     return high ^ (middle << _HALF | low & _LOW)
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _mix(data: Any, at: int, secret: int, seed: np.uint64) -> np.uint64:
     low, high = load_word(data, at), load_word(data, at + 8)
     return _fold_product(low ^ (_SECRET[secret] + seed), high ^ (_SECRET[secret + 1] - seed))

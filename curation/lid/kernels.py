@@ -117,7 +117,8 @@ def predict(
     nodes = np.empty(2 * len(outputs) + 2, dtype=np.int64)
     scores = np.empty((2, 2 * len(outputs) + 2), dtype=np.float32)
     products = np.empty(2 * len(outputs) + 2, dtype=np.float64)
-    letters[: len(END_OF_LINE)] = END_OF_LINE
+    for i in range(len(END_OF_LINE)):
+        letters[i] = END_OF_LINE[i]
     end_place = find_word(letters, 0, len(END_OF_LINE), strings, string_offsets, vocabulary)
     end_hash = hash_of(END_OF_LINE, 0, len(END_OF_LINE))
     begin = 0

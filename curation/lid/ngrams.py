@@ -83,7 +83,7 @@ def mark_ngrams(
                 marks[i] |= np.uint64(bits & np.uint32(1)) << shift
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _row_of(place: int, num_words: int, is_there: Any, num_before: Any) -> int:
     """Return the row of a bucket that was not pruned."""
     if len(is_there) == 0:

@@ -15,12 +15,12 @@ _LEAST_PRODUCT = 1.1e-5
 _MARGIN = 1.002
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _std_log(x: np.float32) -> np.float32:
     return np.float32(math.log(np.float64(x) + 1e-5))
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _to_the_right(outputs: Any, row: int, hidden: Any) -> np.float32:
     """Return the probability of a node's right child: a sigmoid."""
     dot = np.float32(0)

@@ -19,7 +19,7 @@ _PLACE = np.uint64(0xFFFFFFFF)
 _HASH_SHIFT = np.uint64(32)
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _hash_word(data: Any, at: int, length: int) -> np.uint64:
     state = np.uint64(length)
     while length > 8:

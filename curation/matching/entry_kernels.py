@@ -33,7 +33,9 @@ def split_standard_entries(data: Any, offsets: Any, classes: Any, folded: Any) -
             write = ends[num_units - 1]
         needle_offsets[entry + 1] = write
         unit_offsets[entry + 1] = num_units
-    ids = np.arange(num_entries).astype(np.uint32)
+    ids = np.empty(num_entries, dtype=np.uint32)
+    for entry in range(num_entries):
+        ids[entry] = entry
     return (
         out[: write + SLACK], needle_offsets, ids, starts[:num_units], ends[:num_units],
         unit_offsets,
@@ -71,7 +73,8 @@ def _split_spaced(data: Any, offsets: Any, between: bool) -> tuple[Any, ...]:
         for unit in range(num_units, num_units + num):
             starts[unit] += write - start
             ends[unit] += write - start
-        out[write : write + stop - start] = data[start:stop]
+        for i in range(stop - start):
+            out[write + i] = data[start + i]
         ids[num_needles] = entry
         write += stop - start
         num_units += num

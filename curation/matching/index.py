@@ -257,4 +257,4 @@ class IndexMatcher:
             values, ends = match_metaclip(data, offsets, rows, *index.units, *index.characters)
         if ends[-1] >= 2**31:
             raise ValueError(f"{ends[-1]} entries in one array; match fewer texts at once")
-        return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(values))
+        return pa.ListArray.from_arrays(pa.array(ends.astype(np.int32)), pa.array(values.copy()))

@@ -26,6 +26,28 @@ _NO_ENTRY = np.uint32(0xFFFFFFFF)
 
 
 @compiled
+def _sort(numbers: Any, num: int, scratch: Any) -> None:
+    """Sort the first numbers of an array by their bytes, the lowest first; scratch is as long."""
+    starts = np.empty(256, dtype=np.int64)
+    source, target = numbers, scratch
+    for byte in range(4):  # an even number of times: the last target is `numbers`
+        shift = np.uint32(8 * byte)
+        for value in range(256):
+            starts[value] = 0
+        for i in range(num):
+            starts[source[i] >> shift & np.uint32(255)] += 1
+        total = np.int64(0)
+        for value in range(256):
+            total += starts[value]
+            starts[value] = total - starts[value]
+        for i in range(num):
+            value = np.int64(source[i] >> shift & np.uint32(255))
+            target[starts[value]] = source[i]
+            starts[value] += 1
+        source, target = target, source
+
+
+@compiled
 def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any, num: int) -> int:
     """Append a part of an array to values, ascending and unique; return their number.
 
@@ -43,7 +65,9 @@ def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any,
     size = stop - first
     smaller, placed = scratch[0], scratch[1]
     if size > _MANY:
-        placed[:size] = np.sort(found[first:stop])
+        for i in range(size):
+            placed[i] = found[first + i]
+        _sort(placed, size, smaller)
         for i in range(size):
             values[num] = placed[i]
             num += np.int64(i + 1 == size or placed[i] != placed[i + 1])
@@ -139,7 +163,8 @@ def _gather(
     """  # fmt: skip
     if num_values + num_found >= len(values):
         longer = np.empty(2 * (num_values + num_found) + 1, dtype=np.uint32)
-        longer[:num_values] = values[:num_values]
+        for i in range(num_values):
+            longer[i] = values[i]
         values = longer
     at = np.zeros(num_rows + 1, dtype=np.int64)
     _count_runs(owners, num_found, at)
@@ -240,7 +265,7 @@ def match_standard(
             owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
         )  # fmt: skip
         begin = stop
-    return values[:num_values].copy(), list_ends
+    return values[:num_values], list_ends
 
 
 @compiled
@@ -313,4 +338,4 @@ def match_metaclip(
             owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
         )  # fmt: skip
         begin = stop
-    return values[:num_values].copy(), list_ends
+    return values[:num_values], list_ends

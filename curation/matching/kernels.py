@@ -46,7 +46,7 @@ _FROM_0, _AFTER_9 = np.uint64((0x80 - ord("0")) * _ONES), np.uint64((0x7F - ord(
 _COENG, _VIRAMA = 0x17D2, 0x1039  # they stack the next consonant under the last one
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
     """Return the code point at a position and the number of its bytes."""
     first = np.int32(data[at])
@@ -71,7 +71,7 @@ def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
     return 0, 1  # cut off: as a control character, which is no token
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _encode(code: int, out: Any, at: int) -> int:
     """Write a code point; return the position after it."""
     if code < 0x80:
@@ -93,7 +93,7 @@ def _encode(code: int, out: Any, at: int) -> int:
     return at + 4
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _leading_letters(word: np.uint64) -> int:
     """Return how many of a word's first bytes are ASCII letters, digits or underscores.
 

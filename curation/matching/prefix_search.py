@@ -102,8 +102,8 @@ def find_needles(
             meaning = heads[at, 2]
         if meaning & IS_RECORD or code == LONG:
             meaning, num_found = _search_records(
-                heads, at, low, records, text, starts[unit], ends[unit], rows[unit],
-                owners, found, num_found,
+                heads, at, low, records, text, np.int64(starts[unit]), np.int64(ends[unit]),
+                rows[unit], owners, found, num_found,
             )  # fmt: skip
         # No branch on what is found: as good as random, it would be foretold wrongly.
         place = min(num_found, room - 1)
@@ -161,7 +161,7 @@ def find_needles(
     return num_found
 
 
-@numba.njit(inline="always")
+@numba.njit(forceinline=True)
 def _find_tail(tails: Any, at: int, print_: np.uint64) -> np.uint64:
     """Return the first tail of a print, 0 if there is none, from the first slot of a line on."""
     found = find_among_eight(tails, at, PRINT_SHIFT, print_)

@@ -144,7 +144,8 @@ def _write_records(
     records = np.zeros(num_words, dtype=np.uint32)
     place = np.zeros(len(same_as), dtype=np.int64)
     at = len(NO_RECORD)
-    records[:at] = NO_RECORD
+    for i in range(at):
+        records[i] = NO_RECORD[i]
     for needle in range(len(same_as)):
         if num_ids[needle] == 0:
             continue
@@ -161,7 +162,7 @@ def _write_records(
             record = place[same_as[needle]]
             records[record] += np.uint32(1)
             records[record + records[record]] = entry_ids[needle]
-    return records[: at + SLACK // 4].copy(), place
+    return records[: at + SLACK // 4], place
 
 
 @compiled
@@ -283,6 +284,7 @@ def build_table(needles: Needles) -> PrefixTable:
     records, place = _write_records(
         needles.data, needles.offsets, needles.entry_ids, same_as, num_words
     )
+    records = records.copy()  # without the room that was not needed
     shared = (needles.unit_offsets, same_as)
     # Filled twice: how many slots are taken tells how many there should be.
     upper = max(1, np.count_nonzero(same_as == np.arange(num))) + _SPARE_SLOTS
