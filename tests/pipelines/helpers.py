@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from curate.metadata.entries import assemble_entries, metadata_hash
 from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import write_indices
+
+# How often the kill loops kill in all, about; more finds more, and takes as much longer.
+KILLS = int(os.environ.get("CURATE_KILLS", "15"))
 
 WORDS = ["red", "blue", "dog", "cat", "tree", "house", "St. John", "red dog"]
 

@@ -16,7 +16,7 @@ from curate.metadata.languages import WIKIPEDIA_CODES, metadata_languages, wikis
 from curate.metadata.wikipedia.dump import read_pages
 from curate.metadata.wikipedia.dump_names import dump_name
 from tests.metadata.mirror_server import MirrorServer
-from tests.pipelines.helpers import contents
+from tests.pipelines.helpers import KILLS, contents
 
 CURATE = Path(sys.executable).with_name("curate")
 DAY = "20240102"
@@ -106,14 +106,14 @@ def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(minidumps, t
             folder.mkdir()
         check(folders[0], build(folders[0], server, *arguments), minidumps, SOME)
         server.slow_s, kills = 0.01, 0
-        for _ in range(8):
+        for _ in range(max(4, KILLS // 10)):
             process = subprocess.Popen(
                 [*command(server, *arguments), "--quiet"], cwd=folders[1], stdout=subprocess.DEVNULL
             )
             time.sleep(rng.uniform(0.5, 5.0))
             process.kill()
             kills += process.wait() == -9
-        assert kills > 3
+        assert kills > 1
         server.slow_s = 0.0
         check(folders[1], build(folders[1], server, *arguments), minidumps, SOME)
     once, killed = (contents(folder / "data") for folder in folders)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from examples.toyweb.write import ToyWeb, write_toy_web
-from tests.pipelines.helpers import contents
+from tests.pipelines.helpers import KILLS, contents
 
 CURATE = Path(sys.executable).with_name("curate")
 STAGES = ("metadata", "matched", "balanced")
-NUM_KILLS = 12
+NUM_KILLS = max(4, KILLS // 5)  # of each stage
 
 pytestmark = pytest.mark.slow
 

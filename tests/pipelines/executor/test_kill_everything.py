@@ -4,7 +4,6 @@ How often each is killed is CURATE_KILLS / 5 (15 by default, that is 3 kills a s
 about an hour of one processor.
 """
 
-import os
 import random
 import shutil
 import subprocess
@@ -14,11 +13,18 @@ import time
 import pytest
 
 from curate.pipelines.status.verify import verify_workspace
-from tests.pipelines.helpers import WORDS, contents, read_pairs, texts, write_metadata, write_pairs
+from tests.pipelines.helpers import (
+    KILLS,
+    WORDS,
+    contents,
+    read_pairs,
+    texts,
+    write_metadata,
+    write_pairs,
+)
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("CURATE_KILLS", "15"))
 CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
 STAGES = (
     ("match", "in/*.parquet", "--lang", "en"),
