@@ -38,7 +38,7 @@ ORDER = {
     ),
     "pipelines": (
         "pipelines.views", "pipelines.store", "pipelines.executor", "pipelines.duplicates",
-        "pipelines.inputs", "pipelines.matched", "pipelines.shards",
+        "pipelines.inputs", "pipelines.lid", "pipelines.matched", "pipelines.shards",
     ),
 }  # fmt: skip
 BELOW = {

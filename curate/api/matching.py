@@ -24,7 +24,12 @@ def match(
     *,
     lang: str | None = None,
     normalization: str = "standard",
+    lid: str = "steps",
     lid_model: str | None = None,
+    second_opinion: str = "auto",
+    no_language: str = "drop",
+    prior_column: str | None = None,
+    address_prior: bool = False,
     url_column: str | None = None,
     text_column: str | None = None,
     uid_column: str | None = None,
@@ -58,6 +63,13 @@ def match(
         inputs: Parquet, tar, jsonl, csv, tsv; files, folders, URLs, patterns.
         lang: take every text as this language instead of identifying it.
         normalization: standard or metaclip.
+        lid: steps, or published: the model's answer alone.
+        second_opinion: where the model is unsure: cld2, heli, a fastText model's file, or none;
+            auto: cld2 if pycld2 is installed.
+        no_language: drop, other, or the language of texts that are in none.
+        prior_column: name of the column of the page's language, asked where models are unsure;
+            default: page_lang; "" for none.
+        address_prior: ask the country of the URL too where models are unsure.
         uid_column: name of the id column; "" for ids made of URL and text.
         lang_column: name of the language column.
         image_column: name of the column of encoded images.
@@ -81,6 +93,7 @@ def match(
     """
     from curate.api.memory import entries_folder, is_stream, stored_stream, temporary_folder
     from curate.pipelines.inputs.records import ColumnNames
+    from curate.pipelines.lid.options import LidOptions
     from curate.pipelines.match import MatchOptions, match_inputs
 
     place = place_of(workspace)
@@ -112,6 +125,13 @@ def match(
                 max_bad=max_bad,
                 engine=engine,
                 lid_engine=lid_engine,
+                lid=LidOptions(
+                    kind=lid,
+                    second=second_opinion,
+                    no_language=no_language,
+                    prior_column=prior_column,
+                    address_prior=address_prior,
+                ),
                 filters=tuple(listed(filter)),
                 image_roots=tuple(listed(image_root)),
                 repeated_ids=repeated_ids,

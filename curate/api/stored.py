@@ -82,7 +82,9 @@ def explain(
     url: str | None = None,
     lang: str | None = None,
     t: Number | None = None,
+    lid: str | None = None,
     lid_model: str | None = None,
+    second_opinion: str | None = None,
     metadata: Folder = None,
     matched: Folder = None,
     balanced: Folder = None,
@@ -98,9 +100,12 @@ def explain(
         url: of the text's image: tells the pair's id and draw.
         lang: take the text as this language.
         t: pairs per entry; default: as balanced.
+        lid: steps or published; default: as matched.
+        second_opinion: as of match; default: as matched.
 
     Returns:
-        Language, matches with counts and probabilities, draw and decision, per normalization.
+        Language and how it was found; matches with counts and probabilities, draw and decision,
+        per normalization.
 
     Raises:
         UsageError: neither or both of text and pair_id, or an unknown language.
@@ -121,6 +126,8 @@ def explain(
         balanced=path_of(balanced) or place.balanced,
         lang=lang,
         lid_model=lid_model,
+        lid=lid,
+        second_opinion=second_opinion,
         t=threshold,
     )
     return Explanation(found)

@@ -33,12 +33,14 @@ __all__ = [
     "FastTextIdentifier",
     "Languages",
     "LanguageIdentifier",
+    "Predictions",
     "default_lid_model",
     "without_capitals",
 ]
 
 # fastText reads one line at a time and splits words at these characters anyway.
 _MOST_BYTES = 1 << 20  # of a text that are looked at; evaluation takes 400 times the memory
+_ALL_LABELS = -1.0  # as a threshold; one of 0 leaves out those that are less likely than 1e-5
 _LINE_BREAKS = re.compile(r"[\n\r\x00\x0b\x0c]")
 
 
@@ -52,6 +54,21 @@ class Languages(NamedTuple):
 
     lang: pa.DictionaryArray
     score: NDArray[np.float32]
+
+
+class Predictions(NamedTuple):
+    """What a fastText model says of texts; each array has shape (num_texts,).
+
+    Attributes:
+        label: number of the likeliest label, −1 for none.
+        score: its probability.
+        evidence: how many words and n-grams of the text the model has; where there are none, it
+            knows nothing of the text, and answers as it does to the empty one.
+    """
+
+    label: NDArray[np.int32]
+    score: NDArray[np.float32]
+    evidence: NDArray[np.int32]
 
 
 class LanguageIdentifier(Protocol):
@@ -91,11 +108,14 @@ class FastTextIdentifier:
         try:
             self._model = fasttext.load_model(model_path)
             self._model.predict("a")
+            known, _ = self._model.predict("a", k=-1, threshold=_ALL_LABELS)
         except (ValueError, RuntimeError, MemoryError) as error:
             raise InputError(
                 f"{model_path}: not a fastText language identification model ({error}); "
                 f"expected a .bin or .ftz classifier such as lid.176.ftz"
             ) from error
+        self._code_of = {label: i for i, label in enumerate(sorted(known))}
+        self._labels = tuple(label.removeprefix("__label__") for label in sorted(known))
 
     def identify(self, texts: pa.StringArray) -> Languages:
         """Return the metadata language and the score of each text.
@@ -111,6 +131,38 @@ class FastTextIdentifier:
         labels, scores = self._predict(lines)
         langs = pa.array([_metadata_language(label) for label in labels], pa.string())
         return Languages(langs.dictionary_encode(), scores)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the model, without their prefix, in an order of ours."""
+        return self._labels
+
+    def predict(self, texts: pa.StringArray) -> Predictions:
+        """Return the label of each text as it stands, as `CompiledIdentifier.predict` does.
+
+        What the model has of a text the library does not tell: evidence is 0 where the answer is
+        exactly that to no text, and else 1.
+        """
+        lines = [_LINE_BREAKS.sub(" ", text) for text in _beginnings(texts).to_pylist()]
+        labels, scores = self._predict(lines)
+        nothing, least = self._predict([""])
+        codes = [self._code_of.get(label, -1) for label in labels]
+        is_known = [
+            not (label == nothing[0] and score == least[0])
+            for label, score in zip(labels, scores, strict=True)
+        ]
+        return Predictions(
+            np.array(codes, dtype=np.int32), scores, np.array(is_known, dtype=np.int32)
+        )
+
+    def probabilities(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels)."""
+        found = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
+        for row, text in zip(found, _beginnings(texts).to_pylist(), strict=True):
+            line = _LINE_BREAKS.sub(" ", text)
+            labels, values = self._model.predict(line, k=-1, threshold=_ALL_LABELS)
+            row[[self._code_of[label] for label in labels]] = values
+        return found
 
     def _predict(self, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         labels, scores = [], np.zeros(len(lines), dtype=np.float32)
@@ -144,19 +196,44 @@ class CompiledIdentifier:
 
     def identify(self, texts: pa.StringArray) -> Languages:
         """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
-        data, offsets = string_buffers(without_capitals(_beginnings(texts)))
+        found = self.predict(without_capitals(_beginnings(texts)))
+        codes = pa.array(self._code_of_label[found.label])
+        return Languages(pa.DictionaryArray.from_arrays(codes, self._names), found.score)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the model, without their prefix."""
+        return self._model.labels
+
+    def predict(self, texts: pa.StringArray) -> Predictions:
+        """Return the label of each text as it stands, capitals and all.
+
+        Args:
+            texts: shape (num_texts,); no nulls.
+        """
+        return self._evaluate(texts, np.empty((0, 0), dtype=np.float32))
+
+    def probabilities(self, texts: pa.StringArray) -> NDArray[np.float32]:
+        """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels)."""
+        found = np.zeros((len(texts), len(self._model.labels)), dtype=np.float32)
+        self._evaluate(texts, found)
+        return found
+
+    def _evaluate(self, texts: pa.StringArray, everything: NDArray[np.float32]) -> Predictions:
+        data, offsets = string_buffers(_beginnings(texts))
         labels = np.empty(len(texts), dtype=np.int32)
         scores = np.empty(len(texts), dtype=np.float32)
+        evidence = np.empty(len(texts), dtype=np.int32)
         model = self._model[1:]  # all but the labels' names
 
         def predict_piece(first: int, stop: int) -> None:
             rows = slice(first, stop)
-            predict(data, offsets[first : stop + 1], *model, labels[rows], scores[rows])
+            predict(data, offsets[first : stop + 1], *model, labels[rows], scores[rows],
+                    evidence[rows], everything[rows])  # fmt: skip
 
         bounds = np.linspace(0, len(texts), max(1, self._threads) + 1).astype(int).tolist()
         in_threads(lambda piece: predict_piece(*piece), list(pairwise(bounds)))
-        codes = pa.array(self._code_of_label[labels])
-        return Languages(pa.DictionaryArray.from_arrays(codes, self._names), scores)
+        return Predictions(labels, scores, evidence)
 
 
 def _beginnings(texts: pa.StringArray) -> pa.StringArray:

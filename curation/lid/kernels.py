@@ -13,7 +13,13 @@ from curate.curation.compiled.intrinsics import LANES, sum_rows
 from curate.curation.compiled.unit_keys import SLACK, compiled
 from curate.curation.lid.model import HIERARCHICAL_SOFTMAX, SOFTMAX
 from curate.curation.lid.ngrams import find_rows, find_word_ngrams, list_marked, mark_ngrams
-from curate.curation.lid.outputs import best_output, exact_leaf, likeliest_leaf
+from curate.curation.lid.outputs import (
+    all_leaves,
+    all_outputs,
+    best_output,
+    exact_leaf,
+    likeliest_leaf,
+)
 from curate.curation.lid.vocabulary import find_word
 from curate.curation.lid.words import (
     END_OF_LINE,
@@ -73,6 +79,8 @@ def predict(
     tree: Any,
     labels: Any,
     probabilities: Any,
+    evidence: Any,
+    everything: Any,
 ) -> None:
     """Predict the label of each text.
 
@@ -95,6 +103,10 @@ def predict(
         tree: see there.
         labels: written: the label of each text, −1 for none; int32, shape (num_texts,).
         probabilities: written: its probability; float32, shape (num_texts,).
+        evidence: written: how many of its words and n-grams the model has; int32, shape
+            (num_texts,). The end of the line, which every text has, is not among them.
+        everything: written: the probability of every label; float32, shape (num_texts, num_labels),
+            or (0, 0) for none.
     """
     longest = _longest(offsets)
     # A word of one byte is three characters.
@@ -164,6 +176,9 @@ def predict(
                     is_there, num_before, found, num_found,
                 )  # fmt: skip
             first_word = stop_word
+            begun = stops[text - 1] if text > 0 else 0
+            has_end = not is_over[text] and 0 <= end_place < num_words
+            evidence[begin + text] = num_found - begun - np.int64(has_end)
             stops[text] = num_found
         first = 0
         for text in range(stop - begin):
@@ -176,6 +191,10 @@ def predict(
                         label, score = exact_leaf(tree, outputs, hidden, nodes, scores[0])
                 else:
                     label, score = best_output(outputs, hidden, scores[0], loss == SOFTMAX)
+                if len(everything) > 0 and loss == HIERARCHICAL_SOFTMAX:
+                    all_leaves(tree, outputs, hidden, nodes, scores[0], everything[begin + text])
+                elif len(everything) > 0:
+                    all_outputs(outputs, hidden, loss == SOFTMAX, everything[begin + text])
             labels[begin + text] = label
             probabilities[begin + text] = np.float32(np.exp(score)) if label >= 0 else 0
             first = stops[text]

@@ -8,11 +8,12 @@ import numpy as np
 
 from curate.curation.compiled.unit_keys import compiled
 
-__all__ = ["best_output", "exact_leaf", "likeliest_leaf"]
+__all__ = ["all_leaves", "all_outputs", "best_output", "exact_leaf", "likeliest_leaf"]
 
 _LEAST = np.float32(math.log(1e-5))
 _LEAST_PRODUCT = 1.1e-5
 _MARGIN = 1.002
+_NEGLIGIBLE = np.float32(1e-3)  # probability of a whole branch
 
 
 @numba.njit(forceinline=True)
@@ -159,3 +160,55 @@ def best_output(outputs: Any, hidden: Any, logits: Any, is_softmax: bool) -> tup
         if logits[label] >= logits[best]:
             best = label
     return best, _std_log(logits[best] / total)
+
+
+@compiled
+def all_leaves(
+    tree: Any, outputs: Any, hidden: Any, nodes: Any, products: Any, probabilities: Any
+) -> None:
+    """Write the probabilities of the labels of a tree; those in branches below 1e-3 stay as is.
+
+    Args:
+        tree: as in `FastTextModel`.
+        outputs: see there.
+        hidden: mean of the rows of a text.
+        nodes: scratch: int64, at least two for each label.
+        products: scratch: float32, as many.
+        probabilities: written: float32, one for each label.
+    """
+    num_labels = len(outputs)
+    depth = 1
+    nodes[0], products[0] = 2 * num_labels - 2, 1
+    while depth:
+        depth -= 1
+        node, product = nodes[depth], products[depth]
+        if product < _NEGLIGIBLE:
+            continue
+        if tree[node, 0] < 0:
+            probabilities[node] = product
+            continue
+        right = _to_the_right(outputs, node - num_labels, hidden)
+        for is_right in range(2):
+            nodes[depth] = tree[node, is_right]
+            child = right if is_right == 1 else np.float32(1.0 - np.float64(right))
+            products[depth] = product * child
+            depth += 1
+
+
+@compiled
+def all_outputs(outputs: Any, hidden: Any, is_softmax: bool, probabilities: Any) -> None:
+    """Write the probability of every label.
+
+    Args:
+        outputs: as in `FastTextModel`.
+        hidden: mean of the rows of a text.
+        is_softmax: else each label has a sigmoid of its own.
+        probabilities: written: float32, one for each label.
+    """
+    best_output(outputs, hidden, probabilities, is_softmax)
+    if is_softmax:
+        total = np.float32(0)
+        for label in range(len(outputs)):
+            total += probabilities[label]
+        for label in range(len(outputs)):
+            probabilities[label] /= total

@@ -11,6 +11,7 @@ from typing import Any
 
 from curate.pipelines.card.kept import beside_text
 from curate.pipelines.card.page import MOST_INPUTS, shown_command, target_sentence
+from curate.pipelines.lid.step_names import steps_line
 from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.terminal import inert
 
@@ -126,6 +127,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         _curve(total["curve"]),
         "## Languages",
         _languages(card["languages"]),
+        *_steps(card),
         *_entries(card),
         *_examples(card),
         *_classes(card.get("classes")),
@@ -192,6 +194,14 @@ def _languages(languages: Mapping[str, Any]) -> str:
     )
     table = _table(["language", *(n.replace("_", " ") for n in names)], rows)
     return "\n\n".join([text, table, *_without_matches(languages)])
+
+
+def _steps(card: Mapping[str, Any]) -> list[str]:
+    """Say how many texts each step of language identification decided."""
+    if "language_decided_by" not in card:
+        return []
+    line = steps_line(card["language_decided_by"])
+    return [f"{line[0].upper()}{line[1:]}. Second opinion: {card['lid']['second']}."]
 
 
 def _without_matches(languages: Mapping[str, Any]) -> list[str]:

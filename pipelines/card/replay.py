@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
+from curate.curation.lid.opinions import SECOND_OPINIONS
 from curate.files import storage
 from curate.metadata.entries import Thresholds
 from curate.metadata.languages import OTHER
@@ -34,6 +35,7 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
     match += ["--normalization", plan.parameters["normalization"]]
     if plan.parameters["lang"]:
         match += ["--lang", plan.parameters["lang"]]
+    match += _lid_words(plan.parameters)
     for role, name in plan.parameters["columns"].items():
         match += [f"--{role}-column", name] if name is not None else []
     for one in plan.parameters.get("filters", []):
@@ -50,6 +52,23 @@ def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
         balance += ["--pairs-per-shard", str(parameters["pairs_per_shard"])]
         balance += ShardOptions.from_dict(parameters["shards"]).as_arguments()
     return "\n".join([_NOTE, *_build_lines(plan), *map(shlex.join, (match, balance))])
+
+
+def _lid_words(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the options of language identification; a model of the user's own has no name here."""
+    if parameters["lang"]:
+        return []
+    if "lid" not in parameters:
+        return ["--lid", "published"]
+    lid = parameters["lid"]
+    names = {package: name for name, (package, _) in SECOND_OPINIONS.items()}
+    second = names.get(lid["second"].split()[0], lid["second"])
+    words = ["--second-opinion", second if second in ("none", *names.values()) else "MODEL"]
+    if lid["no_language"] != "drop":
+        words += ["--no-language", lid["no_language"]]
+    if lid["prior_column"] is not None:
+        words += ["--prior-column", lid["prior_column"]]
+    return words + (["--address-prior"] if lid["address_prior"] else [])
 
 
 def _build_lines(plan: MatchedPlan) -> list[str]:

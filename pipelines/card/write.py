@@ -125,6 +125,9 @@ def write_cards(
         name: summary[name] for name in ("more_images", "repeated_ids", "with_image", "without_url")
         if name in summary
     }  # fmt: skip
+    if "language_decided_by" in summary:
+        card["language_decided_by"] = summary["language_decided_by"]
+        card["lid"] = plan.parameters["lid"]
     if "filters" in parameters:
         card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))
     if classes is not None:

@@ -12,11 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.curation.hashing.ids import short_hash
-from curate.curation.lid.identify import (
-    FastTextIdentifier,
-    default_lid_model,
-    without_capitals,
-)
+from curate.curation.lid.identify import default_lid_model
 from curate.curation.matching.normalize import Normalization, normalize_text
 from curate.curation.matching.reference import AhoCorasickMatcher
 from curate.curation.sampling.sampling import (
@@ -26,7 +22,9 @@ from curate.curation.sampling.sampling import (
     sampling_probability,
 )
 from curate.errors import ArtifactError, UsageError
+from curate.pipelines.explain.language import FoundLanguage, identified
 from curate.pipelines.explain.stages import Stages
+from curate.pipelines.lid.options import LidOptions
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair
 from curate.pipelines.store import artifacts
@@ -35,7 +33,6 @@ from curate.pipelines.views.hints import suggest
 
 __all__ = ["explain_text"]
 
-_CAPITALS = "all letters are capitals, so that the language is that of the lower-cased text"
 _BOTH: tuple[Normalization, ...] = ("standard", "metaclip")
 
 
@@ -49,6 +46,8 @@ def explain_text(
     balanced: str,
     lang: str | None = None,
     lid_model: str | None = None,
+    lid: str | None = None,
+    second_opinion: str | None = None,
     t: int | None = None,
 ) -> dict[str, Any]:
     """Explain a text or a stored pair: language, entries, counts, probabilities, decision.
@@ -62,14 +61,16 @@ def explain_text(
         balanced: folder that `balance` wrote; its seed, and its t unless `t` is given.
         lang: take the text as this language instead of identifying it.
         lid_model: fastText model; None for lid.176.ftz.
+        lid: ``steps`` or ``published``; None for what the matches were made with.
+        second_opinion: as in `LidOptions`; None for what the matches were made with.
         t: threshold in pairs per entry.
 
     Returns:
-        JSON-able: text, lang, lang_score, pair_id, url, stored (path, row, entry_ids), t, seed,
-        draw, normalization (of the stored matches), and per normalization the normalized text, the
-        matches (entry, entry_id, source, spans in the normalized text, count, probability), the
-        pair's probability, a status and the decision in words; status and decision of the stored
-        normalization; notes.
+        JSON-able: text, lang, lang_score, lang_steps (how the language was found, in words),
+        pair_id, url, stored (path, row, entry_ids), t, seed, draw, normalization (of the stored
+        matches), and per normalization the normalized text, the matches (entry, entry_id, source,
+        spans in the normalized text, count, probability), the pair's probability, a status and the
+        decision in words; status and decision of the stored normalization; notes.
 
     Raises:
         UsageError: t < 1, neither or both of text and pair_id, or an unknown language.
@@ -89,9 +90,13 @@ def explain_text(
     if not pc.utf8_trim_whitespace(str(explained["text"])).as_py():
         return {**explained, **_outcome("empty_text", None, None)}
     model = lid_model or default_lid_model()
-    lang, score, is_identified = _language(str(explained["text"]), pair, lang, model, store)
-    notes = [_CAPITALS] if is_identified and _is_in_capitals(str(explained["text"])) else []
-    explained |= {"lang": lang, "lang_score": score}
+    lid_options = stages.lid_options(lid, second_opinion)
+    found = _language(str(explained["text"]), pair, lang, model, lid_options, url, store)
+    lang, score, is_identified = found.lang, found.score, found.is_identified
+    notes = stages.lid_notes(lid_options) if is_identified else []
+    explained |= {"lang": lang, "lang_score": score, "lang_steps": found.steps}
+    if lang is None:
+        return {**explained, **_outcome("no_language", None, None), "notes": notes}
     if lang not in store.hashes:
         outcome = _outcome("no_metadata", None, None)
         return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}. Build it "
@@ -118,21 +123,22 @@ def _check(text: str | None, pair_id: str | None, url: str | None, t: int | None
 
 
 def _language(
-    text: str, pair: StoredPair | None, lang: str | None, model: str, store: MetadataStore
-) -> tuple[str, float | None, bool]:
-    """Return language, score, and whether it was identified here: as told, as stored, or by LID."""
+    text: str,
+    pair: StoredPair | None,
+    lang: str | None,
+    model: str,
+    options: LidOptions,
+    url: str | None,
+    store: MetadataStore,
+) -> FoundLanguage:
+    """Return the language: as told, as stored, or identified here."""
     if lang is not None:
         store.only(lang)
-        return lang, None, False
+        return FoundLanguage(lang, None, False, [])
     if pair is not None:
         score = None if pair.lang_score is None else round(pair.lang_score, 6)
-        return pair.lang, score, False
-    found = FastTextIdentifier(model).identify(pa.array([text]))
-    return str(found.lang[0].as_py()), round(float(found.score[0]), 6), True
-
-
-def _is_in_capitals(text: str) -> bool:
-    return bool(without_capitals(pa.array([text]))[0].as_py() != text)
+        return FoundLanguage(pair.lang, score, False, [])
+    return identified(text, url, model, options, store.hashes)
 
 
 def _explain_all(
@@ -257,6 +263,8 @@ def _outcome(
     p = "" if probability is None else f"{probability:.4g}"
     words = {
         "empty_text": "dropped: the text is empty",
+        "no_language": "dropped: it is a text in no language that is known; --no-language of "
+        "`match` says what becomes of such texts",
         "no_metadata": "dropped: there is no metadata",
         "no_match": "dropped: no entry matches",
         "retracted": "retracted: it was taken out by `curate retract` and stays out",

@@ -1,11 +1,12 @@
 """What `explain` has to know of the stages that have run: plans, counts, t, tombstones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from curate.curation.matching.normalize import Normalization, check_normalization
 from curate.errors import InputError
 from curate.files import storage
+from curate.pipelines.lid.options import LidOptions
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
 from curate.pipelines.matched.plan import MatchedPlan
@@ -18,6 +19,7 @@ _NOTES = {
     "balanced": "the balanced set was made from other matches than those that are there now; run "
     "`curate balance` again",
     "lid_model": "the matches were made with another language model; name it with --lid-model",
+    "lid": "the matches were made with another way to identify languages (--lid, --second-opinion)",
     "match_filters": "the matches were made with filters, which are not asked here and may drop a "
     "pair before it is matched: {}",
     "balance_filters": "the balanced set was made with filters, which are not asked here and may "
@@ -95,6 +97,28 @@ class Stages:
         """Return the one that the pairs were matched with; the default where none are."""
         chosen = self.plan.parameters["normalization"] if self.plan else "standard"
         return check_normalization(chosen)
+
+    def lid_options(self, kind: str | None, second: str | None) -> LidOptions:
+        """Return how languages are identified: as asked for, else as matched, else the default.
+
+        Raises:
+            UsageError: what is asked for cannot be meant.
+            InputError: the matches had a second opinion that has to be named.
+        """
+        made = LidOptions()
+        if self.plan and kind is None and (second is None or "lid" not in self.plan.parameters):
+            made = LidOptions.from_parameters(self.plan.parameters)
+        chosen = replace(made, kind=kind or made.kind, second=second or made.second)
+        return chosen.resolved(quiet=True)
+
+    def lid_notes(self, options: LidOptions) -> list[str]:
+        """Say so if languages are identified otherwise than where the matches were made."""
+        if not self.plan or self.plan.parameters["lang"] is not None:
+            return []
+        made = self.plan.parameters.get("lid")
+        now = options.as_parameters().get("lid")
+        is_same = (made and made["second"]) == (now and now["second"])
+        return [] if is_same else [_NOTES["lid"]]
 
     def t_of(self, lang: str) -> int | None:
         """Return the t that the set was balanced with."""

@@ -22,6 +22,7 @@ def explanation(result: Mapping[str, Any], *, colour: bool = False) -> Inert:
     if result.get("lang") is not None:
         score = "" if result["lang_score"] is None else f" (score {result['lang_score']:.3f})"
         lines.append(f"language: {inert(result['lang'])}{score}")
+    lines += [f"  {inert(step)}" for step in result.get("lang_steps", [])]
     lines += _pair_lines(result)
     if "normalizations" not in result:
         notes = [f"note: {inert(note)}" for note in result.get("notes", [])]

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curate.curation.lid.identify import Languages
 from curate.curation.matching.normalize import Normalization
 from curate.curation.matching.reference import Matcher, match_by_language
 from curate.errors import CurateError
@@ -21,7 +22,8 @@ from curate.pipelines.inputs.ids import image_ids, pair_ids
 from curate.pipelines.inputs.readers import read_part
 from curate.pipelines.inputs.records import ColumnNames, Records, Reject, to_records
 from curate.pipelines.inputs.rows import Part, Rows, Unreadable
-from curate.pipelines.match.languages import RecordLanguages
+from curate.pipelines.lid.languages import RecordLanguages
+from curate.pipelines.lid.options import LidOptions
 from curate.pipelines.match.records_together import RecordsTogether
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.matched.facts import pair_facts
@@ -68,6 +70,7 @@ class MatchJob:
     columns: ColumnNames
     engine: str
     lid_engine: str
+    lid: LidOptions
     threads: int
     filters: tuple[str, ...] = ()
     image_roots: tuple[str, ...] = ()
@@ -81,7 +84,7 @@ class Worker:
         self._store = MetadataStore(job.metadata, job.hashes)
         self._matchers: dict[str, Matcher] = {}
         self.languages = RecordLanguages(
-            job.lang, job.hashes, job.lid_model, job.lid_engine, job.threads
+            job.lang, job.hashes, job.lid_model, job.lid_engine, job.lid, job.threads
         )
         self._lock = threading.Lock()
         self.tombstones = Tombstones.read(job.output)
@@ -240,8 +243,10 @@ def _match_records(worker: Worker, records: Records, summary: PartSummary) -> pa
     blank = blank.to_numpy(zero_copy_only=False)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
     records = records.select(~blank) if blank.any() else records
-    langs, unknown = worker.languages.of(records)
+    langs, unknown, steps = worker.languages.of(records)
     summary.add_unknown_labels(unknown)
+    summary.add_steps(steps)
+    records, langs = _with_language(records, langs, summary)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
     mask = pa.array(has_entries)
@@ -268,6 +273,20 @@ def _match_records(worker: Worker, records: Records, summary: PartSummary) -> pa
     batch = batch.filter(pa.array(~hits)) if hits.any() else batch
     summary.add_facts(pair_facts(batch, worker.job.columns))
     return batch
+
+
+def _with_language(
+    records: Records, langs: Languages, summary: PartSummary
+) -> tuple[Records, Languages]:
+    """Leave out the texts that are in no language, and count them."""
+    none = pc.equal(langs.lang.dictionary_decode(), NO_LANGUAGE).to_numpy(zero_copy_only=False)
+    if not none.any():
+        return records, langs
+    dropped = np.flatnonzero(none)
+    summary.add(NO_LANGUAGE, "no_language", len(dropped))
+    summary.add_examples("no_language", dropped, records.rows, records.texts, langs.lang)
+    kept = Languages(langs.lang.filter(pa.array(~none)), langs.score[~none])
+    return records.select(~none), kept
 
 
 def _with_columns(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:

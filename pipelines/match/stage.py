@@ -26,6 +26,7 @@ from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed
 from curate.pipelines.inputs.own_outputs import input_files
 from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.lid.options import LID_ENGINES, LidOptions
 from curate.pipelines.match.earlier_inputs import (
     leave_out_unmatched,
     remove_parts,
@@ -34,7 +35,6 @@ from curate.pipelines.match.earlier_inputs import (
 from curate.pipelines.match.finish import finish_matched, open_journal
 from curate.pipelines.match.ids import REPEATED_IDS, name_tars
 from curate.pipelines.match.label_hint import hint_at_labels
-from curate.pipelines.match.languages import LID_ENGINES
 from curate.pipelines.match.part import MatchJob, Worker, match_part
 from curate.pipelines.match.plan import add_inputs, copies_of, planned_work
 from curate.pipelines.match.summary import PartSummary
@@ -69,6 +69,7 @@ class MatchOptions:
         max_bad: share of bad records, 0 to 1, above which the run fails.
         engine: one of ENGINES; it changes how long matching takes and nothing else.
         lid_engine: one of LID_ENGINES; likewise, but for the last digits of scores.
+        lid: how languages are identified.
         filters: as `--filter` takes them; what they drop is not matched.
         repeated_ids: one of REPEATED_IDS: whether to fail where pairs that differ share an id.
         rows_per_part: rows of a Parquet file that one task matches, at least a row group; None for
@@ -83,6 +84,7 @@ class MatchOptions:
     max_bad: float = 0.01
     engine: str = "index"
     lid_engine: str = "compiled"
+    lid: LidOptions = field(default_factory=LidOptions)
     filters: tuple[str, ...] = ()
     repeated_ids: str = "refuse"
     rows_per_part: int | None = None
@@ -143,6 +145,7 @@ def match_inputs(
         BadShareError: too many bad records.
         ArtifactError: the folder holds the matches of something else.
     """
+    options = replace(options, lid=options.lid.resolved(quiet=quiet or options.lang is not None))
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
     refuse_foreign(output, PLAN, TOMBSTONES)
@@ -268,6 +271,7 @@ def _parameters(store: MetadataStore, options: MatchOptions) -> dict[str, Any]:
         "normalization": options.normalization,
         "lang": options.lang,
         "lid_model": storage.file_sha256(lid_model) if lid_model else None,
+        **({} if options.lang else options.lid.as_parameters()),
         "columns": options.columns.as_dict(),
         "metadata": store.hashes,
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
@@ -287,6 +291,7 @@ def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchO
         columns=options.columns,
         engine=options.engine,
         lid_engine=options.lid_engine,
+        lid=options.lid,
         filters=options.filters,
         image_roots=options.image_roots,
         threads=1,

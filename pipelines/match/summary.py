@@ -31,6 +31,7 @@ class PartSummary:
         unknown_labels: rows of each label of the input's language column that no table knows; the
             first labels in alphabetical order stay, so that sums do not depend on an order.
         num_unknown_labels: rows of all of them.
+        steps: records by what decided over their language.
         facts: matched pairs with an image, and without a URL, as `pair_facts` counts them.
     """
 
@@ -40,6 +41,11 @@ class PartSummary:
     unknown_labels: Counter[str] = field(default_factory=Counter)
     num_unknown_labels: int = 0
     facts: Counter[str] = field(default_factory=Counter)
+    steps: Counter[str] = field(default_factory=Counter)
+
+    def add_steps(self, steps: Counter[str]) -> None:
+        """Count records by what decided over their language."""
+        self.steps.update(steps)
 
     def add_facts(self, facts: Counter[str]) -> None:
         """Count matched pairs by what is known of their images and URLs."""
@@ -93,6 +99,7 @@ class PartSummary:
             self.examples[reason] = best[:_NUM_EXAMPLES]
         self.add_unknown_labels(other.unknown_labels, other.num_unknown_labels)
         self.facts.update(other.facts)
+        self.steps.update(other.steps)
         return self
 
     def log_figures(self) -> dict[str, Any]:
@@ -140,6 +147,7 @@ class PartSummary:
         labels = {"rows": self.num_unknown_labels, "first": dict(self.unknown_labels)}
         return {"read": self.read, "matched": self.matched, "dropped": self.dropped(),
                 "lost_files": self.lost_files, "languages": languages, "examples": examples,
+                **({"language_decided_by": dict(sorted(self.steps.items()))} if self.steps else {}),
                 **({"unknown_labels": labels} if labels["rows"] else {}),
                 **{name: num for name, num in sorted(self.facts.items()) if num}}  # fmt: skip
 
@@ -157,4 +165,5 @@ class PartSummary:
         labels = values.get("unknown_labels", {"rows": 0, "first": {}})
         first = Counter(labels["first"])
         facts = Counter({name: values[name] for name in FACTS if name in values})
-        return cls(by_lang, values["lost_files"], examples, first, labels["rows"], facts)
+        steps = Counter(values.get("language_decided_by", {}))
+        return cls(by_lang, values["lost_files"], examples, first, labels["rows"], facts, steps)

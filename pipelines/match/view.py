@@ -5,6 +5,7 @@ from typing import Any
 
 from curate.metadata.languages import OTHER
 from curate.pipelines.inputs.bad_reasons import REJECTED_REASONS
+from curate.pipelines.lid.step_names import steps_line
 from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.tables import MAX_LANGUAGES, by_size, with_rest
 from curate.pipelines.views.terminal import inert
@@ -37,6 +38,8 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     ]
     dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
     lines = [with_rest(["lang", "read", "matched", "dropped"], rows)] if rows else []
+    if steps := result.get("language_decided_by"):
+        lines.append(steps_line(steps))
     lines += _without_metadata(without) + _unknown_labels(result.get("unknown_labels"))
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"

@@ -1,0 +1,145 @@
+"""What is no text in any language, and how texts are normalized for identification: arrays only.
+
+An alt-text is often what a camera or a content system named a file: `IMG_1234`, a hash, a size.
+A model of languages has an answer to those too, and with high scores (lid.176 takes `IMG_1234` for
+Hebrew), so that they swamp languages with few captions. A file name that is made of words is a
+text, and is identified by them.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.lid.identify import without_capitals
+
+__all__ = ["KINDS", "kinds_of", "normalized", "vowel_shares"]
+
+# What a text may be instead of a text; the first that fits counts.
+KINDS = ("text", "no_letters", "dimensions", "hash", "file_name")
+
+_EXTENSION = r"(?:\.(?i:jpe?g|jfif|png|gif|webp|bmp|tiff?|svg|heic|avif|ico|psd))"
+_UNIT = r'(?i:px|pixels?|cm|mm|in|inch|m|ft|dpi|")?'
+_SIZE = rf"\d+(?:[.,]\d+)?\s*{_UNIT}"
+_DIMENSIONS = rf"^\s*[\[(]?\s*{_SIZE}(?:\s*[xX×*]\s*{_SIZE})+\s*[\])]?\s*{_EXTENSION}?\s*$"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_HASH = rf"^\s*(?i:{_UUID}|[0-9a-f]{{12,}}){_EXTENSION}?\s*$"
+_CAMERA = (
+    r"^\s*(?i:img|dsc|dscn|dscf|sam|pict?|mvi|gopr|pxl|cimg|imag|hpim|wp|vid|p|image|photo|picture"
+    r"|screenshot|scan|unnamed|untitled)s?[\s_-]?[\s_()-]*\d[\d\s_().-]*"
+    rf"(?:[xX]\d+)?{_EXTENSION}?\s*$"
+)
+_IS_FILE = rf"^\s*\S+{_EXTENSION}\s*$"
+_TWO_WORDS = r"\p{L}{3,}[^\p{L}].*?\p{L}{3,}"
+_JOINED = r"_|-.+-|%20|\+"  # words that something else than spaces is between
+# White space that fastText does not part words at (it knows the ASCII ones alone).
+_SPACES = r"[\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+_MOST_BYTES = 32  # of a size or a camera's name
+_VOWELS = np.zeros(256, dtype=np.int64)
+_VOWELS[list(b"aeiouAEIOU")] = 1
+_LETTERS = np.array([chr(b).isalpha() and b < 0x80 for b in range(256)], dtype=np.int64)
+
+
+def _matches(texts: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = pc.match_substring_regex(texts, pattern).to_numpy(
+        zero_copy_only=False
+    )
+    return found
+
+
+def _is_one_word(texts: pa.StringArray) -> NDArray[np.bool_]:
+    has_space: NDArray[np.bool_] = pc.match_substring(texts, " ").to_numpy(zero_copy_only=False)
+    return ~has_space
+
+
+def _has_letters(texts: pa.StringArray) -> NDArray[np.bool_]:
+    has = _matches(texts, "[A-Za-z]")  # nearly all, and quickly found
+    rest = np.flatnonzero(~has)
+    has[rest] = _matches(texts.take(pa.array(rest)), r"\p{L}")
+    return has
+
+
+def kinds_of(texts: pa.StringArray) -> NDArray[np.uint8]:
+    """Return the place in KINDS of each text.
+
+    Args:
+        texts: shape (num_texts,); no nulls.
+
+    >>> found = kinds_of(pa.array(["a dog", "♥ 24", "300 x 250 px", "IMG_1234", "shinseki.JPG",
+    ...                            "red-leather-sofa.jpg", "a3a9ab5b7645", "犬"]))
+    >>> [KINDS[i] for i in found]
+    ['text', 'no_letters', 'dimensions', 'file_name', 'file_name', 'text', 'hash', 'text']
+    """
+    kinds = np.zeros(len(texts), dtype=np.uint8)
+    kinds[~_has_letters(texts)] = KINDS.index("no_letters")
+    # Whatever else is no text is one word, or short, and has a digit or an extension.
+    short = pc.less_equal(pc.binary_length(texts), _MOST_BYTES).to_numpy(zero_copy_only=False)
+    open_ = np.flatnonzero((kinds == 0) & (short | _is_one_word(texts)))
+    some = texts.take(pa.array(open_))
+    open_ = open_[_matches(some, "[0-9]") | _matches(some, _EXTENSION)]
+    some = texts.take(pa.array(open_))
+    for name, pattern in (("file_name", _CAMERA), ("hash", _HASH), ("dimensions", _DIMENSIONS)):
+        found = _matches(some, pattern)
+        if name == "hash":
+            found &= _matches(some, r"\d.*\d")
+        kinds[open_[found]] = KINDS.index(name)
+    is_file = _matches(some, _IS_FILE) & ~_matches(some, _TWO_WORDS + rf".*{_EXTENSION}")
+    kinds[open_[is_file & (kinds[open_] == 0)]] = KINDS.index("file_name")
+    return kinds
+
+
+def normalized(texts: pa.StringArray) -> pa.StringArray:
+    r"""Return texts as models are asked for their language; they are matched as they are.
+
+    Every white space of Unicode parts words; where all letters that have a case are capitals they
+    are lowered; words of one piece, as in file names, are parted, and their extension goes.
+
+    Args:
+        texts: shape (num_texts,); no nulls.
+
+    >>> normalized(pa.array(["ein\u00a0Hund", "A RED DOG", "red_leather-sofa.jpg"])).to_pylist()
+    ['ein Hund', 'a red dog', 'red leather sofa']
+    """
+    others = np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False))
+    mask = np.zeros(len(texts), dtype=bool)
+    mask[others] = _matches(texts.take(pa.array(others)), _SPACES)
+    texts = _replaced(texts, mask, _SPACES)
+    is_joined = np.flatnonzero(_is_one_word(texts))
+    some = texts.take(pa.array(is_joined))
+    is_file = _matches(some, _IS_FILE)
+    parted = is_joined[is_file | _matches(some, _JOINED)]
+    mask = np.zeros(len(texts), dtype=bool)
+    mask[parted] = True
+    texts = _replaced(texts, mask, rf"{_EXTENSION}\s*$|[_+-]|%20")
+    return without_capitals(texts)
+
+
+def _replaced(texts: pa.StringArray, mask: NDArray[np.bool_], pattern: str) -> pa.StringArray:
+    """Put a space in the place of a pattern in some texts."""
+    if not mask.any():
+        return texts
+    some = pc.replace_substring_regex(texts.filter(pa.array(mask)), pattern, " ")
+    some = pc.utf8_trim_whitespace(some)
+    return pc.replace_with_mask(texts, pa.array(mask), some)
+
+
+def vowel_shares(texts: pa.StringArray) -> NDArray[np.float64]:
+    """Return the share of vowels among the letters of ASCII of each text; 0 without any.
+
+    Args:
+        texts: shape (num_texts,); no nulls.
+
+    >>> vowel_shares(pa.array(["He whare", "strengths", "犬"])).round(2).tolist()
+    [0.43, 0.11, 0.0]
+    """
+    data, offsets = string_buffers(texts)
+    data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
+
+    def count(table: NDArray[np.int64]) -> NDArray[np.int64]:
+        before = np.zeros(len(data) + 1, dtype=np.int64)
+        np.cumsum(table[data], out=before[1:])
+        return np.asarray(before[offsets[1:]] - before[offsets[:-1]])
+
+    letters, vowels = count(_LETTERS), count(_VOWELS)
+    return np.asarray(vowels / np.maximum(letters, 1), dtype=np.float64)

@@ -1,0 +1,1 @@
+"""The language of records: rows and options in; languages, and what decided over each, out."""

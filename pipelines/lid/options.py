@@ -1,0 +1,204 @@
+"""How languages are identified: what was asked for in, what is done out; and opening the models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.curation.lid.identify import CompiledIdentifier, FastTextIdentifier
+from curate.curation.lid.opinions import (
+    SECOND_OPINIONS,
+    FastTextOpinion,
+    SecondOpinion,
+    is_installed,
+    open_opinion,
+    version_of,
+)
+from curate.curation.lid.steps import Prior, StepwiseIdentifier
+from curate.errors import InputError, UsageError
+from curate.files import storage
+from curate.metadata.languages import OTHER, is_known_label, metadata_language
+from curate.pipelines.inputs.records import Records
+from curate.pipelines.lid.addresses import languages_of_addresses
+from curate.pipelines.views.progress import log
+
+__all__ = ["DROP", "LIDS", "LID_ENGINES", "LidOptions", "open_model", "open_steps", "priors_of"]
+
+LID_ENGINES = ("compiled", "fasttext")
+LIDS = ("steps", "published")
+AUTO, NONE, DROP = "auto", "none", "drop"
+_PAGE_LANG = "page_lang"  # as `extract` names the column
+_PAGE_WEIGHT, _ADDRESS_WEIGHT = 1.5, 0.75  # nats
+
+_WITHOUT_CLD2 = (
+    "hint: languages are identified without a second opinion, which is less right about captions: "
+    "pycld2 is not installed. " + SECOND_OPINIONS["cld2"][1] + ". "
+    "--second-opinion none says that none is wanted."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LidOptions:
+    """How languages are identified.
+
+    Attributes:
+        kind: one of LIDS; ``published``: the model's answer alone.
+        second: ``auto``, ``none``, one of SECOND_OPINIONS, or the path of a fastText model.
+        no_language: ``drop``, ``other``, or the language of texts that are in none.
+        prior_column: column of the language of a text's page; None for the usual one if it is
+            there, "" for none.
+        address_prior: whether the country of a pair's URL counts.
+    """
+
+    kind: str = "steps"
+    second: str = AUTO
+    no_language: str = DROP
+    prior_column: str | None = None
+    address_prior: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them cannot be meant.
+        """
+        if self.kind not in LIDS:
+            raise UsageError(f"--lid is {self.kind!r}; expected {' or '.join(LIDS)}")
+        if self.no_language not in (DROP, OTHER) and not is_known_label(self.no_language):
+            raise UsageError(
+                f"--no-language is {self.no_language!r}; expected drop, other or a language's code"
+            )
+
+    def resolved(self, *, quiet: bool = True) -> "LidOptions":
+        """Return the options with what ``auto`` means here.
+
+        Args:
+            quiet: do not say what is missing.
+        """
+        if self.kind == "published" or self.second != AUTO:
+            return self
+        name = "cld2" if is_installed("cld2") else NONE
+        if name == NONE and not quiet:
+            log(_WITHOUT_CLD2)
+        return replace(self, second=name)
+
+    def as_parameters(self) -> dict[str, Any]:
+        """Return what decides the result, JSON-able; empty for what was published.
+
+        Raises:
+            InputError: the second opinion is not there.
+        """
+        if self.kind == "published":
+            return {}
+        return {
+            "lid": {
+                "second": self.second if self.second == NONE else _identity(self.second),
+                "no_language": self.no_language,
+                "prior_column": self.prior_column,
+                "address_prior": self.address_prior,
+            }
+        }
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "LidOptions":
+        """Return the options that a plan's parameters were made from.
+
+        Raises:
+            InputError: the second opinion was a file, of which a plan has no path.
+        """
+        made_from = parameters.get("lid")
+        if made_from is None:
+            return cls(kind="published")
+        names = {package: name for name, (package, _) in SECOND_OPINIONS.items()}
+        second = made_from["second"]
+        second = NONE if second == NONE else names.get(second.split()[0])
+        if second is None:
+            raise InputError(
+                "the matches were made with a fastText model as second opinion; name its file with "
+                "--second-opinion"
+            )
+        return cls(**{**made_from, "second": second})
+
+
+def _identity(second: str) -> str:
+    if second in SECOND_OPINIONS:
+        return version_of(second)
+    if not storage.exists(second):
+        raise InputError(
+            f"--second-opinion {second}: no such file; expected {', '.join(SECOND_OPINIONS)}, none "
+            "or a fastText model, such as GlotLID's model.bin (Apache-2.0, "
+            "https://huggingface.co/cis-lmu/glotlid) or OpenLID's (GPL-3.0, "
+            "https://huggingface.co/laurievb/OpenLID)"
+        )
+    return storage.file_sha256(second)
+
+
+def open_model(model: str, engine: str, threads: int) -> CompiledIdentifier | FastTextIdentifier:
+    """Open a LID model with one of LID_ENGINES; the compiled one works in several threads.
+
+    Raises:
+        InputError: it is not a fastText classifier.
+    """
+    if engine == "fasttext":
+        return FastTextIdentifier(model)
+    return CompiledIdentifier(storage.map_file(model), model, threads=threads)
+
+
+def open_steps(
+    options: LidOptions, model: str, engine: str, threads: int = 1
+) -> StepwiseIdentifier:
+    """Open the models of a stepwise identification.
+
+    Args:
+        options: resolved.
+        model: fastText model that is asked first.
+        engine: one of LID_ENGINES.
+        threads: of the compiled engine.
+
+    Raises:
+        InputError: a model is not there, or is none.
+    """
+    second: SecondOpinion | None = None
+    if options.second in SECOND_OPINIONS:
+        second = open_opinion(options.second)
+    elif options.second != NONE:
+        opened = CompiledIdentifier(storage.map_file(options.second), options.second)
+        second = FastTextOpinion(opened)
+    return StepwiseIdentifier(open_model(model, engine, threads), second)
+
+
+def priors_of(options: LidOptions, records: Records) -> list[Prior]:
+    """Return what is known of records' languages besides their texts.
+
+    Raises:
+        InputError: the column that was named is not there.
+    """
+    priors = []
+    name = options.prior_column
+    names = records.batch.schema.names
+    if name and name not in names:
+        raise InputError(
+            f"there is no column {name!r}; it has {', '.join(names)}. Name the right one with "
+            "--prior-column, or none with an empty name."
+        )
+    if name is None and _PAGE_LANG in names:
+        name = _PAGE_LANG
+    if name:
+        labels = pc.cast(records.batch.column(name), pa.string()).dictionary_encode()
+        langs = [_language(label) for label in labels.dictionary.to_pylist()]
+        priors.append(Prior(pa.array(langs, pa.string()).take(labels.indices), _PAGE_WEIGHT))
+    if options.address_prior and records.urls is not None:
+        priors.append(Prior(languages_of_addresses(records.urls), _ADDRESS_WEIGHT))
+    return priors
+
+
+def _language(label: str) -> str | None:
+    """Return the language of a page's own label; None where it is no code (and often it is not)."""
+    code = label.strip().replace("-", "_")
+    for candidate in (code, code.split("_")[0].lower()):
+        if is_known_label(candidate):
+            found = metadata_language(candidate)
+            return found if found != OTHER else None
+    return None
