@@ -220,7 +220,8 @@ DISTRIBUTIONS = {
     "yarl": "aiohttp", "cloudpickle": "submitit", "llvmlite": "numba",
 }  # fmt: skip
 # Asked for by a message of their own, for tokenizers by their names on the Hub alone.
-ON_DEMAND = {"transformers", "huggingface_hub"}
+# HeLI is under the GPL, and so nothing of ours may depend on it.
+ON_DEMAND = {"transformers", "huggingface_hub", "heliport"}
 
 
 def test_what_the_package_imports_is_declared():

@@ -1,4 +1,4 @@
-"""Languages in steps: what is no text, what nobody knows, and who decides where the first doubts."""
+"""Languages in steps: what is no text, what nobody knows, who decides where the first doubts."""
 
 import csv
 import gzip
@@ -113,7 +113,7 @@ def test_a_prior_decides_where_nobody_is_sure(first):
 def test_within_a_macrolanguage_the_first_model_decides(first):
     identifier = StepwiseIdentifier(first, Says("hbs", 4.0))
     assert found(identifier, "Црвени пас у парку")[0] == "sr"
-    assert found(StepwiseIdentifier(first, Says("msa", 4.0)), "seekor anjing merah")[0] == "id"
+    assert found(identifier, "crveni pas u parku i žena")[0] in ("bs", "hr", "sr")
 
 
 def test_what_labels_mean_follows_from_the_labels_of_both():
@@ -126,7 +126,7 @@ def test_what_labels_mean_follows_from_the_labels_of_both():
 
 
 def test_of_a_second_opinion_that_is_missing_it_is_said_how_to_get_it(monkeypatch):
-    monkeypatch.setattr("curate.curation.lid.opinions.find_spec", lambda name: None)
+    monkeypatch.setattr("curate.curation.lid.opinions.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"pycld2 is not installed.*Apache-2.0.*pip install"):
         version_of("cld2")
     with pytest.raises(InputError, match=r"heliport is not installed.*GPL-3.0.*pip install"):

@@ -188,10 +188,26 @@ def test_a_language_without_metadata_is_said_so(workspace):
 def test_a_caption_in_capitals_is_identified_as_in_small_letters(workspace):
     text = "MY FRIEND HAS A RED DOG AND A CAT"
     found, small = explain(workspace, text), explain(workspace, text.lower())
+    assert (found["lang"], found["lang_score"]) == (small["lang"], small["lang_score"])
+    assert f"  asked is: {text.lower()}" in explanation(found)
+    assert not any("asked is" in step for step in small["lang_steps"])
+
+
+def test_what_was_published_is_explained_so(workspace):
+    text = "MY FRIEND HAS A RED DOG AND A CAT"
+    found = explain(workspace, text, lid="published")
+    small = explain(workspace, text.lower(), lid="published")
     told = "all letters are capitals, so that the language is that of the lower-cased text"
     assert (found["lang"], found["lang_score"]) == (small["lang"], small["lang_score"])
-    assert told in found["notes"] and told not in small["notes"]
-    assert f"note: {told}" in explanation(found)
+    assert told in found["lang_steps"] and told not in small["lang_steps"]
+    assert told in explanation(found)
+
+
+def test_what_is_in_no_language_is_explained(workspace):
+    found = explain(workspace, "IMG_1234")
+    assert (found["lang"], found["status"]) == (None, "no_language")
+    assert "none: a file's name" in explanation(found)
+    assert explain(workspace, "IMG_1234", lid="published")["lang"] == "he"
 
 
 def test_an_empty_text_is_dropped_as_matching_drops_it(workspace):

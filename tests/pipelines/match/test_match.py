@@ -9,6 +9,8 @@ import pytest
 from curate.errors import ArtifactError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.inputs.readers import plan_parts, read_part
+from curate.pipelines.lid.options import LidOptions
+from curate.pipelines.match import match_table
 from curate.pipelines.matched.plan import MatchedPlan
 from tests.pipelines.helpers import (
     WORDS,
@@ -287,3 +289,65 @@ def test_texts_of_every_string_type_match(tmp_path, english, kind):
     pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
     summary = match([tmp_path / "a.parquet"], english, tmp_path / "o", max_bad=1)
     assert (summary["matched"], summary["dropped"]) == (1, {"no_match": 1, "null_text": 1})
+
+
+LID_TEXTS = [
+    "a red dog in the park with a man",
+    "IMG_1234.JPG",
+    "2020",
+    "犬",
+    "der rote Hund im Park",
+]
+
+
+def test_texts_in_no_language_are_dropped_counted_or_matched_as_told(tmp_path):
+    metadata = write_metadata(tmp_path / "metadata", {"en": [*WORDS, "2020"], "de": ["Hund"]})
+    write_pairs(tmp_path / "in.parquet", LID_TEXTS)
+    for choice in ("drop", "en"):
+        lid = LidOptions(second="none", no_language=choice)
+        found = match_inputs(
+            [str(tmp_path / "in.parquet")], metadata=str(metadata), output=str(tmp_path / choice),
+            options=MatchOptions(lid=lid), quiet=True,
+        )  # fmt: skip
+        assert found["language_decided_by"] == {
+            "file_name": 1, "first": 2, "no_evidence": 1, "no_letters": 1
+        }  # fmt: skip
+        assert found["dropped"].get("no_language", 0) == (3 if choice == "drop" else 0)
+        assert found["matched"] == (2 if choice == "drop" else 3)
+        assert "none: a file's name 1" in match_table(found, "matched")
+
+
+def test_the_page_decides_over_what_the_model_does_not_know(tmp_path):
+    metadata = write_metadata(tmp_path / "metadata", {"da": ["Hund"], "de": ["Hund"], "en": WORDS})
+    pq.write_table(
+        pa.table(
+            {"text": ["Hund", "Hund", "der rote Hund im Park"], "page_lang": ["da-DK", "", "da"]}
+        ),
+        tmp_path / "in.parquet",
+    )
+    found = match_inputs(
+        [str(tmp_path / "in.parquet")], metadata=str(metadata), output=str(tmp_path / "m"),
+        options=MatchOptions(lid=LidOptions(second="none")), quiet=True,
+    )  # fmt: skip
+    assert found["language_decided_by"] == {"first": 1, "no_evidence": 1, "prior": 1}
+    assert {lang: one["matched"] for lang, one in found["languages"].items() if lang} == {
+        "da": 1, "de": 1
+    }  # fmt: skip
+
+
+def test_a_missing_second_model_is_an_error_and_other_ways_are_refused(tmp_path, english):
+    write_pairs(tmp_path / "in.parquet", LID_TEXTS)
+
+    def run(**lid):
+        return match_inputs(
+            [str(tmp_path / "in.parquet")], metadata=str(english), output=str(tmp_path / "m"),
+            options=MatchOptions(lid=LidOptions(**lid)), quiet=True,
+        )  # fmt: skip
+
+    with pytest.raises(InputError, match=r"no such file; expected cld2, heli, none.*Apache-2.0"):
+        run(second=str(tmp_path / "glotlid.bin"))
+    assert "language_decided_by" not in run(kind="published")
+    with pytest.raises(ArtifactError, match="lid"):
+        run(second="none")
+    with pytest.raises(UsageError, match="--no-language is 'Klingon'"):
+        LidOptions(no_language="Klingon")
