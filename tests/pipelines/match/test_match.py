@@ -6,11 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.errors import ArtifactError, UsageError
+from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.inputs.readers import plan_parts, read_part
 from curate.pipelines.lid.options import LidOptions
-from curate.pipelines.match import match_table
+from curate.pipelines.match import MatchOptions, match_inputs, match_table
 from curate.pipelines.matched.plan import MatchedPlan
 from tests.pipelines.helpers import (
     WORDS,
