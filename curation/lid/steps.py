@@ -233,7 +233,8 @@ class StepwiseIdentifier:
         """
         looked_at = np.concatenate([first[:, None], codes], axis=1)
         rows = np.arange(len(first))[:, None]
-        votes = np.equal(looked_at[:, :, None], codes[:, None, :]) & (codes > 0)[:, None, :]
+        is_vote: NDArray[np.bool_] = np.greater(codes, 0)
+        votes = np.equal(looked_at[:, :, None], codes[:, None, :]) & is_vote[:, None, :]
         sums = np.where(votes, weights[:, None, :], 0.0).sum(axis=2)
         least = np.where(votes.any(axis=2), _LEAST, _NEVER)
         found = np.maximum(probabilities[rows, looked_at], least)

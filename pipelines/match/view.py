@@ -38,9 +38,9 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     ]
     dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
     lines = [with_rest(["lang", "read", "matched", "dropped"], rows)] if rows else []
-    if steps := result.get("language_decided_by"):
-        lines.append(steps_line(steps))
     lines += _without_metadata(without) + _unknown_labels(result.get("unknown_labels"))
+    steps = result.get("language_decided_by", {})
+    lines += [steps_line(steps)] if steps.keys() - {"told"} else []
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"
               f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip
