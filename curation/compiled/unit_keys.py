@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -56,11 +56,10 @@ def _without_literals(dispatcher: Any) -> Any:
     While numba infers types, such an argument is a literal at first: the function, and all that it
     calls, would be compiled for it, never run, and compiled again for a number.
     """
-    of_types = dispatcher.get_call_template
+    of_types, plain = dispatcher.get_call_template, cast(Any, numba.types.unliteral)
 
     def of_numbers(args: Any, kws: Any) -> Any:
-        plain = {name: numba.types.unliteral(kind) for name, kind in kws.items()}
-        return of_types(tuple(map(numba.types.unliteral, args)), plain)
+        return of_types(tuple(map(plain, args)), {name: plain(kws[name]) for name in kws})
 
     dispatcher.get_call_template = of_numbers
     return dispatcher
