@@ -39,6 +39,7 @@ from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import index_path, write_indices
 from curate.pipelines.views.progress import progress
+from curate.pipelines.views.tables import in_words
 
 __all__ = [
     "NORMALIZATIONS",
@@ -333,7 +334,7 @@ def _built_anew(output: _Output, task: LanguageTask) -> BuiltMetadata:
     if task.sources.kinds - {"wordnet"} and not built.report["pages"].get("article"):
         raise InputError(
             f"{', '.join(task.sources.dumps)}: no article in it, only "
-            f"{built.report['pages'] or 'nothing'}. Name another --dump-date, or use --sources "
+            f"{in_words(built.report['pages'])}. Name another --dump-date, or use --sources "
             "wordnet."
         )
     return built

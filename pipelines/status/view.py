@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from curate.pipelines.views.tables import render_table
+from curate.pipelines.views.tables import cell, render_table
 
 __all__ = ["status_table"]
 
@@ -41,8 +41,8 @@ def _run_lines(run: Mapping[str, Any]) -> list[str]:
     if run["parts_per_s"]:
         eta = f", {_duration(run['eta_s'])} to go" if run["eta_s"] is not None else ""
         lines.append(
-            f"{run['parts_per_s']:.3g} parts/s, {run['records_per_s']:,.0f} records/s, "
-            f"a part takes {run['median_part_s']:.3g} s{eta}"
+            f"{cell(run['parts_per_s'])} parts/s, {run['records_per_s']:,.0f} records/s, "
+            f"a part takes {cell(run['median_part_s'])} s{eta}"
         )
     lines += [
         f"running longest: part {one['part']} for {one['seconds']:.0f} s "

@@ -181,9 +181,10 @@ class Loader:
                 remedy = "Use a smaller --batch-size or more data."
                 if not num and left["no_image"]:
                     remedy = "Of pairs with URLs, `curate download` fetches the images."
+                reasons = ", ".join(f"{reason} {num:,}" for reason, num in (+left).items())
                 raise InputError(
                     f"{len(self._sampler.shards)} shards hold only {num} usable pairs (skipped: "
-                    f"{dict(+left) or 'none'}), fewer than a batch of {self.config.batch_size}. "
+                    f"{reasons or 'none'}), fewer than a batch of {self.config.batch_size}. "
                     f"{remedy}"
                 )
             start = Position(start.epoch + 1)

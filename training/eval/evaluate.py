@@ -77,9 +77,10 @@ def evaluate(
     num_read = skipped.pop("read", 0)
     num_unusable = sum(skipped.values())
     if num_unusable == num_read:
+        reasons = ", ".join(f"{reason} {num:,}" for reason, num in sorted(skipped.items()))
         raise InputError(
             f"{dataset.path}: no usable image among {num_read} samples "
-            f"({dict(sorted(skipped.items())) or 'it is empty'}); expected JPEG, PNG or WebP"
+            f"({reasons or 'it is empty'}); expected JPEG, PNG or WebP"
         )
     head = {"schema_version": RESULT_VERSION, "task": found.pop("task"), "file": dataset.path,
             "asked": dict(dataset.asked)}  # fmt: skip

@@ -98,7 +98,7 @@ def test_figures_are_those_of_the_kept_pairs_counted_one_by_one(workspace):
         assert found["certain"] == certain < found["matched"]
         for e in found["top_entries"] + found["top_entries_after"] + found["tail_entries"]:
             assert (e["count"], e["kept"]) == (before[e["entry"]], after[e["entry"]])
-        assert found["kl_after"] < found["kl_before"]
+        assert found["kl_after_bits"] < found["kl_before_bits"]
     total = card["total"]
     assert total["matches"] == total["curve"]["matches"][-1]
     assert total["entries"] == total["curve"]["entries"][-1]
