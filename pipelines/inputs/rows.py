@@ -120,12 +120,13 @@ def together(parts: Sequence[Part], columns: Mapping[str, str] | None = None) ->
             found += members
             continue
         group: list[Part] = []
+        rows = 0
         for part in members:
             group.append(part)
-            rows = sum(piece.num_rows or 0 for piece in group)
+            rows += part.num_rows or 0
             if rows >= ROWS_TOGETHER or len(group) >= FILES_TOGETHER or part is members[-1]:
                 found.append(replace(group[0], more=tuple(group[1:])))
-                group = []
+                group, rows = [], 0
     return found
 
 
