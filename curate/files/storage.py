@@ -8,7 +8,6 @@ then compared with what was written. Credentials and endpoints come from the usu
 import json
 import mmap
 import os
-import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,8 +61,7 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     """
     if "://" not in path and "::" not in path:  # as `url_to_fs` says, at a tenth of its time
         return _LOCAL, _LOCAL._strip_protocol(path)
-    # Other processes write too, so that a listing of some time ago says nothing.
-    fresh = {} if is_local(path) or "::" in path else {"use_listings_cache": False}
+    fresh = {} if is_local(path) or "::" in path else {"use_listings_cache": False}  # others write
     try:
         filesystem, inside = fsspec.core.url_to_fs(path, **fresh)
     except (ImportError, ValueError) as error:
@@ -115,28 +113,17 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
         OSError: while it is read: it is damaged.
     """
     filesystem, inside = filesystem_of(path)
-    if is_local(path) and _is_pipe(local_path(path)):
+    if is_local(path) and Path(local_path(path)).is_fifo():
         raise InputError(
             f"{path}: a pipe, which can be read only once; expected a file, since its checksum is "
             "taken too. Write it to a file first."
         )
-    is_plain = not decompress or infer_compression(path) is None
+    compression = infer_compression(path) if decompress else None
     try:
-        opened: IO[bytes] = (
-            filesystem.open(inside, "rb")
-            if is_plain and is_local(path)
-            else fsspec.open(path, "rb", compression="infer" if decompress else None).open()
-        )
+        opened: IO[bytes] = filesystem.open(inside, "rb", compression=compression)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{path}: there is no such file") from error
-    return opened if is_plain else decompressed(opened)
-
-
-def _is_pipe(path: str) -> bool:
-    try:
-        return stat.S_ISFIFO(os.stat(path).st_mode)
-    except (OSError, ValueError):  # that there is none shows when it is opened
-        return False
+    return decompressed(opened) if compression else opened
 
 
 def read_text(path: str) -> str:

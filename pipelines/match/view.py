@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+from curate.files.remedies import suggest
 from curate.metadata.languages import OTHER
 from curate.pipelines.inputs.bad_reasons import REJECTED_REASONS
-from curate.pipelines.views.hints import suggest
+from curate.pipelines.matched.notes import noted_metadata
+from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.views.tables import MAX_LANGUAGES, by_size, with_rest
 from curate.pipelines.views.terminal import inert
 
@@ -37,7 +39,7 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     ]
     dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
     lines = [with_rest(["lang", "read", "matched", "dropped"], rows)] if rows else []
-    lines += _without_metadata(without) + _unknown_labels(result.get("unknown_labels"))
+    lines += _without_metadata(without, output) + _unknown_labels(result.get("unknown_labels"))
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"
               f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip
@@ -56,7 +58,7 @@ def _match_plan(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _without_metadata(texts: Mapping[str, int]) -> list[str]:
+def _without_metadata(texts: Mapping[str, int], output: str) -> list[str]:
     """Say which languages are missing, the most frequent first, and how to add them."""
     if not texts:
         return []
@@ -67,9 +69,16 @@ def _without_metadata(texts: Mapping[str, int]) -> list[str]:
     lines = [f"{sum(texts.values()):,} texts are in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
         lines.append("to match them (see with --dry-run what is fetched): "
-                     f"{suggest('build-metadata', '--lang', ','.join(named))}"
-                     "; then match with --overwrite")  # fmt: skip
+                     f"{_build_command(named, output)}; then match with --overwrite")  # fmt: skip
     return lines
+
+
+def _build_command(langs: list[str], output: str) -> str:
+    """Return the command that builds languages as those were built that were matched with."""
+    metadata = noted_metadata(output) if output else None
+    if metadata is None:
+        return suggest("build-metadata", "--lang", ",".join(langs))
+    return MetadataStore(metadata).build_command(*langs)
 
 
 def _unknown_labels(found: Mapping[str, Any] | None) -> list[str]:

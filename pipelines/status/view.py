@@ -14,6 +14,8 @@ def status_table(status: Mapping[str, Any]) -> str:
     for name, stage in status["stages"].items():
         rows.append([name, stage["state"], _progress(stage)])
         notes += [f"{name}: {why}" for why in stage["why"]]
+        if "elsewhere" in stage:
+            notes.append(f"{name}: {stage['elsewhere']}")
         if stage["run"] is not None and (stage["state"] == "running" or stage["run"]["failed"]):
             notes += [f"{name}: {line}" for line in _run_lines(stage["run"])]
     if "verified" in status:
