@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from curate.files.remedies import suggest
+from curate.files.sizes import several
 from curate.metadata.languages import OTHER
 from curate.pipelines.inputs.bad_reasons import REJECTED_REASONS
 from curate.pipelines.matched.notes import noted_metadata
@@ -66,7 +67,9 @@ def _without_metadata(texts: Mapping[str, int], output: str) -> list[str]:
     shown = ", ".join(f"{lang} {texts[lang]:,}" for lang in langs[:MAX_LANGUAGES])
     more = f" and {len(langs) - MAX_LANGUAGES} more" if len(langs) > MAX_LANGUAGES else ""
     num = f"{len(langs)} languages" if len(langs) > 1 else "a language"
-    lines = [f"{sum(texts.values()):,} texts are in {num} without metadata: {shown}{more}"]
+    total = sum(texts.values())
+    are = "is" if total == 1 else "are"
+    lines = [f"{several(total, 'text')} {are} in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
         lines.append("to match them (see with --dry-run what is fetched): "
                      f"{_build_command(named, output)}; then match with --overwrite")  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from curate.files.sizes import several
 from curate.pipelines.views.tables import cell, render_table
 
 __all__ = ["status_table"]
@@ -19,7 +20,7 @@ def status_table(status: Mapping[str, Any]) -> str:
         if stage["run"] is not None and (stage["state"] == "running" or stage["run"]["failed"]):
             notes += [f"{name}: {line}" for line in _run_lines(stage["run"])]
     if "verified" in status:
-        notes.append(f"{status['verified']['files']:,} files are what was written")
+        notes.append(f"what was written: {several(status['verified']['files'], 'file')}")
     return "\n".join([render_table(["stage", "state", "done"], rows), *notes])
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from curate.files.sizes import several
 from curate.pipelines.views.terminal import Inert, inert
 
 __all__ = ["by_size", "cell", "in_words", "plan_lines", "render_table", "with_rest"]
@@ -68,4 +69,4 @@ def with_rest(header: Sequence[str], rows: list[list[Any]]) -> str:
     """Show a table of languages, and how many more there are."""
     shown = render_table(header, rows[:MAX_LANGUAGES])
     more = len(rows) - MAX_LANGUAGES
-    return f"{shown}\n… and {more} more languages" if more > 0 else shown
+    return f"{shown}\n… and {several(more, 'more language')}" if more > 0 else shown

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.files.sizes import several
 from curate.training.data.batch import Batch, LoaderConfig, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.online import Online
@@ -183,9 +184,9 @@ class Loader:
                     remedy = "Of pairs with URLs, `curate download` fetches the images."
                 reasons = ", ".join(f"{reason} {num:,}" for reason, num in (+left).items())
                 raise InputError(
-                    f"{len(self._sampler.shards)} shards hold only {num} usable pairs (skipped: "
-                    f"{reasons or 'none'}), fewer than a batch of {self.config.batch_size}. "
-                    f"{remedy}"
+                    f"{several(len(self._sampler.shards), 'shard')} with no more than "
+                    f"{several(num, 'usable pair')} (skipped: {reasons or 'none'}), fewer than a "
+                    f"batch of {self.config.batch_size}. {remedy}"
                 )
             start = Position(start.epoch + 1)
 

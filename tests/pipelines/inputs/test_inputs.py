@@ -157,7 +157,7 @@ def test_a_workspace_is_no_input_of_itself_unless_its_folder_is_named(tmp_path, 
 
     english.rename(tmp_path / "_metadata")
     assert inputs("") == [f"{tmp_path}/{path.relative_to(tmp_path)}" for path in (found, a)]
-    assert "files of the workspace itself are left out" in capfd.readouterr().err
+    assert "left out, for they are of the workspace itself: " in capfd.readouterr().err
     assert inputs("*/*/*.parquet") == [str(found)]
     own = f"{workspace}/matched/pairs/00000.parquet"
     assert inputs("data/matched/pairs") == inputs("data/matched/*/00000.parquet")[:1] == [own]
