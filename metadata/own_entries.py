@@ -122,9 +122,8 @@ def add_own_entries(
         seen.add(entry)
         added.append(entry)
     if not added and not left_out["duplicate"]:
-        raise InputError(
-            f"no usable entry among {len(entries)}; left out: {dict(left_out) or 'none'}"
-        )
+        reasons = ", ".join(f"{reason} {num:,}" for reason, num in (+left_out).items())
+        raise InputError(f"no usable entry among {len(entries)}; left out: {reasons or 'none'}")
     report = {"read": len(entries), "added": len(added), "left_out": dict(sorted(left_out.items()))}
     columns = (table.column(name).to_pylist() for name in SCHEMA.names)
     rows = [*zip(*columns, strict=True), *((entry, _SOURCE, 0.0) for entry in sorted(added))]

@@ -53,6 +53,7 @@ BELOW = {
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
+    "pipelines.status": {"pipelines.train"},  # how far runs are
     "pipelines.retract": {
         "pipelines.balance",
         "pipelines.download",

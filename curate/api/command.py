@@ -100,7 +100,7 @@ def command(function: Function) -> Function:
     @wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:
         from curate.files.limits import told_of_limits
-        from curate.pipelines.views.hints import in_force
+        from curate.files.remedies import in_force
 
         given = {
             key: value for key, value in options.items()

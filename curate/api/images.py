@@ -66,10 +66,10 @@ def download(
         UsageError: an option is out of range.
     """
     from curate.errors import InputError
+    from curate.files.remedies import suggest
     from curate.files.sizes import parse_size
     from curate.pipelines.download import FetchOptions, download_images, require_packages
     from curate.pipelines.inputs.records import ColumnNames
-    from curate.pipelines.views.hints import suggest
 
     require_packages()
     from curate.distribution import USER_AGENT

@@ -85,7 +85,7 @@ class Result(Mapping[str, Any]):
         view = getattr(import_module(f"curate.pipelines.{room}"), name)
         options = {"output": self.folder or "", "colour": colour}
         takes = signature(view).parameters.keys() & options.keys()
-        from curate.pipelines.views.hints import in_force
+        from curate.files.remedies import in_force
 
         with in_force(*self.called):  # so that what it suggests can be pasted
             shown: str = view(self._values, **{name: options[name] for name in takes})

@@ -47,16 +47,24 @@ def expand(patterns: list[str]) -> list[str]:
         prefix = pattern[: len(pattern) - len(inside)] if pattern.endswith(inside) else ""
         if is_local(pattern) and prefix == "":
             inside = pattern
+        hidden = 0
         if filesystem.isdir(inside):
             names = sorted(p for p in filesystem.find(inside))
             paths = [_relative_to(pattern, filesystem, inside, p) for p in names]
             skip = len(pattern.rstrip("/"))
             paths = [p for p in paths if not is_no_data(p[skip:])]
+            hidden = len(names) - len(paths)
         elif any(c in inside for c in "*?[") and not filesystem.exists(inside):
             found_here = sorted(_as_given(pattern, p) for p in filesystem.glob(inside))
             paths = [p for p in found_here if not _is_wildcard_hidden(pattern, p)]
+            hidden = len(found_here) - len(paths)
         else:
             paths = [pattern] if filesystem.exists(inside) else []
+        if not paths and hidden:
+            raise InputError(
+                f"{pattern}: nothing but names that begin with a point or an underscore "
+                f"({hidden:,}), which are no data. Name a file in full to take it."
+            )
         if not paths:
             raise InputError(f"{pattern}: no such file; expected a file, a folder or a pattern")
         found.update(dict.fromkeys(paths))

@@ -1,11 +1,19 @@
-"""What to type when a file of ours is damaged: the command that makes it anew, by where it lies."""
+"""What to type next, in words that can be pasted: with the options in force.
 
-from typing import NoReturn
+The API notes what it was called with (`in_force`); whoever suggests a command asks for it here. The
+same command carries all of its options, another one the folders that it shares. Of a file of ours
+that is damaged, where it lies says which command makes it anew.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NoReturn
 
 from curate.errors import ArtifactError
-from curate.files import storage
 
-__all__ = ["damaged", "remedy"]
+__all__ = ["damaged", "in_force", "remedy", "suggest"]
 
 # Folders of a stage's output that a file may lie in, from the innermost on.
 _INNER = ("pairs", "rejected", "found", "_extract", ".next")
@@ -18,24 +26,97 @@ _MARKS = (
     ("parts.parquet", "match"),
 )
 
+_NEVER = ("overwrite", "dry_run", "quiet")
+_SHARED = {
+    "metadata": ("match", "explain", "retract"),
+    "matched": ("balance", "card", "yield", "explain", "retract"),
+    "balanced": ("card", "download", "explain", "retract"),
+}
+
+_called: ContextVar[tuple[str, tuple[str, ...], Mapping[str, Any]]] = ContextVar(
+    "called", default=("", (), {})
+)
+
+
+@contextmanager
+def in_force(command: str, words: tuple[str, ...], options: Mapping[str, Any]) -> Iterator[None]:
+    """Note within the block what a command was called with.
+
+    Args:
+        command: such as ``balance``.
+        words: its arguments.
+        options: by their names in Python, those that were given and are not the default.
+    """
+    token = _called.set((command, words, options))
+    try:
+        yield
+    finally:
+        _called.reset(token)
+
+
+def suggest(command: str, *words: str) -> str:
+    """Return a command line that somebody can paste.
+
+    Args:
+        command: such as ``balance``.
+        words: arguments and options that it is to have.
+
+    >>> suggest("build-metadata", "--lang", "de")
+    'curate build-metadata --lang de'
+    >>> with in_force("balance", (), {"t": "20k", "workspace": "my data"}):
+    ...     suggest("balance", "--overwrite"), suggest("yield")
+    ("curate balance --t 20k -w 'my data' --overwrite", "curate yield -w 'my data'")
+    """
+    called, arguments, options = _called.get()
+    line = ["curate", command]
+    if command == called:
+        line += [*arguments, *_words({k: v for k, v in options.items() if k not in _NEVER}, words)]
+    else:
+        kept = {name: options[name] for name, users in _SHARED.items()
+                if name in options and command in users}  # fmt: skip
+        kept |= {name: value for name, value in options.items() if name == "workspace"}
+        if command == "build-metadata" and "metadata" in options:
+            kept["output"] = options["metadata"]  # where it is read is where it is to be
+        return shlex.join([*line, *words, *_words(kept, words)])
+    return shlex.join([*line, *words])
+
+
+def _words(options: Mapping[str, Any], given: tuple[str, ...]) -> list[str]:
+    """Write options as on a command line, but for those that are given anew."""
+    found = []
+    for name, value in options.items():
+        option = "-w" if name == "workspace" else f"--{name.replace('_', '-')}"
+        if option in given or value is False:
+            continue
+        values = value if isinstance(value, list | tuple) else [value]
+        for one in values:
+            text = str(getattr(one, "folder", None) or one)
+            found += [option] if one is True else [option, text]
+    return found
+
 
 def remedy(path: str) -> str:
     """Return a sentence that says how to make a file anew.
 
     >>> remedy("data/balanced/probabilities/en.parquet")
     'Remove it and run `curate balance` again with the same options: it is made anew.'
+    >>> with in_force("status", (), {"workspace": "mine"}):
+    ...     remedy("mine/balanced/plan.json")
+    'Run `curate balance -w mine` again with the same options and --overwrite.'
     """
     command = _command(path)
     name = path.rstrip("/").rsplit("/", 1)[-1]
     if name == "retracted.parquet":
-        return "Take it from a backup, or remove it and run `curate retract` with the whole list."
+        again = suggest("retract")
+        return f"Take it from a backup, or remove it and run `{again}` with the whole list."
+    again = suggest(command)
     if name == "plan.json":
-        return f"Run `curate {command}` again with the same options and --overwrite."
+        return f"Run `{again}` again with the same options and --overwrite."
     if command == "build-metadata":
-        return "Run `curate build-metadata` for its language again, with --overwrite."
+        return f"Run `{again}` for its language again, with --overwrite."
     if command == "extract":
-        return "Run `curate extract` again with the same files and --overwrite."
-    return f"Remove it and run `curate {command}` again with the same options: it is made anew."
+        return f"Run `{again}` again with the same files and --overwrite."
+    return f"Remove it and run `{again}` again with the same options: it is made anew."
 
 
 def damaged(path: str, why: str) -> NoReturn:
@@ -68,4 +149,6 @@ def _command(path: str) -> str:
 
 
 def _is_there(folder: str, name: str) -> bool:
+    from curate.files import storage  # what is suggested is loaded by every command
+
     return bool(folder) and storage.exists(storage.join(folder, name))

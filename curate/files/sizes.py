@@ -5,9 +5,18 @@ from decimal import Decimal
 
 from curate.errors import UsageError
 
-__all__ = ["in_words", "parse_number", "parse_numbers", "parse_size"]
+__all__ = ["in_words", "parse_number", "parse_numbers", "parse_size", "several"]
 
 MOST_NUMBERS = 256
+
+
+def several(num: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> several(1, "file"), several(1200, "file"), several(2, "more language")
+    ('1 file', '1,200 files', '2 more languages')
+    """
+    return f"{num:,} {noun}" if num == 1 else f"{num:,} {noun}s"
 
 
 def parse_size(text: str, option: str, least: int = 1) -> int:

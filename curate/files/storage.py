@@ -50,6 +50,7 @@ __all__ = [
 
 _CHUNK_BYTES = 1 << 20
 _TEMPORARY = ".tmp-"
+_LOCAL = fsspec.filesystem("file")
 
 
 def filesystem_of(path: str) -> tuple[Any, str]:
@@ -58,8 +59,9 @@ def filesystem_of(path: str) -> tuple[Any, str]:
     Raises:
         UsageError: there is none of this protocol.
     """
-    # Other processes write too, so that a listing of some time ago says nothing.
-    fresh = {} if is_local(path) or "::" in path else {"use_listings_cache": False}
+    if "://" not in path and "::" not in path:  # as `url_to_fs` says, at a tenth of its time
+        return _LOCAL, _LOCAL._strip_protocol(path)
+    fresh = {} if is_local(path) or "::" in path else {"use_listings_cache": False}  # others write
     try:
         filesystem, inside = fsspec.core.url_to_fs(path, **fresh)
     except (ImportError, ValueError) as error:
@@ -110,20 +112,18 @@ def open_read(path: str, *, decompress: bool = False) -> IO[bytes]:
         InputError: there is no such file, or it is a pipe.
         OSError: while it is read: it is damaged.
     """
-    filesystem_of(path)
+    filesystem, inside = filesystem_of(path)
     if is_local(path) and Path(local_path(path)).is_fifo():
         raise InputError(
             f"{path}: a pipe, which can be read only once; expected a file, since its checksum is "
             "taken too. Write it to a file first."
         )
+    compression = infer_compression(path) if decompress else None
     try:
-        opened: IO[bytes] = fsspec.open(
-            path, "rb", compression="infer" if decompress else None
-        ).open()
+        opened: IO[bytes] = filesystem.open(inside, "rb", compression=compression)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise InputError(f"{path}: there is no such file") from error
-    is_plain = not decompress or infer_compression(path) is None
-    return opened if is_plain else decompressed(opened)
+    return decompressed(opened) if compression else opened
 
 
 def read_text(path: str) -> str:

@@ -30,7 +30,7 @@ class Divergence(NamedTuple):
     Attributes:
         entries: that the uniform spreads over.
         total: Σ counts.
-        weighted_logs: Σ count · log count.
+        weighted_logs: Σ count · log2 count.
     """
 
     entries: int
@@ -41,14 +41,14 @@ class Divergence(NamedTuple):
 def divergence(entry_count: NDArray[np.int64], support: NDArray[np.bool_]) -> Divergence:
     """Return the sums over the entries of a support; counts outside of it are 0."""
     count = entry_count[entry_count > 0].astype(np.float64)
-    logs = float((count * np.log(count)).sum())
+    logs = float((count * np.log2(count)).sum())
     return Divergence(int(np.count_nonzero(support)), int(entry_count.sum()), logs)
 
 
 def kl_to_uniform(sums: Divergence) -> float:
-    """Divergence, in nats, of the distribution of matches over entries from the uniform.
+    """Divergence, in bits, of the distribution of matches over entries from the uniform.
 
-    Σ q log(q · n) with q = count / total over n entries. 0 means that every entry of the support
+    Σ q log2(q · n) with q = count / total over n entries. 0 means that every entry of the support
     has the same number of pairs.
 
     >>> round(kl_to_uniform(divergence(np.array([1, 1, 0]), np.array([True, True, False]))), 6)
@@ -58,7 +58,7 @@ def kl_to_uniform(sums: Divergence) -> float:
         return 0.0
     return max(
         0.0,
-        sums.weighted_logs / sums.total + float(np.log(sums.entries)) - float(np.log(sums.total)),
+        sums.weighted_logs / sums.total + float(np.log2(sums.entries)) - float(np.log2(sums.total)),
     )
 
 
@@ -116,8 +116,8 @@ def language_card(
         "matches_kept": int(kept_count.sum()),
         "head_share": parts["head"]["matches"] / matches if matches else None,
         "slots": slots(entry_count, t) if t is not None else 0,
-        "kl_before": round(kl_to_uniform(divergence(entry_count, matched)), 6),
-        "kl_after": round(kl_to_uniform(divergence(kept_count, matched)), 6),
+        "kl_before_bits": round(kl_to_uniform(divergence(entry_count, matched)), 6),
+        "kl_after_bits": round(kl_to_uniform(divergence(kept_count, matched)), 6),
         **parts,
     }
 

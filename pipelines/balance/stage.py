@@ -18,6 +18,7 @@ from curate.curation.sampling.sampling import (
 )
 from curate.errors import ArtifactError, ThresholdError, UsageError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.balance.part import balance_part
 from curate.pipelines.balance.uid_file import write_uid_file
 from curate.pipelines.card import CARDS, write_cards
@@ -41,7 +42,6 @@ from curate.pipelines.shards.write import has_images, pairs_per_shard, write_sha
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import CARD, refuse_foreign
-from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.progress import log, progress
 from curate.pipelines.yields import Target, exact_cut, threshold_for_pairs
 

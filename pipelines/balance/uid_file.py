@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curate.curation.compiled.arrow_buffers import string_buffers
 from curate.errors import InputError
 from curate.files import storage
-from curate.pipelines.views.hints import suggest
+from curate.files.remedies import suggest
 
 __all__ = ["UID_DTYPE", "parse_uids", "write_uid_file"]
 

@@ -9,22 +9,31 @@ from typing import Any
 
 from curate.errors import InputError
 from curate.files import storage
-from curate.metadata.build import BuiltMetadata
+from curate.metadata.build import BuiltMetadata, LanguageSources
 from curate.metadata.own_entries import add_own_entries, read_own_entries, without_own_entries
 from curate.pipelines.build_metadata.find_sources import SourceFile
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import OWN_ENTRIES, OWN_FILES
 
 __all__ = [
     "STAMPED",
     "built_before",
     "differs_in_own",
     "languages_with_own",
+    "note_own_files",
     "own_files",
     "put_own",
 ]
 
-STAMPED = "own_entries"
+STAMPED = OWN_ENTRIES
 _LANG = "{lang}"
+
+
+def note_own_files(built: BuiltMetadata, sources: LanguageSources) -> BuiltMetadata:
+    """Note in the report which files somebody put there, where what they are does not tell."""
+    if "wordnet" not in sources.kinds or sources.wordnet_dir is None:
+        return built
+    return BuiltMetadata(built.table, {**built.report, OWN_FILES: ["wordnet"]}, built.measured)
 
 
 def own_files(pattern: str | None, langs: Sequence[str], *, strict: bool) -> dict[str, SourceFile]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curate.errors import InputError, UsageError
+from curate.files.sizes import several
 from curate.metadata.languages import is_new_wikipedia, metadata_languages, wikis_of
 from curate.pipelines.build_metadata.api_corpus import api_file
 from curate.pipelines.build_metadata.fetch_sources import Sources, WikiSources
@@ -265,5 +266,5 @@ def _of_files(files: Sequence[SourceFile]) -> str:
     missing = [file for file in files if not file.is_here]
     if missing:
         size = in_words(total_size(missing))
-        here.append(f"{len(missing)} files to fetch, {size}, from {missing[0].name} on")
+        here.append(f"{several(len(missing), 'file')} to fetch, {size}, from {missing[0].name} on")
     return ", ".join(here)

@@ -45,13 +45,12 @@ from curate.pipelines.build_metadata.space_needed import check_space
 from curate.pipelines.build_metadata.task import BuildRun, build_all, language_path, needs_sources
 from curate.pipelines.executor.lease import driven, driving
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, write_indices
+from curate.pipelines.store.metadata_store import KINDS, MANIFEST, MetadataStore, write_indices
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log
 
 __all__ = ["build_languages", "reindex"]
 
-KINDS = ("wordnet", "unigram", "bigram", "title")
 LEAST_MEMORY_BYTES = 256_000_000
 
 

@@ -30,6 +30,7 @@ from curate.pipelines.build_metadata.own_entries import (
     STAMPED,
     built_before,
     differs_in_own,
+    note_own_files,
     put_own,
 )
 from curate.pipelines.build_metadata.pageview_sample import CountedViews
@@ -39,6 +40,7 @@ from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import index_path, write_indices
 from curate.pipelines.views.progress import progress
+from curate.pipelines.views.tables import in_words
 
 __all__ = [
     "NORMALIZATIONS",
@@ -316,7 +318,7 @@ def _build_one(output: _Output, task: LanguageTask) -> None:
     built = put_own(
         built or _built_anew(output, task), task.own, task.thresholds.max_entry_characters
     )
-    write_language(output.folder, task.lang, built, task.stamp)
+    write_language(output.folder, task.lang, note_own_files(built, task.sources), task.stamp)
 
 
 def _built_anew(output: _Output, task: LanguageTask) -> BuiltMetadata:
@@ -331,11 +333,9 @@ def _built_anew(output: _Output, task: LanguageTask) -> BuiltMetadata:
         workers=output.workers,
     )
     if task.sources.kinds - {"wordnet"} and not built.report["pages"].get("article"):
-        raise InputError(
-            f"{', '.join(task.sources.dumps)}: no article in it, only "
-            f"{built.report['pages'] or 'nothing'}. Name another --dump-date, or use --sources "
-            "wordnet."
-        )
+        dumps, pages = ", ".join(task.sources.dumps), in_words(built.report["pages"])
+        remedy = "Name another --dump-date, or use --sources wordnet."
+        raise InputError(f"{dumps}: no article in it, only {pages}. {remedy}")
     return built
 
 

@@ -13,6 +13,7 @@ from curate.pipelines.card.kept import beside_text
 from curate.pipelines.card.page import MOST_INPUTS, shown_command, target_sentence
 from curate.pipelines.lid.step_names import steps_line
 from curate.pipelines.views.markdown import inert_markdown
+from curate.pipelines.views.tables import cell
 from curate.pipelines.views.terminal import inert
 
 __all__ = ["render_markdown", "yaml_head"]
@@ -33,7 +34,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return cell(value)
     return f"{value:,}" if isinstance(value, int) else inert_markdown(str(value))
 
 
@@ -116,8 +117,8 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         f"Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: one pair "
         "fills a slot of every entry it matches, so pairs are fewer than slots.",
         *([target_sentence(card)] if card.get("target") else []),
-        f"KL to uniform over matched entries: {total['kl_before']:.4g} nats before balancing, "
-        f"{total['kl_after']:.4g} after.",
+        f"KL to uniform over matched entries: {total['kl_before_bits']:.4g} bits before balancing, "
+        f"{total['kl_after_bits']:.4g} after.",
         beside_text(card),
         "## From records to pairs",
         _table(["", "records"], _flow(total)),
@@ -186,11 +187,12 @@ def _curve(curve: Mapping[str, list[int]]) -> str:
 
 def _languages(languages: Mapping[str, Any]) -> str:
     names = ("t", "p", "read", "matched", "kept", "expected", "entries", "entries_matched",
-             "entries_head", "matches", "head_share", "slots", "kl_before", "kl_after")  # fmt: skip
+             "entries_head", "matches", "head_share", "slots", "kl_before_bits",
+             "kl_after_bits")  # fmt: skip
     rows = [[lang, *(c[n] for n in names)] for lang, c in languages.items() if c["matched"]]
     text = (
         "t: pairs per entry, about. p: share of the matches that entries of the tail have. Slots: "
-        "Σ min(count, t). KL: how far the matched entries are from being equally frequent, in nats."
+        "Σ min(count, t). KL: how far the matched entries are from being equally frequent, in bits."
     )
     table = _table(["language", *(n.replace("_", " ") for n in names)], rows)
     return "\n\n".join([text, table, *_without_matches(languages)])

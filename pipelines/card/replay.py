@@ -13,13 +13,14 @@ from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import KINDS, OWN_ENTRIES, OWN_FILES
 
 __all__ = ["replay_command"]
 
 _NOTE = "# In a new workspace: data/, or add -w FOLDER to each."
-_FOREIGN = "# Dumps, WordNets and entries of your own are named, with checksums, in manifest.json."
+_FOREIGN = "# In capitals: files of your own; manifest.json names them, with checksums."
+_OWN = {"dumps": "--dumps", "pageviews": "--pageviews", "wordnet": "--wordnet-dir"}
 _UNKNOWN = "# The options of the metadata stand in its manifest.json, which is not here."
-_KINDS = ("wordnet", "unigram", "bigram", "title")
 
 
 def replay_command(plan: MatchedPlan, parameters: Mapping[str, Any]) -> str:
@@ -98,15 +99,35 @@ def _made_from(
     if all(found[lang].get("sha256") == hashes[lang] and "made_from" in found[lang]
            for lang in found):  # fmt: skip
         for lang, values in found.items():
-            yield lang, values["made_from"]
+            yield lang, {**values["made_from"], OWN_FILES: values["report"].get(OWN_FILES, ())}
 
 
 def _options(lang: str, made_from: Mapping[str, Any]) -> Iterator[str]:
-    kinds = [kind for kind in _KINDS if kind in made_from.get("kinds", ())]
-    if kinds != list(_KINDS):
+    kinds = [kind for kind in KINDS if kind in made_from.get("kinds", ())]
+    if kinds != list(KINDS):
         yield from ("--sources", ",".join(kinds) or "none")
     usual, used = Thresholds.for_language(lang), made_from.get("thresholds", {})
     for field in fields(Thresholds):
         value = used.get(field.name)
         if value is not None and value != getattr(usual, field.name):
             yield from (f"--{field.name.replace('_', '-')}", str(value))
+    yield from _own_files(made_from)
+
+
+def _own_files(made_from: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options for what somebody put there, in whose place a word in capitals stands.
+
+    What was fetched has an address. Where nothing was, nothing is to be.
+    """
+    fetched = [one for what in ("dumps", "pageviews") for one in made_from.get(what) or ()
+               if one.get("url")]  # fmt: skip
+    own = [what for what in _OWN
+           if what in made_from[OWN_FILES] or any(not one.get("url")
+           for one in (made_from.get(what) or () if what != "wordnet" else ()))]  # fmt: skip
+    for what in own:
+        yield from (_OWN[what], what.upper())
+    if made_from.get(OWN_ENTRIES):
+        yield from ("--entries", "ENTRIES")
+    has_nltk = bool(made_from.get("wordnet")) and "wordnet" not in own
+    if (own or made_from.get(OWN_ENTRIES)) and not fetched and not has_nltk:
+        yield "--offline"

@@ -6,6 +6,7 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
+from curate.files.remedies import suggest
 from curate.pipelines.card.classes import ClassList, read_class_list
 from curate.pipelines.card.write import CARDS, Counts, write_cards
 from curate.pipelines.executor.lease import driving
@@ -19,7 +20,6 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.swap import forget_next, next_folder, swap_in
 from curate.pipelines.store.workspace import CARD
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["make_card"]
 

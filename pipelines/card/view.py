@@ -13,8 +13,9 @@ def card_table(result: Mapping[str, Any], output: str) -> str:
     if "languages" not in result:
         return plan_lines(result)
     total, classes = result["total"], result.get("classes")
+    kl = " → ".join(f"{total[f'kl_{when}_bits']:.4g}" for when in ("before", "after"))
     lines = [f"kept {total['kept']:,} of {total['matched']:,} matched pairs, "
-             f"KL to uniform {total['kl_before']:.4g} → {total['kl_after']:.4g}"]  # fmt: skip
+             f"KL to uniform {kl} bits"]  # fmt: skip
     if classes:
         lines.append(f"classes {classes['classes']:,}: entries {classes['entries']:,}, matched "
                      f"{classes['matched']:,}, kept {classes['kept']:,}")  # fmt: skip

@@ -195,8 +195,8 @@ def _figures(
     total = {
         **sum_cards(list(cards.values())),
         "dropped": summary["dropped"],
-        "kl_before": _kl([before for before, _ in sums]),
-        "kl_after": _kl([after for _, after in sums]),
+        "kl_before_bits": _kl([before for before, _ in sums]),
+        "kl_after_bits": _kl([after for _, after in sums]),
         "curve": cumulative_curve(merge_groups(groups), NUM_POINTS),
         **_merged(lists),
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.files.sums import check_shard
 from curate.pipelines.inputs.rows import Part, Rows
 from curate.pipelines.inputs.tar import read_tar
@@ -20,7 +21,6 @@ from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST
 from curate.pipelines.store.workspace import require_codes
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["Side", "folder_kind", "open_side", "read_pairs"]
 

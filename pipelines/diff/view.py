@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.files.sizes import several
 from curate.pipelines.views.tables import render_table
 from curate.pipelines.views.terminal import inert
 
@@ -47,7 +48,7 @@ def _metadata_lines(result: Mapping[str, Any]) -> list[str]:
     table += [[inert(lang), *(v[k] for k in keys)] for lang, v in rows[:_MOST_ROWS]]
     lines = [render_table(header, table)]
     if len(rows) > _MOST_ROWS:
-        lines.append(f"… and {len(rows) - _MOST_ROWS} more languages")
+        lines.append(f"… and {several(len(rows) - _MOST_ROWS, 'more language')}")
     lines.append(f"equal: {_names(result['languages_equal']) or 'no language'}")
     for lang, values in rows[:_MOST_ROWS]:
         for what in ("removed", "added"):
@@ -72,7 +73,7 @@ def _pair_lines(result: Mapping[str, Any]) -> list[str]:
     ]  # fmt: skip
     lines = [render_table(header, table)]
     if len(rows) > _MOST_ROWS:
-        lines.append(f"… and {len(rows) - _MOST_ROWS} more languages")
+        lines.append(f"… and {several(len(rows) - _MOST_ROWS, 'more language')}")
     if result["largest_changes"]:
         changes = [
             [inert(c["entry"]), inert(c["lang"]), c["count_a"], c["count_b"],

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
 from curate.pipelines.matched.balanced_set import require_all, require_part
 from curate.pipelines.shards.windows import Window, order_draws, windows
@@ -16,7 +17,6 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.pools import concat_pool, disagreeing_columns
 from curate.pipelines.store.workspace import CARD
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["BalancedPairs", "wanted_columns"]
 
@@ -73,7 +73,7 @@ class BalancedPairs:
         if parameters["format"] != "parquet":
             raise ArtifactError(
                 f"{folder}: the pairs are in shards, with the images that they came with. To "
-                "download images, run `curate balance --format parquet`."
+                f"download images, run `{suggest('balance', '--format', 'parquet')}`."
             )
         paths = storage.list_files(storage.join(folder, "pairs"), ".parquet")
         num_rows: list[int] = []

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from curate.files.sizes import several
 from curate.pipelines.views.tables import render_table
 
 __all__ = ["download_table"]
@@ -10,7 +11,10 @@ __all__ = ["download_table"]
 def download_table(result: dict[str, Any]) -> str:
     """Return what came of the URLs as text."""
     if "to_do" in result:
-        return f"{result['pairs']:,} pairs, {result['shards']} shards, {result['to_do']} to do"
+        return (
+            f"{several(result['pairs'], 'pair')}, {several(result['shards'], 'shard')}, "
+            f"{result['to_do']:,} to do"
+        )
     rows = [
         [reason, f"{num:,}", f"{num / max(1, result['read']):.1%}"]
         for reason, num in {"downloaded": result["downloaded"], **result["failed"]}.items()

@@ -162,6 +162,7 @@ def driving(output: str, command: str) -> Iterator[None]:
     folder = beside(output)
     path = storage.join(folder, LEASE)
     mine = {"token": uuid.uuid4().hex, "command": command, **_identity(), "beat": 0}
+    new = _missing_folders(folder)
     _take(path, mine, output)
     lease = _Lease(output, path, mine)
     heart = threading.Thread(target=lease.beat, name="lease", daemon=True)
@@ -181,7 +182,27 @@ def driving(output: str, command: str) -> Iterator[None]:
         heart.join()
         flush_logs()
         lease.give_back()
+        _remove_empty(new)
     lease.require()
+
+
+def _missing_folders(folder: str) -> list[Path]:
+    """Return the local folders that are to be made for a folder, itself first."""
+    if not storage.is_local(folder):
+        return []
+    path = Path(os.path.abspath(storage.local_path(folder)))
+    return [one for one in (path, *path.parents) if not one.exists()]
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, as long as they are empty: of a command that failed."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:  # something is in it, of this command or of another one
+            return
 
 
 def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:

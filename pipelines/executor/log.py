@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from curate.files import storage
@@ -72,12 +71,17 @@ class WorkerLog:
             log(f"{self._folder}: the log could not be written ({type(error).__name__}: {error})")
 
     def _append(self, line: str) -> None:
-        path = Path(storage.local_path(storage.join(self._folder or "", f"{self._name}.jsonl")))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder = storage.local_path(self._folder or "")
+        path = os.path.join(folder, f"{self._name}.jsonl")
         # One write, so that lines do not mix; after one that was cut off, a line of its own.
         text = "\n" + line if self._is_torn else line
         self._is_torn = True
-        with path.open("a", encoding="utf-8") as file:
+        try:
+            file = open(path, "a", encoding="utf-8")  # noqa: SIM115  closed below
+        except FileNotFoundError:
+            os.makedirs(folder, exist_ok=True)
+            file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+        with file:
             file.write(text)
         self._is_torn = False
 

@@ -22,6 +22,7 @@ from curate.curation.sampling.sampling import (
     sampling_probability,
 )
 from curate.errors import ArtifactError, UsageError
+from curate.files.remedies import suggest
 from curate.pipelines.explain.language import FoundLanguage, identified
 from curate.pipelines.explain.stages import Stages
 from curate.pipelines.lid.options import LidOptions
@@ -29,7 +30,6 @@ from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["explain_text"]
 
@@ -100,7 +100,7 @@ def explain_text(
     if lang not in store.hashes:
         outcome = _outcome("no_metadata", None, None)
         return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}. Build it "
-                f"with: {suggest('build-metadata', '--lang', lang)}", "notes": notes}  # fmt: skip
+                f"with: {store.build_command(lang)}", "notes": notes}  # fmt: skip
     explained |= _explain_all(str(explained["text"]), pair_id, url, lang, t, store, stages)
     explained["notes"] = notes + stages.notes(model if is_identified else None)
     return explained

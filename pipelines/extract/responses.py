@@ -10,7 +10,7 @@ __all__ = ["CrawlRecord", "Field", "SkippedRecord", "page_of"]
 
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _KINDS = frozenset({b"metadata", b"resource", b"response"})
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_HEAD_END = re.compile(rb"\n\r?\n")  # a carriage return before it is of the last line
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _STATUS = re.compile(rb"HTTP/[\d.]+[ \t]+(\d{3})", re.IGNORECASE)
 # Behind the header, in all pages of Common Crawl's archive of August 2018.
@@ -116,7 +116,9 @@ class _Http:
         self.status = int(status[1]) if status else None
         self.fields: dict[bytes, bytes] = {}
         codings: dict[bytes, list[bytes]] = {b"content-encoding": [], b"transfer-encoding": []}
-        for line in _FOLD.sub(b" ", head).split(b"\n")[1:]:
+        if b"\n " in head or b"\n\t" in head:
+            head = _FOLD.sub(b" ", head)
+        for line in head.split(b"\n")[1:]:
             name, colon, value = line.partition(b":")
             name = name.strip().lower()
             if colon:

@@ -8,6 +8,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.files.paths import join
 from curate.files.patterns import expand
+from curate.files.sizes import several
 from curate.pipelines.inputs.image_files import data_files, is_image_name
 from curate.pipelines.inputs.readers import input_kind, kind_of
 from curate.pipelines.views.progress import log
@@ -64,8 +65,8 @@ def input_files(patterns: list[str], output: str, metadata: str, *, quiet: bool)
             "that is meant, or files of yours."
         )
     if left_out:
-        log(f"{left_out} files of the workspace itself are left out; name their folder to take "
-            "them", quiet=quiet)  # fmt: skip
+        log(f"left out, for they are of the workspace itself: {several(left_out, 'file')}; name "
+            "their folder to take them", quiet=quiet)  # fmt: skip
     _tell(foreign, "passed over, for they are no tables or tars", quiet=quiet)
     _tell(beside, "passed over, for the tars beside them hold the same pairs", quiet=quiet)
     return data_files(list(kept))

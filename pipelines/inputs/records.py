@@ -122,7 +122,14 @@ def find_column(schema: pa.Schema, role: str, names: ColumnNames, path: str) -> 
             f"{path}: there is no column {chosen!r}; it has {', '.join(schema.names)}. "
             f"Name the right one with --{role}-column."
         )
-    return chosen or next((c for c in _CANDIDATES[role] if c in schema.names), None)
+    if chosen is not None:
+        return chosen
+    found = next((c for c in _CANDIDATES[role] if c in schema.names), None)
+    if found is not None or role not in ("text", "url"):
+        return found
+    # `Caption`, `Url`: of ids, another case may be another thing.
+    by_lower = {name.lower(): name for name in reversed(schema.names)}
+    return next((by_lower[c] for c in _CANDIDATES[role] if c in by_lower), None)
 
 
 def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:

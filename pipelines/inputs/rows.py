@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from curate.files.addresses import without_secrets
+from curate.files.sizes import several
 
 __all__ = ["MAX_TEXT_BYTES", "Part", "Problem", "Rows", "Unreadable", "together"]
 
@@ -76,7 +77,7 @@ class Part:
 
     def name(self) -> str:
         """Return the file's path, for messages; of several files the first, and how many more."""
-        return f"{self.path} and {len(self.more)} more files" if self.more else self.path
+        return f"{self.path} and {several(len(self.more), 'more file')}" if self.more else self.path
 
     def as_dict(self) -> dict[str, Any]:
         """Return the part as JSON-able values."""
@@ -120,12 +121,13 @@ def together(parts: Sequence[Part], columns: Mapping[str, str] | None = None) ->
             found += members
             continue
         group: list[Part] = []
+        rows = 0
         for part in members:
             group.append(part)
-            rows = sum(piece.num_rows or 0 for piece in group)
+            rows += part.num_rows or 0
             if rows >= ROWS_TOGETHER or len(group) >= FILES_TOGETHER or part is members[-1]:
                 found.append(replace(group[0], more=tuple(group[1:])))
-                group = []
+                group, rows = [], 0
     return found
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.match.ids import repeated_ids
 from curate.pipelines.match.purge import purge_parts
@@ -17,7 +18,6 @@ from curate.pipelines.matched.counting import count_parts
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["finish_matched", "open_journal"]
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from curate.curation.lid.model import read_fasttext_model
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.metadata.languages import (
     DEFAULT_LABELS,
     LABEL_SETS,
@@ -79,7 +80,8 @@ def _hint(
         name for name in LABEL_SETS if set(unreached_languages(labels_of(name))) == unreached
     ]
     advice = (
-        f" To make `other` anew, and nothing else: curate build-metadata --lid-labels {fitting[0]}"
+        " To make `other` anew, and nothing else: "
+        + suggest("build-metadata", "--lid-labels", fitting[0])
         if fitting
         else ""
     )

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from curate.files.remedies import suggest
+from curate.files.sizes import several
 from curate.metadata.languages import OTHER
 from curate.pipelines.inputs.bad_reasons import REJECTED_REASONS
 from curate.pipelines.lid.step_names import steps_line
-from curate.pipelines.views.hints import suggest
+from curate.pipelines.matched.notes import noted_metadata
+from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.views.tables import MAX_LANGUAGES, by_size, with_rest
 from curate.pipelines.views.terminal import inert
 
@@ -38,7 +41,7 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     ]
     dropped = ", ".join(f"{reason} {num:,}" for reason, num in result["dropped"].items())
     lines = [with_rest(["lang", "read", "matched", "dropped"], rows)] if rows else []
-    lines += _without_metadata(without) + _unknown_labels(result.get("unknown_labels"))
+    lines += _without_metadata(without, output) + _unknown_labels(result.get("unknown_labels"))
     steps = result.get("language_decided_by", {})
     lines += [steps_line(steps)] if steps.keys() - {"told"} else []
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
@@ -59,7 +62,7 @@ def _match_plan(result: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _without_metadata(texts: Mapping[str, int]) -> list[str]:
+def _without_metadata(texts: Mapping[str, int], output: str) -> list[str]:
     """Say which languages are missing, the most frequent first, and how to add them."""
     if not texts:
         return []
@@ -67,12 +70,21 @@ def _without_metadata(texts: Mapping[str, int]) -> list[str]:
     shown = ", ".join(f"{lang} {texts[lang]:,}" for lang in langs[:MAX_LANGUAGES])
     more = f" and {len(langs) - MAX_LANGUAGES} more" if len(langs) > MAX_LANGUAGES else ""
     num = f"{len(langs)} languages" if len(langs) > 1 else "a language"
-    lines = [f"{sum(texts.values()):,} texts are in {num} without metadata: {shown}{more}"]
+    total = sum(texts.values())
+    are = "is" if total == 1 else "are"
+    lines = [f"{several(total, 'text')} {are} in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
         lines.append("to match them (see with --dry-run what is fetched): "
-                     f"{suggest('build-metadata', '--lang', ','.join(named))}"
-                     "; then match with --overwrite")  # fmt: skip
+                     f"{_build_command(named, output)}; then match with --overwrite")  # fmt: skip
     return lines
+
+
+def _build_command(langs: list[str], output: str) -> str:
+    """Return the command that builds languages as those were built that were matched with."""
+    metadata = noted_metadata(output) if output else None
+    if metadata is None:
+        return suggest("build-metadata", "--lang", ",".join(langs))
+    return MetadataStore(metadata).build_command(*langs)
 
 
 def _unknown_labels(found: Mapping[str, Any] | None) -> list[str]:

@@ -5,13 +5,17 @@ from typing import Any
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.store.workspace import CARD, part_name
+from curate.pipelines.views.tables import in_words
 
 __all__ = ["require_all", "require_part"]
 
-_REMEDY = "Run `curate balance` again with the same options and --overwrite."
+
+def _remedy() -> str:
+    return f"Run `{suggest('balance')}` again with the same options and --overwrite."
 
 
 def require_part(path: str, index: int, parameters: str) -> None:
@@ -28,7 +32,7 @@ def require_part(path: str, index: int, parameters: str) -> None:
     kind = "parquet" if path.endswith(".parquet") else "tar"
     expected = part_name(index, kind)
     if os.path.basename(path) != expected:
-        raise ArtifactError(f"{path}: expected {expected} in its place. {_REMEDY}")
+        raise ArtifactError(f"{path}: expected {expected} in its place. {_remedy()}")
     if kind == "tar":
         found = {
             "parameters": artifacts.read_json(f"{path.removesuffix('.tar')}.json")["parameters"]
@@ -39,8 +43,8 @@ def require_part(path: str, index: int, parameters: str) -> None:
         found.pop("kept", None)  # facts of its pairs, which a part has only where they are not 0
     if found != wanted:
         raise ArtifactError(
-            f"{path} is a part of another set, or another part of this one: it says {found}, "
-            f"expected {wanted}. {_REMEDY}"
+            f"{path} is a part of another set, or another part of this one: it says "
+            f"{in_words(found)}, expected {in_words(wanted)}. {_remedy()}"
         )
 
 
@@ -55,10 +59,10 @@ def require_all(folder: str, parameters: str, num_pairs: int) -> None:
     if card["balanced"] != parameters:
         raise ArtifactError(
             f"{folder}: {CARD} is that of another set than the pairs, which were replaced "
-            f"meanwhile or put there by hand. Run the same command again, or: {_REMEDY}"
+            f"meanwhile or put there by hand. Run the same command again, or: {_remedy()}"
         )
     if card["total"]["kept"] != num_pairs:
         raise ArtifactError(
             f"{folder}: there are {num_pairs} pairs, {CARD} says {card['total']['kept']}: a part "
-            f"is missing or foreign. {_REMEDY}"
+            f"is missing or foreign. {_remedy()}"
         )

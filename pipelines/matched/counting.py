@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from curate.curation.sampling.kernels import add_counts
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
-from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.progress import progress
 
 __all__ = ["COUNTING", "count_parts", "split_by_language"]

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from curate.errors import ArtifactError, UsageError
+from curate.files.remedies import suggest
 from curate.pipelines.inputs.filters import load_filters, needs_nothing, recorded_name
 from curate.pipelines.store import artifacts
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["filters_again", "recorded_filters", "refuse_unused"]
 

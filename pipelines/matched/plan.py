@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import of_ours
+from curate.files.remedies import suggest
 from curate.pipelines.inputs.own_inputs import are_own_inputs, seal_inputs
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name, require_codes
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["PLAN", "REWRITTEN", "SUMMARY", "Completed", "MatchedPlan"]
 

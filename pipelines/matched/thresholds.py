@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import tail_share, threshold_for_tail_share
 from curate.errors import ArtifactError, UsageError
-from curate.files.remedies import damaged
+from curate.files.remedies import damaged, suggest
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["load_counts", "thresholds"]
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from curate.curation.hashing.ids import short_hash
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.balance import UID_DTYPE, parse_uids
 from curate.pipelines.matched.notes import noted_balanced, same_folder
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
@@ -24,7 +25,6 @@ from curate.pipelines.shards.runs import Run
 from curate.pipelines.shards.waiting import unpacked
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import CARD
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["Wanted", "find_held", "places_of", "require_gone", "stale_cards"]
 

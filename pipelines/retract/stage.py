@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from curate.curation.hashing.ids import short_hash
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.balance import BalanceOptions, balance_pairs
 from curate.pipelines.download import PLAN as DOWNLOAD_PLAN
 from curate.pipelines.executor.lease import driving
@@ -32,7 +33,6 @@ from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.store.swap import forget_next
 from curate.pipelines.store.workspace import Workspace
-from curate.pipelines.views.hints import suggest
 from curate.pipelines.views.progress import log, progress
 
 __all__ = ["retract_pairs"]

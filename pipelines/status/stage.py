@@ -7,7 +7,9 @@ from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.addresses import without_secrets
 from curate.files.listing import file_sizes, sizes_and_times
+from curate.files.remedies import suggest
 from curate.pipelines.executor.lease import holder
+from curate.pipelines.matched.notes import noted_metadata, same_folder
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
@@ -15,7 +17,7 @@ from curate.pipelines.status.log import LogReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, index_path
 from curate.pipelines.store.workspace import Workspace, part_name
-from curate.pipelines.views.hints import suggest
+from curate.pipelines.train import progress_of_run
 
 __all__ = ["StatusReader"]
 
@@ -29,8 +31,11 @@ class StatusReader:
 
     def __init__(self, workspace: str) -> None:
         self.place = Workspace(workspace)
+        # Of another place only if matches were made with it, and there is none here.
+        self._matched_with = noted_metadata(self.place.matched) or self.place.metadata
+        is_here = storage.exists(storage.join(self.place.metadata, MANIFEST))
         self._outputs = {
-            "metadata": self.place.metadata,
+            "metadata": self.place.metadata if is_here else self._matched_with,
             "pairs": self.place.folder("pairs"),
             "matched": self.place.matched,
             "balanced": self.place.balanced,
@@ -52,7 +57,26 @@ class StatusReader:
                 stage["state"] = "running"
             stage["run"] = self._logs[name].figures()
             stages[name] = stage
-        return {"workspace": without_secrets(self.place.root), "stages": stages}
+        metadata = without_secrets(self._matched_with)
+        if not same_folder(self._matched_with, self._outputs["metadata"]):
+            stages["matched"]["elsewhere"] = f"with the metadata in {metadata}"
+        elif not same_folder(self._matched_with, self.place.metadata):
+            stages["metadata"]["elsewhere"] = f"in {metadata}"
+        return {"workspace": without_secrets(self.place.root), "stages": stages | self._runs()}
+
+    def _runs(self) -> dict[str, Stage]:
+        """Return the training runs, each as a stage."""
+        stages = {}
+        for path in storage.list_files(self.place.folder("runs"), ""):
+            output = path.rstrip("/")
+            stage = _training(output)
+            if stage is None:
+                continue
+            if holder(output) is not None:
+                stage["state"] = "running"
+            name = output.rsplit("/", 1)[-1]
+            stages[f"runs/{name}"] = {**stage, "path": without_secrets(output), "run": None}
+        return stages
 
     def _matched(self, output: str) -> Stage:
         if not storage.exists(storage.join(output, MATCHED_PLAN)):
@@ -69,10 +93,9 @@ class StatusReader:
                        total=len(plan.parts), unit="parts")  # fmt: skip
 
     def _new_metadata(self, plan: MatchedPlan) -> list[str]:
-        manifest = storage.join(self.place.metadata, MANIFEST)
-        if not storage.exists(manifest):
+        if not storage.exists(storage.join(self._matched_with, MANIFEST)):
             return []
-        now = MetadataStore.open(self.place.metadata).hashes
+        now = MetadataStore.open(self._matched_with).hashes
         lang, matched = plan.parameters["lang"], plan.parameters["metadata"]
         now = {k: v for k, v in now.items() if lang in (None, k)}
         changed = [code for code in sorted({*now, *matched}) if now.get(code) != matched.get(code)]
@@ -80,7 +103,7 @@ class StatusReader:
             return []
         return [
             f"the metadata of {_few(changed)} has changed since: "
-            "run `curate match` as before, with --overwrite"
+            f"run `{suggest('match')}` as before, with --overwrite"
         ]
 
     def _balanced(self, output: str) -> Stage:
@@ -95,7 +118,8 @@ class StatusReader:
             total = len(plan.parts) if parameters["format"] == "parquet" else None
             if plan.digest() != parameters["matched"]:
                 why.append(
-                    "`matched/` has changed since: run `curate balance` as before, with --overwrite"
+                    f"`matched/` has changed since: run `{suggest('balance')}` as before, "
+                    "with --overwrite"
                 )
         done = len(_names(output, "shards", ".tar"))
         if parameters["format"] == "parquet":
@@ -140,6 +164,17 @@ def _metadata(output: str) -> Stage:
         why.append(f"the index of {listed} is gone: run `{suggest('build-metadata', '--reindex')}`")
     return _judged(why, is_complete=True, done=len(languages) - len(lost), total=len(languages),
                    unit="languages")  # fmt: skip
+
+
+def _training(output: str) -> Stage | None:
+    try:
+        found = progress_of_run(output)
+    except ArtifactError as error:
+        return _stage("stale", [str(error)])
+    if found is None:
+        return None
+    done, total, is_whole = found
+    return _judged([], is_complete=is_whole, done=done, total=total, unit="steps")
 
 
 def _pairs(output: str) -> Stage:

@@ -5,6 +5,7 @@ from typing import Any
 
 from curate.errors import ArtifactError, CurateError
 from curate.files import storage
+from curate.files.sizes import several
 from curate.pipelines.executor.lease import holder
 from curate.pipelines.matched.balanced_set import require_all, require_part
 from curate.pipelines.matched.plan import PLAN, MatchedPlan
@@ -48,7 +49,7 @@ def verify_workspace(root: str, *, quiet: bool = True) -> dict[str, Any]:
         more = len(problems) - _MOST_SHOWN
         lines = [*problems[:_MOST_SHOWN], *([f"and {more} more"] if more > 0 else [])]
         raise ArtifactError(
-            f"{root}: {len(problems)} of {num} files are not what was written:\n  "
+            f"{root}: not what was written, of {several(num, 'file')}: {len(problems):,}\n  "
             + "\n  ".join(lines)
         )
     return {"files": num, "damaged": 0}

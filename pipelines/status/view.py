@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from curate.pipelines.views.tables import render_table
+from curate.files.sizes import several
+from curate.pipelines.views.tables import cell, render_table
 
 __all__ = ["status_table"]
 
@@ -14,10 +15,12 @@ def status_table(status: Mapping[str, Any]) -> str:
     for name, stage in status["stages"].items():
         rows.append([name, stage["state"], _progress(stage)])
         notes += [f"{name}: {why}" for why in stage["why"]]
+        if "elsewhere" in stage:
+            notes.append(f"{name}: {stage['elsewhere']}")
         if stage["run"] is not None and (stage["state"] == "running" or stage["run"]["failed"]):
             notes += [f"{name}: {line}" for line in _run_lines(stage["run"])]
     if "verified" in status:
-        notes.append(f"{status['verified']['files']:,} files are what was written")
+        notes.append(f"what was written: {several(status['verified']['files'], 'file')}")
     return "\n".join([render_table(["stage", "state", "done"], rows), *notes])
 
 
@@ -41,8 +44,8 @@ def _run_lines(run: Mapping[str, Any]) -> list[str]:
     if run["parts_per_s"]:
         eta = f", {_duration(run['eta_s'])} to go" if run["eta_s"] is not None else ""
         lines.append(
-            f"{run['parts_per_s']:.3g} parts/s, {run['records_per_s']:,.0f} records/s, "
-            f"a part takes {run['median_part_s']:.3g} s{eta}"
+            f"{cell(run['parts_per_s'])} parts/s, {run['records_per_s']:,.0f} records/s, "
+            f"a part takes {cell(run['median_part_s'])} s{eta}"
         )
     lines += [
         f"running longest: part {one['part']} for {one['seconds']:.0f} s "

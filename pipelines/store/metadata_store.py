@@ -11,14 +11,17 @@ from curate.curation.matching.reference import AhoCorasickMatcher, Matcher
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.own_json import of_ours
+from curate.files.remedies import suggest
 from curate.metadata.entries import metadata_hash
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import require_codes
-from curate.pipelines.views.hints import suggest
 
 __all__ = ["ENGINES", "MetadataStore", "combined_hash", "index_path", "write_indices"]
 
 MANIFEST = "manifest.json"
+KINDS = ("wordnet", "unigram", "bigram", "title")  # of sources
+OWN_ENTRIES = "own_entries"  # in what a language was made from: its list
+OWN_FILES = "own_files"  # in its report: what was not fetched, and cannot be told otherwise
 ENGINES = ("index", "pyahocorasick")
 
 
@@ -94,9 +97,17 @@ class MetadataStore:
             raise UsageError(
                 f"there is no metadata for language {lang!r} in {self.folder}; "
                 f"it has {', '.join(sorted(self.hashes)) or 'none'}. "
-                f"Build it with: {suggest('build-metadata', '--lang', lang)}"
+                f"Build it with: {self.build_command(lang)}"
             )
         return MetadataStore(self.folder, {lang: self.hashes[lang]})
+
+    def build_command(self, *langs: str) -> str:
+        """Return the command that builds languages here as those were that are here."""
+        values = artifacts.read_json(storage.join(self.folder, MANIFEST))["languages"].values()
+        kinds = {tuple(one.get("made_from", {}).get("kinds", ())) for one in values}
+        widest = max(kinds, key=len, default=())
+        sources = ("--sources", ",".join(widest)) if 0 < len(widest) < len(KINDS) else ()
+        return suggest("build-metadata", "--lang", ",".join(langs), *sources)
 
     def path(self, lang: str) -> str:
         """Return the path of a language's Parquet file."""
@@ -160,6 +171,6 @@ class MetadataStore:
         if not storage.exists(path):
             raise ArtifactError(
                 f"{path}: there is no such index. Build it from the entries with: "
-                "curate build-metadata --reindex"
+                f"{suggest('build-metadata', '--reindex')}"
             )
         return unpack_index(storage.map_file(path), path, self.hashes[lang], threads=threads)

@@ -21,9 +21,12 @@ from typing import IO, Any, cast
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
+from curate.files.sealed_json import read_json
 from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sums
 
-__all__ = ["RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "read_checkpoint"]
+__all__ = [
+    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "progress_of_run", "read_checkpoint",
+]  # fmt: skip
 
 _STEP = "step-"
 # Whatever a run writes.
@@ -210,6 +213,22 @@ class RunLog:
         """Write all lines."""
         with storage.publish(self._path) as file:
             file.write(b"".join(_as_line(line) for line in self.lines))
+
+
+def progress_of_run(folder: str) -> tuple[int, int, bool] | None:
+    """Return a run's steps that are done, those asked for, and if it is whole; None of no run.
+
+    Raises:
+        ArtifactError: what it is made of, or its log, is damaged.
+    """
+    files = RunFiles(folder)
+    if not storage.exists(files.config):
+        return None
+    total = int(read_json(files.config)["train"]["steps"])
+    if storage.exists(files.card):
+        return total, total, True
+    lines = _read_lines(files.log)
+    return (int(lines[-1]["step"]) if lines else 0), total, False
 
 
 def _as_line(line: dict[str, Any]) -> bytes:

@@ -9,6 +9,7 @@ from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.views.markdown import inert_markdown
+from curate.pipelines.views.tables import cell
 
 __all__ = ["add_evaluations", "write_model_card"]
 
@@ -109,7 +110,7 @@ def _evaluations_table(evaluated: Mapping[str, Mapping[str, Any]]) -> str:
         return ""
     rows = ["", "## Evaluations", "", "| set | task | images | figures |", "|---|---|---|---|"]
     for name, found in evaluated.items():
-        figures = ", ".join(f"{k} {v:.4g}" for k, v in found.items() if isinstance(v, float))
+        figures = ", ".join(f"{k} {cell(v)}" for k, v in found.items() if isinstance(v, float))
         rows.append(f"| {_cell(name)} | {found['task']} | {found['images']:,} | {figures} |")
     return "\n".join(rows) + "\n"
 

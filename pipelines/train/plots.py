@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
+from curate.pipelines.views.tables import cell
+
 __all__ = ["bars_svg", "curve_svg"]
 
 WIDTH, HEIGHT = 640, 300
@@ -41,7 +43,7 @@ def curve_svg(title: str, x_label: str, curves: Mapping[str, Sequence[tuple[floa
         at_x, at_y = place(x, y)
         parts.append(
             f'<line x1="{LEFT}" y1="{at_y}" x2="{WIDTH - RIGHT}" y2="{at_y}" stroke="#ddd"/>'
-            f'<text x="{LEFT - 6}" y="{at_y + 4}" text-anchor="end">{y:.3g}</text>'
+            f'<text x="{LEFT - 6}" y="{at_y + 4}" text-anchor="end">{cell(y)}</text>'
             f'<text x="{at_x}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{x:,.0f}</text>'
         )
     for number, (name, of_curve) in enumerate(thinned.items()):

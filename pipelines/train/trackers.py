@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from curate.errors import CurateError, UsageError
+from curate.pipelines.views.tables import in_words
 
 __all__ = ["TRACKERS", "Tracker", "open_trackers"]
 
@@ -24,7 +25,7 @@ class _TensorBoard:
     def __init__(self, folder: str, name: str, config: Mapping[str, Any]) -> None:
         board: Any = import_module("torch.utils.tensorboard")
         self._writer = board.SummaryWriter(f"{folder}/tensorboard")
-        self._writer.add_text("config", f"{name}: {dict(config)}")
+        self._writer.add_text("config", f"{name}: {in_words(config)}")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():

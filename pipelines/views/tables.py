@@ -5,9 +5,10 @@ from typing import Any
 
 from rich.cells import cell_len
 
+from curate.files.sizes import several
 from curate.pipelines.views.terminal import Inert, inert
 
-__all__ = ["by_size", "cell", "plan_lines", "render_table", "with_rest"]
+__all__ = ["by_size", "cell", "in_words", "plan_lines", "render_table", "with_rest"]
 
 MAX_LANGUAGES = 20
 
@@ -43,7 +44,20 @@ def cell(value: Any) -> str:
 
 def plan_lines(result: Mapping[str, Any]) -> str:
     """Show what would be done, a line each."""
-    return "\n".join(f"{key}: {value}" for key, value in result.items())
+    return "\n".join(f"{key}: {in_words(value)}" for key, value in result.items())
+
+
+def in_words(value: Any) -> str:
+    """Return a value as a sentence has it, whatever it is made of.
+
+    >>> in_words({"en": 1200, "de": None}), in_words([]), in_words({"a": [0.5, True]})
+    ('en 1,200, de -', 'none', 'a 0.5, yes')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{inert(str(k))} {in_words(v)}" for k, v in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(in_words, value)) or "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else cell(value)
 
 
 def by_size(languages: Mapping[str, Any], key: str) -> list[tuple[str, Any]]:
@@ -55,4 +69,4 @@ def with_rest(header: Sequence[str], rows: list[list[Any]]) -> str:
     """Show a table of languages, and how many more there are."""
     shown = render_table(header, rows[:MAX_LANGUAGES])
     more = len(rows) - MAX_LANGUAGES
-    return f"{shown}\n… and {more} more languages" if more > 0 else shown
+    return f"{shown}\n… and {several(more, 'more language')}" if more > 0 else shown

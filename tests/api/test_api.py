@@ -18,6 +18,7 @@ from curate.api.command import parameters_of
 from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
 from curate.cli.main import COMMANDS
 from curate.pipelines.executor.cluster import Cluster
+from curate.pipelines.store import artifacts
 from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
 
 FUNCTIONS = [
@@ -198,11 +199,58 @@ def test_a_column_that_parquet_cannot_hold_is_named():
 
 def test_suggested_commands_carry_what_was_in_force(workspace, tmp_path):
     path = write_pairs(tmp_path / "in.parquet", ["Der rote Hund läuft durch den Wald"] * 3)
-    place = tmp_path / "my data"
-    found = curate.match(path, workspace=place, metadata=workspace / "metadata")
-    assert f"curate build-metadata --lang de -w '{place}'" in str(found)
+    place, metadata = tmp_path / "my data", workspace / "metadata"
+    found = curate.match(path, workspace=place, metadata=metadata)
+    assert f"curate build-metadata --lang de -w '{place}' --output {metadata};" in str(found)
     with pytest.raises(curate.ArtifactError, match=f"curate balance -w '{place}'` first"):
         curate.card(workspace=place)
     with pytest.raises(curate.UsageError, match="--lang de -w") as refused:
-        curate.match(path, lang="de", workspace=place, metadata=workspace / "metadata")
+        curate.match(path, lang="de", workspace=place, metadata=metadata)
     assert "curate build-metadata" in str(refused.value)
+    (place / "matched/plan.json").write_text("{")
+    with pytest.raises(curate.ArtifactError, match=f"`curate match -w '{place}'` again with the"):
+        curate.balance(t=5, workspace=place)
+
+
+def test_more_languages_are_suggested_with_the_sources_of_those_that_are_there(tmp_path):
+    metadata = write_metadata(tmp_path / "w/metadata", {"en": WORDS})
+    path = metadata / "manifest.json"
+    manifest = artifacts.read_json(str(path))
+    manifest["languages"]["en"]["made_from"] = {"kinds": ["wordnet", "unigram"]}
+    artifacts.write_json(str(path), {k: v for k, v in manifest.items() if k != "checksum"})
+    pairs = write_pairs(tmp_path / "in.parquet", ["Der rote Hund läuft durch den Wald"] * 3)
+    found = curate.match(pairs, workspace=tmp_path / "w")
+    command = f"curate build-metadata --lang de --sources wordnet,unigram -w {tmp_path}/w"
+    assert f"{command};" in str(found)
+    explained = curate.explain("Der rote Hund läuft durch den Wald", workspace=tmp_path / "w")
+    assert command in explained.decision
+
+
+def test_a_command_that_is_refused_creates_nothing(tmp_path):
+    path = write_pairs(tmp_path / "in.parquet", ["a dog"] * 3)
+    for command, arguments in (
+        (curate.match, (path,)), (curate.balance, ()), (curate.card, ()), (curate.download, ()),
+    ):  # fmt: skip
+        with pytest.raises(curate.CurateError):
+            command(*arguments, workspace=tmp_path / "mis/typed", **(
+                {"t": 5} if command is curate.balance else {}))  # fmt: skip
+        assert [one.name for one in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_status_knows_metadata_of_another_place_and_runs(workspace, tmp_path):
+    path = write_pairs(tmp_path / "in.parquet", texts(30))
+    curate.match(path, workspace=tmp_path / "w", metadata=workspace / "metadata", lang="en")
+    run = tmp_path / "w/runs/small"
+    run.mkdir(parents=True)
+    artifacts.write_json(str(run / "config.json"), {"train": {"steps": 100}})
+    (run / "log.jsonl").write_text('{"step": 10}\n{"step": 20}\n{"st')
+    found = curate.status(workspace=tmp_path / "w")
+    assert found.stages["metadata"]["state"] == "complete"
+    assert f"metadata: in {workspace / 'metadata'}" in str(found)
+    stage = found.stages["runs/small"]
+    assert (stage["state"], stage["done"], stage["total"]) == ("incomplete", 20, 100)
+    assert "20 of 100 steps" in str(found)
+    (run / "modelcard.json").write_text("{}")
+    assert curate.status(workspace=tmp_path / "w").stages["runs/small"]["state"] == "complete"
+    (run / "config.json").write_text("{")
+    assert curate.status(workspace=tmp_path / "w").stages["runs/small"]["state"] == "stale"

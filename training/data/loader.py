@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.files.sizes import several
 from curate.training.data.batch import Batch, LoaderConfig, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.online import Online
@@ -181,10 +182,11 @@ class Loader:
                 remedy = "Use a smaller --batch-size or more data."
                 if not num and left["no_image"]:
                     remedy = "Of pairs with URLs, `curate download` fetches the images."
+                reasons = ", ".join(f"{reason} {num:,}" for reason, num in (+left).items())
                 raise InputError(
-                    f"{len(self._sampler.shards)} shards hold only {num} usable pairs (skipped: "
-                    f"{dict(+left) or 'none'}), fewer than a batch of {self.config.batch_size}. "
-                    f"{remedy}"
+                    f"{several(len(self._sampler.shards), 'shard')} with no more than "
+                    f"{several(num, 'usable pair')} (skipped: {reasons or 'none'}), fewer than a "
+                    f"batch of {self.config.batch_size}. {remedy}"
                 )
             start = Position(start.epoch + 1)
 

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from curate.errors import InputError, UsageError
+from curate.files.sizes import several
 from curate.training.eval.choice import choose
 from curate.training.eval.data import EvalDataset
 from curate.training.eval.embed import Encoder
@@ -77,9 +78,10 @@ def evaluate(
     num_read = skipped.pop("read", 0)
     num_unusable = sum(skipped.values())
     if num_unusable == num_read:
+        reasons = ", ".join(f"{reason} {num:,}" for reason, num in sorted(skipped.items()))
         raise InputError(
-            f"{dataset.path}: no usable image among {num_read} samples "
-            f"({dict(sorted(skipped.items())) or 'it is empty'}); expected JPEG, PNG or WebP"
+            f"{dataset.path}: no usable image among {several(num_read, 'sample')} "
+            f"({reasons or 'it is empty'}); expected JPEG, PNG or WebP"
         )
     head = {"schema_version": RESULT_VERSION, "task": found.pop("task"), "file": dataset.path,
             "asked": dict(dataset.asked)}  # fmt: skip

@@ -69,7 +69,7 @@ function renderLead() {
     ["Slots", number(f.slots), `${ratio} per pair: a pair fills one of every entry it matches`],
     ["Entries", number(f.entries_matched), `match, of ${number(f.entries)}`],
     ["In the head", number(f.entries_head), `with ${percent(f.head_share)} of the matches`],
-    ["KL to uniform", `${digits(f.kl_before, 3)} → ${digits(f.kl_after, 3)}`, "nats, before and after"],
+    ["KL to uniform", `${digits(f.kl_before_bits, 3)} → ${digits(f.kl_after_bits, 3)}`, "bits, before and after"],
   ];
   fill("tiles", tiles.map(([term, value, note]) => el("div", {}, el("dt", {}, term), el("dd", {}, value), el("small", {}, note))));
 }
@@ -225,8 +225,8 @@ function renderEntries() {
 
 // ---- Languages ----
 const COLUMNS = [["t", (v) => number(v)], ["p", (v) => digits(v, 3)], ["read", number], ["matched", number], ["kept", number], ["expected", (v) => number(Math.round(v))],
-  ["kept_share", percent], ["slots", number], ["entries", number], ["entries_matched", number], ["entries_head", number], ["head_share", percent], ["kl_before", (v) => digits(v, 3)], ["kl_after", (v) => digits(v, 3)]];
-const TITLES = { kept_share: "kept of matched", entries_matched: "with matches", entries_head: "in the head", head_share: "matches in the head", kl_before: "KL before", kl_after: "KL after" };
+  ["kept_share", percent], ["slots", number], ["entries", number], ["entries_matched", number], ["entries_head", number], ["head_share", percent], ["kl_before_bits", (v) => digits(v, 3)], ["kl_after_bits", (v) => digits(v, 3)]];
+const TITLES = { kept_share: "kept of matched", entries_matched: "with matches", entries_head: "in the head", head_share: "matches in the head", kl_before_bits: "KL before, bits", kl_after_bits: "KL after, bits" };
 let order = { key: "matched", up: false };
 const valueOf = (code, key) => (key === "language" ? nameOf(code) : key === "kept_share" ? card.languages[code].kept / (card.languages[code].matched || NaN) : card.languages[code][key]);
 function sorted(list, of, up) {

@@ -17,6 +17,8 @@ from curate.pipelines.extract.warc.window import ANYWHERE, BEGINNING, BEGINNING_
 __all__ = ["Damage", "RawRecord", "careful_records"]
 
 _MAX_DIGITS = 18
+_FOLD = re.compile(rb"\r?\n[ \t]+")
+_FIELD = re.compile(rb"([^:\n]*):([^\n]*)\n?")
 _BLANKS = b"\r\n\0"
 # Common Crawl's archive of August 2018: by so much is each Content-Length too small.
 _SHORT_BY = 2
@@ -154,9 +156,7 @@ def _no_end(length: int) -> str:
 
 def _fields(lines: bytes) -> dict[bytes, bytes]:
     """Return the fields of a header by lower-cased name, the first of each."""
-    fields: dict[bytes, bytes] = {}
-    for line in re.sub(rb"\r?\n[ \t]+", b" ", lines).split(b"\n"):
-        name, colon, value = line.partition(b":")
-        if colon:
-            fields.setdefault(name.strip().lower(), value.strip())
-    return fields
+    if b"\n " in lines or b"\n\t" in lines:
+        lines = _FOLD.sub(b" ", lines)
+    found = reversed(_FIELD.findall(lines))
+    return {name.strip().lower(): value.strip() for name, value in found}

@@ -12,7 +12,9 @@ BEGINNING = re.compile(_FIRST_LINE)
 ANYWHERE = re.compile(rb"(?=" + _FIRST_LINE + rb")")  # behind what is cut off in a line, too
 _LATER = re.compile(rb"\n(?=" + _FIRST_LINE + rb")")
 BEGINNING_BYTES = 64  # a first line is no longer
-_HEAD_STOP = re.compile(rb"(?P<end>\r?\n\r?\n)|" + _FIRST_LINE)
+# Each begins with bytes that are looked for as such, which one pattern of both would not.
+_HEAD_END = re.compile(rb"\n\r?\n")
+_BEGINS_AGAIN = re.compile(_FIRST_LINE)
 _BLANKS = re.compile(rb"[\r\n\0]+")
 _MAX_HEAD_BYTES = 1 << 20
 _LONG_GAP_BYTES = 1 << 16
@@ -159,11 +161,16 @@ class Window:
         What was cut off may be followed by another record, in the middle of a line too.
         """
         start -= 1
-        while (found := _HEAD_STOP.search(self.data, start)) is None:
+        while True:
+            found = _HEAD_END.search(self.data, start)
+            end = found.end() if found else len(self.data)
+            if _BEGINS_AGAIN.search(self.data, start, end) is not None:
+                return None
+            if found is not None:
+                return end
             start = max(start, len(self.data) - BEGINNING_BYTES)
             if start - self.at > _MAX_HEAD_BYTES or not self._pull():
                 return None
-        return found.end() if found["end"] else None
 
     def next_beginning(self, at: int, limit: int) -> int | None:
         """Return the index of the next beginning, or the segment's end; None: beyond the limit."""

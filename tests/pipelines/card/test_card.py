@@ -18,8 +18,9 @@ import xxhash
 import tests.reference as reference
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.card import replay
 from curate.pipelines.card import write as cards
-from curate.pipelines.card.markdown import render_markdown, yaml_head
+from curate.pipelines.card.markdown import _cell, render_markdown, yaml_head
 from curate.pipelines.card.page import render_page
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.card.write import CARDS
@@ -98,7 +99,7 @@ def test_figures_are_those_of_the_kept_pairs_counted_one_by_one(workspace):
         assert found["certain"] == certain < found["matched"]
         for e in found["top_entries"] + found["top_entries_after"] + found["tail_entries"]:
             assert (e["count"], e["kept"]) == (before[e["entry"]], after[e["entry"]])
-        assert found["kl_after"] < found["kl_before"]
+        assert found["kl_after_bits"] < found["kl_before_bits"]
     total = card["total"]
     assert total["matches"] == total["curve"]["matches"][-1]
     assert total["entries"] == total["curve"]["entries"][-1]
@@ -291,6 +292,22 @@ def test_the_card_says_how_the_metadata_was_built_too(workspace):
     assert lines[1].startswith("# The options of the metadata stand in its manifest.json")
     assert lines[2] == "curate build-metadata --lang de,en"
     assert [line.split()[1] for line in lines[3:]] == ["match", "balance"]
+
+
+def test_commands_that_make_it_again_ask_for_files_of_ones_own():
+    fetched = {"file": "a", "url": "https://dumps.wikimedia.org/a"}
+    made_from = {"kinds": ["wordnet", "unigram", "bigram", "title"], "dumps": [{"file": "b"}],
+                 "pageviews": [{"file": "c"}], "wordnet": [{"file": "d"}],
+                 "own_files": ["wordnet"]}  # fmt: skip
+    own = ["--dumps", "DUMPS", "--pageviews", "PAGEVIEWS", "--wordnet-dir", "WORDNET"]
+    assert list(replay._options("en", made_from)) == [*own, "--offline"]
+    assert list(replay._options("en", {**made_from, "pageviews": [fetched]})) == own[:2] + own[4:]
+    nltk = {**made_from, "own_files": [], "own_entries": {"file": "e"}}
+    assert list(replay._options("en", nltk)) == [*own[:4], "--entries", "ENTRIES"]
+
+
+def test_figures_in_markdown_have_no_exponents():
+    assert [_cell(v) for v in (29430.123, 0.12345, 12, None)] == ["29,430", "0.1235", "12", "–"]
 
 
 def test_the_head_of_shards_names_tars_and_only_codes_that_iso_639_knows():

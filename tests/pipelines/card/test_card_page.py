@@ -132,7 +132,7 @@ def test_all_is_done_by_keyboard(workspace, show):
         page.keyboard.press("Tab")
         reached.add(page.evaluate(
             "document.activeElement.id || document.activeElement.dataset.key || ''"))  # fmt: skip
-    assert {"language", "theme", "curve-cursor", "find-language", "read", "kl_after",
+    assert {"language", "theme", "curve-cursor", "find-language", "read", "kl_after_bits",
             "lang-en", "command", "copy"} <= reached  # fmt: skip
     page.focus("#curve-cursor")
     page.keyboard.press("Home")

@@ -7,9 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.errors import ArtifactError, BadShareError, CurateError, InputError
+from curate.files.patterns import expand
 from curate.pipelines.executor.cluster import Cluster, use_cluster
 from curate.pipelines.inputs.own_outputs import input_files
-from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.match.view import match_table
 from tests.pipelines.helpers import (
@@ -157,7 +158,7 @@ def test_a_workspace_is_no_input_of_itself_unless_its_folder_is_named(tmp_path, 
 
     english.rename(tmp_path / "_metadata")
     assert inputs("") == [f"{tmp_path}/{path.relative_to(tmp_path)}" for path in (found, a)]
-    assert "files of the workspace itself are left out" in capfd.readouterr().err
+    assert "left out, for they are of the workspace itself: " in capfd.readouterr().err
     assert inputs("*/*/*.parquet") == [str(found)]
     own = f"{workspace}/matched/pairs/00000.parquet"
     assert inputs("data/matched/pairs") == inputs("data/matched/*/00000.parquet")[:1] == [own]
@@ -230,3 +231,19 @@ def test_workers_of_ray_look_at_inputs_as_local_ones_do(tmp_path, english):
     assert found["unknown_labels"] == {"rows": 30, "first": {"Englisch": 30}}
     assert found == match(files, english, tmp_path / "local", lang=None, workers=2)
     assert contents(tmp_path / "ray") == contents(tmp_path / "local")
+
+
+def test_columns_of_texts_and_urls_are_found_in_any_case(tmp_path):
+    names = ColumnNames()
+    schema = pa.schema({"Caption": pa.string(), "Url": pa.string(), "ID": pa.string()})
+    found = [find_column(schema, role, names, "") for role in ("text", "url", "uid")]
+    assert found == ["Caption", "Url", None]
+    both = pa.schema({"Text": pa.string(), "caption": pa.string()})
+    assert find_column(both, "text", names, "") == "caption"
+
+
+def test_a_folder_of_nothing_but_hidden_names_says_so(tmp_path):
+    (tmp_path / "_a.parquet").write_bytes(b"x")
+    for pattern in (tmp_path, tmp_path / "*"):
+        with pytest.raises(InputError, match="nothing but names that begin with a point or an "):
+            expand([str(pattern)])

@@ -47,7 +47,7 @@ def test_files_that_are_not_alike_are_parts_of_their_own():
     big = Part(path="x", sha256="", kind="parquet", num_rows=9000)
     assert [len(p.pieces()) for p in together([*parts[:20], big, *parts[20:]])] == [20, 1, 20]
     again = [Part.from_dict(p.as_dict()) for p in together(parts)]
-    assert again == together(parts) and again[0].only(["3", "5"]).name() == "3 and 1 more files"
+    assert again == together(parts) and again[0].only(["3", "5"]).name() == "3 and 1 more file"
 
 
 def test_many_small_files_give_the_pairs_of_one(tmp_path):

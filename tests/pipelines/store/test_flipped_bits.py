@@ -148,7 +148,7 @@ def test_the_error_names_the_file_and_the_command_that_makes_it_anew(workspace, 
         flip(path, path.read_bytes(), 8 * 70)
         with pytest.raises(ArtifactError, match=f"{name} is damaged.*`{command}") as told:
             read(path)
-        with pytest.raises(ArtifactError, match=r"1 of \d+ files"):
+        with pytest.raises(ArtifactError, match=r"not what was written, of \d+ files: 1"):
             verify_workspace(str(copy))
         assert "\n" not in str(told.value)
     assert verify_workspace(str(workspace))["files"] > 15

@@ -218,7 +218,7 @@ def test_sets_without_a_usable_image_are_errors(tmp_path):
     with pytest.raises(InputError, match="no usable image among 0 samples.*it is empty"):
         run(tmp_path / "empty.parquet", classes=str(tmp_path / "wds" / "classnames.txt"))
     pq.write_table(pa.table({"image": [b"x"], "text": ["red"]}), tmp_path / "bad.parquet")
-    with pytest.raises(InputError, match="no usable image among 1 samples.*corrupt_image"):
+    with pytest.raises(InputError, match="no usable image among 1 sample .*corrupt_image"):
         run(tmp_path / "bad.parquet")
 
 
