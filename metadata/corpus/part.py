@@ -18,10 +18,10 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from curate.errors import InputError
+from curate.files.parquet.sealed import sealed_writer
 from curate.metadata.fetch.notes import publish_json, read_source
 from curate.metadata.ngrams.counter import NgramCounter
 from curate.metadata.ngrams.merge import merge_runs
@@ -53,7 +53,7 @@ __all__ = [
 # What files that come and go are called first.
 TEMPORARY = ".tmp-"
 # Of what is in the files; another number, and all parts are counted anew.
-_FORMAT = 1
+_FORMAT = 2
 _PART_BYTES = 64 << 20
 # At most so many parts, since merging holds a little of each.
 _MAX_PARTS = 256
@@ -251,7 +251,10 @@ class _Counting:
     def count(self, path: Path) -> CountedPart:
         """Count all pages; the files are there when this returns."""
         titles = _named(self._temporary, ".titles.parquet")
-        with pq.ParquetWriter(titles, TITLES, compression="zstd") as writer:
+        with (
+            titles.open("wb") as sink,
+            sealed_writer(sink, TITLES, compression="zstd") as writer,
+        ):
             for rows in _batches(self._pages(), _TITLES_PER_BATCH):
                 writer.write_table(pa.Table.from_pylist(rows, TITLES))
         if self._counter is not None:

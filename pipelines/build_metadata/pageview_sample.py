@@ -33,7 +33,7 @@ from curate.pipelines.views.progress import progress
 __all__ = ["CountedViews", "PageviewSample", "count_sample", "find_sample", "uncounted"]
 
 # Part of the names of counted files, so that those of another way of counting are not taken.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
