@@ -22,7 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from curate.errors import InputError
 from curate.files.parquet.sealed import sealed_writer
-from curate.metadata.fetch.notes import publish_json, read_source
+from curate.metadata.fetch.notes import publish_json, read_note, read_source
 from curate.metadata.ngrams.counter import NgramCounter
 from curate.metadata.ngrams.merge import merge_runs
 from curate.metadata.ngrams.runs import Run, write_run
@@ -47,6 +47,7 @@ __all__ = [
     "dump_note",
     "part_size",
     "read_counted",
+    "remedy_of",
     "split_dumps",
 ]
 
@@ -162,8 +163,18 @@ def read_counted(path: Path) -> CountedPart | None:
     note = _named(path, ".json")
     if not note.is_file():
         return None
-    known = json.loads(note.read_bytes())
-    return CountedPart(path=path, **{**known, "tally": Counter(known["tally"])})
+
+    def made(known: Any) -> CountedPart:
+        numbers = {name: int(known[name]) for name in ("num_tokens", "num_pair_tokens")}
+        tally = Counter({str(kind): int(num) for kind, num in known["tally"].items()})
+        return CountedPart(path=path, tally=tally, **numbers)
+
+    return read_note(note, made, "the note of a counted part", remedy_of(note))
+
+
+def remedy_of(note: Path) -> str:
+    """Return what to do about a damaged note among counts."""
+    return f"Remove {note.parent}, and what is in it is counted again."
 
 
 def part_size(num_bytes: int) -> int:

@@ -140,7 +140,11 @@ class _RunWriter:
 def run_writer(path: Path, schema: pa.Schema) -> Iterator[_RunWriter]:
     """Open a file of a run for writing; it carries its checksums, as runs outlive a killed one."""
     encoding = {"hash": "PLAIN"} if schema is WORDS else {"key": "DELTA_BINARY_PACKED"}
-    options = {"compression": "zstd", "compression_level": 1, "use_dictionary": ["count"]}
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": ["count"],
+    }
     with (
         path.open("wb") as sink,
         sealed_writer(sink, schema, column_encoding=encoding, **options) as opened,

@@ -233,7 +233,15 @@ def _read(path: str) -> dict[str, Any] | None:
         return None
     except ArtifactError:
         return _NOBODYS
-    return lease if isinstance(lease, dict) and lease.keys() >= _NOBODYS.keys() else _NOBODYS
+    return lease if all(_is_alike(lease.get(k, ...), v) for k, v in _NOBODYS.items()) else _NOBODYS
+
+
+def _is_alike(found: Any, usual: Any) -> bool:
+    """Tell whether a value of a lease has the type that it has in ours."""
+    if usual is None:
+        return found is None or isinstance(found, str)
+    kinds = (int, float) if isinstance(usual, float) else type(usual)
+    return isinstance(found, kinds) and not isinstance(found, bool)
 
 
 def _is_alive(lease: dict[str, Any]) -> bool:

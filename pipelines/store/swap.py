@@ -16,7 +16,8 @@ from contextlib import contextmanager
 
 from curate.errors import ArtifactError
 from curate.files import storage
-from curate.files.sealed_json import read_json, write_json
+from curate.files.sealed_json import write_json
+from curate.pipelines.store.shapes import read_json
 from curate.pipelines.store.verify import verify_tree
 
 __all__ = [
