@@ -22,9 +22,7 @@ def main() -> None:
     names = ("artifact", "bytes", "flips", "noticed", "without effect", "used")
     with tempfile.TemporaryDirectory() as folder:
         write_workspace(Path(folder))
-        say(f"| {' | '.join(names)} |
-{'|---' * len(names)}|
-")
+        say(f"| {' | '.join(names)} |\n{'|---' * len(names)}|\n")
         for name, place in ARTIFACTS.items():
             path = Path(folder, place)
             found = flip_bits(path, options.bits)
