@@ -98,7 +98,11 @@ def read_sums(folder: str) -> dict[str, dict[str, Any]]:
         return {}
     found = read_json(path)["files"]
     with of_ours(path):
-        return {str(name): _as_sum(one) for name, one in found.items()}
+        sums = {str(name): _as_sum(one) for name, one in found.items()}
+    for name in sums:
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name or "://" in name:
+            damaged(path, f"{name!r} leads out of the folder")
+    return sums
 
 
 def _as_sum(values: Mapping[str, Any]) -> dict[str, Any]:

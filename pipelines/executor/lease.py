@@ -158,7 +158,14 @@ def driving(output: str, command: str) -> Iterator[None]:
 
     Raises:
         ArtifactError: another one works on it, or took it over.
+        DiskSpaceError: the disk is full.
     """
+    with told_when_full(output), _driving(output, command):
+        yield
+
+
+@contextmanager
+def _driving(output: str, command: str) -> Iterator[None]:
     folder = beside(output)
     path = storage.join(folder, LEASE)
     mine = {"token": uuid.uuid4().hex, "command": command, **_identity(), "beat": 0}
@@ -192,7 +199,7 @@ def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Resu
         def run(*arguments: Any, **options: Any) -> Result:
             if options.get("dry_run"):
                 return function(*arguments, **options)
-            with told_when_full(options["output"]), driving(options["output"], command):
+            with driving(options["output"], command):
                 if not options.get("overwrite"):
                     forget_next(options["output"])
                 return function(*arguments, **options)
