@@ -41,7 +41,7 @@ from tests.curation.lid.test_lid import write_model
 from tests.fuzz.outcome import Outcome
 from tests.metadata.wikipedia.test_dump import dump, xml_page
 
-__all__ = ["KINDS"]
+__all__ = ["KINDS", "Reader"]
 
 Reader = Callable[[str, Outcome], None]
 WORDS_OF_TEXTS = ("a red dog", "eine Katze", "x" * 90, "")
