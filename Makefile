@@ -31,8 +31,8 @@ test: $(VENV)/.test-extras ## Run the test suite: about six minutes on two cores
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
-fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all
-	$(BIN)/python -m tests.fuzz.readers --seconds 8 --first $${FIRST:-0}
+fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all; FILES=20000 for so many of each
+	$(BIN)/python -m tests.fuzz.readers $(if $(FILES),--files $(FILES) --seconds 3600,--seconds 2) --first $${FIRST:-0}
 
 bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'

@@ -4,9 +4,10 @@ They stand at the end, under the source `title`, the one for names, with a score
 title of a wiki has. So the ids of all other entries stay, and the own ones can be taken out again.
 """
 
-import gzip
+import lzma
 import re
 import unicodedata
+import zlib
 from collections import Counter
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.errors import InputError
+from curate.files.parquet.guard import PARQUET_ERRORS, open_guarded
 from curate.metadata.entries import SCHEMA, SOURCES, entry_table, problem_with
 
 __all__ = ["add_own_entries", "clean_entry", "read_own_entries", "without_own_entries"]
@@ -39,11 +41,11 @@ def read_own_entries(path: str) -> list[str]:
     """
     try:
         if path.endswith(".parquet"):
-            with fsspec.open(path, "rb") as opened:
-                return _column(path, pq.ParquetFile(opened))
+            with open_guarded(path) as file:
+                return _column(path, file)
         with fsspec.open(path, "rb", compression="infer") as opened:
             text: bytes = opened.read().removeprefix(b"\xef\xbb\xbf").removesuffix(b"\n")
-    except (OSError, EOFError, gzip.BadGzipFile, pa.ArrowException) as error:
+    except (*PARQUET_ERRORS, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
             f"{path}: not readable as a list of entries ({error}). --entries takes UTF-8 text, one "
             f"entry a line, or Parquet with a column {_COLUMN}."

@@ -161,7 +161,7 @@ def test_a_stage_sees_shared_rooms_and_of_other_stages_only_their_doors():
 
 def test_the_foundation_stands_on_nothing():
     for path in [ROOT / "curate/errors.py", ROOT / "curate/lazy.py",
-                 *sorted((ROOT / "curate/files").glob("*.py"))]:  # fmt: skip
+                 *sorted((ROOT / "curate/files").rglob("*.py"))]:  # fmt: skip
         assert {name.split(".")[0] for name in ours(path)} <= {"errors", "files", "distribution"}
 
 

@@ -9,12 +9,13 @@ from curate.files import storage
 from curate.files.own_json import OwnObject, own_object
 from curate.files.remedies import damaged
 
-__all__ = ["CHECKSUM", "read_json", "read_json_of_anyone", "write_json"]
+__all__ = ["CHECKSUM", "read_json", "read_json_of_anyone", "value_sum", "write_json"]
 
 CHECKSUM = "checksum"
 
 
-def _checksum(value: dict[str, Any]) -> str:
+def value_sum(value: dict[str, Any]) -> str:
+    """Return the checksum of an object as it is read from JSON."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False)
     return xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass"))
 
@@ -25,7 +26,7 @@ def write_json(path: str, value: dict[str, Any]) -> None:
     The checksum is that of the value as it is read back: keys are texts there, tuples lists.
     """
     plain = json.loads(json.dumps(value, ensure_ascii=False))
-    storage.write_json(path, {**value, CHECKSUM: _checksum(plain)})
+    storage.write_json(path, {**value, CHECKSUM: value_sum(plain)})
 
 
 def read_json(path: str) -> OwnObject:
@@ -55,6 +56,6 @@ def read_json_of_anyone(path: str) -> Any:
         damaged(path, f"it is not JSON ({error})")
     if isinstance(value, dict) and CHECKSUM in value:
         plain = {key: held for key, held in value.items() if key != CHECKSUM}
-        if value[CHECKSUM] != _checksum(plain):
+        if value[CHECKSUM] != value_sum(plain):
             damaged(path, "its checksum differs")
     return value

@@ -11,6 +11,7 @@ import xxhash
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.own_json import of_ours
 from curate.files.paths import join
 from curate.files.remedies import damaged
 from curate.files.sealed_json import CHECKSUM, read_json, read_json_of_anyone, write_json
@@ -93,8 +94,19 @@ def check_sum(path: str, expected: Sum) -> None:
 def read_sums(folder: str) -> dict[str, dict[str, Any]]:
     """Return the sums of a folder, by path from there; {} where there are none."""
     path = join(folder, SUMS)
-    files: dict[str, dict[str, Any]] = read_json(path)["files"] if storage.exists(path) else {}
-    return files
+    if not storage.exists(path):
+        return {}
+    found = read_json(path)["files"]
+    with of_ours(path):
+        sums = {str(name): _as_sum(one) for name, one in found.items()}
+    for name in sums:
+        if name.startswith("/") or ".." in name.split("/") or "\0" in name or "://" in name:
+            damaged(path, f"{name!r} leads out of the folder")
+    return sums
+
+
+def _as_sum(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"size_bytes": int(values["size_bytes"]), "xxh3_128": str(values["xxh3_128"])}
 
 
 def add_sums(folder: str, sums: Mapping[str, Sum], *, keep: Iterable[str] | None = None) -> None:
@@ -152,7 +164,8 @@ def shard_record(tar: str) -> dict[str, Any] | None:
         if storage.exists(path):
             found = read_json_of_anyone(path)
             if isinstance(found, dict) and CHECKSUM in found and "tar" in found:
-                return found
+                with of_ours(path):
+                    return {**found, **{name: _as_sum(found[name]) for name in ("tar", "index")}}
     return None
 
 

@@ -1,12 +1,12 @@
 """The dumps of a language in, the counts of all of them out: part by part, then merged."""
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from curate.files.processes import in_processes
 from curate.metadata.corpus.part import (
@@ -17,9 +17,10 @@ from curate.metadata.corpus.part import (
     dump_note,
     part_size,
     read_counted,
+    remedy_of,
     split_dumps,
 )
-from curate.metadata.fetch.notes import publish_json
+from curate.metadata.fetch.notes import publish_json, read_note
 from curate.metadata.ngrams.candidates import CorpusCounts
 from curate.metadata.ngrams.merge import merge_runs
 from curate.metadata.ngrams.runs import Run
@@ -154,7 +155,7 @@ def count_dump(
     note = dump_note(dump, lang, folder, needs_words=needs_words)
     if note is None:
         raise AssertionError(f"{dump} was counted and is not known")
-    publish_json(note, [part.path.name for part in counted])
+    publish_json(note, {"parts": [part.path.name for part in counted]})
 
 
 def is_counted(dump: str, lang: str, folder: Path, *, needs_words: bool) -> bool:
@@ -168,9 +169,17 @@ def _counted_parts(
     note = dump_note(dump, lang, folder, needs_words=needs_words)
     if note is None or not note.is_file():
         return None
-    found = [read_counted(folder / name) for name in json.loads(note.read_bytes())]
+    names = read_note(note, _part_names, "the note of a counted dump", remedy_of(note))
+    found = [read_counted(folder / name) for name in names]
     parts = [part for part in found if part is not None]
     return parts if len(parts) == len(found) else None
+
+
+def _part_names(values: Any) -> list[str]:
+    names = values["parts"]
+    if not isinstance(names, list) or not all(isinstance(n, str) and "/" not in n for n in names):
+        raise TypeError("it lists no parts")
+    return names
 
 
 def share_memory(memory_bytes: int, workers: int) -> tuple[int, int]:

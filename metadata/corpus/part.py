@@ -18,11 +18,11 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from curate.errors import InputError
-from curate.metadata.fetch.notes import publish_json, read_source
+from curate.files.parquet.sealed import sealed_writer
+from curate.metadata.fetch.notes import publish_json, read_note, read_source
 from curate.metadata.ngrams.counter import NgramCounter
 from curate.metadata.ngrams.merge import merge_runs
 from curate.metadata.ngrams.runs import Run, write_run
@@ -47,13 +47,14 @@ __all__ = [
     "dump_note",
     "part_size",
     "read_counted",
+    "remedy_of",
     "split_dumps",
 ]
 
 # What files that come and go are called first.
 TEMPORARY = ".tmp-"
 # Of what is in the files; another number, and all parts are counted anew.
-_FORMAT = 1
+_FORMAT = 2
 _PART_BYTES = 64 << 20
 # At most so many parts, since merging holds a little of each.
 _MAX_PARTS = 256
@@ -162,8 +163,18 @@ def read_counted(path: Path) -> CountedPart | None:
     note = _named(path, ".json")
     if not note.is_file():
         return None
-    known = json.loads(note.read_bytes())
-    return CountedPart(path=path, **{**known, "tally": Counter(known["tally"])})
+
+    def made(known: Any) -> CountedPart:
+        numbers = {name: int(known[name]) for name in ("num_tokens", "num_pair_tokens")}
+        tally = Counter({str(kind): int(num) for kind, num in known["tally"].items()})
+        return CountedPart(path=path, tally=tally, **numbers)
+
+    return read_note(note, made, "the note of a counted part", remedy_of(note))
+
+
+def remedy_of(note: Path) -> str:
+    """Return what to do about a damaged note among counts."""
+    return f"Remove {note.parent}, and what is in it is counted again."
 
 
 def part_size(num_bytes: int) -> int:
@@ -251,7 +262,10 @@ class _Counting:
     def count(self, path: Path) -> CountedPart:
         """Count all pages; the files are there when this returns."""
         titles = _named(self._temporary, ".titles.parquet")
-        with pq.ParquetWriter(titles, TITLES, compression="zstd") as writer:
+        with (
+            titles.open("wb") as sink,
+            sealed_writer(sink, TITLES, compression="zstd") as writer,
+        ):
             for rows in _batches(self._pages(), _TITLES_PER_BATCH):
                 writer.write_table(pa.Table.from_pylist(rows, TITLES))
         if self._counter is not None:

@@ -7,17 +7,23 @@ is dropped, so whoever needs the file's date, size and checksum never has to hav
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from curate.errors import InputError
 from curate.files.addresses import without_secrets
+from curate.files.sealed_json import CHECKSUM, value_sum
 
-__all__ = ["NOTE_SUFFIX", "RemoteFile", "Source", "hash_file", "publish_json", "read_source"]
+__all__ = ["NOTE_SUFFIX", "RemoteFile", "Source", "hash_file", "publish_json", "read_note",
+           "read_source", "remote_file"]  # fmt: skip
+
+Made = TypeVar("Made")
 
 NOTE_SUFFIX = ".source.json"
 _CHUNK_BYTES = 1 << 20
+_NOT_OURS = (AttributeError, KeyError, TypeError, ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,12 +103,51 @@ def read_source(path: Path) -> Source | None:
     note = path.with_name(path.name + NOTE_SUFFIX)
     if not note.is_file():
         return None
+    remedy = "Remove it and the file beside it; both are made again."
+    return read_note(note, lambda values: _typed(Source, values), "the note of a download", remedy)
+
+
+def remote_file(values: Any) -> RemoteFile:
+    """Return the file that a note tells of.
+
+    Raises:
+        TypeError: it is not told so.
+        InputError: its name leads out of a folder.
+    """
+    return _typed(RemoteFile, values)
+
+
+def _typed(kind: type[Made], values: Any) -> Made:
+    made = kind(**values)
+    for name, value in values.items():
+        is_number = name == "size_bytes"
+        may_lack = kind is RemoteFile and name in ("size_bytes", "sha1", "sha256")
+        if type(value) is not (int if is_number else str) and not (may_lack and value is None):
+            raise TypeError(f"{name} is a {type(value).__name__}")
+    return made
+
+
+def read_note(path: Path, make: Callable[[Any], Made], what: str, remedy: str) -> Made:
+    """Read a note that `publish_json` wrote.
+
+    Args:
+        path: of the note.
+        make: makes of its values what is returned.
+        what: it is, for the message.
+        remedy: likewise.
+
+    Raises:
+        InputError: it is damaged, or not what it should be.
+    """
     try:
-        return Source(**json.loads(note.read_bytes()))
-    except (TypeError, ValueError) as error:
+        values = json.loads(path.read_bytes())
+        if isinstance(values, dict) and (found := values.pop(CHECKSUM, None)) is not None:
+            if found != value_sum(values):
+                raise ValueError("its checksum differs")
+        return make(values)
+    except _NOT_OURS as error:
         raise InputError(
-            f"{note}: not readable as the note of a download ({error}). Remove it and the file "
-            "beside it; both are made again."
+            f"{path}: not readable as {what} ({type(error).__name__}: {error}). {remedy}"
         ) from error
 
 
@@ -118,11 +163,17 @@ def hash_file(path: Path) -> tuple[int, str, str]:
 
 
 def publish_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, whole or not at all; addresses in it lose their secrets."""
+    """Write a value as indented JSON, whole or not at all; addresses in it lose their secrets.
+
+    An object gets the checksum of its values as its last key, which `read_note` compares.
+    """
+    value = json.loads(json.dumps(_without_secrets(value), ensure_ascii=False))
+    if isinstance(value, dict):
+        value[CHECKSUM] = value_sum(value)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".tmp-{os.getpid()}-{path.name}")
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(_without_secrets(value), indent=1, ensure_ascii=False) + "\n")
+        file.write(json.dumps(value, indent=1, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

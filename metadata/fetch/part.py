@@ -1,12 +1,12 @@
 """What has come of a file whose download was cut off: ``<file>.part``."""
 
-import json
 from pathlib import Path
 
 import requests
 
+from curate.errors import InputError
 from curate.files.addresses import without_secrets
-from curate.metadata.fetch.notes import RemoteFile, publish_json
+from curate.metadata.fetch.notes import RemoteFile, publish_json, read_note
 
 __all__ = ["Part"]
 
@@ -45,9 +45,16 @@ class Part:
     def _validator(self) -> str | None:
         if not self._note.is_file():
             return None
-        note = json.loads(self._note.read_bytes())
-        # Another mirror has its own; the listed sum then tells in the end.
-        return note["validator"] if note["url"] == without_secrets(self.file.url) else None
+        url = without_secrets(self.file.url)
+        try:
+            # Another mirror has its own; the listed sum then tells in the end.
+            return read_note(
+                self._note,
+                lambda note: str(note["validator"] or "") if note["url"] == url else None,
+                "the note of a download that goes on", "",
+            )  # fmt: skip
+        except InputError:  # of no use: the file is asked for as if there were none
+            return None
 
     def forget(self) -> None:
         """Remove it."""

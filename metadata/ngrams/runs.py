@@ -19,12 +19,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from curate.files.parquet.sealed import open_sealed, sealed_writer
+
 __all__ = [
     "PAIRS",
     "WORDS",
     "Run",
     "column",
     "num_rows",
+    "open_counts",
     "read_groups",
     "run_writer",
     "word_order",
@@ -105,17 +108,12 @@ def word_order(table: pa.Table) -> NDArray[np.int64]:
 class _RunWriter:
     """Writes tables that come in order to one file of a run."""
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        is_words = schema is WORDS
-        self._rows = _WORDS_PER_GROUP if is_words else _PAIRS_PER_GROUP
-        encoding = {"hash": "PLAIN"} if is_words else {"key": "DELTA_BINARY_PACKED"}
+    def __init__(self, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+        self._rows = _WORDS_PER_GROUP if schema is WORDS else _PAIRS_PER_GROUP
         self._schema = schema
         self._waiting: list[pa.Table] = []
         self._num_waiting = 0
-        self._writer = pq.ParquetWriter(
-            path, schema, compression="zstd", compression_level=1, use_dictionary=["count"],
-            column_encoding=encoding,
-        )  # fmt: skip
+        self._writer = writer
 
     def write(self, table: pa.Table) -> None:
         """Write rows; small tables are gathered."""
@@ -133,20 +131,36 @@ class _RunWriter:
         self._waiting = [table.slice(num)]
         self._num_waiting = table.num_rows - num
 
-    def close(self) -> None:
-        """Write what waits and the end of the file."""
+    def finish(self) -> None:
+        """Write what waits."""
         self._write_waiting(is_end=True)
-        self._writer.close()
 
 
 @contextmanager
 def run_writer(path: Path, schema: pa.Schema) -> Iterator[_RunWriter]:
-    """Open a file of a run for writing."""
-    writer = _RunWriter(path, schema)
-    try:
+    """Open a file of a run for writing; it carries its checksums, as runs outlive a killed one."""
+    encoding = {"hash": "PLAIN"} if schema is WORDS else {"key": "DELTA_BINARY_PACKED"}
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": 1,
+        "use_dictionary": ["count"],
+    }
+    with (
+        path.open("wb") as sink,
+        sealed_writer(sink, schema, column_encoding=encoding, **options) as opened,
+    ):
+        writer = _RunWriter(opened, schema)
         yield writer
-    finally:
-        writer.close()
+        writer.finish()
+
+
+def open_counts(path: Path) -> pq.ParquetFile:
+    """Open a file of counts; what is read of it is compared with its checksums.
+
+    Raises:
+        InputError: it is missing or damaged; also later, where it is read.
+    """
+    return open_sealed(str(path), f"Remove {path.parent}, and what is in it is counted again.")
 
 
 def write_run(run: Run, words: Iterable[pa.Table], pairs: Iterable[pa.Table]) -> None:
@@ -159,14 +173,15 @@ def write_run(run: Run, words: Iterable[pa.Table], pairs: Iterable[pa.Table]) ->
 
 def read_groups(path: Path, columns: list[str] | None = None) -> Iterator[pa.Table]:
     """Yield a file of a run in its order, a small table at a time."""
-    with pq.ParquetFile(path) as file:
+    with open_counts(path) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns, use_threads=False)
 
 
 def num_rows(path: Path) -> int:
     """Return the number of rows of a file of a run."""
-    return int(pq.read_metadata(path).num_rows)
+    with open_counts(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def column(table: pa.Table, name: str) -> NDArray[Any]:

@@ -9,20 +9,20 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 
-import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from curate.errors import InputError
+from curate.files.parquet.sealed import open_sealed, sealed_writer
 from curate.metadata.views.pageviews import DEVICES, open_views, projects_of, title_of
 
 __all__ = ["StoredViews", "filter_views", "num_bad_lines"]
 
 _SCHEMA = pa.schema([("wiki", pa.string()), ("title", pa.string()), ("views", pa.int64())])
 _BAD_LINES = "bad_lines"
+_REMEDY = "It holds counted page views: remove it, and it is made again."
 _BLOCK_BYTES = 16 << 20
 _COLUMNS = {
     False: ("project", "title", "count", "bytes"),
@@ -49,21 +49,29 @@ def filter_views(path: str, wikis: Collection[str], sink: IO[bytes]) -> int:
         InputError: the file is missing or cut off; what was written is of no use then.
     """
     projects, daily, num_bad = projects_of(wikis), None, 0
-    with open_views(path) as file, pq.ParquetWriter(sink, _SCHEMA, compression="zstd") as writer:
+    notes = {_BAD_LINES: 0}
+    with (
+        open_views(path) as file,
+        sealed_writer(sink, _SCHEMA, notes, compression="zstd") as writer,
+    ):
         for block in _blocks(file):
             daily = _is_daily(block) if daily is None else daily
             table, bad = _count_block(block, projects, daily=daily)
             num_bad += bad
             if table.num_rows:
                 writer.write_table(table)
-        writer.add_key_value_metadata({_BAD_LINES: str(num_bad)})
+            notes[_BAD_LINES] = num_bad
     return num_bad
 
 
 def num_bad_lines(path: str) -> int:
-    """Return how many lines were none in the file that a file of stored views was made of."""
-    with fsspec.open(path, "rb") as opened:
-        return int(pq.read_metadata(opened).metadata[_BAD_LINES.encode()])
+    """Return how many lines were none in the file that a file of stored views was made of.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    with open_sealed(path, _REMEDY) as file:
+        return int(file.metadata.metadata[_BAD_LINES.encode()])
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
@@ -220,20 +228,15 @@ class StoredViews:
             InputError: a file cannot be read.
         """
         for path in self.paths:
-            try:
-                with fsspec.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
-                    for index in range(file.num_row_groups):
-                        yield from self._group(file, index)
-            except (OSError, pa.ArrowException) as error:
-                raise InputError(
-                    f"{path}: not readable as counted page views ({error}). Remove it; it is made "
-                    "again."
-                ) from error
+            with open_sealed(path, _REMEDY) as file:
+                for index in range(file.num_row_groups):
+                    yield from self._group(file, index)
 
     def _group(self, file: pq.ParquetFile, index: int) -> Iterator[pa.Table]:
         bounds = file.metadata.row_group(index).column(0).statistics
         if bounds is not None and bounds.has_min_max:
-            # Files are sorted by wiki, so most of their parts are of others.
+            # Each block is sorted by wiki, so most parts of a file are of others. The footer was
+            # compared with its checksum, so that its bounds are those that were written.
             if not any(bounds.min <= wiki <= bounds.max for wiki in self.wikis):
                 return
         table = file.read_row_group(index)

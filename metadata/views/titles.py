@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from curate.metadata.best import NUM_EXAMPLES, Best, Selected, cut
 from curate.metadata.entries import Thresholds, limit_of
 from curate.metadata.ngrams.kernels import hash_strings
-from curate.metadata.ngrams.runs import column
+from curate.metadata.ngrams.runs import column, num_rows, open_counts
 from curate.metadata.views.missing import MostViewed
 
 __all__ = ["TITLES", "Views", "hash_titles", "select_titles"]
@@ -133,7 +133,7 @@ def select_titles(
         temporary: what files that come and go are called, without what tells them apart.
         most_viewed: if given, what was looked at is added to it.
     """
-    num = min(_MAX_BUCKETS, 1 + sum(map(_num_rows, files)) // _TITLES_PER_BUCKET)
+    num = min(_MAX_BUCKETS, 1 + sum(map(num_rows, files)) // _TITLES_PER_BUCKET)
     titles, viewed, led = (
         _Buckets(temporary.with_name(f"{temporary.name}.{name}"), schema, num, fold)
         for name, schema, fold in (
@@ -141,7 +141,7 @@ def select_titles(
         )
     )  # fmt: skip
     for file in files:
-        with pq.ParquetFile(file) as opened:
+        with open_counts(file) as opened:
             for batch in opened.iter_batches(_ROWS, use_threads=False):
                 titles.add(pa.Table.from_batches([batch]))
     for table in _view_tables(views):
@@ -194,10 +194,6 @@ def _articles(titles: pa.Table) -> pa.Array:
 def _sums(table: pa.Table) -> pa.Table:
     summed = table.group_by("title", use_threads=False).aggregate([("views", "sum")])
     return summed.select(["title", "views_sum"]).rename_columns(["title", "views"])
-
-
-def _num_rows(file: Path) -> int:
-    return int(pq.read_metadata(file).num_rows)
 
 
 def _view_tables(views: Views) -> Iterator[pa.Table]:

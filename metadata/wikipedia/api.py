@@ -148,9 +148,26 @@ def _read_lines(part: Path) -> Iterator[tuple[str, str, str]]:
             if not line.endswith(b"\n"):
                 break
             kept += len(line)
-            asked, title, text = json.loads(line)
-            yield asked, title, text
+            yield _answer(part, line)
     os.truncate(part, kept)
+
+
+def _answer(part: Path, line: bytes) -> tuple[str, str, str]:
+    """Return what a line of answers says: what was asked, the title, the text."""
+    try:
+        asked, title, text = json.loads(line)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise _no_answer(part) from error
+    if not all(isinstance(value, str) for value in (asked, title, text)):
+        raise _no_answer(part)
+    return asked, title, text
+
+
+def _no_answer(part: Path) -> InputError:
+    return InputError(
+        f"{part}: a line of it is no answer of an API. Remove the file; its articles are asked for "
+        "again."
+    )
 
 
 def _write(articles: dict[str, str], target: Path, address: str) -> Source:

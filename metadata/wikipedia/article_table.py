@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import fsspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.errors import InputError
+from curate.files.parquet.footer import RowGroup, read_footer
+from curate.files.parquet.guard import PARQUET_ERRORS, open_guarded
 
 __all__ = ["ArticlePart", "read_articles", "split_articles"]
 
@@ -38,12 +38,10 @@ def split_articles(path: str, part_bytes: int) -> list[ArticlePart]:
         InputError: the file is missing, no Parquet, or lacks a column.
     """
     try:
-        with fsspec.open(path, "rb") as opened, pq.ParquetFile(opened) as file:
+        with open_guarded(path) as file:
             _check_columns(path, file.schema_arrow)
-            sizes = [_group_bytes(file.metadata.row_group(n)) for n in range(file.num_row_groups)]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such dump") from error
-    except (OSError, pa.ArrowException) as error:
+        sizes = [_group_bytes(group) for group in read_footer(path).row_groups]
+    except PARQUET_ERRORS as error:
         raise _unreadable(path, error) from error
     stops, size = [], 0
     for number, group_bytes in enumerate(sizes, 1):
@@ -55,8 +53,8 @@ def split_articles(path: str, part_bytes: int) -> list[ArticlePart]:
     return [ArticlePart(path=path, first=a, stop=b) for a, b in zip(starts, stops, strict=True)]
 
 
-def _group_bytes(group: pq.RowGroupMetaData) -> int:
-    return sum(group.column(n).total_compressed_size for n in range(group.num_columns))
+def _group_bytes(group: RowGroup) -> int:
+    return sum(chunk.length for chunk in group.chunks if chunk is not None)
 
 
 def _check_columns(path: str, schema: pa.Schema) -> None:
@@ -91,7 +89,7 @@ def read_articles(part: ArticlePart, tally: Counter[str]) -> Iterator[tuple[str,
         InputError: the file is corrupt.
     """
     try:
-        with fsspec.open(part.path, "rb") as opened, pq.ParquetFile(opened) as file:
+        with open_guarded(part.path) as file:
             groups = range(part.first, part.stop)
             for batch in file.iter_batches(_ROWS, groups, list(_COLUMNS), use_threads=False):
                 rows = (batch.column(name).to_pylist() for name in _COLUMNS)
@@ -101,5 +99,5 @@ def read_articles(part: ArticlePart, tally: Counter[str]) -> Iterator[tuple[str,
                         continue
                     tally["bytes"] += len(text)
                     yield title, text
-    except (OSError, pa.ArrowException) as error:
+    except PARQUET_ERRORS as error:
         raise _unreadable(part.path, error) from error

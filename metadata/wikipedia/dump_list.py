@@ -1,11 +1,10 @@
 """The files of a dump as a server lists them, written down for runs that go on."""
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from curate.errors import InputError
-from curate.metadata.fetch.notes import RemoteFile, publish_json
+from curate.metadata.fetch.notes import RemoteFile, publish_json, read_note, remote_file
 from curate.metadata.wikipedia.dump_names import Layout, database_name, dump_name
 
 __all__ = ["Dump", "read_dump", "written_down"]
@@ -72,16 +71,16 @@ def read_dump(
 
 
 def _read(path: Path) -> Dump:
-    try:
-        values = json.loads(path.read_bytes())
-        files = tuple(RemoteFile(**file) for file in values.pop("files"))
-        said = tuple(values.pop("said", ()))
-        return Dump(**values, files=files, said=said)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: not readable as the list of a dump's files ({error}). Remove it; it is "
-            "made again."
-        ) from error
+    what = "the list of a dump's files"
+    return read_note(path, _dump_of, what, "Remove it; it is made again.")
+
+
+def _dump_of(values: Any) -> Dump:
+    files = tuple(remote_file(file) for file in values.pop("files"))
+    said = tuple(map(str, values.pop("said", ())))
+    if not all(isinstance(value, str) for value in values.values()):
+        raise TypeError("a value is no text")
+    return Dump(**values, files=files, said=said)
 
 
 def written_down(folder: Path, day: str | None = None, layout: Layout = "auto") -> frozenset[str]:

@@ -11,6 +11,7 @@ import io
 import os
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -188,7 +189,7 @@ def _tab_lemmas(path: Path, signs: str, bad_lines: Counter[str]) -> Iterator[str
                     bad_lines[str(path)] += 1
                 elif _LEMMA_KIND.fullmatch(fact["kind"]):
                     yield lemma
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error) as error:
         raise InputError(f"{path}: not readable as a WordNet tab file ({error})") from error
 
 

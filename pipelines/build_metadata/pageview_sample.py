@@ -13,7 +13,9 @@ from typing import Any
 from curate.errors import InputError, NotFoundError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
-from curate.metadata.fetch.notes import RemoteFile, publish_json
+from curate.files.own_json import of_ours
+from curate.files.sealed_json import read_json_of_anyone
+from curate.metadata.fetch.notes import RemoteFile, publish_json, remote_file
 from curate.metadata.languages import WIKIPEDIA_CODES
 from curate.metadata.views.stored_views import filter_views, num_bad_lines
 from curate.metadata.wikipedia.wikimedia import pageview_files, sample_days
@@ -33,7 +35,7 @@ from curate.pipelines.views.progress import progress
 __all__ = ["CountedViews", "PageviewSample", "count_sample", "find_sample", "uncounted"]
 
 # Part of the names of counted files, so that those of another way of counting are not taken.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,17 +122,20 @@ def _note(folder: str, request: dict[str, Any] | None) -> str:
 
 
 def _read(folder: str, request: dict[str, Any], mirror: str | None) -> PageviewSample:
-    values = storage.read_json(_note(folder, request))
-    old, new = values["mirror"], (mirror or values["mirror"]).rstrip("/")
-    remotes = [RemoteFile(**file) for file in values["files"]]
-    return PageviewSample(
-        folder=folder,
-        files=tuple(_file(folder, file.at(old, new)) for file in remotes),
-        request=request,
-        mirror=new,
-        missing=tuple(values["missing"]),
-        damaged=tuple(values["damaged"]),
-    )
+    path = _note(folder, request)
+    values = read_json_of_anyone(path)
+    with of_ours(path):
+        old = str(values["mirror"])
+        new = (mirror or old).rstrip("/")
+        remotes = [remote_file(file) for file in values["files"]]
+        return PageviewSample(
+            folder=folder,
+            files=tuple(_file(folder, file.at(old, new)) for file in remotes),
+            request=request,
+            mirror=new,
+            missing=tuple(map(str, values["missing"])),
+            damaged=tuple(map(str, values["damaged"])),
+        )
 
 
 def _file(folder: str, remote: RemoteFile) -> SourceFile:

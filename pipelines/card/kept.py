@@ -41,7 +41,7 @@ def _facts_of_shards(folder: str, num_kept: int) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     with_image = without_url = 0
     with ThreadPoolExecutor(_READERS) as pool:
-        for note in pool.map(storage.read_json, storage.list_files(folder, ".json")):
+        for note in pool.map(artifacts.read_json, storage.list_files(folder, ".json")):
             with_image += note["images"]
             without_url += note.get("without_url", 0)
             reasons.update(note["without_image"])

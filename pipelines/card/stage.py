@@ -5,7 +5,6 @@ from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.files.disk_space import told_when_full
 from curate.files.remedies import suggest
 from curate.pipelines.card.classes import ClassList, read_class_list
 from curate.pipelines.card.write import CARDS, Counts, write_cards
@@ -84,7 +83,7 @@ def make_card(
         paths = [storage.join(folder, name) for name in CARDS]
         matched_pairs = plan.whole_summary()["matched"]
         return {"pairs": matched_pairs, "parts": len(plan.parts), "writes": ", ".join(paths)}
-    with told_when_full(folder), driving(folder, "card"):
+    with driving(folder, "card"):
         plan, counts, listed, parameters, specs = (
             read()
         )  # of a folder that nobody else may change now

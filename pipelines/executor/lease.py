@@ -158,7 +158,14 @@ def driving(output: str, command: str) -> Iterator[None]:
 
     Raises:
         ArtifactError: another one works on it, or took it over.
+        DiskSpaceError: the disk is full.
     """
+    with told_when_full(output), _driving(output, command):
+        yield
+
+
+@contextmanager
+def _driving(output: str, command: str) -> Iterator[None]:
     folder = beside(output)
     path = storage.join(folder, LEASE)
     mine = {"token": uuid.uuid4().hex, "command": command, **_identity(), "beat": 0}
@@ -213,7 +220,7 @@ def driven(command: str) -> Callable[[Callable[..., Result]], Callable[..., Resu
         def run(*arguments: Any, **options: Any) -> Result:
             if options.get("dry_run"):
                 return function(*arguments, **options)
-            with told_when_full(options["output"]), driving(options["output"], command):
+            with driving(options["output"], command):
                 if not options.get("overwrite"):
                     forget_next(options["output"])
                 return function(*arguments, **options)
@@ -254,7 +261,15 @@ def _read(path: str) -> dict[str, Any] | None:
         return None
     except ArtifactError:
         return _NOBODYS
-    return lease if isinstance(lease, dict) and lease.keys() >= _NOBODYS.keys() else _NOBODYS
+    return lease if all(_is_alike(lease.get(k, ...), v) for k, v in _NOBODYS.items()) else _NOBODYS
+
+
+def _is_alike(found: Any, usual: Any) -> bool:
+    """Tell whether a value of a lease has the type that it has in ours."""
+    if usual is None:
+        return found is None or isinstance(found, str)
+    kinds = (int, float) if isinstance(usual, float) else type(usual)
+    return isinstance(found, kinds) and not isinstance(found, bool)
 
 
 def _is_alive(lease: dict[str, Any]) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.addresses import without_secrets
-from curate.files.disk_space import told_when_full
 from curate.files.sums import add_sums, file_sum
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.store.swap import NEXT, folder_to_fill, forget_next
@@ -72,7 +71,7 @@ def export_model(
     }
     if dry_run:
         return {**card, "files": dict.fromkeys(files)}
-    with told_when_full(folder), driving(folder, "export"):
+    with driving(folder, "export"):
         if not overwrite:
             forget_next(folder)
         first = next(iter(files))

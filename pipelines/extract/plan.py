@@ -6,6 +6,7 @@ from typing import Any
 
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.own_json import of_ours
 from curate.pipelines.extract.part import ExtractSummary
 from curate.pipelines.inputs.own_inputs import are_own_inputs
 from curate.pipelines.store import artifacts
@@ -13,6 +14,7 @@ from curate.pipelines.store.workspace import part_name
 
 __all__ = ["OURS", "PLAN", "SUMMARY", "ExtractPlan", "plan_inputs"]
 
+_OF_INPUT = ("path", "size_bytes", "modified", "sha256")
 OURS = "_extract"
 PLAN, SUMMARY = f"{OURS}/plan.json", f"{OURS}/summary.json"
 
@@ -150,7 +152,9 @@ def plan_inputs(
             {"schema_version": values["schema_version"], **values["parameters"]},
             {"schema_version": artifacts.SCHEMA_VERSION, **parameters},
         )
-        plan.inputs = values["inputs"]
+        with of_ours(path):
+            plan.inputs = [{**one, **{key: one[key] for key in _OF_INPUT}}
+                           for one in values["inputs"]]  # fmt: skip
         names = plan.names()
         plan.is_own = are_own_inputs(output, names) or set(names) <= set(addresses)
     known = {one["path"]: i for i, one in enumerate(plan.inputs)}

@@ -16,6 +16,7 @@ from curate.curation.matching.reference import Matcher, match_by_language
 from curate.errors import CurateError
 from curate.files import storage
 from curate.files.addresses import hide_secrets
+from curate.files.disk_space import told_when_full
 from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.ids import image_ids, pair_ids
@@ -117,7 +118,8 @@ def match_part(worker: Worker, task: tuple[int, Part]) -> tuple[int, int, PartSu
     index, part = task
     path = _path(worker.job, "pairs", index)
     try:
-        summary = _done_before(worker.job, path, part) or _match_part(worker, index, part)
+        with told_when_full(worker.job.output):
+            summary = _done_before(worker.job, path, part) or _match_part(worker, index, part)
         return index, storage.size_and_time(path)[0], summary
     except (pa.ArrowException, MemoryError, OSError) as error:
         raise CurateError(

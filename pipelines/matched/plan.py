@@ -65,9 +65,8 @@ class MatchedPlan:
             require_codes(values["parameters"]["metadata"], path)
             parts = [Part.from_dict(part) for part in values["parts"]]
             inputs = [{**one, "path": str(one["path"])} for one in values["inputs"]]
-            parameters = {**values["parameters"]}
+            parameters: dict[str, Any] = values["parameters"]
             ColumnNames(**parameters["columns"])
-            {**parameters["metadata"]}  # noqa: B018  a table of hashes
         return cls(folder, parameters, inputs, parts, values.get("retracted"))
 
     def sources(self) -> list[str]:

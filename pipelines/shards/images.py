@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from curate.errors import InputError, MissingExtraError
 from curate.pipelines.shards.options import Resize, ShardOptions
+from curate.training.tars.names import IMAGE_FORMATS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,8 +25,6 @@ __all__ = [
 ]  # fmt: skip
 
 _MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
-# No others: some that Pillow knows are handed on to other programs.
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 # What Pillow is seen to raise over damaged files.
 _BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError,
@@ -135,7 +134,7 @@ def prepare_image(content: bytes, resize: Resize, image_format: str = "keep") ->
     from PIL import Image
 
     try:
-        opened = Image.open(io.BytesIO(content), formats=_FORMATS)
+        opened = Image.open(io.BytesIO(content), formats=IMAGE_FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableImageError("decompression_bomb", "too many pixels") from error
     except _BROKEN as error:

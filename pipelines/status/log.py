@@ -108,6 +108,38 @@ class RunState:
         }  # fmt: skip
 
 
+_KINDS: dict[str, Any] = {
+    "run": str,
+    "event": str,
+    "stage": str,
+    "time": (int, float),
+    "host": str,
+    "pid": int,
+}
+_MORE: dict[str, dict[str, Any]] = {
+    "plan": {"parts": int, "executor": str},
+    "start": {"part": int},
+    "done": {"part": int, "seconds": (int, float)},
+    "failed": {"part": int, "error": str},
+}
+
+
+def _line(text: bytes) -> Line | None:
+    """Return a line of a log; None if it is none of ours."""
+    try:
+        line = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict):
+        return None
+    kinds = {**_KINDS, **_MORE.get(str(line.get("event")), {})}
+    if not all(isinstance(line.get(name), kind) for name, kind in kinds.items()):
+        return None
+    dropped = line.get("dropped", {})
+    is_counted = isinstance(dropped, dict) and all(isinstance(n, int) for n in dropped.values())
+    return line if is_counted and isinstance(line.get("read", 0), int) else None
+
+
 class LogReader:
     """Reads the logs of an output, and at each call only what is new in them."""
 
@@ -134,11 +166,9 @@ class LogReader:
         whole = content.rfind(b"\n") + 1
         self._offsets[name] = offset + whole
         for text in content[:whole].split(b"\n"):
-            try:
-                line = json.loads(text)
-            except ValueError:  # cut off by a full disk or a lost machine: the others still tell
-                continue
-            self._runs.setdefault(line["run"], RunState()).add(line)
+            # Cut off by a full disk or a lost machine, or not ours: the others still tell.
+            if (line := _line(text)) is not None:
+                self._runs.setdefault(line["run"], RunState()).add(line)
 
     def figures(self) -> dict[str, Any] | None:
         """Return what is known of the latest run as JSON-able values, and who drives it."""

@@ -19,10 +19,11 @@ import pyarrow.parquet as pq
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import parse_own
+from curate.files.parquet.sealed_file import SealedReader, SealingWriter
 from curate.files.remedies import damaged, remedy
-from curate.files.sealed_json import read_json, read_json_of_anyone, write_json
+from curate.files.sealed_json import read_json_of_anyone, write_json
 from curate.pipelines.store.row_sizes import row_bytes
-from curate.pipelines.store.sealed_file import SealedReader, SealingWriter
+from curate.pipelines.store.shapes import read_json
 
 __all__ = [
     "PLAN",

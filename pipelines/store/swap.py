@@ -16,7 +16,9 @@ from contextlib import contextmanager
 
 from curate.errors import ArtifactError
 from curate.files import storage
-from curate.files.sealed_json import read_json, write_json
+from curate.files.remedies import damaged
+from curate.files.sealed_json import write_json
+from curate.pipelines.store.shapes import read_json
 from curate.pipelines.store.verify import verify_tree
 
 __all__ = [
@@ -76,9 +78,12 @@ def finish_swap(output: str) -> None:
     if not storage.exists(storage.join(folder, _SWAP)):
         return
     values = read_json(storage.join(folder, _SWAP))
-    sign, moves = values["sign"], set(values["moves"])
+    sign, moves, gone = str(values["sign"]), set(values["moves"]), set(values["gone"])
+    for name in (sign, *moves, *gone):
+        if name in ("", ".", "..") or "/" in name or "\0" in name:  # it came with a copy
+            damaged(storage.join(folder, _SWAP), f"{name!r} leads out of the folder")
     there = set(_names(folder))
-    for name in sorted(values["gone"], key=lambda name: name != sign):
+    for name in sorted(gone, key=lambda name: (name != sign, name)):
         if name in moves and name not in there:
             continue  # the new one is in its place
         _put_away(storage.join(output, name), storage.join(folder, _OLD, name))

@@ -7,9 +7,10 @@ from functools import partial
 from curate.errors import CurateError
 from curate.files import storage
 from curate.files.remedies import damaged
-from curate.files.sealed_json import read_json, read_json_of_anyone
+from curate.files.sealed_json import read_json_of_anyone
 from curate.files.sums import SUMS, check_shard, check_sum, read_sums
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.shapes import read_json
 
 __all__ = ["verify_tree"]
 

@@ -6,13 +6,17 @@ from hashlib import sha256
 from typing import Any
 
 from curate.files import storage
+from curate.files.own_json import OwnObject, own_object
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.shapes import require_shape
 from curate.pipelines.train.files import RunFiles
 
 __all__ = ["card_figures", "evaluations_of", "numbers_of", "short_identity", "write_evaluation"]
 
 _FOLDER = "eval"
 _STEP = "step-"
+_RESULT = {"task": str, "images": int, "asked": (dict, None)}
+_RESULTS = {"results": {"*": _RESULT}}
 _OF_CARD = ("task", "file", "asked", "images", "classes", "texts", "questions")
 
 
@@ -31,10 +35,24 @@ def write_evaluation(run: str, name: str, result: Mapping[str, Any]) -> str:
         The path of the file.
     """
     path = storage.join(run, _FOLDER, f"{name}.json")
-    if storage.exists(path) and _identity(artifacts.read_json_of_anyone(path)) != _identity(result):
+    if storage.exists(path) and _identity(_read(path)) != _identity(result):
         path = storage.join(run, _FOLDER, f"{name}-{short_identity(result)}.json")
     artifacts.write_json(path, dict(result))
     return path
+
+
+def _read(path: str, shape: Any = _RESULT) -> OwnObject:
+    """Read a result, or those of a step.
+
+    Raises:
+        ArtifactError: it is none.
+    """
+    found = artifacts.read_json_of_anyone(path)
+    require_shape(found, shape, path)
+    own = own_object(found, path)
+    if shape is _RESULT:
+        own["task"], own["images"]  # noqa: B018  these the card shows
+    return own
 
 
 def short_identity(result: Mapping[str, Any]) -> str:
@@ -58,9 +76,9 @@ def read_evaluations(run: str, last_step: int | None) -> dict[str, dict[str, Any
     for path in storage.list_files(storage.join(run, _FOLDER), ".json"):
         name = path.rsplit("/", 1)[-1].removesuffix(".json")
         if not name.startswith(_STEP):
-            found[name] = artifacts.read_json_of_anyone(path)
+            found[name] = _read(path)
         elif last_step is not None and name == f"{_STEP}{last_step:09d}":
-            found |= artifacts.read_json_of_anyone(path)["results"]
+            found |= _read(path, _RESULTS)["results"]
     return dict(sorted(found.items()))
 
 

@@ -3,7 +3,7 @@
 runs/<name>/
 config.json      what the run is made of
 tokenizer.json
-log.jsonl        a line every `log_every` steps
+log.jsonl        a line every `log_every` steps, each with its checksum
 checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone
 nonfinite/       pairs of the batches that gave no finite loss
 eval/            figures; those during training by step
@@ -18,10 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+import xxhash
+
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
-from curate.files.sealed_json import read_json
+from curate.files.own_json import of_ours
+from curate.files.sealed_json import CHECKSUM, read_json
 from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sums
 
 __all__ = [
@@ -199,7 +202,8 @@ class RunLog:
 
     def __init__(self, path: str, last_step: int) -> None:
         self._path = path
-        self.lines = [line for line in _read_lines(path) if line["step"] <= last_step]
+        with of_ours(path):
+            self.lines = [line for line in _read_lines(path) if int(line["step"]) <= last_step]
         self.publish()
 
     def add(self, line: dict[str, Any]) -> None:
@@ -232,22 +236,42 @@ def progress_of_run(folder: str) -> tuple[int, int, bool] | None:
 
 
 def _as_line(line: dict[str, Any]) -> bytes:
-    return json.dumps(line, allow_nan=False).encode() + b"\n"
+    """Return a line with its checksum as the last key: what is read again, cards are made of."""
+    text = json.dumps(line, allow_nan=False)
+    return json.dumps({**line, CHECKSUM: _checksum(text)}, allow_nan=False).encode() + b"\n"
+
+
+def _checksum(text: str) -> str:
+    return xxhash.xxh3_64_hexdigest(text.encode())
 
 
 def _read_lines(path: str) -> list[dict[str, Any]]:
     if not storage.exists(path):
         return []
     with storage.open_read(path) as file:
-        lines = file.read().splitlines()
+        content = file.read()
+    *lines, rest = content.split(b"\n")
     found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(json.loads(line))
-        except ValueError as error:
-            if number < len(lines):
-                raise ArtifactError(
-                    f"{path}, line {number}: not JSON ({error}). Remove the line to go on."
-                ) from error
-            # A killed run leaves its last line cut off.
-    return found
+    for number, text in enumerate(lines, start=1):
+        line = _line(text)
+        if line is None:
+            raise ArtifactError(
+                f"{path}, line {number}: not what was written. Remove the line to go on; the curve "
+                "of the loss then lacks a point."
+            )
+        found.append(line)
+    # A killed run leaves its last line cut off; one that lacks but its end is whole.
+    line = _line(rest) or _line(rest[:-1])
+    return found if line is None else [*found, line]
+
+
+def _line(text: bytes) -> dict[str, Any] | None:
+    """Return the values of a line; None if they are not what was written."""
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, dict):
+        return None
+    expected = values.pop(CHECKSUM, None)
+    return values if expected == _checksum(json.dumps(values)) else None

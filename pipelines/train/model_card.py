@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from curate.files import storage
+from curate.files.own_json import of_ours
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
@@ -70,7 +71,9 @@ def add_evaluations(run: str) -> bool:
     if not storage.exists(files.card) or not storage.exists(consumed):
         return False
     card = {"pairs_per_epoch": None, **artifacts.read_json(files.card)}  # not in one of version 0.1
-    _write_cards(files, card, artifacts.read_json(consumed))
+    found = artifacts.read_json(consumed)
+    with of_ours(files.card):
+        _write_cards(files, card, found)
     return True
 
 

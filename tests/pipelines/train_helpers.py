@@ -25,6 +25,7 @@ SHAPE = {
 
 def write_train_workspace(folder):
     """Write 120 pairs of four colours as balanced shards, and files to evaluate on."""
+    folder.mkdir(exist_ok=True)
     (folder / "tiny.json").write_text(json.dumps(SHAPE))
     names = [name for name in COLOURS for _ in range(30)]
     rng = np.random.default_rng(0)

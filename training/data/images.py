@@ -22,6 +22,7 @@ from PIL import Image, ImageOps
 
 from curate.errors import CurateError, InputError, MissingExtraError, UsageError
 from curate.training.data.jpeg import is_jpeg, is_progressive, orientation
+from curate.training.tars.names import IMAGE_FORMATS
 
 __all__ = [
     "DECODERS",
@@ -124,7 +125,7 @@ def decode(encoded: bytes) -> Image.Image:
         OSError: it is no image, or cut off.
         Image.DecompressionBombError: it is larger than Pillow allows.
     """
-    with Image.open(io.BytesIO(encoded)) as opened:
+    with Image.open(io.BytesIO(encoded), formats=IMAGE_FORMATS) as opened:
         return to_rgb(ImageOps.exif_transpose(opened))
 
 
@@ -182,7 +183,7 @@ class _Encoded:
             self._turn = orientation(encoded)
         if self.can_scale and decoder == "simplejpeg" and self._read_header():
             return
-        self._opened = Image.open(io.BytesIO(encoded))
+        self._opened = Image.open(io.BytesIO(encoded), formats=IMAGE_FORMATS)
         if not self.can_scale:
             self._turn = self._opened.getexif().get(0x0112, 1)
         self._size = self._opened.size
@@ -215,7 +216,7 @@ class _Encoded:
             decoded = self._decode_jpeg(width, height, scale)
             if decoded is not None:
                 return _turned(decoded, self._turn)
-            self._opened = Image.open(io.BytesIO(self._encoded))
+            self._opened = Image.open(io.BytesIO(self._encoded), formats=IMAGE_FORMATS)
         with self._opened as opened:
             if scale > 1:
                 opened.draft("RGB", (self._size[0] // scale, self._size[1] // scale))

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.parquet as pq
 
 from curate.errors import InputError
+from curate.files.parquet.guard import PARQUET_ERRORS, open_guarded
 from curate.files.storage import is_file, is_local, join, local_path, open_read, read_bytes
 
 __all__ = [
@@ -35,11 +35,11 @@ def table_schema(path: str) -> pa.Schema:
         InputError: it cannot be read.
     """
     if not path.lower().endswith(TEXT_TABLE_SUFFIXES):
-        with open_read(path) as file:
-            try:
-                return pq.read_schema(file)
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
+        try:
+            with open_guarded(path) as file:
+                return file.schema_arrow
+        except PARQUET_ERRORS as error:
+            raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
     first = next(_text_batches(path), None)
     if first is None:
         raise InputError(f"{path}: there is no row in it")
@@ -80,16 +80,15 @@ def table_batches(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]
 
 
 def _parquet_batches(path: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    with open_read(path) as opened:
-        try:
-            with pq.ParquetFile(opened) as file:
-                for group in range(file.num_row_groups):
-                    meta = file.metadata.row_group(group)
-                    row_bytes = max(1, meta.total_byte_size // max(1, meta.num_rows))
-                    num = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes))
-                    yield from file.iter_batches(num, row_groups=[group], columns=list(columns))
-        except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
+    try:
+        with open_guarded(path) as file:
+            for group in range(file.num_row_groups):
+                meta = file.metadata.row_group(group)
+                row_bytes = max(1, meta.total_byte_size // max(1, meta.num_rows))
+                num = max(1, min(_MAX_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+                yield from file.iter_batches(num, row_groups=[group], columns=list(columns))
+    except PARQUET_ERRORS as error:
+        raise InputError(f"{path}: cannot be read as Parquet: {error}") from error
 
 
 def _text_batches(path: str) -> Iterator[pa.RecordBatch]:

@@ -151,10 +151,15 @@ def _read_torch(file: Path, name: str) -> dict[str, Any]:
 
 
 def _refuse_torchscript(file: Path, name: str) -> None:
-    if not zipfile.is_zipfile(file):
-        return
-    with zipfile.ZipFile(file) as archive:
-        is_script = any(n.split("/", 1)[-1] == "constants.pkl" for n in archive.namelist())
+    try:
+        if not zipfile.is_zipfile(file):
+            return
+        with zipfile.ZipFile(file) as archive:
+            is_script = any(n.split("/", 1)[-1] == "constants.pkl" for n in archive.namelist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"{name}: a damaged archive ({error}). It may be cut off: fetch it again."
+        ) from error
     if is_script:
         raise InputError(
             f"{name}: a TorchScript archive, which holds code, and code is never run. If you trust "

@@ -27,6 +27,9 @@ _KNOWN_FRAMES = (
 )
 _SENTINEL = "<extra_id_"
 
+# Some of what no vocabulary holds: a tokenizer may lack the token that stands for it.
+_PROBES = ("a", "\u4e00\U0001f415 \u0e01")
+
 
 class Tokenizer:
     """A `tokenizers` model, with what comes before and after each text.
@@ -76,6 +79,8 @@ class Tokenizer:
 
         try:
             model = tokenizers.Tokenizer.from_str(text)
+            for probe in _PROBES:
+                model.encode(probe, add_special_tokens=False)
         except Exception as error:  # the library raises bare Exception
             raise InputError(f"not a tokenizer of the tokenizers library: {error}") from error
         return cls(model, context_length)

@@ -7,17 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.files import storage
+from curate.files.parquet.footer import Footer, read_footer
+from curate.files.parquet.guard import PARQUET_ERRORS, contradiction, why_it_dies
 from curate.pipelines.executor.faults import is_transient
-from curate.pipelines.inputs.formats.parquet_footer import Footer, read_footer
-from curate.pipelines.inputs.formats.parquet_guard import contradiction, why_it_dies
 from curate.pipelines.inputs.rows import BATCH_BYTES, BATCH_ROWS, Part, Rows, Unreadable
 from curate.pipelines.store import artifacts
 
 __all__ = ["PARQUET_ERRORS", "open_parquet", "read_parquet"]
-
-# What pyarrow is seen to raise over files that are damaged or strange: a name that is no UTF-8
-# is a UnicodeDecodeError, a number that does not fit an OverflowError.
-PARQUET_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError)
 
 _SAMPLE_ROWS = 64
 

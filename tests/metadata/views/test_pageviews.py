@@ -159,5 +159,5 @@ def test_a_day_that_is_cut_off_is_named_and_so_is_a_stored_file_that_is_damaged(
         filter_views(str(path), ["en"], sink)
     damaged = tmp_path / "views.parquet"
     damaged.write_bytes(b"PAR1 and no more")
-    with pytest.raises(InputError, match="views.parquet: not readable as counted.*made again"):
+    with pytest.raises(InputError, match="views.parquet is damaged: it is cut off.*made again"):
         list(StoredViews((str(damaged),), ("en",)).items())

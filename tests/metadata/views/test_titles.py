@@ -1,11 +1,11 @@
 from collections import Counter
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate.files.parquet.sealed import sealed_writer
 from curate.metadata.entries import Thresholds
 from curate.metadata.views import titles
 from curate.metadata.views.titles import TITLES, select_titles
@@ -16,7 +16,8 @@ NAMES = st.sampled_from(["A", "B", "C", "Ä", "日本", "x: y"])
 
 def write(path, rows):
     named = [dict(zip(TITLES.names, row, strict=True)) for row in rows]
-    pq.write_table(pa.Table.from_pylist(named, TITLES), path)
+    with path.open("wb") as sink, sealed_writer(sink, TITLES) as writer:
+        writer.write_table(pa.Table.from_pylist(named, TITLES))
     return path
 
 

@@ -65,7 +65,7 @@ def test_a_file_without_the_columns_is_refused_and_says_which_it_has(tmp_path, c
 
 
 def test_a_missing_or_corrupt_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="no.parquet: there is no such dump"):
+    with pytest.raises(InputError, match="no.parquet: there is no such file"):
         read(tmp_path / "no.parquet")
     path = write(tmp_path / "a.parquet", [f"T{n}" for n in range(5000)], ["text"] * 5000)
     whole = path.read_bytes()

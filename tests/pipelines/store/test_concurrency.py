@@ -1,9 +1,17 @@
-"""Two commands on one workspace at once: each ends right, or is refused with a sentence."""
+"""Two commands on one workspace at once: each ends right, or is refused with a sentence.
+
+`python -m tests.pipelines.store.test_concurrency` prints the table of what became of each pair.
+"""
 
 import itertools
 import shutil
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from curate.errors import ArtifactError, CurateError
@@ -33,11 +41,12 @@ def server():
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, server):
-    """A workspace with images, of which two sets are balanced: shards, and pairs with URLs."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    return make_world(tmp_path_factory.mktemp("world"), server)
 
-    folder = write_train_workspace(tmp_path_factory.mktemp("world"))
+
+def make_world(folder, server):
+    """A workspace with images, of which two sets are balanced: shards, and pairs with URLs."""
+    write_train_workspace(folder)
     table = pq.read_table(folder / "a.parquet")
     urls = pa.array([server.url(f"/photo/{i}") for i in range(table.num_rows)])
     pq.write_table(table.set_column(0, "url", urls), folder / "b.parquet")
@@ -117,15 +126,24 @@ def at_once(folder, commands, delay):
     return [ended[place] for place in range(len(commands))]
 
 
+# Two runs of one name are one person's.
+PAIRS = [
+    pair for pair in itertools.combinations_with_replacement(COMMANDS, 2)
+    if pair != ("train", "train")
+]  # fmt: skip
+DELAYS = (0.0, 0.05)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("delay", [0.0, 0.05])
-@pytest.mark.parametrize("pair", [*itertools.combinations_with_replacement(COMMANDS, 2)])
+@pytest.mark.parametrize("delay", DELAYS)
+@pytest.mark.parametrize("pair", PAIRS)
 def test_every_cell_ends_right_or_is_refused(world, tmp_path, pair, delay):
-    if pair == ("train", "train"):
-        return  # two runs of one name are one person's
-    folder = tmp_path / "w"
+    judge(world, tmp_path / "w", pair, delay)
+
+
+def judge(world, folder, pair, delay):
+    """Run two commands at once; return what each raised, once all has been found right."""
     shutil.copytree(world, folder)
-    shutil.copytree(world / ".curate", folder / ".curate", dirs_exist_ok=True)
     ended = at_once(folder, pair, delay)
     for error in ended:
         assert error is None or isinstance(error, CurateError), repr(error)
@@ -141,3 +159,32 @@ def test_every_cell_ends_right_or_is_refused(world, tmp_path, pair, delay):
         names = (folder / "list.txt").read_text().split()
         for place in ("matched", "balanced", "urls"):
             assert find_held(str(folder / place), Wanted(names)) == {}
+    return ended
+
+
+def main():
+    """Print what became of each pair: both right, or who was refused."""
+    cells = {}
+    with ImageServer() as server, tempfile.TemporaryDirectory() as place:
+        world = make_world(Path(place, "world"), server)
+        for pair, delay in itertools.product(PAIRS, DELAYS):
+            ended = judge(world, Path(place, f"{len(cells)}-{delay}"), pair, delay)
+            refused = [name for name, error in zip(pair, ended, strict=True) if error is not None]
+            cells.setdefault(pair, []).append(" and ".join(refused))
+    say = sys.stdout.write
+    say(f"| at once | {' | '.join(COMMANDS)} |\n{'|---' * (len(COMMANDS) + 1)}|\n")
+    for row in COMMANDS:
+        shown = [_cell(cells.get((row, column), [])) for column in COMMANDS]
+        say(f"| {row} | {' | '.join(shown)} |\n")
+
+
+def _cell(refused):
+    if not refused:
+        return ""
+    told = sorted({name for name in refused if name})
+    right = ["both right"] if "" in refused else []
+    return "; ".join([*right, *(f"{name} refused" for name in told)])
+
+
+if __name__ == "__main__":
+    main()

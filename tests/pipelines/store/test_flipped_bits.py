@@ -14,10 +14,17 @@ from curate.errors import ArtifactError, CurateError
 from curate.files import storage
 from curate.files.sealed_json import read_json, write_json
 from curate.files.sums import add_sums, check_file, check_listed, check_shard, file_sum
+from curate.metadata.corpus.part import read_counted
+from curate.metadata.fetch.notes import RemoteFile, Source, publish_json, read_note, read_source
+from curate.metadata.ngrams.runs import WORDS as WORD_COUNTS
+from curate.metadata.ngrams.runs import read_groups, run_writer
+from curate.metadata.views.stored_views import StoredViews, filter_views, num_bad_lines
+from curate.metadata.wikipedia.dump_list import Dump, read_dump
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
+from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.status.verify import verify_workspace
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.verify import verify_tree
@@ -47,12 +54,25 @@ ARTIFACTS = {
     "checkpoint": "runs/a/checkpoints/step-000000002.pt",
     "tokenizer": "runs/a/tokenizer.json",
     "sums": "runs/a/sums.json",
+    "retractions": "matched/retracted.parquet",
+    "note of a download": "sources/a.bz2.source.json",
+    "list of a dump": "sources/dewiki-20260101.dump.json",
+    "sample of page views": "sources/sample.json",
+    "counted page views": "sources/views.parquet",
+    "counted words": "sources/part.words.parquet",
+    "note of counts": "sources/part.json",
 }
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bits")
+    write_workspace(folder)
+    return folder
+
+
+def write_workspace(folder):
+    """Write every artifact that there is."""
     metadata = write_metadata(folder / "metadata", {"en": WORDS})
     images = [png((i, 90, 20)) for i in range(120)]
     a = write_pairs(folder / "a.parquet", texts(120), image=images)
@@ -66,7 +86,26 @@ def workspace(tmp_path_factory):
     (run / "tokenizer.json").write_text('{"model": {"vocab": {"a": 1, "b": 2}}}')
     names = ("tokenizer.json", "checkpoints/step-000000002.pt")
     add_sums(str(run), {name: file_sum(str(run / name)) for name in names})
-    return folder
+    Tombstones(*(pa.array(["a", "b"]) for _ in range(2))).write(str(folder / "matched"))
+    write_sources(folder / "sources")
+
+
+def write_sources(folder):
+    """Write what `build-metadata` notes and counts."""
+    file = RemoteFile(name="a.bz2", url="https://example.org/a.bz2", date="20260101", size_bytes=3)
+    Source(name="a.bz2", url=file.url, date="20260101", size_bytes=3, sha1="a",
+           sha256="b").write_note(folder)  # fmt: skip
+    Dump(mirror="https://example.org", wiki="de", date="20260101", job="j",
+         files=(file,)).write(folder)  # fmt: skip
+    publish_json(folder / "sample.json", {"mirror": "https://example.org", "missing": ["x"]})
+    lines = "".join(f"de.wikipedia Title_{i} {i} desktop {i} A1\n" for i in range(900))
+    (folder / "views").write_text(lines)
+    with (folder / "views.parquet").open("wb") as sink:
+        filter_views(str(folder / "views"), ["de"], sink)
+    with run_writer(folder / "part.words.parquet", WORD_COUNTS) as writer:
+        writer.write(pa.table([[1, 2], ["a", "b"], [5, 6]], schema=WORD_COUNTS))
+    publish_json(folder / "part.json",
+                 {"tally": {"article": 3}, "num_tokens": 9, "num_pair_tokens": 8})  # fmt: skip
 
 
 def balance(folder, name, overwrite=False, **options):
@@ -76,9 +115,23 @@ def balance(folder, name, overwrite=False, **options):
     )  # fmt: skip
 
 
+SOURCES = {
+    "a.bz2.source.json": lambda path: read_source(path.with_name("a.bz2")),
+    "dewiki-20260101.dump.json": lambda path: read_dump(path.parent, "de"),
+    "sample.json": lambda path: read_note(
+        path, lambda values: (values["mirror"], values["missing"]), "a sample", "Remove it."),
+    "views.parquet": lambda path: (
+        num_bad_lines(str(path)), list(StoredViews((str(path),), ("de",)).items())),
+    "part.words.parquet": lambda path: list(read_groups(path)),
+    "part.json": lambda path: read_counted(path.with_name("part")),
+}  # fmt: skip
+
+
 def read(path):
     """Read a file as its readers do; return what they get."""
     name = str(path)
+    if path.parent.name == "sources":
+        return SOURCES[path.name](path)
     if name.endswith(".parquet"):
         return artifacts.read_stamp(name), artifacts.read_table(name)
     if name.endswith(".index"):
@@ -106,16 +159,21 @@ def flip(path, content, bit):
 
 def unnoticed(path, num):
     """Flip bits of a file one after the other; return those that readers take for what was."""
+    return flip_bits(path, num)["used"]
+
+
+def flip_bits(path, num):
+    """Flip bits of a file one after the other; return which were noticed, harmless, and used."""
     content, before = path.read_bytes(), read(path)
-    rng, found = random.Random(path.name), []
+    rng, found = random.Random(path.name), {"noticed": [], "harmless": [], "used": []}
     ends = [*range(16), *range(8 * len(content) - 16, 8 * len(content))]
     try:
         for bit in ends + [rng.randrange(8 * len(content)) for _ in range(num)]:
             flip(path, content, bit)
             try:
-                if read(path) != before:
-                    found.append(bit)
+                found["harmless" if read(path) == before else "used"].append(bit)
             except CurateError as error:
+                found["noticed"].append(bit)
                 assert "\n" not in str(error) and str(path.parent) in str(error)
     finally:
         path.write_bytes(content)
@@ -163,7 +221,7 @@ def test_what_was_damaged_and_removed_is_made_anew_with_the_same_bytes(workspace
     match([workspace / "a.parquet"], copy / "metadata", copy / "matched")
     balance(copy, "balanced", output_format="parquet")
     for name in ARTIFACTS.values():
-        if not name.startswith("runs"):
+        if not name.startswith(("runs", "sources")):
             assert (copy / name).read_bytes() == (workspace / name).read_bytes(), name
 
 

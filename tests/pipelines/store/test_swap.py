@@ -6,6 +6,8 @@ import pytest
 
 from curate.errors import ArtifactError, CurateError
 from curate.files import storage
+from curate.files.sealed_json import write_json
+from curate.files.sums import read_sums
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.stage import make_card
 from curate.pipelines.download.plan import BalancedPairs
@@ -206,3 +208,25 @@ def test_in_a_store_too_a_swap_that_was_cut_short_loses_nothing(monkeypatch, aft
     filesystem, inside = storage.filesystem_of(f"{root}/out")
     files = [path for path in filesystem.find(inside) if "/.next/" not in path]
     assert [filesystem.cat(path) for path in files] == [b"new"] * 3
+
+
+@pytest.mark.parametrize("key", ["sign", "moves", "gone"])
+def test_a_swap_that_came_with_a_copy_moves_nothing_outside_of_the_folder(tmp_path, key):
+    (tmp_path / "mine.txt").write_text("mine")
+    folder = tmp_path / "w/balanced"
+    (folder / ".next").mkdir(parents=True)
+    values = {"sign": "plan.json", "moves": ["plan.json"], "gone": ["plan.json"]}
+    values[key] = "../../mine.txt" if key == "sign" else ["../../mine.txt"]
+    write_json(str(folder / ".next/swap.json"), values)
+    with pytest.raises(ArtifactError, match=r"swap.json is damaged: '../../mine.txt' leads out"):
+        finish_swap(str(folder))
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_sums_that_came_with_a_copy_name_no_file_outside_of_the_folder(tmp_path):
+    (tmp_path / "w").mkdir()
+    for name in ("../mine.txt", "/etc/passwd", "a/../../b", "s3://bucket/a"):
+        write_json(str(tmp_path / "w/sums.json"),
+                   {"files": {name: {"size_bytes": 1, "xxh3_128": "x"}}})  # fmt: skip
+        with pytest.raises(ArtifactError, match=r"sums.json is damaged: .* leads out"):
+            read_sums(str(tmp_path / "w"))

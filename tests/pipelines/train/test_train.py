@@ -456,14 +456,20 @@ def test_evaluation_needs_images_and_something_to_compare(workspace, tmp_path):
 
 def test_a_log_drops_what_is_computed_again_and_the_line_a_kill_cut_off(tmp_path):
     path = tmp_path / "log.jsonl"
-    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 1.0}\n{"step": 3, "lo')
+    log = RunLog(str(path), last_step=0)
+    for step, loss in ((1, 2.0), (2, 1.0)):
+        log.add({"step": step, "loss": loss})
+    whole = path.read_text()
+    path.write_text(whole + '{"step": 3, "lo')
     log = RunLog(str(path), last_step=1)
     log.add({"step": 2, "loss": 0.5})
-    assert [json.loads(x) for x in path.read_text().splitlines()] == log.lines
+    lines = [json.loads(x) for x in path.read_text().splitlines()]
+    assert all(len(line.pop("checksum")) == 16 for line in lines) and lines == log.lines
     assert log.lines == [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 0.5}]
-    path.write_text('{"step": 1\n{"step": 2, "loss": 1.0}\n')
-    with pytest.raises(ArtifactError, match="line 1: not JSON"):
-        RunLog(str(path), last_step=9)
+    for damaged in ('{"step": 1\n', '{"step": 1, "loss": 9.0}\n', whole.replace("2.0", "2.5")):
+        path.write_text(damaged + whole)
+        with pytest.raises(ArtifactError, match="line 1: not what was written"):
+            RunLog(str(path), last_step=9)
 
 
 def test_counts_of_what_was_consumed_add_up():

@@ -229,3 +229,14 @@ def test_the_decoder_is_chosen_once_and_recorded(monkeypatch):
         resolve_decoder("simplejpeg")
     with pytest.raises(UsageError, match="expected one of auto, simplejpeg, pillow, nvimgcodec"):
         resolve_decoder("opencv")
+
+
+def test_an_image_is_of_a_named_format_whatever_its_name_says():
+    # Pillow knows PostScript too, which it hands on to another program.
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n"
+    with Image.open(io.BytesIO(eps)) as opened:
+        assert opened.format == "EPS"
+    with pytest.raises(OSError, match="cannot identify"):
+        decode(eps)
+    with pytest.raises(UnusableImageError):
+        crop_into(np.zeros((3, 8, 8), np.uint8), eps, 0, "pillow")

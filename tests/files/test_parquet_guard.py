@@ -6,13 +6,13 @@ import time
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.files.parquet.footer import read_footer
+from curate.files.parquet.guard import contradiction, why_it_dies
 from curate.pipelines.inputs.formats import parquet
-from curate.pipelines.inputs.formats.parquet_footer import read_footer
-from curate.pipelines.inputs.formats.parquet_guard import contradiction, why_it_dies
 from curate.pipelines.inputs.readers import plan_parts, read_part
 from curate.pipelines.inputs.rows import Rows
 
-HERE = "tests.pipelines.inputs.test_parquet_guard"
+HERE = "tests.files.test_parquet_guard"
 
 
 def ends_the_process(path):

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.pipelines.inputs.formats.parquet_footer import Chunk, Footer, RowGroup, read_footer
+from curate.files.parquet.footer import Chunk, Footer, RowGroup, read_footer
 
 
 def struct(*fields):

@@ -11,27 +11,55 @@ import subprocess
 import sys
 from importlib import import_module
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.files import storage
-from curate.pipelines.inputs.formats.parquet_footer import Footer
+from curate.files.parquet.footer import Footer, read_footer
 
-__all__ = ["contradiction", "read_whole", "why_it_dies"]
+__all__ = ["PARQUET_ERRORS", "contradiction", "open_guarded", "read_whole", "why_it_dies"]
+
+# What pyarrow is seen to raise over files that are damaged or strange: a name that is no UTF-8
+# is a UnicodeDecodeError, a number that does not fit an OverflowError.
+PARQUET_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError, OverflowError, ValueError)
 
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from curate.pipelines.inputs.formats.parquet_guard import _in_child; _in_child(*sys.argv[2:])"
+    "from curate.files.parquet.guard import _in_child; _in_child(*sys.argv[2:])"
 )
 _MOST_BYTES = 16 << 30  # of address space: pyarrow asks for more than it uses
 _MOST_SECONDS = 600
-_READER = "curate.pipelines.inputs.formats.parquet_guard:read_whole"
+_READER = "curate.files.parquet.guard:read_whole"
+
+
+def open_guarded(path: str) -> pq.ParquetFile:
+    """Open a Parquet file of anybody, read in a child first if its footer does not add up.
+
+    Raises:
+        InputError: there is no such file.
+        PARQUET_ERRORS: it cannot be read, or reading it ended the child.
+    """
+    file = pq.ParquetFile(storage.open_arrow(path))
+    try:
+        file.schema_arrow.names  # noqa: B018  raises where one is no UTF-8
+        try:
+            size = storage.size_and_time(path)[0]
+            wrong = contradiction(read_footer(path), file.metadata.num_columns, size)
+        except ValueError as error:
+            wrong = str(error)
+        if wrong is not None and (death := why_it_dies(path)) is not None:
+            raise ValueError(f"its footer contradicts itself ({wrong}), and {death}")
+    except BaseException:
+        file.close(force=True)
+        raise
+    return file
 
 
 def contradiction(footer: Footer, num_columns: int, size: int) -> str | None:
     """Return what in a footer cannot be true, None if it adds up.
 
     Args:
-        footer: as it was read without pyarrow, see `parquet_footer`.
+        footer: as it was read without pyarrow, see `footer`.
         num_columns: leaves of the schema, as pyarrow counts them.
         size: of the file in bytes.
     """

@@ -1,0 +1,71 @@
+"""Valid JSON that is not ours, in every file that a command reads, is told with the file's name."""
+
+import shutil
+
+import pytest
+
+from curate.errors import ArtifactError
+from curate.pipelines.status.log import LogReader
+from curate.pipelines.store.shapes import require_shape
+from tests.fuzz.own_json import try_values
+from tests.fuzz.workspace import READERS, write_workspace
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return write_workspace(tmp_path_factory.mktemp("whole") / "w")
+
+
+@pytest.fixture
+def workspace(whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "w")
+    return tmp_path / "w"
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_values_that_are_not_ours_are_refused_or_without_effect(name, workspace):
+    assert try_values(workspace, name, range(16)) > 0 or name.startswith(".curate")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+def test_many_values_that_are_not_ours_are_refused_or_without_effect(name, workspace):
+    try_values(workspace, name, range(16, 120))
+
+
+def test_a_value_of_another_type_is_told_with_its_place():
+    shape = {"a": {"*": [{"b": (int, None)}]}, "t": range(1, 9), "share": float}
+    require_shape({"a": {"en": [{"b": None}, {"c": "x"}]}, "t": 8, "share": 1}, shape, "a.json")
+    for value, told in (
+        ([], "it is a list, expected an object"),
+        ({"a": {"en": {}}}, "a.en is a dict, expected a list"),
+        ({"a": {"en": [{"b": 1}, {"b": "x"}]}}, r"a.en\[1\].b is a str, expected int"),
+        ({"t": True}, "t is a bool, expected a whole number"),
+        ({"t": 9}, "t is 9, expected 1 to 8"),
+        ({"share": True}, "share is a bool, expected float"),
+    ):
+        with pytest.raises(ArtifactError, match=f"a.json: not what it should be: {told}. Remove"):
+            require_shape(value, shape, "a.json")
+
+
+LINES = (
+    "5", "[]", "null", "{}", '{"run": 5}', '{"run": "a", "event": "done"}', "{" * 2000,
+    "[" * 200_000,
+    '{"run":"a","event":"plan","stage":"s","time":1,"host":"h","pid":1,"parts":"x"}',
+    '{"run":"a","event":"done","stage":"s","time":1,"host":"h","pid":1,"part":1,"seconds":null}',
+    '{"run":"a","event":"done","stage":"s","time":1,"host":"h","pid":1,"part":1,"seconds":1,'
+    '"dropped":{"a":"b"}}',
+)  # fmt: skip
+
+
+def test_lines_of_a_log_that_are_not_ours_are_passed_over(workspace):
+    (log,) = (workspace / ".curate/matched/log").glob("*.jsonl")
+    before = LogReader(str(workspace / "matched")).figures()
+    with log.open("a") as file:
+        file.write("\n".join(LINES) + "\n")
+    after = LogReader(str(workspace / "matched")).figures()
+    rates = {"parts_per_s", "records_per_s"}  # of the last minute
+    assert {k: v for k, v in after.items() if k not in rates} == {
+        k: v for k, v in before.items() if k not in rates
+    }
+    assert before["parts"] == before["done"] == 1
