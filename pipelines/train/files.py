@@ -228,11 +228,13 @@ def progress_of_run(folder: str) -> tuple[int, int, bool] | None:
     files = RunFiles(folder)
     if not storage.exists(files.config):
         return None
-    total = int(read_json(files.config)["train"]["steps"])
+    with of_ours(files.config):
+        total = int(read_json(files.config)["train"]["steps"])
     if storage.exists(files.card):
         return total, total, True
     lines = _read_lines(files.log)
-    return (int(lines[-1]["step"]) if lines else 0), total, False
+    with of_ours(files.log):
+        return (int(lines[-1]["step"]) if lines else 0), total, False
 
 
 def _as_line(line: dict[str, Any]) -> bytes:
