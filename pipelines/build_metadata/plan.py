@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from curate.errors import InputError, UsageError
+from curate.files import storage
 from curate.files.sizes import several
 from curate.metadata.languages import is_new_wikipedia, metadata_languages, wikis_of
 from curate.pipelines.build_metadata.api_corpus import api_file
@@ -168,7 +169,7 @@ def plan_languages(
         plans.append(plan)
     if strict and sources.fetcher is None:
         for plan in plans:
-            _require_all(plan, kinds)
+            _require_all(plan, kinds, sources.dumps)
     return plans
 
 
@@ -219,11 +220,12 @@ def _plan(
     )
 
 
-def _require_all(plan: LanguagePlan, kinds: Sequence[str]) -> None:
+def _require_all(plan: LanguagePlan, kinds: Sequence[str], folder: str) -> None:
     if len(plan.kinds) < len(kinds):
+        where = folder if storage.exists(folder) else f"{folder}, which is not there"
         raise InputError(
             plan.problem
-            or f"there is no dump of {plan.lang}; expected a file named like "
+            or f"there is no dump of {plan.lang} in {where}; expected a file named like "
             f"{plan.lang}wiki-20260101-pages-articles.xml.bz2. Name its folder with --dumps, or "
             "use --sources wordnet"
         )

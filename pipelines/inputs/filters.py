@@ -117,6 +117,8 @@ def with_usual_names(
 def _answer(one: Filter, batch: pa.RecordBatch) -> tuple[NDArray[np.bool_], pa.Array | None]:
     try:
         answer = one.function(batch)
+        if isinstance(answer, tuple) and len(answer) != 2:
+            raise TypeError(f"it answered with {len(answer)} arrays, expected one or two")
         given, reasons = answer if isinstance(answer, tuple) else (answer, None)
         mask = _flat(given, pa.bool_()).fill_null(False).to_numpy(zero_copy_only=False)
         reasons = None if reasons is None else _flat(reasons, pa.string())
@@ -135,6 +137,8 @@ def _answer(one: Filter, batch: pa.RecordBatch) -> tuple[NDArray[np.bool_], pa.A
 
 
 def _flat(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+        raise TypeError(f"it answered with {values!r}, expected an array of {kind}, one for a row")
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()

@@ -34,6 +34,18 @@ def not_a_mask(rows):
     return [1] * rows.num_rows
 
 
+def one_word(batch):
+    return [True] * batch.num_rows, "too_short"
+
+
+def one_truth(batch):
+    return batch.num_rows > 0
+
+
+def a_tuple_of_one(batch):
+    return ([True] * batch.num_rows,)
+
+
 def too_short(rows):
     return [True]
 
@@ -127,6 +139,9 @@ def test_a_missing_blocklist_and_two_of_a_name_are_refused(tmp_path):
         ("failing", "ValueError: no model here"),
         ("not_a_mask", "expected bool"),
         ("too_short", "answered for 1 rows; expected 2"),
+        ("one_word", "it answered with 'too_short', expected an array of string, one for a row"),
+        ("one_truth", "it answered with True, expected an array of bool"),
+        ("a_tuple_of_one", "it answered with 1 arrays, expected one or two"),
     ],
 )
 def test_a_filter_that_fails_says_which_and_why(name, message):
