@@ -181,6 +181,7 @@ def _driving(output: str, command: str) -> Iterator[None]:
         yield
         lease.require()
         storage.remove_leftovers(output)
+        new.clear()  # only a command that failed leaves nothing of what it made
     finally:
         _driven.remove(output)
         _folder.reset(tokens[0])

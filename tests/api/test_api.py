@@ -19,6 +19,7 @@ from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
 from curate.cli.main import COMMANDS
 from curate.pipelines.executor.cluster import Cluster
 from curate.pipelines.store import artifacts
+from curate.pipelines.train.files import RunLog
 from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
 
 FUNCTIONS = [
@@ -243,7 +244,11 @@ def test_status_knows_metadata_of_another_place_and_runs(workspace, tmp_path):
     run = tmp_path / "w/runs/small"
     run.mkdir(parents=True)
     artifacts.write_json(str(run / "config.json"), {"train": {"steps": 100}})
-    (run / "log.jsonl").write_text('{"step": 10}\n{"step": 20}\n{"st')
+    log = RunLog(str(run / "log.jsonl"), 0)
+    for step in (10, 20):
+        log.add({"step": step})
+    with (run / "log.jsonl").open("a") as file:
+        file.write('{"st')  # a killed run leaves its last line cut off
     found = curate.status(workspace=tmp_path / "w")
     assert found.stages["metadata"]["state"] == "complete"
     assert f"metadata: in {workspace / 'metadata'}" in str(found)

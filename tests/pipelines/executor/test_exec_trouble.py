@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from curate.errors import ArtifactError, MissingExtraError
+from curate.errors import ArtifactError, CurateError, MissingExtraError
 from curate.files import storage
 from curate.pipelines.executor import lease as exec_lease
 from curate.pipelines.executor.cluster import Cluster, use_cluster
@@ -69,6 +69,18 @@ def test_a_lease_whose_request_was_sent_twice_is_ours_and_a_broken_one_nobodys(
     (tmp_path / ".curate/matched/lease.json").write_text("")  # the power went
     with driving(str(tmp_path / "matched"), "match"):
         assert holder(str(tmp_path / "matched"))["pid"] == os.getpid()
+
+
+def test_a_command_that_fails_leaves_no_empty_folder_and_nothing_of_others_goes(tmp_path):
+    def fail(output):
+        with driving(str(output), "match"):
+            raise CurateError("refused")
+
+    (tmp_path / "mine").mkdir()
+    for output in (tmp_path / "mis/typed/matched", tmp_path / "mine/matched"):
+        with pytest.raises(CurateError, match="refused"):
+            fail(output)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
 
 
 def test_what_killed_workers_left_half_written_is_no_part_of_the_output(tmp_path):
