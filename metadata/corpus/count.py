@@ -169,7 +169,7 @@ def _counted_parts(
     note = dump_note(dump, lang, folder, needs_words=needs_words)
     if note is None or not note.is_file():
         return None
-    names = read_note(note, _part_names, "the note of a counted dump", remedy_of(note))
+    names = read_note(note, _part_names, "the note of a counted dump", remedy_of(note), must=True)
     found = [read_counted(folder / name) for name in names]
     parts = [part for part in found if part is not None]
     return parts if len(parts) == len(found) else None

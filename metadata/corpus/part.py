@@ -169,7 +169,7 @@ def read_counted(path: Path) -> CountedPart | None:
         tally = Counter({str(kind): int(num) for kind, num in known["tally"].items()})
         return CountedPart(path=path, tally=tally, **numbers)
 
-    return read_note(note, made, "the note of a counted part", remedy_of(note))
+    return read_note(note, made, "the note of a counted part", remedy_of(note), must=True)
 
 
 def remedy_of(note: Path) -> str:

@@ -127,7 +127,9 @@ def _typed(kind: type[Made], values: Any) -> Made:
     return made
 
 
-def read_note(path: Path, make: Callable[[Any], Made], what: str, remedy: str) -> Made:
+def read_note(
+    path: Path, make: Callable[[Any], Made], what: str, remedy: str, *, must: bool = False
+) -> Made:
     """Read a note that `publish_json` wrote.
 
     Args:
@@ -135,15 +137,16 @@ def read_note(path: Path, make: Callable[[Any], Made], what: str, remedy: str) -
         make: makes of its values what is returned.
         what: it is, for the message.
         remedy: likewise.
+        must: refuse one without a checksum, as earlier versions wrote.
 
     Raises:
         InputError: it is damaged, or not what it should be.
     """
     try:
         values = json.loads(path.read_bytes())
-        if isinstance(values, dict) and (found := values.pop(CHECKSUM, None)) is not None:
-            if found != value_sum(values):
-                raise ValueError("its checksum differs")
+        found = values.pop(CHECKSUM, None) if isinstance(values, dict) else None
+        if (must or found is not None) and found != value_sum(values):
+            raise ValueError("its checksum differs, or is not there")
         return make(values)
     except _NOT_OURS as error:
         raise InputError(
