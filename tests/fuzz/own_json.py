@@ -53,7 +53,7 @@ def try_values(folder: Path, name: str, numbers: range) -> int:
 
 def _require_told(message: str, folder: Path, where: str) -> None:
     told = message.split(" was made with something else:", 1)[0]  # what differs is a list
-    assert "\n" not in told.rstrip() or "files are not what was written" in told, (where, message)
+    assert "\n" not in told.rstrip() or ": not what was written, of" in told, (where, message)
     assert str(folder) in message and _REMEDY.search(message), (where, message)
 
 

@@ -56,8 +56,8 @@ def write_workspace(folder: Path) -> Path:
     run = folder / "runs/a"
     (run / "checkpoints").mkdir(parents=True)
     names = ("tokenizer.json", "checkpoints/step-000000002.pt")
-    for name in names:
-        (run / name).write_bytes(np.random.default_rng(0).bytes(9000))
+    (run / names[0]).write_text('{"model": {"vocab": {"a": 1}}}')
+    (run / names[1]).write_bytes(np.random.default_rng(0).bytes(9000))
     add_sums(str(run), {name: file_sum(str(run / name)) for name in names})
     lease = {"token": "t", "machine": "m", "pid": 1, "started": "5", "time": 1.0, "beat": 0,
              "command": "match", "host": "h"}  # fmt: skip

@@ -1,7 +1,7 @@
 """Every stage, `card` and `retract` too, killed at random moments: the same bytes, no file more.
 
-How often each is killed is CURATE_KILLS / 5 (15 by default, that is 3 kills a stage). A command that
-comes to its end in between is compared, and begun anew: every kill is of a command at work.
+How often each is killed is CURATE_KILLS / 5 (15 by default, that is 3 kills a stage). A command
+that comes to its end in between is compared, and begun anew: every kill is of one at work.
 """
 
 import random

@@ -54,7 +54,7 @@ ARTIFACTS = {
     "checkpoint": "runs/a/checkpoints/step-000000002.pt",
     "tokenizer": "runs/a/tokenizer.json",
     "sums": "runs/a/sums.json",
-    "retractions": "matched/retracted.parquet",
+    "retractions": "taken/retracted.parquet",
     "note of a download": "sources/a.bz2.source.json",
     "list of a dump": "sources/dewiki-20260101.dump.json",
     "sample of page views": "sources/sample.json",
@@ -86,7 +86,7 @@ def write_workspace(folder):
     (run / "tokenizer.json").write_text('{"model": {"vocab": {"a": 1, "b": 2}}}')
     names = ("tokenizer.json", "checkpoints/step-000000002.pt")
     add_sums(str(run), {name: file_sum(str(run / name)) for name in names})
-    Tombstones(*(pa.array(["a", "b"]) for _ in range(2))).write(str(folder / "matched"))
+    Tombstones(*(pa.array(["a", "b"]) for _ in range(2))).write(str(folder / "taken"))
     write_sources(folder / "sources")
 
 
@@ -221,7 +221,7 @@ def test_what_was_damaged_and_removed_is_made_anew_with_the_same_bytes(workspace
     match([workspace / "a.parquet"], copy / "metadata", copy / "matched")
     balance(copy, "balanced", output_format="parquet")
     for name in ARTIFACTS.values():
-        if not name.startswith(("runs", "sources")):
+        if not name.startswith(("runs", "sources", "taken")):
             assert (copy / name).read_bytes() == (workspace / name).read_bytes(), name
 
 

@@ -30,7 +30,7 @@ def test_values_that_are_not_ours_are_refused_or_without_effect(name, workspace)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_many_values_that_are_not_ours_are_refused_or_without_effect(name, workspace):
-    try_values(workspace, name, range(16, 120))
+    try_values(workspace, name, range(16, 60))
 
 
 def test_a_value_of_another_type_is_told_with_its_place():
