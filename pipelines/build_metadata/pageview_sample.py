@@ -6,7 +6,8 @@ The days that were drawn, and those of them that the server does not have, are w
 dropped.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -124,8 +125,8 @@ def _note(folder: str, request: dict[str, Any] | None) -> str:
 def _read(folder: str, request: dict[str, Any], mirror: str | None) -> PageviewSample:
     path = _note(folder, request)
     values = read_json_of_anyone(path)
-    with of_ours(path):
-        old = str(values["mirror"])
+    with of_ours(path), _told_with(path):
+        old: str = values["mirror"]
         new = (mirror or old).rstrip("/")
         remotes = [remote_file(file) for file in values["files"]]
         return PageviewSample(
@@ -136,6 +137,15 @@ def _read(folder: str, request: dict[str, Any], mirror: str | None) -> PageviewS
             missing=tuple(map(str, values["missing"])),
             damaged=tuple(map(str, values["damaged"])),
         )
+
+
+@contextmanager
+def _told_with(path: str) -> Iterator[None]:
+    """Say which note names a file that cannot be meant."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
 
 
 def _file(folder: str, remote: RemoteFile) -> SourceFile:

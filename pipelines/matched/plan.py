@@ -17,6 +17,7 @@ __all__ = ["PLAN", "REWRITTEN", "SUMMARY", "Completed", "MatchedPlan"]
 
 PLAN = "plan.json"
 SUMMARY = "summary.json"
+_OF_INPUT = ("path", "sha256", "size_bytes", "modified")
 REWRITTEN = "rewritten_sha256"  # of an input that pairs were taken out of after it was matched
 
 
@@ -64,7 +65,7 @@ class MatchedPlan:
         with of_ours(path):
             require_codes(values["parameters"]["metadata"], path)
             parts = [Part.from_dict(part) for part in values["parts"]]
-            inputs = [{**one, "path": str(one["path"])} for one in values["inputs"]]
+            inputs = [{**one, **{key: one[key] for key in _OF_INPUT}} for one in values["inputs"]]
             parameters: dict[str, Any] = values["parameters"]
             ColumnNames(**parameters["columns"])
         return cls(folder, parameters, inputs, parts, values.get("retracted"))
