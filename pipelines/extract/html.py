@@ -10,7 +10,7 @@ from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNod
 
 from curate.pipelines.opt_outs.content import META_NAMES
 
-__all__ = ["TEXT_KEYS", "Image", "PageImages", "parse_page", "srcset_addresses"]
+__all__ = ["TEXT_KEYS", "Image", "PageImages", "meta_elements", "parse_page", "srcset_addresses"]
 
 TEXT_KEYS = ("alt", "title", "data-image-title", "aria-label", "figcaption")
 
@@ -98,9 +98,12 @@ def parse_page(html: bytes | str, *, srcset: str = "largest", max_images: int) -
     captions = _captions(document)
     images = [_image(node, captions.get(node.mem_id), srcset) for node in nodes[:max_images]]
     num_left_out = max(0, len(nodes) - max_images)
-    return PageImages(
-        images, _base_href(document), _lang(document), num_left_out, _metas(document)
-    )
+    return PageImages(images, _base_href(document), _lang(document), num_left_out, _metas(document))
+
+
+def meta_elements(html: bytes | str) -> tuple[tuple[str, str], ...]:
+    """Return names and contents of a page's meta elements in which sites say no, images or not."""
+    return _metas(LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS))
 
 
 def _base_href(document: LexborHTMLParser) -> str | None:

@@ -16,7 +16,7 @@ def extract_table(result: dict[str, Any], output: str) -> str:
         ", ".join(f"{reason} {num:,}" for reason, num in reasons.items()) or "none"
         for reasons in (records["skipped"], result["dropped"])
     )
-    signals = opt_outs_line(result.get("opt_outs", {}))
+    signals = opt_outs_line("pages", result.get("opt_outs", {}))
     return (
         f"records {records['read']:,} = pages {records['pages']:,}"
         f" + skipped {sum(records['skipped'].values()):,} ({skipped})\n"

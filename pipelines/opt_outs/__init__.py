@@ -1,1 +1,1 @@
-"""How sites say no: headers, pages and files of hosts in; allow, deny or unknown, and by what, out."""
+"""How sites say no: headers, pages, files of hosts in; allow, deny or unknown, and why, out."""

@@ -18,9 +18,7 @@ HEADERS = ("x-robots-tag", "content-usage", "tdm-reservation")
 META_NAMES = ("robots", ROBOT, "tdm-reservation")
 
 
-def header_signals(
-    values_of: Callable[[str], Sequence[str]], robot: str = ROBOT
-) -> list[Signal]:
+def header_signals(values_of: Callable[[str], Sequence[str]], robot: str = ROBOT) -> list[Signal]:
     """Return what the headers of an answer say.
 
     Args:

@@ -1,4 +1,4 @@
-"""Directives for robots, in headers `X-Robots-Tag` and in `<meta name="robots">`: what they deny."""
+"""Directives for robots, in headers `X-Robots-Tag` and `<meta name="robots">`: what they deny."""
 
 import re
 from collections.abc import Iterator

@@ -9,8 +9,16 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["SOURCES", "Signal", "Verdict", "count_signals", "denied_by", "opt_outs_line", "opted_out",
-           "written"]  # fmt: skip
+__all__ = [
+    "SOURCES",
+    "Signal",
+    "Verdict",
+    "count_signals",
+    "denied_by",
+    "opt_outs_line",
+    "opted_out",
+    "written",
+]
 
 # What is read, and in which text of it, with its date. Of drafts another version may say otherwise.
 SOURCES = {
@@ -79,11 +87,11 @@ def written(signals: Iterable[Signal]) -> list[str]:
     )
 
 
-def opt_outs_line(counts: Mapping[str, int]) -> str:
+def opt_outs_line(what: str, counts: Mapping[str, int]) -> str:
     r"""Say in a line how many pairs signals touch; nothing if none does.
 
-    >>> opt_outs_line({"deny: meta robots noai": 1200})
+    >>> opt_outs_line("pages", {"deny: meta robots noai": 1200})
     'signals on the use of pages, by pairs: deny: meta robots noai 1,200\n'
     """
     named = ", ".join(f"{name} {num:,}" for name, num in counts.items())
-    return f"signals on the use of pages, by pairs: {named}\n" if named else ""
+    return f"signals on the use of {what}, by pairs: {named}\n" if named else ""
