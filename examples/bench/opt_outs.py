@@ -12,7 +12,7 @@ from collections import Counter
 from curate.files.patterns import expand
 from curate.pipelines.extract.encoding import decode_page
 from curate.pipelines.extract.html import meta_elements
-from curate.pipelines.extract.pages import PageOptions, page_rows
+from curate.pipelines.extract.pages import BadPageError, PageOptions, page_rows
 from curate.pipelines.extract.records import CrawlRecord, read_records
 from curate.pipelines.opt_outs.content import meta_signals
 from curate.pipelines.opt_outs.signals import count_signals
@@ -31,7 +31,10 @@ def main() -> None:
         for record in read_records(path, MAX_PAGE_BYTES):
             if not isinstance(record, CrawlRecord):
                 continue
-            rows = page_rows(record, options)
+            try:
+                rows = page_rows(record, options)
+            except BadPageError:  # a WAT file has records of what is no page, too
+                continue
             num_pages += 1
             num_pairs += len(rows.urls)
             pairs.update(rows.opt_outs)
