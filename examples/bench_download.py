@@ -24,7 +24,7 @@ import pyarrow as pa
 from PIL import Image
 
 from curate.files import storage
-from curate.pipelines.download.fetch import FetchOptions
+from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.stage import download_images
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.shards.options import Resize, ShardOptions

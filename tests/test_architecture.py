@@ -37,8 +37,9 @@ ORDER = {
         "training.eval", "training.export",
     ),
     "pipelines": (
-        "pipelines.views", "pipelines.store", "pipelines.executor", "pipelines.duplicates",
-        "pipelines.inputs", "pipelines.lid", "pipelines.matched", "pipelines.shards",
+        "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
+        "pipelines.duplicates", "pipelines.inputs", "pipelines.lid", "pipelines.matched",
+        "pipelines.shards",
     ),
 }  # fmt: skip
 BELOW = {

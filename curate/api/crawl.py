@@ -29,6 +29,7 @@ def extract(
     max_images: int = 10_000,
     max_page_bytes: int = 16 << 20,
     page_seconds: int = 10,
+    ignore_opt_outs: bool = False,
     max_bad: float = 0.01,
     workspace: Folder = None,
     output: Folder = None,
@@ -50,6 +51,7 @@ def extract(
         max_images: of a page.
         max_page_bytes: decompressed.
         page_seconds: of a processor, after which parsing a page is given up.
+        ignore_opt_outs: take pairs of pages that say no to training, too.
 
     Returns:
         Records = pages + skipped by reason; read = pairs + dropped by reason.
@@ -81,6 +83,7 @@ def extract(
                     max_images=max_images,
                     max_page_bytes=max_page_bytes,
                     page_seconds=page_seconds,
+                    ignore_opt_outs=ignore_opt_outs,
                 ),
                 max_bad=max_bad,
             ),

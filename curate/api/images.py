@@ -28,6 +28,7 @@ def download(
     max_redirects: int = 5,
     user_agent: str | None = None,
     ignore_opt_outs: bool = False,
+    host_rules: bool = False,
     allow_private_addresses: bool = False,
     url_column: str | None = None,
     text_column: str | None = None,
@@ -52,7 +53,8 @@ def download(
         max_image_bytes: larger ones are left out.
         max_redirects: that are followed for one image.
         user_agent: sent to servers; say who you are; default: CURATE_USER_AGENT.
-        ignore_opt_outs: take images marked noai, noindex too.
+        ignore_opt_outs: take images whose server says no to training, too.
+        host_rules: ask each host for robots.txt and tdmrep.json as well, and keep to them.
         allow_private_addresses: fetch from your own network too.
         workers: threads that resize; default: all cores. The result is the same.
 
@@ -88,6 +90,7 @@ def download(
             max_bytes=parse_size(str(max_image_bytes), "--max-image-bytes"),
             max_redirects=max_redirects,
             honour_opt_outs=not ignore_opt_outs,
+            host_rules=host_rules,
             allow_private=allow_private_addresses,
             user_agent=user_agent or os.environ.get("CURATE_USER_AGENT") or USER_AGENT,
         ),

@@ -129,6 +129,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         "## Languages",
         _languages(card["languages"]),
         *_steps(card),
+        *_opt_outs(card),
         *_entries(card),
         *_examples(card),
         *_classes(card.get("classes")),
@@ -204,6 +205,27 @@ def _steps(card: Mapping[str, Any]) -> list[str]:
         return []
     line = steps_line(card["language_decided_by"])
     return [f"{line[0].upper()}{line[1:]}. Second opinion: {card['lid']['second']}."]
+
+
+def _opt_outs(card: Mapping[str, Any]) -> list[str]:
+    """Say what pages said of the use of their pairs, and whether it was heard."""
+    if "opt_outs" not in card:
+        return []
+    found = card["opt_outs"]["pairs"]
+    ignored = found.get("ignored", 0)
+    said = (
+        f"**{ignored:,} pairs were taken although their page says no (`--ignore-opt-outs`).**"
+        if ignored
+        else f"{found.get('opted_out', 0):,} pairs were left out because their page says no."
+    )
+    signals = [[name, num] for name, num in found.items() if ":" in name]
+    read_as = "; ".join(f"{name}: {text}" for name, text in card["opt_outs"]["sources"].items())
+    return [
+        "## What pages say of the use of their pairs",
+        f"{said} A pair counts under each signal that touches it, before filters and duplicates.",
+        _table(["signal", "pairs"], signals),
+        f"Signals are read as these texts say, of which the drafts may change. {read_as}.",
+    ]
 
 
 def _without_matches(languages: Mapping[str, Any]) -> list[str]:

@@ -41,6 +41,7 @@ from curate.pipelines.card.replay import replay_command
 from curate.pipelines.card.tally import Tally, tally_pairs
 from curate.pipelines.matched.decisions import BalanceJob, KeptSummary
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.opt_outs.signals import SOURCES
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 
@@ -128,6 +129,8 @@ def write_cards(
     if "language_decided_by" in summary:
         card["language_decided_by"] = summary["language_decided_by"]
         card["lid"] = plan.parameters["lid"]
+    if "opt_outs" in summary:
+        card["opt_outs"] = {"pairs": summary["opt_outs"], "sources": SOURCES}
     if "filters" in parameters:
         card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))
     if classes is not None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from curate.pipelines.download.fetch import FetchOptions
+    from curate.pipelines.download.options import FetchOptions
     from curate.pipelines.download.stage import PLAN, download_images, require_packages
     from curate.pipelines.download.view import download_table
 
@@ -14,7 +14,7 @@ __all__ = ["FetchOptions", "PLAN", "download_images", "download_table", "require
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "fetch": ["FetchOptions"],
+        "options": ["FetchOptions"],
         "stage": ["PLAN", "download_images", "require_packages"],
         "view": ["download_table"],
     },

@@ -3,13 +3,15 @@
 Whatever a server does, `fetch` returns: an image, or one of these reasons:
 
     bad_url, private_address, dns, tls, connection, timeout, truncated, bad_answer, http_NNN,
-    too_many_redirects, too_large, empty, opted_out, not_an_image, corrupt_image, decompression_bomb
+    too_many_redirects, too_large, empty, opted_out, host_rules, not_an_image, corrupt_image,
+    decompression_bomb
 """
 
 import asyncio
 import ssl
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from types import TracebackType
@@ -19,17 +21,19 @@ import aiohttp
 import certifi
 from yarl import URL
 
-from curate.distribution import USER_AGENT
-from curate.errors import UsageError
 from curate.files.limits import room_for_connections
 from curate.pipelines.download.addresses import PrivateAddressError, is_public, public_socket
+from curate.pipelines.download.host_rules import HostFile, HostRules
 from curate.pipelines.download.hosts import Host, Hosts
 from curate.pipelines.download.names import ThreadResolver
+from curate.pipelines.download.options import FetchOptions
+from curate.pipelines.opt_outs.content import header_signals
+from curate.pipelines.opt_outs.signals import Signal, denied_by, opted_out, written
 from curate.pipelines.shards import images
 from curate.pipelines.shards.images import ShardImage, UnusableImageError
 from curate.pipelines.shards.options import Resize
 
-__all__ = ["FetchOptions", "Fetched", "ImageFetcher", "opts_out"]
+__all__ = ["Fetched", "ImageFetcher"]
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Asked again: what may pass.
@@ -45,60 +49,8 @@ _SAID_OF = {
     "timeout": "no whole answer in time",
     "tls": "no trusted connection",
 }
-_OPT_OUTS = frozenset(("noai", "noimageai", "noindex", "noimageindex", "none"))
-# Directives with a value, so that what stands before their colon is no robot's name.
-_VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
 _LONGEST_WAIT_S = 60.0
 _CHUNK = 1 << 16
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchOptions:
-    """How images are asked for.
-
-    Attributes:
-        timeout_s: of one request, from the connection to the last byte.
-        retries: further requests after an answer or failure that may pass.
-        backoff_s: before the first of them; doubled for each further one.
-        max_bytes: of an image.
-        max_redirects: followed for one image.
-        per_host: requests to one host at a time.
-        at_once: requests in all.
-        give_up_after: requests in a row that a host leaves unanswered before it is not asked any
-            more for what waits for it.
-        user_agent: that servers are told.
-        robot: name that directives for robots may be addressed to.
-        honour_opt_outs: leave out images whose server says noai, noimageai, noindex or
-            noimageindex.
-        allow_private: fetch from addresses that are not public too.
-    """
-
-    timeout_s: float = 30.0
-    retries: int = 2
-    backoff_s: float = 1.0
-    max_bytes: int = 20_000_000
-    max_redirects: int = 5
-    per_host: int = 8
-    at_once: int = 256
-    give_up_after: int = 16
-    user_agent: str = USER_AGENT
-    robot: str = "curate"
-    honour_opt_outs: bool = True
-    allow_private: bool = False
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            UsageError: one of them is out of range.
-        """
-        least = {"timeout_s": 0.001, "retries": 0, "backoff_s": 0, "max_bytes": 1,
-                 "max_redirects": 0, "per_host": 1, "at_once": 1, "give_up_after": 1}  # fmt: skip
-        for name, bound in least.items():
-            value = getattr(self, name)
-            if not value >= bound:
-                option = f"--{name.removesuffix('_s').replace('_', '-')}"
-                raise UsageError(f"{option} is {value}; expected at least {bound}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +63,7 @@ class Fetched:
         sha256: of what the server sent, in hexadecimal.
         reason: a word for the counts; empty if there is an image.
         detail: a sentence.
+        opt_outs: what server and host say of its use, as words.
     """
 
     content: bytes = b""
@@ -118,6 +71,7 @@ class Fetched:
     sha256: str = ""
     reason: str = ""
     detail: str = ""
+    opt_outs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +82,7 @@ class _Hop:
     location: str | None = None
     wait_s: float | None = None
     is_final: bool = False
+    signals: tuple[Signal, ...] = ()
 
     @property
     def may_pass(self) -> bool:
@@ -152,6 +107,7 @@ class ImageFetcher:
         self._pool, self._format = pool, image_format if resize.mode == "no" else "resized"
         self._prepare = partial(images.prepare_image, resize=resize, image_format=image_format)
         self._hosts = Hosts(options.per_host, room_for_connections(options.at_once))
+        self._rules = HostRules(self._file_of_host, options.robot) if options.host_rules else None
         self._session: Any = None
 
     async def __aenter__(self) -> "ImageFetcher":
@@ -182,40 +138,79 @@ class ImageFetcher:
 
     async def fetch(self, url: str) -> Fetched:
         """Fetch an image, again where that may help."""
+        return await self._again(lambda: self._follow(url, self._image, self._rules))
+
+    async def _file_of_host(self, target: URL) -> HostFile:
+        """Fetch a file of rules, as far as it is to be read."""
+        found = await self._again(lambda: self._follow(str(target), self._file, None))
+        most = self.options.max_rules_bytes
+        content = found.content[:most] if found.content else None
+        return HostFile(content, is_cut=len(found.content) > most, reason=found.reason)
+
+    async def _again(self, ask: Callable[[], Awaitable[_Hop]]) -> Fetched:
         options = self.options
         for attempt in range(options.retries + 1):
-            hop = await self._follow(url)
+            hop = await ask()
             if not hop.may_pass or attempt == options.retries:
                 break
             wait_s = hop.wait_s if hop.wait_s is not None else options.backoff_s * 2**attempt
             await asyncio.sleep(min(wait_s, _LONGEST_WAIT_S))
         if hop.fetched.reason == "dns_again":
             return Fetched(reason="dns", detail=hop.fetched.detail)
-        return hop.fetched
+        if not hop.signals:
+            return hop.fetched
+        ignored = ["ignored"] if opted_out(hop.signals) and not options.honour_opt_outs else []
+        return replace(hop.fetched, opt_outs=(*written(hop.signals), *ignored))
 
-    async def _follow(self, url: str) -> _Hop:
+    async def _follow(
+        self, url: str, ask: Callable[[URL], Awaitable[_Hop]], rules: HostRules | None
+    ) -> _Hop:
         """Ask for a URL and follow its redirects, each under the limit of its own host."""
         options = self.options
         target = _parse(url, None)
+        signals: tuple[Signal, ...] = ()
         for _ in range(options.max_redirects + 1):
             if target is None:
                 return _failed("bad_url", "no URL of http or https")
             if not options.allow_private and _is_private(target):
                 return _failed("private_address", "its address is not public")
+            if rules is not None:
+                found = await rules.signals(target)
+                if found is None and options.honour_opt_outs:
+                    return _failed("host_rules", "the host's robots.txt could not be had")
+                signals += tuple(found or ())
+                if options.honour_opt_outs and opted_out(signals):
+                    return _denied(signals)
             async with self._hosts.slot(f"{target.host}:{target.port}") as host:
-                hop = await self._ask(target, host)
+                hop = await self._ask(target, host, ask)
+            signals += hop.signals
             if hop.location is None:
-                return hop
+                return replace(hop, signals=signals)
             target = _parse(hop.location, target)
         return _failed("too_many_redirects", f"more than {options.max_redirects}")
 
-    async def _ask(self, target: URL, host: Host) -> _Hop:
+    async def _ask(self, target: URL, host: Host, ask: Callable[[URL], Awaitable[_Hop]]) -> _Hop:
         if host.silent >= self.options.give_up_after:
             reason = "dns" if host.reason == "dns_again" else host.reason
             return _failed(reason, _SAID_OF[reason], final=True)
-        hop = await self._request(target)
+        hop = await self._caught(ask(target))
         host.note(hop.fetched.reason if hop.fetched.reason in _SAID_OF else None)
-        return _Hop(await self._prepared(hop.fetched.content)) if hop.fetched.content else hop
+        if ask == self._image and hop.fetched.content:  # while the host is not asked for the next
+            return replace(hop, fetched=await self._prepared(hop.fetched.content))
+        return hop
+
+    async def _image(self, target: URL) -> _Hop:
+        async with self._session.get(target, allow_redirects=False) as response:
+            return await self._read(response)
+
+    async def _file(self, target: URL) -> _Hop:
+        accept = {"Accept": "text/plain,application/json,*/*;q=0.5"}
+        most = self.options.max_rules_bytes
+        async with self._session.get(target, allow_redirects=False, headers=accept) as response:
+            if (hop := _not_found(response)) is not None:
+                return hop
+            content = await _read_bounded(response.content, most)
+        return _Hop(Fetched(content)) if content else _failed("empty", "no bytes")
 
     async def _prepared(self, content: bytes) -> Fetched:
         """Return an image as it goes into a shard; reading a header takes no thread."""
@@ -228,10 +223,10 @@ class ImageFetcher:
             return Fetched(sha256=sha, reason=error.reason, detail=error.detail)
         return Fetched(image=image, sha256=sha)
 
-    async def _request(self, target: URL) -> _Hop:
+    @staticmethod
+    async def _caught(asking: Awaitable[_Hop]) -> _Hop:
         try:
-            async with self._session.get(target, allow_redirects=False) as response:
-                return await self._read(response)
+            return await asking
         except TimeoutError:
             return _said("timeout")
         except aiohttp.ClientConnectorDNSError as error:
@@ -255,13 +250,11 @@ class ImageFetcher:
     async def _read(self, response: Any) -> _Hop:
         options = self.options
         headers = response.headers
-        if options.honour_opt_outs and opts_out(headers.getall("X-Robots-Tag", []), options.robot):
-            return _failed("opted_out", "X-Robots-Tag forbids it")
-        if response.status in _REDIRECTS and "Location" in headers:
-            return _Hop(Fetched(), location=headers["Location"])
-        if response.status != 200:
-            reason = f"http_{response.status}"
-            return _Hop(Fetched(reason=reason, detail="HTTP status"), wait_s=_wait_s(headers))
+        signals = tuple(header_signals(lambda name: headers.getall(name, []), options.robot))
+        if options.honour_opt_outs and opted_out(signals):
+            return _denied(signals)
+        if (hop := _not_found(response)) is not None:
+            return replace(hop, signals=signals)
         length = response.content_length
         if length is not None and length > options.max_bytes:
             return _failed("too_large", f"more than {options.max_bytes} bytes")
@@ -271,7 +264,7 @@ class ImageFetcher:
             content = await _read_bounded(response.content, options.max_bytes)
         if len(content) > options.max_bytes:
             return _failed("too_large", f"more than {options.max_bytes} bytes")
-        return _Hop(Fetched(content)) if content else _failed("empty", "no bytes")
+        return _Hop(Fetched(content), signals=signals) if content else _failed("empty", "no bytes")
 
 
 def _said(reason: str) -> _Hop:
@@ -280,6 +273,20 @@ def _said(reason: str) -> _Hop:
 
 def _failed(reason: str, detail: str, *, final: bool = False) -> _Hop:
     return _Hop(Fetched(reason=reason, detail=detail), is_final=final)
+
+
+def _denied(signals: tuple[Signal, ...]) -> _Hop:
+    return _Hop(Fetched(reason="opted_out", detail=denied_by(signals)), signals=signals)
+
+
+def _not_found(response: Any) -> _Hop | None:
+    """Return where an answer leads to, or why there is nothing; None if there is something."""
+    if response.status in _REDIRECTS and "Location" in response.headers:
+        return _Hop(Fetched(), location=response.headers["Location"])
+    if response.status == 200:
+        return None
+    reason = f"http_{response.status}"
+    return _Hop(Fetched(reason=reason, detail="HTTP status"), wait_s=_wait_s(response.headers))
 
 
 async def _read_bounded(stream: aiohttp.StreamReader, max_bytes: int) -> bytes:
@@ -323,27 +330,3 @@ def _wait_s(headers: Any) -> float | None:
     """Return the seconds that a server asks to wait; None if it names none."""
     value = headers.get("Retry-After", "")
     return float(value) if value.isascii() and value.isdigit() else None
-
-
-def opts_out(values: list[str], robot: str) -> bool:
-    """Tell whether the headers X-Robots-Tag ask not to use an image.
-
-    Args:
-        values: one for each such header.
-        robot: name that directives may be addressed to; those for others do not count.
-
-    >>> opts_out(["noai, nofollow"], "curate"), opts_out(["otherbot: noindex, noai"], "curate")
-    (True, False)
-
-    Source: Google's robots meta tag specification; noai and noimageai as DeviantArt began them.
-    """
-    for value in values:
-        is_meant = True
-        for directive in value.lower().split(","):
-            name, colon, rest = directive.partition(":")
-            word = name.strip()
-            if colon and word not in _VALUED:
-                is_meant, word = word in ("*", robot), rest.strip()
-            if is_meant and word in _OPT_OUTS:
-                return True
-    return False

@@ -36,6 +36,7 @@ LASTING = ("bad_url", "no_url", "opted_out")
 # Reasons of images that came and could not be used, which img2dataset calls failed_to_resize.
 UNUSABLE = ("not_an_image", "corrupt_image", "decompression_bomb")
 _SIZES = ("width", "height", "original_width", "original_height")
+_KNOWN = ("key", "reason", "error_message", "opt_outs")
 _ADDED = pa.schema(
     {
         "key": pa.string(),
@@ -44,6 +45,7 @@ _ADDED = pa.schema(
         "error_message": pa.string(),
         **dict.fromkeys(_SIZES, pa.int32()),
         "sha256": pa.string(),
+        "opt_outs": pa.list_(pa.string()),
     }
 )
 
@@ -59,6 +61,7 @@ class Outcome:
         sha256: of what the server sent.
         reason: why there is no image, or "".
         detail: a sentence.
+        opt_outs: what server and host say of its use, as words.
     """
 
     place: tuple[int, int] | None = None
@@ -67,6 +70,7 @@ class Outcome:
     sha256: str = ""
     reason: str = ""
     detail: str = ""
+    opt_outs: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:
@@ -78,7 +82,8 @@ class Outcome:
     def described(self) -> dict[str, Any]:
         """Return what the sample's JSON says of the image."""
         sizes = dict(zip(_SIZES, self.sizes, strict=True))
-        return {"status": self.status, **sizes, "sha256": self.sha256}
+        said = {"opt_outs": list(self.opt_outs)} if self.opt_outs else {}
+        return {"status": self.status, **sizes, "sha256": self.sha256, **said}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +123,13 @@ class ShardFiles:
         """Return what is known from an earlier run, by key; its images go into the spool."""
         known: dict[str, Outcome] = {}
         if storage.exists(self.path("parquet")):
-            table = artifacts.read_table(self.path("parquet"), ["key", "reason", "error_message"])
+            table = artifacts.read_table(self.path("parquet"), list(_KNOWN))
             known = {
-                row["key"]: Outcome(reason=row["reason"], detail=row["error_message"])
+                row["key"]: Outcome(
+                    reason=row["reason"],
+                    detail=row["error_message"],
+                    opt_outs=tuple(row["opt_outs"] or ()),
+                )  # fmt: skip
                 for row in rows_of(table)
                 if row["reason"] in LASTING
             }
@@ -146,7 +155,10 @@ def _images_of(path: str, spool: Spool) -> Iterator[tuple[str, Outcome]]:
                 continue
             about = json.loads(content.read())
             sizes = tuple(about[name] for name in _SIZES)
-            yield key, Outcome(spool.add(image), image_suffix(image), sizes, about["sha256"])
+            yield key, Outcome(
+                spool.add(image), image_suffix(image), sizes, about["sha256"],
+                opt_outs=tuple(about.get("opt_outs") or ()),
+            )  # fmt: skip
 
 
 async def download_shard(
@@ -187,9 +199,13 @@ async def _outcome(url: str | None, fetcher: ImageFetcher, spool: Spool) -> Outc
 def _stored(fetched: Fetched, spool: Spool) -> Outcome:
     image = fetched.image
     if image is None:
-        return Outcome(sha256=fetched.sha256, reason=fetched.reason, detail=fetched.detail)
+        return Outcome(
+            sha256=fetched.sha256, reason=fetched.reason, detail=fetched.detail,
+            opt_outs=fetched.opt_outs,
+        )  # fmt: skip
     sizes = (image.width, image.height, image.original_width, image.original_height)
-    return Outcome(spool.add(image.content), image.suffix, sizes, fetched.sha256)
+    place = spool.add(image.content)
+    return Outcome(place, image.suffix, sizes, fetched.sha256, opt_outs=fetched.opt_outs)
 
 
 def _write(

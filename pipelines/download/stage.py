@@ -31,7 +31,7 @@ from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
 if TYPE_CHECKING:
-    from curate.pipelines.download.fetch import FetchOptions
+    from curate.pipelines.download.options import FetchOptions
     from curate.pipelines.download.part import ShardFiles
 
 __all__ = ["download_images"]
@@ -83,8 +83,9 @@ def download_images(
         quiet: no progress.
 
     Returns:
-        ``read``, ``downloaded``, ``failed`` by reason, ``shards``, ``bytes`` and ``output``;
-        read = downloaded + Σ failed.
+        ``read``, ``downloaded``, ``failed`` by reason, ``opt_outs``, ``shards``, ``bytes`` and
+        ``output``; read = downloaded + Σ failed. ``opt_outs``: pairs that each signal of servers
+        and hosts touches; a pair may be touched by several.
 
     Raises:
         ArtifactError: there are no balanced pairs, or the folder holds something else.
@@ -95,6 +96,7 @@ def download_images(
     parameters = {
         "pairs": pairs.made_from, "pairs_per_shard": per_shard, "columns": [pairs.url, pairs.text],
         "shards": shards.as_dict(), "honour_opt_outs": fetch.honour_opt_outs,
+        "host_rules": fetch.host_rules,
     }  # fmt: skip
     digest = artifacts.digest(parameters)
     layout = _layout(pairs, per_shard, shards)
@@ -248,9 +250,10 @@ class _Run:
 
 
 def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[str, Any]:
-    counts = Counter[str]()
+    counts, said = Counter[str](), Counter[str]()
     for of_shard in stats:
         counts.update(of_shard["status_dict"])
+        said.update(of_shard["opt_outs"])
     downloaded = counts.pop("success", 0)
     if num_pairs != downloaded + counts.total():
         raise AssertionError(f"{num_pairs} pairs are not {downloaded} + failed {counts}")
@@ -258,6 +261,7 @@ def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[s
         "read": num_pairs,
         "downloaded": downloaded,
         "failed": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        "opt_outs": dict(sorted(said.items())),
         "shards": len(stats),
         "bytes": sum(of_shard["size_bytes"] for of_shard in stats),
         "output": without_secrets(output),

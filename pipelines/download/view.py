@@ -3,6 +3,7 @@
 from typing import Any
 
 from curate.files.sizes import several
+from curate.pipelines.opt_outs.signals import opt_outs_line
 from curate.pipelines.views.tables import render_table
 
 __all__ = ["download_table"]
@@ -23,4 +24,5 @@ def download_table(result: dict[str, Any]) -> str:
         ("downloaded", result["downloaded"]), ("failed", sum(result["failed"].values()))
     ))  # fmt: skip
     shown = render_table(["outcome", "pairs", "share"], rows)
-    return f"{shown}\nread {result['read']:,} = {sums}\n→ {result['output']}"
+    signals = opt_outs_line("images", result.get("opt_outs", {}))
+    return f"{shown}\n{signals}read {result['read']:,} = {sums}\n→ {result['output']}"

@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode
 
-__all__ = ["TEXT_KEYS", "Image", "PageImages", "parse_page", "srcset_addresses"]
+from curate.pipelines.opt_outs.content import META_NAMES
+
+__all__ = ["TEXT_KEYS", "Image", "PageImages", "meta_elements", "parse_page", "srcset_addresses"]
 
 TEXT_KEYS = ("alt", "title", "data-image-title", "aria-label", "figcaption")
 
@@ -58,12 +60,21 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PageImages:
-    """What a page holds: `images` in its order, its `<base href>`, and its language as it says."""
+    """What a page holds.
+
+    Attributes:
+        images: in its order.
+        base_href: of its `<base>`.
+        lang: as it says.
+        num_left_out: images that were too many.
+        metas: names, lower-cased, and contents of its meta elements in which sites say no.
+    """
 
     images: list[Image]
     base_href: str | None
     lang: str | None
     num_left_out: int
+    metas: tuple[tuple[str, str], ...] = ()
 
 
 def parse_page(html: bytes | str, *, srcset: str = "largest", max_images: int) -> PageImages:
@@ -86,9 +97,13 @@ def parse_page(html: bytes | str, *, srcset: str = "largest", max_images: int) -
         nodes = document.css("img, amp-img")
     captions = _captions(document)
     images = [_image(node, captions.get(node.mem_id), srcset) for node in nodes[:max_images]]
-    return PageImages(
-        images, _base_href(document), _lang(document), max(0, len(nodes) - max_images)
-    )
+    num_left_out = max(0, len(nodes) - max_images)
+    return PageImages(images, _base_href(document), _lang(document), num_left_out, _metas(document))
+
+
+def meta_elements(html: bytes | str) -> tuple[tuple[str, str], ...]:
+    """Return names and contents of a page's meta elements in which sites say no, images or not."""
+    return _metas(LexborHTMLParser(html, options=LexborDocumentOptions.WO_EVENTS))
 
 
 def _base_href(document: LexborHTMLParser) -> str | None:
@@ -109,6 +124,16 @@ def _lang(document: LexborHTMLParser) -> str | None:
         meta = head and head.css_first('meta[http-equiv="content-language" i]')
         written = meta.attributes.get("content") if meta is not None else None
     return (written or "").strip() or None
+
+
+def _metas(document: LexborHTMLParser) -> tuple[tuple[str, str], ...]:
+    found = []
+    for node in document.tags("meta"):
+        attributes = node.attributes
+        name = (attributes.get("name") or "").strip(_SPACES).lower()
+        if name in META_NAMES:
+            found.append((name, attributes.get("content") or ""))
+    return tuple(found)
 
 
 def _image(node: LexborNode, caption: str | None, srcset: str) -> Image:

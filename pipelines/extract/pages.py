@@ -15,6 +15,8 @@ from curate.pipelines.extract.encoding import decode_page
 from curate.pipelines.extract.html import Image, one_line, parse_page
 from curate.pipelines.extract.records import CrawlRecord
 from curate.pipelines.extract.urls import BaseAddress, parse_address
+from curate.pipelines.opt_outs.content import header_signals, meta_signals
+from curate.pipelines.opt_outs.signals import Signal, count_signals, opted_out
 
 __all__ = ["BadPageError", "PageOptions", "PageRows", "page_rows"]
 
@@ -38,12 +40,14 @@ class PageOptions:
         max_images: of a page; >= 1.
         max_page_bytes: decompressed; >= 1.
         page_seconds: of a processor, after which the parser is stopped; >= 1.
+        ignore_opt_outs: give the pairs of pages that say no, too.
     """
 
     srcset: str = "largest"
     max_images: int = 10_000
     max_page_bytes: int = 16 << 20
     page_seconds: int = 10
+    ignore_opt_outs: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -61,7 +65,10 @@ class PageOptions:
 
 @dataclass(slots=True)
 class PageRows:
-    """Rows of a page: address, text and its key, of each pair; and the rest by reason."""
+    """Rows of a page: address, text and its key, of each pair; and the rest by reason.
+
+    `opt_outs` counts the pairs that each of the page's signals touches, dropped or not.
+    """
 
     page_url: str
     page_lang: str | None = None
@@ -69,6 +76,19 @@ class PageRows:
     texts: list[str] = field(default_factory=list)
     text_keys: list[str] = field(default_factory=list)
     dropped: Counter[str] = field(default_factory=Counter)
+    opt_outs: Counter[str] = field(default_factory=Counter)
+
+    def hear(self, signals: Iterable[Signal], *, ignore: bool) -> None:
+        """Count what the page says of the use of its pairs, and drop them if it says no."""
+        signals = list(signals)
+        if not signals or not self.urls:
+            return
+        count_signals(self.opt_outs, signals, len(self.urls))
+        if opted_out(signals) and ignore:
+            self.opt_outs["ignored"] += len(self.urls)
+        elif opted_out(signals):
+            self.dropped["opted_out"] += len(self.urls)
+            self.urls, self.texts, self.text_keys = [], [], []
 
 
 def page_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
@@ -94,6 +114,8 @@ def _html_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
     if found.num_left_out:
         rows.dropped["too_many_images"] = found.num_left_out
     _add(rows, found.images, BaseAddress(page, found.base_href))
+    signals = [*record.signals, *meta_signals(found.metas)]
+    rows.hear(signals, ignore=options.ignore_opt_outs)
     return rows
 
 
@@ -163,6 +185,7 @@ def _wat_rows(record: CrawlRecord, options: PageOptions) -> PageRows:
         rows.dropped["too_many_images"] = num_left_out
     address = BaseAddress(page, base if isinstance(base, str) else None)
     _add(rows, images[: options.max_images], address)
+    rows.hear(_wat_signals(head, response), ignore=options.ignore_opt_outs)
     return rows
 
 
@@ -204,6 +227,20 @@ def _wat_lang(head: dict[str, Any], response: dict[str, Any]) -> str | None:
             return one_line(str(meta.get("content") or "")) or None
     found = _inside(response, "Headers").get("Content-Language")
     return found if isinstance(found, str) else None
+
+
+def _wat_signals(head: dict[str, Any], response: dict[str, Any]) -> list[Signal]:
+    sent: dict[str, list[str]] = {}
+    for name, value in _inside(response, "Headers").items():
+        values = value if isinstance(value, list) else [value]
+        sent.setdefault(name.lower(), []).extend(v.strip() for v in values if isinstance(v, str))
+    metas = head.get("Metas")
+    named = [
+        (str(meta.get("name") or "").strip().lower(), str(meta.get("content") or ""))
+        for meta in (metas if isinstance(metas, list) else [])
+        if isinstance(meta, dict)
+    ]
+    return [*header_signals(lambda name: sent.get(name, [])), *meta_signals(named)]
 
 
 def _wat_images(links: list[Any], *, is_escaped: bool) -> Iterable[Image]:

@@ -75,17 +75,21 @@ class ExtractSummary:
         records: those that hold a page under "page", the others by reason.
         pairs: those that are written under "pairs", the others by reason.
         lost_files: 1 if the file could not be read to its end.
+        opt_outs: pairs that each signal of their pages touches, before filters and duplicates; a
+            pair may be touched by several.
     """
 
     records: Counter[str] = field(default_factory=Counter)
     pairs: Counter[str] = field(default_factory=Counter)
     lost_files: int = 0
+    opt_outs: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "ExtractSummary") -> "ExtractSummary":
         return ExtractSummary(
             self.records + other.records,
             self.pairs + other.pairs,
             self.lost_files + other.lost_files,
+            self.opt_outs + other.opt_outs,
         )
 
     @property
@@ -102,7 +106,7 @@ class ExtractSummary:
         """Return the summary after so many of its pairs are dropped for a reason."""
         pairs = self.pairs + Counter({reason: num})
         pairs["pairs"] -= num
-        return ExtractSummary(self.records, pairs, self.lost_files)
+        return ExtractSummary(self.records, pairs, self.lost_files, self.opt_outs)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the counts as JSON-able values."""
@@ -112,7 +116,7 @@ class ExtractSummary:
             "records": {"read": sum(self.records.values()), "pages": self.records["page"],
                         "skipped": skipped},
             "read": sum(self.pairs.values()), "pairs": self.pairs["pairs"], "dropped": dropped,
-            "lost_files": self.lost_files,
+            "lost_files": self.lost_files, "opt_outs": dict(sorted(self.opt_outs.items())),
         }  # fmt: skip
 
     @classmethod
@@ -122,6 +126,7 @@ class ExtractSummary:
             Counter({"page": values["records"]["pages"], **values["records"]["skipped"]}),
             Counter({"pairs": values["pairs"], **values["dropped"]}),
             values["lost_files"],
+            Counter(values["opt_outs"]),
         )
 
 
@@ -202,6 +207,7 @@ def _items(
             else:
                 summary.records["page"] += 1
                 summary.pairs.update(page.dropped)
+                summary.opt_outs.update(page.opt_outs)
                 for batch in rows.add(page, record.offset):
                     yield _filtered(worker, batch, summary)
                 continue

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from curate.pipelines.extract.content import decoded, is_binary
+from curate.pipelines.opt_outs.content import HEADERS, header_signals
+from curate.pipelines.opt_outs.signals import Signal
 
 __all__ = ["CrawlRecord", "Field", "SkippedRecord", "page_of"]
 
@@ -13,6 +15,7 @@ _KINDS = frozenset({b"metadata", b"resource", b"response"})
 _HEAD_END = re.compile(rb"\n\r?\n")  # a carriage return before it is of the last line
 _FOLD = re.compile(rb"\r?\n[ \t]+")
 _STATUS = re.compile(rb"HTTP/[\d.]+[ \t]+(\d{3})", re.IGNORECASE)
+_SIGNALLING = frozenset(name.encode() for name in HEADERS)
 # Behind the header, in all pages of Common Crawl's archive of August 2018.
 _LINE_BREAK_TOO_MANY = b"\r\n"
 
@@ -30,6 +33,7 @@ class CrawlRecord:
         body: decompressed.
         charset: as the HTTP header says.
         language: Content-Language of the HTTP header.
+        signals: what the HTTP header says of the use of the page.
     """
 
     offset: int
@@ -38,6 +42,7 @@ class CrawlRecord:
     body: bytes
     charset: str | None = None
     language: str | None = None
+    signals: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ def page_of(offset: int, field: Field, block: bytes, max_bytes: int) -> CrawlRec
         return SkippedRecord(offset=offset, reason=reason, page_url=page_url, detail=detail)
 
     charset = language = None
+    signals: tuple[Signal, ...] = ()
     body = block
     is_wat = kind == b"metadata" and content_type.startswith("application/json")
     if kind == b"response" and content_type.startswith("application/http"):
@@ -88,6 +94,7 @@ def page_of(offset: int, field: Field, block: bytes, max_bytes: int) -> CrawlRec
         body = body.removeprefix(_LINE_BREAK_TOO_MANY)
         charset = _charset(sent_type.lower())
         language = _text(http.fields.get(b"content-language")) or None
+        signals = tuple(header_signals(lambda name: http.several[name]))
     elif kind == b"resource" and _is_html(content_type):
         charset = _charset(content_type)
     elif not is_wat:
@@ -98,7 +105,7 @@ def page_of(offset: int, field: Field, block: bytes, max_bytes: int) -> CrawlRec
         return skipped("binary_body")
     return CrawlRecord(
         offset=offset, is_wat=is_wat, page_url=page_url, body=body, charset=charset,
-        language=language,
+        language=language, signals=signals,
     )  # fmt: skip
 
 
@@ -106,7 +113,7 @@ class _Http:
     """An HTTP response: its status, the fields of its header by lower-cased name, its body.
 
     Of several fields of a name the first counts; codings are all of them, in the order in which
-    they were applied.
+    they were applied; `several` has all values of the names in which sites say no.
     """
 
     def __init__(self, block: bytes) -> None:
@@ -116,6 +123,7 @@ class _Http:
         self.status = int(status[1]) if status else None
         self.fields: dict[bytes, bytes] = {}
         codings: dict[bytes, list[bytes]] = {b"content-encoding": [], b"transfer-encoding": []}
+        self.several: dict[str, list[str]] = {name: [] for name in HEADERS}
         if b"\n " in head or b"\n\t" in head:
             head = _FOLD.sub(b" ", head)
         for line in head.split(b"\n")[1:]:
@@ -125,6 +133,8 @@ class _Http:
                 self.fields.setdefault(name, value.strip())
             if colon and name in codings:
                 codings[name].append(value.strip())
+            if colon and name in _SIGNALLING:
+                self.several[name.decode()].append(value.strip().decode("latin-1"))
         self.codings = b",".join(sum(codings.values(), [])).decode("latin-1")
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from curate.pipelines.opt_outs.signals import opt_outs_line
+
 __all__ = ["extract_table"]
 
 
@@ -14,9 +16,10 @@ def extract_table(result: dict[str, Any], output: str) -> str:
         ", ".join(f"{reason} {num:,}" for reason, num in reasons.items()) or "none"
         for reasons in (records["skipped"], result["dropped"])
     )
+    signals = opt_outs_line("pages", result.get("opt_outs", {}))
     return (
         f"records {records['read']:,} = pages {records['pages']:,}"
         f" + skipped {sum(records['skipped'].values()):,} ({skipped})\n"
         f"read {result['read']:,} = pairs {result['pairs']:,}"
-        f" + dropped {sum(result['dropped'].values()):,} ({dropped})\n→ {output}"
+        f" + dropped {sum(result['dropped'].values()):,} ({dropped})\n{signals}→ {output}"
     )

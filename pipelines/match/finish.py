@@ -10,6 +10,7 @@ from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.executor.journal import Journal
+from curate.pipelines.inputs.extracted import sum_opt_outs
 from curate.pipelines.match.ids import repeated_ids
 from curate.pipelines.match.purge import purge_parts
 from curate.pipelines.match.summary import PartSummary
@@ -76,6 +77,8 @@ def finish_matched(
         **sums,
         **repeats,
     }
+    if opt_outs := sum_opt_outs(plan.inputs):
+        summary["opt_outs"] = opt_outs
     artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
 

@@ -12,6 +12,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.extracted import extracted_opt_outs
 from curate.pipelines.inputs.image_files import names_files
 from curate.pipelines.inputs.readers import input_kind, input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
@@ -40,12 +41,14 @@ class _Seen(NamedTuple):
         parts: that it is cut into.
         columns: its schema, in words.
         needs_folder: its rows name files beside it, so that elsewhere they are others.
+        opt_outs: pairs by what their pages say of their use, where `extract` wrote it.
     """
 
     sha256: str
     parts: list[Part]
     columns: str
     needs_folder: bool
+    opt_outs: dict[str, int]
 
 
 def add_inputs(
@@ -106,6 +109,8 @@ def add_inputs(
             copies.append((first["path"], path))
             continue
         entry = {"path": path, "sha256": found.sha256, "size_bytes": size, "modified": modified}
+        if found.opt_outs:
+            entry["opt_outs"] = found.opt_outs
         plan.inputs.append(entry)
         same.append(entry)
         added += found.parts
@@ -160,9 +165,10 @@ def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
     sha256 = storage.file_sha256(path)
     parts = plan_parts(path, sha256, look.rows_per_part)
     if schema is None:
-        return at, _Seen(sha256, parts, "", False)
+        return at, _Seen(sha256, parts, "", False, {})
+    opt_outs = extracted_opt_outs(path) if input_kind(path) == "parquet" else {}
     words = schema.to_string(show_schema_metadata=False)
-    return at, _Seen(sha256, parts, words, names_files(schema))
+    return at, _Seen(sha256, parts, words, names_files(schema), opt_outs)
 
 
 def _tell_of_copies(copies: Sequence[tuple[str, str]], *, quiet: bool) -> None:

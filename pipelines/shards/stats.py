@@ -16,10 +16,11 @@ def statistics(parameters: str, stated: pa.Table, writer: ShardWriter) -> dict[s
 
     Args:
         parameters: hash of what decides its content.
-        stated: its pairs, with `status` and `reason`.
+        stated: its pairs, with `status`, `reason` and `opt_outs`.
         writer: of its tar, closed.
     """
     reasons = Counter(r or "success" for r in stated.column("reason").to_pylist())
+    said = Counter(word for words in stated.column("opt_outs").to_pylist() for word in words or ())
     status = Counter(stated.column("status").to_pylist())
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
@@ -29,6 +30,7 @@ def statistics(parameters: str, stated: pa.Table, writer: ShardWriter) -> dict[s
         "failed_to_download": status["failed_to_download"],
         "failed_to_resize": status["failed_to_resize"],
         "status_dict": dict(sorted(reasons.items())),
+        "opt_outs": dict(sorted(said.items())),
         "size_bytes": writer.size_bytes,
         "sha256": writer.sha256,
         **writer.sums,

@@ -63,6 +63,7 @@ class ImageServer:
         is_broken: whether paths that begin with /flaky give 500.
         held: paths whose answers wait until they are taken out.
         images: what /given/NAME gives.
+        files: whole answers by path, before all else.
         most_at_once: requests for /slow that were in work at the same time.
     """
 
@@ -71,6 +72,7 @@ class ImageServer:
         self.is_broken = False
         self.held: set[str] = set()
         self.images: dict[str, bytes] = {}
+        self.files: dict[str, bytes] = {}
         self.most_at_once = self._at_once = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -138,6 +140,8 @@ class ImageServer:
         return True
 
     def _simple(self, kind: str, rest: str, number: int, path: str) -> bytes:
+        if path in self.files:
+            return self.files[path]
         if kind == "given":
             return answer(200, self.images[rest])
         if kind == "status":

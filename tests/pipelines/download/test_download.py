@@ -22,7 +22,7 @@ from PIL import Image
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
-from curate.pipelines.download.fetch import FetchOptions
+from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.mixed import MixedPairs
 from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.download.stage import download_images
@@ -40,7 +40,7 @@ from examples.toyweb.images import draw_scene
 from examples.toyweb.rows import sample_scenes
 from tests.conftest import ROOT
 from tests.pipelines.helpers import WORDS, contents, match, write_metadata
-from tests.pipelines.image_server import ImageServer, photo
+from tests.pipelines.image_server import ImageServer, answer, photo
 
 
 @pytest.fixture
@@ -188,6 +188,22 @@ def test_failures_in_done_shards_are_asked_for_again_and_nothing_else(tmp_path, 
     assert download(source, retry_failed=True) == second and server.asked == asked
     download(source, tmp_path / "fresh")
     assert contents(source / "shards") == contents(tmp_path / "fresh")
+
+
+def test_signals_are_counted_by_pair_also_where_images_are_kept_from_before(tmp_path, server):
+    server.files["/a"] = answer(200, photo(1), Content_Usage="train-ai=y")
+    server.files["/b"] = answer(200, photo(2), tdm_reservation="1")
+    urls = [server.url(path) for path in ("/a", "/a", "/b", "/flaky/1", "/photo/1")]
+    source = balanced(tmp_path, urls)
+    server.is_broken = True
+    first = download(source)
+    server.is_broken = False
+    second = download(source, retry_failed=True)
+    said = {"allow: content-usage": 2, "deny: tdm-reservation": 1}
+    assert first["opt_outs"] == second["opt_outs"] == said
+    assert second["failed"] == {"opted_out": 1} and second["downloaded"] == 4
+    rows = {row["url"]: row["opt_outs"] for row in stated(source / "shards")}
+    assert rows[urls[2]] == ["deny: tdm-reservation"] and rows[urls[4]] is None
 
 
 def test_a_retry_that_was_killed_between_its_files_is_mended(tmp_path, server):

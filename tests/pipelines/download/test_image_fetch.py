@@ -10,7 +10,10 @@ from curate.errors import UsageError
 from curate.pipelines.download import addresses as image_addresses
 from curate.pipelines.download import fetch as image_fetch
 from curate.pipelines.download.addresses import is_public
-from curate.pipelines.download.fetch import FetchOptions, ImageFetcher, opts_out
+from curate.pipelines.download.fetch import ImageFetcher
+from curate.pipelines.download.options import FetchOptions
+from curate.pipelines.opt_outs.content import header_signals
+from curate.pipelines.opt_outs.signals import opted_out
 from curate.pipelines.shards.options import Resize
 from tests.pipelines.image_server import ImageServer, photo
 
@@ -122,7 +125,8 @@ def test_opting_out_can_be_overruled(server):
     ],
 )  # fmt: skip
 def test_directives_for_robots_are_read_as_they_are_written(values, wanted):
-    assert opts_out(values, "curate") is wanted
+    found = header_signals({"x-robots-tag": values, "content-usage": [], "tdm-reservation": []}.get)
+    assert opted_out(found) is wanted
 
 
 @pytest.mark.parametrize(

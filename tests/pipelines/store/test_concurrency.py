@@ -17,7 +17,7 @@ import pytest
 from curate.errors import ArtifactError, CurateError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.stage import make_card
-from curate.pipelines.download.fetch import FetchOptions
+from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.stage import download_images
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.retract.check import Wanted, find_held
