@@ -22,8 +22,8 @@ from PIL import Image
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
-from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.mixed import MixedPairs
+from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.download.stage import download_images
 from curate.pipelines.executor.lease import driving
