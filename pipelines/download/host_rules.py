@@ -91,13 +91,14 @@ class HostRules:
         if robots.is_unreachable:
             return _Rules(None, TdmRules(None), is_tdm_known=False)
         tdm = await self._get(origin.with_path("/.well-known/tdmrep.json"))
-        rules = _Rules(
-            RobotsRules(robots.content, self._robot, is_cut=robots.is_cut),
-            TdmRules(tdm.content, is_cut=tdm.is_cut),
-            is_tdm_known=not tdm.is_unreachable,
-        )
+        rules = await asyncio.to_thread(self._read, robots, tdm)
         self._keep(origin, _OF_A_HOST + (rules.robots.size if rules.robots else 0) + rules.tdm.size)
         return rules
+
+    def _read(self, robots: HostFile, tdm: HostFile) -> _Rules:
+        of_robots = RobotsRules(robots.content, self._robot, is_cut=robots.is_cut)
+        of_tdm = TdmRules(tdm.content, is_cut=tdm.is_cut)
+        return _Rules(of_robots, of_tdm, is_tdm_known=not tdm.is_unreachable)
 
     def _keep(self, origin: URL, size: int) -> None:
         """Note how large rules are, and forget those not used for longest if all are too large."""

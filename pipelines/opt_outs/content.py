@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from curate.pipelines.opt_outs.content_usage import usage_signal
 from curate.pipelines.opt_outs.robots_words import header_words, meta_words, word_signals
-from curate.pipelines.opt_outs.signals import Signal
+from curate.pipelines.opt_outs.signals import Signal, Verdict
 from curate.pipelines.opt_outs.tdm import reservation_signals
 
-__all__ = ["HEADERS", "META_NAMES", "header_signals", "meta_signals"]
+__all__ = ["HEADERS", "META_NAMES", "ROBOT", "header_signals", "meta_signals"]
 
 ROBOT = "curate"
+_MOST_VALUES = 64  # of a header; an honest answer has one
 HEADERS = ("x-robots-tag", "content-usage", "tdm-reservation")
 META_NAMES = ("robots", ROBOT, "tdm-reservation")
 
@@ -31,7 +32,9 @@ def header_signals(values_of: Callable[[str], Sequence[str]], robot: str = ROBOT
     ['deny', 'allow']
     """
     robots, usage, tdm = map(values_of, HEADERS)
-    found = [usage_signal("content-usage", value) for value in usage]
+    found = [usage_signal("content-usage", value) for value in usage[:_MOST_VALUES]]
+    if len(usage) > _MOST_VALUES:
+        found.append(Signal("content-usage", Verdict.UNKNOWN, is_malformed=True))
     return [
         *word_signals("x-robots-tag", header_words(list(robots), robot)),
         *(signal for signal in found if signal is not None),

@@ -7,6 +7,7 @@ What is not read: `Sitemap`, `Crawl-delay`, and groups for other robots, whateve
 
 import re
 from collections.abc import Iterator
+from typing import TypeVar
 
 from curate.pipelines.opt_outs.content_usage import usage_signal
 from curate.pipelines.opt_outs.patterns import PathPattern
@@ -20,6 +21,7 @@ _KEYS = frozenset(("user-agent", "allow", "disallow", "content-usage"))
 _MAX_RULES = 10_000
 
 _Rule = tuple[str, str]
+_T = TypeVar("_T")
 
 
 class RobotsRules:
@@ -37,13 +39,16 @@ class RobotsRules:
         rules = _rules_for(_keyed(content or b"", is_cut=is_cut), robot)[:_MAX_RULES]
         self._access = [(PathPattern(v), key) for key, v in rules if key != "content-usage" and v]
         usage = [_path_and_usage(value) for key, value in rules if key == "content-usage"]
-        self._usage = [(PathPattern(path), value) for path, value in usage]
+        # Read once: files of thousands of rules for a path cost their time once, not per image.
+        self._usage = [
+            (PathPattern(path), usage_signal("robots.txt content-usage", value))
+            for path, value in usage
+        ]
 
     @property
     def size(self) -> int:
         """How many characters its rules have."""
-        rules = [*self._access, *self._usage]
-        return sum(len(pattern.text) + len(value) for pattern, value in rules)
+        return sum(len(pattern.text) for pattern, _ in [*self._access, *self._usage])
 
     def signals(self, path: str) -> list[Signal]:
         r"""Return what the rules say of a path: of those that fit, the longest.
@@ -61,11 +66,10 @@ class RobotsRules:
         access = _longest(self._access, path)
         if access and "allow" not in access:  # of two equally long ones the allowing one counts
             return [Signal("robots.txt disallow", Verdict.DENY)]
-        found = (usage_signal("robots.txt content-usage", v) for v in _longest(self._usage, path))
-        return [signal for signal in found if signal is not None]
+        return [signal for signal in {*_longest(self._usage, path)} if signal is not None]
 
 
-def _longest(rules: list[tuple[PathPattern, str]], path: str) -> list[str]:
+def _longest(rules: list[tuple[PathPattern, _T]], path: str) -> list[_T]:
     found = [(len(p.text), value) for p, value in rules if p.fits(path)]
     longest = max((length for length, _ in found), default=0)
     return [value for length, value in found if length == longest]

@@ -17,7 +17,9 @@ __all__ = ["read_json", "require_shape"]
 _NUM, _T = range(2**53), range(1, 2**53 + 1)  # whole numbers that they stand for
 _COUNTS = {"*": _NUM}
 _SUM = {"size_bytes": _NUM, "xxh3_128": str}
-_INPUTS = [{"path": str, "sha256": (str, None), "size_bytes": _NUM, "modified": str}]
+_INPUTS = [
+    {"path": str, "sha256": (str, None), "size_bytes": _NUM, "modified": str, "opt_outs": _COUNTS}
+]
 _FILTERS = [{"filter": str}]
 _EXACT = {"pairs": int, "below": {"*": (_T, None)}, "largest": int}
 
@@ -45,12 +47,13 @@ _SUMMARY = {
     "records": {"read": _NUM, "pages": _NUM, "skipped": _COUNTS},
     "languages": {"*": {"read": _NUM, "matched": _NUM, "dropped": _COUNTS}},
     "examples": {"*": [{"lang": str, "text": str}]},
-    "unknown_labels": {"*": int},
+    "unknown_labels": {"*": int}, "opt_outs": _COUNTS,
 }  # fmt: skip
 _CARD = {
     "matched": str, "balanced": str, "total": {"kept": _NUM, "matched": _NUM, "read": _NUM},
     "languages": {"*": {"kept": _NUM, "matched": _NUM, "read": _NUM}},
     "pages": {"*": _SUM}, "metadata": {"*": str},
+    "opt_outs": {"pairs": _COUNTS, "sources": {"*": str}},
 }  # fmt: skip
 _MANIFEST = {
     "languages": {"*": {"sha256": str, "entries": _NUM, "made_from": dict, "sources": dict}},
@@ -59,7 +62,7 @@ _SHARD = {
     "parameters": str, "sha256": str, "size_bytes": _NUM, "tar": _SUM, "index": _SUM, "pairs": _NUM,
     "images": _NUM, "without_url": _NUM, "without_image": _COUNTS, "converted": _COUNTS,
     "count": _NUM, "successes": _NUM, "failed_to_download": _NUM, "failed_to_resize": _NUM,
-    "status_dict": _COUNTS,
+    "status_dict": _COUNTS, "opt_outs": _COUNTS,
 }  # fmt: skip
 _MODEL_CARD = {
     "model": dict, "train": dict, "parameters": int, "pairs_seen": _NUM, "averaged": bool,

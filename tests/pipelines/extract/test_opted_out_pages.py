@@ -2,8 +2,11 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.extract.pages import PageOptions
 from tests.pipelines.crawl_helpers import extract, response, rows, wat_record, write_crawl
 from tests.pipelines.helpers import match, write_metadata
@@ -106,6 +109,32 @@ def test_that_it_was_not_heard_stands_in_summary_and_matches(tmp_path):
     match([tmp_path / "pairs"], metadata, tmp_path / "matched")
     summary = json.loads((tmp_path / "matched" / "summary.json").read_text())
     assert summary["opt_outs"] == {"deny: meta robots noai": 2, "ignored": 2}
+    balance_pairs(matched=str(tmp_path / "matched"), output=str(tmp_path / "balanced"),
+                  options=BalanceOptions(t=5), quiet=True)  # fmt: skip
+    card = json.loads((tmp_path / "balanced" / "datacard.json").read_text())
+    assert card["opt_outs"]["pairs"] == summary["opt_outs"]
+    markdown = (tmp_path / "balanced" / "datacard.md").read_text()
+    assert "2 pairs were taken although their page says no" in markdown
+    assert "draft-ietf-aipref-attach-05 (2026-08-19)" in markdown
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [b"[1]", b"{", b'{"summary": {"opt_outs": {"deny: x": -1, "<b>": 3, "ignored": true}}}'],
+)
+def test_counts_in_a_strangers_file_are_not_believed(tmp_path, stamp):
+    table = pa.table({"url": ["http://x.example/a.jpg"], "text": ["a red car"]})
+    pq.write_table(table.replace_schema_metadata({b"curate": stamp}), tmp_path / "a.parquet")
+    metadata = write_metadata(tmp_path / "metadata", {"en": ["red"]})
+    match([tmp_path / "a.parquet"], metadata, tmp_path / "matched")
+    assert "opt_outs" not in json.loads((tmp_path / "matched" / "summary.json").read_text())
+
+
+def test_a_header_that_stands_too_often_is_malformed(tmp_path):
+    many = page(Content_Usage="\r\nContent-Usage: ".join(["train-ai=y"] * 65))
+    assert extracted(tmp_path, many)["opt_outs"] == {
+        "allow: content-usage": 2, "malformed: content-usage": 2,
+    }  # fmt: skip
 
 
 def test_a_file_of_which_all_is_left_out_is_told_by_match_too(tmp_path):
