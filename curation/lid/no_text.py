@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.curation.compiled.arrow_buffers import string_buffers
-from curate.curation.lid.identify import without_capitals
 
 __all__ = ["KINDS", "kinds_of", "normalized", "vowel_shares"]
 
@@ -112,7 +111,21 @@ def normalized(texts: pa.StringArray) -> pa.StringArray:
     mask = np.zeros(len(texts), dtype=bool)
     mask[parted] = True
     texts = _replaced(texts, mask, rf"{_EXTENSION}\s*$|[_+-]|%20")
-    return without_capitals(texts)
+    return _without_capitals(texts)
+
+
+def _without_capitals(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts in lower case where all letters that have a case are capitals.
+
+    lid.176 has seen little text in capitals: it takes English ones for Marathi or Japanese.
+
+    >>> _without_capitals(pa.array(["A RED DOG 24", "A Red DOG", "東京 USA", "24"])).to_pylist()
+    ['a red dog 24', 'A Red DOG', '東京 usa', '24']
+    """
+    in_capitals = pc.utf8_is_upper(texts)
+    if not pc.any(in_capitals).as_py():
+        return texts
+    return pc.if_else(in_capitals, pc.utf8_lower(texts), texts)
 
 
 def _replaced(texts: pa.StringArray, mask: NDArray[np.bool_], pattern: str) -> pa.StringArray:

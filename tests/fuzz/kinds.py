@@ -37,7 +37,7 @@ from curate.training.data.shards import index_shard
 from curate.training.eval.table_files import table_batches, table_schema
 from curate.training.model.weights_file import read_tensors
 from curate.training.text.tokenizer_files import open_tokenizer
-from tests.curation.lid.test_lid import write_model
+from tests.curation.lid.models import write_random_classifier
 from tests.fuzz.outcome import Outcome
 from tests.metadata.wikipedia.test_dump import dump, xml_page
 
@@ -228,7 +228,7 @@ KINDS: dict[str, tuple[str, bytes, Reader]] = {
     "entries parquet": ("own.parquet", _parquet(entry=["red dog", "cat"] * 20), _entries),
     "articles": ("a.parquet", _parquet(**_TITLES), _articles),
     "evaluation table": ("a.parquet", _parquet(**_TITLES), _eval_table),
-    "language model": ("lid.bin", _written("lid.bin", lambda path: write_model(
+    "language model": ("lid.bin", _written("lid.bin", lambda path: write_random_classifier(
         Path(path), loss=1, word_ngrams=2, max_ngram=4)), _model),
     "index": ("en.index", _index_bytes("hash"), _index),
     "shard": ("00000.tar", _written("00000.tar", _shard_of_ours), _shard),
