@@ -113,13 +113,18 @@ class LidOptions:
             return cls(kind="published")
         names = {package: name for name, (package, _) in SECOND_OPINIONS.items()}
         second = made_from["second"]
-        second = NONE if second == NONE else names.get(second.split()[0])
+        second = NONE if second == NONE else names.get(second.partition(" ")[0])
         if second is None:
             raise InputError(
                 "the matches were made with a fastText model as second opinion; name its file with "
                 "--second-opinion"
             )
-        return cls(**{**made_from, "second": second})
+        return cls(
+            second=second,
+            no_language=made_from["no_language"],
+            prior_column=made_from["prior_column"],
+            address_prior=made_from["address_prior"],
+        )
 
 
 def _identity(second: str) -> str:
