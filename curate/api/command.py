@@ -99,6 +99,7 @@ def command(function: Function) -> Function:
 
     @wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:
+        from curate.api.extras import told_of_extras
         from curate.files.limits import told_of_limits
         from curate.files.remedies import in_force
 
@@ -109,7 +110,7 @@ def command(function: Function) -> Function:
         words = [word for one in arguments for word in _as_words(one)]
         for key in [key for key in given if key in _ARGUMENTS]:
             words += _as_words(given.pop(key))
-        with in_force(name, tuple(words), given), told_of_limits():
+        with in_force(name, tuple(words), given), told_of_limits(), told_of_extras(name):
             found = function(*arguments, **options)
         if hasattr(found, "called"):
             found.called = (name, tuple(words), given)
