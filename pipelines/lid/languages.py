@@ -149,7 +149,7 @@ class RecordLanguages:
         return Languages(lang, found.score), +Counter(dict(zip(STEPS, counts, strict=True)))
 
     def _tell_of_prior(self, records: Records) -> None:
-        """Say once if the column that the user named is not there; tars and lines have no schema."""
+        """Say once if a column that the user named is not in inputs without a schema."""
         name = self._lid.prior_column
         if name and name not in records.batch.schema.names and not self._is_told:
             self._is_told = True

@@ -19,7 +19,16 @@ from curate.files import storage
 from curate.metadata.languages import OTHER, is_known_label
 from curate.pipelines.views.progress import log
 
-__all__ = ["DROP", "LIDS", "LID_ENGINES", "LidOptions", "open_model", "open_steps", "prior_column"]
+__all__ = [
+    "DROP",
+    "LIDS",
+    "LID_ENGINES",
+    "LidOptions",
+    "open_model",
+    "open_steps",
+    "prior_column",
+    "way_to_identify_alike",
+]
 
 LID_ENGINES = ("compiled", "fasttext")
 LIDS = ("steps", "published")
@@ -132,6 +141,28 @@ def prior_column(parameters: Mapping[str, Any]) -> str | None:
         return ""
     found: str | None = parameters["lid"]["prior_column"]
     return found
+
+
+def way_to_identify_alike(made: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return what to type to identify languages as matches were made, None if that is not at odds.
+
+    Args:
+        made: parameters of the matches.
+        now: parameters of a run.
+    """
+    if made.get("lid") == now.get("lid") or made["lang"] is not None or now["lang"] is not None:
+        return None
+    if "lid" not in made:
+        return "Add --lid published to go on as it was made; or --overwrite makes it anew."
+    second = made["lid"]["second"]
+    name = next((n for n, (p, _) in SECOND_OPINIONS.items() if p == second.partition(" ")[0]), None)
+    if second == NONE:
+        how = "add --second-opinion none"
+    elif name is not None:
+        how = f"add --second-opinion {name}, with {second.replace(' ', '==')} installed"
+    else:
+        how = "name the same fastText model with --second-opinion"
+    return f"To go on as it was made {how}; or --overwrite makes it anew."
 
 
 def _identity(second: str) -> str:

@@ -72,8 +72,14 @@ def test_its_label_for_no_language_is_no_vote(tmp_path, metadata, own_model):
 def test_another_second_opinion_is_another_run(tmp_path, metadata, own_model):
     source = write(tmp_path / "in.parquet", text=MAORI)
     run(source, metadata, tmp_path / "m", second=own_model)
-    with pytest.raises(ArtifactError, match="lid"):
+    with pytest.raises(ArtifactError, match="same fastText model with --second-opinion"):
         run(source, metadata, tmp_path / "m", second="none")
+    run(source, metadata, tmp_path / "n", second="none")
+    with pytest.raises(ArtifactError, match="add --second-opinion none; or --overwrite"):
+        run(source, metadata, tmp_path / "n", second=own_model)
+    run(source, metadata, tmp_path / "p", kind="published")
+    with pytest.raises(ArtifactError, match="Add --lid published"):
+        run(source, metadata, tmp_path / "p", second="none")
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None], ids=["empty", "text", "none"])
