@@ -13,13 +13,13 @@ from functools import cache, wraps
 from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
 from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
+from curate.files.remedies import FUNCTIONS
 
 __all__ = ["Parameter", "command", "parameters_of", "sentence_of"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-# Where a function is not called as its command, and what is an argument there.
-_COMMAND_NAMES = {"yield_grid": "yield", "evaluate": "eval"}
+# What is an argument on the command line.
 _ARGUMENTS = ("inputs", "listing", "text", "a", "b", "data", "run")
 
 SHARED = {
@@ -95,28 +95,51 @@ def command(function: Function) -> Function:
         args, blank, rest = after.partition("\n\n")
         added = [f"    {p.name}: {_text_of(p.name, known)}" for p in shown if p.name not in known]
         function.__doc__ = "\n".join([before + mark + args, *added]) + blank + rest
-    name = _COMMAND_NAMES.get(function.__name__, function.__name__.replace("_", "-"))
+    own_names = {function: name for name, function in FUNCTIONS.items()}
+    name = own_names.get(function.__name__, function.__name__.replace("_", "-"))
 
     @wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:
         from curate.api.extras import told_of_extras
+        from curate.api.keywords import told_in_keywords
         from curate.files.limits import told_of_limits
-        from curate.files.remedies import in_force
+        from curate.files.remedies import called, in_force
 
         given = {
-            key: value for key, value in options.items()
-            if key not in signature.parameters or value != signature.parameters[key].default
+            key: _as_option(value) for key, value in options.items()
+            if key not in signature.parameters or not _is_default(value, signature.parameters[key])
         }  # fmt: skip
-        words = [word for one in arguments for word in _as_words(one)]
+        words: list[str] = []
+        for key, value in zip(signature.parameters, arguments, strict=False):
+            if key in _ARGUMENTS:
+                words += _as_words(value)
+            elif value is not None:
+                given[key] = _as_option(value)
         for key in [key for key in given if key in _ARGUMENTS]:
             words += _as_words(given.pop(key))
-        with in_force(name, tuple(words), given), told_of_limits(), told_of_extras(name):
+        with in_force(name, tuple(words), given), told_in_keywords(), told_of_limits(), \
+                told_of_extras(name):  # fmt: skip
             found = function(*arguments, **options)
-        if hasattr(found, "called"):
-            found.called = (name, tuple(words), given)
-        return found
+            if hasattr(found, "called"):
+                found.called = called()
+            return found
 
     return cast(Function, run)
+
+
+def _is_default(value: Any, parameter: inspect.Parameter) -> bool:
+    """Tell whether a value is a parameter's default; a frame compares to nothing but itself."""
+    plain = isinstance(value, bool | str | int | float | os.PathLike | None)
+    return plain and value == parameter.default
+
+
+def _as_option(value: Any) -> Any:
+    """Return an option as a suggestion writes it; … for what is in memory alone."""
+    if isinstance(folder := getattr(value, "folder", None), str):
+        return folder
+    if isinstance(value, list | tuple):
+        return [_as_option(one) for one in value]
+    return value if isinstance(value, bool | str | int | float | os.PathLike) else "…"
 
 
 def _as_words(value: Any) -> list[str]:

@@ -4,6 +4,7 @@ In: an object that streams Arrow, or entries by language. Out: paths that the st
 is in memory goes the way of files, and the result is the same pair for pair.
 """
 
+import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +12,10 @@ from shutil import rmtree
 from typing import Any
 from weakref import finalize
 
-__all__ = ["entries_folder", "is_stream", "stored_stream", "temporary_folder"]
+from curate.api.options import kind_of
+from curate.errors import InputError, UsageError
+
+__all__ = ["check_inputs", "entries_folder", "is_stream", "stored_stream", "temporary_folder"]
 
 _ROWS_PER_GROUP = 1 << 16
 
@@ -32,6 +36,33 @@ def temporary_folder() -> Folder:
 def is_stream(data: object) -> bool:
     """Tell whether something is a table or a stream of Arrow batches, or a data set of these."""
     return hasattr(data, "__arrow_c_stream__") or _is_dataset(data)
+
+
+def check_inputs(data: Any) -> None:
+    """Refuse what is neither paths nor a table, and say how it becomes one.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    kind = type(data).__name__
+    remedy = None
+    if kind == "LazyFrame":
+        remedy = "collect it first: inputs.collect()"
+    elif kind in ("Series", "ChunkedArray") or hasattr(data, "__arrow_c_array__"):
+        remedy = (
+            "" if kind == "RecordBatch" else "a column alone has no name: series.to_frame('text')"
+        )
+    elif isinstance(data, Mapping):
+        remedy = "make it a table: pyarrow.table(inputs)"
+    elif isinstance(data, list | tuple) and any(isinstance(one, Mapping) for one in data):
+        remedy = "make it a table: pyarrow.Table.from_pylist(inputs)"
+    elif isinstance(data, str | os.PathLike | list | tuple) or is_stream(data):
+        return
+    if remedy != "":
+        raise UsageError(
+            f"inputs is {kind_of(data)}; expected paths, or a table that streams Arrow, such as a "
+            f"data frame{'; ' + remedy if remedy else ''}"
+        )
 
 
 def _is_dataset(data: object) -> bool:
@@ -66,11 +97,10 @@ def stored_stream(folder: Folder, data: Any) -> str:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from curate.errors import InputError
-
     path = f"{folder.name}/pairs.parquet"
     reader = _reader(data)
-    schema = reader.schema.remove_metadata()
+    schema = pa.schema([_plain(field) for field in reader.schema])
+    _check_columns(schema)
     try:
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             waiting: list[pa.RecordBatch] = []
@@ -88,6 +118,36 @@ def stored_stream(folder: Folder, data: Any) -> str:
     return path
 
 
+def _plain(field: Any) -> Any:
+    """Return a column with plain strings in its dictionary: Polars has views there."""
+    import pyarrow as pa
+
+    kind = field.type
+    if pa.types.is_dictionary(kind) and kind.value_type == pa.string_view():
+        return field.with_type(pa.dictionary(kind.index_type, pa.large_string(), kind.ordered))
+    return field
+
+
+def _check_columns(schema: Any) -> None:
+    """Refuse a column that Parquet cannot hold, by its name.
+
+    Raises:
+        InputError: there is one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for field in schema:
+        alone = pa.schema([field.remove_metadata()])
+        try:
+            pq.write_table(alone.empty_table(), pa.BufferOutputStream())
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+            raise InputError(
+                f"the table in memory cannot be matched: column {field.name!r} is {field.type}, "
+                f"which Parquet does not hold ({error}). Leave it out or convert it."
+            ) from error
+
+
 def _table(batches: list[Any], schema: Any) -> Any:
     import pyarrow as pa
 
@@ -101,13 +161,15 @@ def entries_folder(folder: Folder, entries: Mapping[str, Iterable[str]]) -> str:
         The metadata folder.
 
     Raises:
-        UsageError: a language is unknown.
-        InputError: an entry is no text.
+        UsageError: a language is unknown, or has no list of texts.
     """
     from curate.pipelines.build_metadata import build_languages
+    from curate.pipelines.store.build_ways import note_in_memory
 
+    if not entries:
+        raise UsageError("metadata= has no language; expected such as {'en': ['dog', 'red dog']}")
     for lang, strings in entries.items():
-        lines = "".join(f"{entry}\n" for entry in strings)
+        lines = "".join(f"{_entry(entry, lang)}\n" for entry in _several(strings, lang))
         Path(folder.name, f"{lang}.txt").write_text(lines, "utf-8")
     output = f"{folder.name}/metadata"
     build_languages(
@@ -121,4 +183,29 @@ def entries_folder(folder: Folder, entries: Mapping[str, Iterable[str]]) -> str:
         entries=f"{folder.name}/{{lang}}.txt",
         quiet=True,
     )
+    note_in_memory(output)
     return output
+
+
+def _several(strings: Any, lang: object) -> Iterable[Any]:
+    """Return the entries of a language, unless they are one text, whose letters are none.
+
+    Raises:
+        UsageError: they are, or nothing of several.
+    """
+    if isinstance(strings, str | bytes) or not isinstance(strings, Iterable):
+        raise UsageError(
+            f"metadata[{lang!r}] is {strings!r:.80}; expected a list of entries, such as ['dog']"
+        )
+    return strings
+
+
+def _entry(entry: object, lang: object) -> str:
+    if hasattr(entry, "as_py"):  # a value of Arrow's
+        entry = entry.as_py()
+    if not isinstance(entry, str) or len(entry.splitlines()) > 1:
+        what = "of several lines" if isinstance(entry, str) else type(entry).__name__
+        raise UsageError(
+            f"metadata[{lang!r}] has the entry {entry!r:.80}, {what}; expected a text of one line"
+        )
+    return entry

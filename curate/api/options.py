@@ -20,6 +20,7 @@ __all__ = [
     "Number",
     "Paths",
     "Size",
+    "kind_of",
     "listed",
     "num_workers",
     "number",
@@ -110,19 +111,61 @@ def num_workers(wanted: int | None) -> int:
 
 
 def listed(values: Any) -> list[str]:
-    """Return one path or text, or several, as a list of texts."""
+    """Return one path or text, or several, as a list of texts.
+
+    Raises:
+        UsageError: it is something else.
+    """
     if values is None:
         return []
     if isinstance(values, str | os.PathLike):
         return [os.fspath(values)]
-    return [os.fspath(value) for value in values]
+    try:
+        return [os.fspath(value) for value in values]
+    except TypeError as error:
+        from curate.errors import UsageError
+
+        raise UsageError(
+            f"got {kind_of(values)} where a path or a text, or a list of these, is expected"
+        ) from error
+
+
+def kind_of(value: Any) -> str:
+    """Return what something is, in words.
+
+    >>> kind_of(3), kind_of([{"text": "a"}]), kind_of({})
+    ('an int', 'a list of dict', 'a dict')
+    """
+    name = type(value).__name__
+    inner = f" of {type(value[0]).__name__}" if isinstance(value, list | tuple) and value else ""
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}{inner}"
 
 
 def path_of(folder: Any) -> str | None:
-    """Return the path of a folder that may be given as the result that lies in it."""
+    """Return the path of a folder that may be given as the result that lies in it.
+
+    Raises:
+        UsageError: it is neither.
+    """
     if folder is None:
         return None
-    return str(getattr(folder, "folder", None) or os.fspath(folder))
+    inside = getattr(folder, "folder", None)
+    if isinstance(inside, str) and inside:
+        return inside
+    try:
+        return os.fspath(folder)
+    except TypeError as error:
+        from curate.errors import UsageError
+
+        more = (
+            ". Entries by language are for `match`: give its result, as matched="
+            if isinstance(folder, dict)
+            else ""
+        )
+        raise UsageError(
+            f"got {kind_of(folder)} where a folder is expected: its path, or the result of the "
+            f"command that wrote it{more}"
+        ) from error
 
 
 def place_of(workspace: Any) -> "Workspace":

@@ -9,6 +9,8 @@ from importlib import import_module
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from curate.files.remedies import Called
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -45,7 +47,7 @@ class Result(Mapping[str, Any]):
         self, values: Mapping[str, Any], folder: str | None = None, keep: object = None
     ) -> None:
         self._values = dict(values)
-        self.called: tuple[str, tuple[str, ...], Mapping[str, Any]] = ("", (), {})
+        self.called = Called()
         self._keep = keep  # a folder of its own lasts as long as what lies in it is looked at
         self.folder = folder
 
@@ -85,11 +87,12 @@ class Result(Mapping[str, Any]):
         view = getattr(import_module(f"curate.pipelines.{room}"), name)
         options = {"output": self.folder or "", "colour": colour}
         takes = signature(view).parameters.keys() & options.keys()
-        from curate.files.remedies import in_force
+        from curate.api.keywords import in_keywords
+        from curate.files.remedies import in_force_again, is_python
 
-        with in_force(*self.called):  # so that what it suggests can be pasted
+        with in_force_again(self.called):  # so that what it suggests can be pasted
             shown: str = view(self._values, **{name: options[name] for name in takes})
-        return shown
+            return type(shown)(in_keywords(shown)) if is_python() else shown
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -177,6 +180,11 @@ class BalanceResult(CardResult):
     """A balanced set, and its data card."""
 
     _view = ("balance", "balance_table")
+
+    @property
+    def matched_folder(self) -> str | None:
+        """The folder of the matches that the set was sampled from."""
+        return self._keep[0] if isinstance(self._keep, tuple) else None
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return the kept pairs with their probability, where they are stored as Parquet.

@@ -71,9 +71,10 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, with its messages on stderr."""
+        from curate.files.remedies import on_command_line
         from curate.pipelines.views.progress import shown_on_terminal
 
-        with shown_on_terminal():
+        with on_command_line(), shown_on_terminal():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -45,6 +45,7 @@ from curate.pipelines.build_metadata.space_needed import check_space
 from curate.pipelines.build_metadata.task import BuildRun, build_all, language_path, needs_sources
 from curate.pipelines.executor.lease import driven, driving
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.build_ways import note_way
 from curate.pipelines.store.metadata_store import KINDS, MANIFEST, MetadataStore, write_indices
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log
@@ -304,8 +305,9 @@ def _finish(
         write_other(output, label_set, overwrite=overwrite, quiet=quiet)
     if built:
         manifest = write_manifest(output, failed, absent, plans, beyond)
+        note_way(output)
     if failed and (lang != "all" or not built):
-        raise InputError(_in_lines(failed))
+        raise InputError(_in_lines(failed) + (_built_lines(manifest, built) if built else ""))
     if not built:
         raise InputError(f"the server has none of the {len(absent)} Wikipedias asked for")
     tell_sources(plans, built, manifest, quiet=quiet)
@@ -321,6 +323,12 @@ def _tell_own(lang: str, report: dict[str, Any] | None, *, quiet: bool) -> None:
         left_out = ", ".join(f"{reason} {num:,}" for reason, num in report["left_out"].items())
         added = f"{report['added']:,} of {report['read']:,} own entries added"
         log(f"{lang}: {added}; left out: {left_out or 'none'}", quiet=quiet)
+
+
+def _built_lines(manifest: dict[str, Any], built: Sequence[str]) -> str:
+    """Say what is there although others failed, and is kept."""
+    found = (f"{code} {manifest['languages'][code]['entries']:,}" for code in built)
+    return f"\nBuilt, with so many entries: {', '.join(found)}. They are kept."
 
 
 def _in_lines(failed: dict[str, str]) -> str:

@@ -230,6 +230,9 @@ def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
         if field.type in plain:
             column = pc.cast(batch.column(i), plain[field.type])
             batch = batch.set_column(i, field.name, column)
+        elif pa.types.is_dictionary(field.type) and field.type.value_type in plain:
+            kind = pa.dictionary(field.type.index_type, plain[field.type.value_type])
+            batch = batch.set_column(i, field.name, pc.cast(batch.column(i), kind))
     return batch
 
 

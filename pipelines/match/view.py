@@ -74,17 +74,19 @@ def _without_metadata(texts: Mapping[str, int], output: str) -> list[str]:
     are = "is" if total == 1 else "are"
     lines = [f"{several(total, 'text')} {are} in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
-        lines.append("to match them (see with --dry-run what is fetched): "
-                     f"{_build_command(named, output)}; then match with --overwrite")  # fmt: skip
+        ways = _ways_to_build(named, output)
+        lines += [f"to match them, {way}" for way in ways]
+        if any("Wikipedia" in way or "build" in way for way in ways):
+            lines.append("see with --dry-run what is fetched; then match with --overwrite")
     return lines
 
 
-def _build_command(langs: list[str], output: str) -> str:
-    """Return the command that builds languages as those were built that were matched with."""
+def _ways_to_build(langs: list[str], output: str) -> list[str]:
+    """Say how to build languages as those were built that were matched with."""
     metadata = noted_metadata(output) if output else None
     if metadata is None:
-        return suggest("build-metadata", "--lang", ",".join(langs))
-    return MetadataStore(metadata).build_command(*langs)
+        return [f"build them with: {suggest('build-metadata', '--lang', ','.join(langs))}"]
+    return MetadataStore(metadata).ways_to_build(*langs)
 
 
 def _unknown_labels(found: Mapping[str, Any] | None) -> list[str]:
