@@ -57,6 +57,16 @@ class _Group(click.Group):
             return None
         return command_of(cmd_name, _function(cmd_name), arguments=COMMANDS[cmd_name][2])
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command, which no option of a command may."""
+        first = args[0] if args else ""
+        if first.startswith("-") and first not in ("--help", "--version"):
+            behind = next((word for word in args if word in COMMANDS), "COMMAND")
+            raise click.UsageError(
+                f"Options go behind the command: curate {behind} … {first} …", ctx
+            )
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

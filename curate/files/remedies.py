@@ -225,6 +225,9 @@ def remedy(path: str) -> str:
     if name == "plan.json":
         return f"Run `{again}` again with the same options and --overwrite."
     if command == "build-metadata":
+        lang = name.removesuffix(".parquet").partition(".")[0]
+        if lang != name and not name.endswith(".json"):
+            again = suggest(command, "--lang", lang)
         return f"Run `{again}` for its language again, with --overwrite."
     if command == "extract":
         return f"Run `{again}` again with the same files and --overwrite."

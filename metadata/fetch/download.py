@@ -100,6 +100,10 @@ class Fetcher:
         self.stop()
         self._session.close()
 
+    def is_down(self, url: str) -> bool:
+        """Tell whether the server of an address was given up again and again."""
+        return self._hosts.is_down(_host(url))
+
     def text(self, url: str) -> str:
         """Return a small text file.
 

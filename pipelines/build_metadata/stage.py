@@ -39,6 +39,7 @@ from curate.pipelines.build_metadata.plan import (
     named_languages,
     new_wikis,
     plan_languages,
+    require_some,
 )
 from curate.pipelines.build_metadata.prefetch import in_words
 from curate.pipelines.build_metadata.space_needed import check_space
@@ -53,6 +54,7 @@ from curate.pipelines.views.progress import log
 __all__ = ["build_languages", "reindex"]
 
 LEAST_MEMORY_BYTES = 256_000_000
+_SHOWN = 10  # languages that failed
 
 
 @driven("build-metadata")
@@ -131,6 +133,7 @@ def build_languages(
         # Of one kind of entries alone, WordNet's, no server of dumps is asked.
         beyond = sources.wikis_beyond() if lang == "all" and set(wanted) - {"wordnet"} else ()
         if dry_run:
+            require_some(plans)
             return describe(plans, wanted, sample, wordnets, overrides, beyond)
         for plan in plans:
             if plan.no_wordnet and plan.problem is None:
@@ -334,5 +337,7 @@ def _built_lines(manifest: dict[str, Any], built: Sequence[str]) -> str:
 def _in_lines(failed: dict[str, str]) -> str:
     if len(failed) == 1:
         return next(iter(failed.values()))
-    lines = "".join(f"\n  {code}: {problem}" for code, problem in failed.items())
+    first = list(failed.items())[:_SHOWN]
+    lines = "".join(f"\n  {code}: {problem}" for code, problem in first)
+    lines += f"\n  … and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
     return f"{len(failed)} languages could not be built:{lines}"

@@ -171,12 +171,17 @@ def _explain_all(
             **_outcome(status, values["probability"], draw, exact, is_counted=counts is not None),
         }
     chosen = stages.normalization()
+    lower: list[str] = []
+    if not found[chosen]["matches"] and text != text.lower():
+        in_lower = _explain(text.lower(), lang, store, chosen, None, None)["matches"]
+        lower = [match["entry"] for match in in_lower]
     return {
         "t": t,
         "seed": seed,
         "draw": draw,
         "normalization": chosen,
         "normalizations": found,
+        **({"in_lower_case": lower} if lower else {}),
         "status": found[chosen]["status"],
         "decision": found[chosen]["decision"],
     }

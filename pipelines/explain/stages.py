@@ -10,6 +10,7 @@ from curate.pipelines.lid.options import LidOptions
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.stale import require_metadata
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
 
@@ -82,8 +83,9 @@ class Stages:
             ArtifactError: it is of other metadata.
         """
         if self.plan is not None:
-            known = {"metadata": self.plan.parameters["metadata"].get(lang)}
-            artifacts.require_same(self.matched, known, {"metadata": metadata_hash})
+            if self.plan.parameters["metadata"].get(lang) != metadata_hash:
+                known = {**self.plan.parameters["metadata"], lang: metadata_hash}
+                require_metadata(self.plan, known)
             return self.plan.counts_path(lang) if self.plan.summary() else None
         path = storage.join(self.balanced, "probabilities", f"{lang}.parquet")
         if self.parameters is None or not storage.exists(path):

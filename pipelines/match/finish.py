@@ -1,12 +1,13 @@
 """The end of matching: what was retracted taken out, sums checked, counts and summary written."""
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from curate.errors import ArtifactError
+from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.executor.journal import Journal
@@ -19,8 +20,11 @@ from curate.pipelines.matched.counting import count_parts
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
+from curate.pipelines.views.progress import log
 
 __all__ = ["finish_matched", "open_journal"]
+
+_SHOWN = 5
 
 
 def open_journal(plan: MatchedPlan) -> Journal:
@@ -45,7 +49,8 @@ def finish_matched(
 
     Raises:
         BadShareError: too many bad records.
-        InputError: pairs that differ share an id, and they are not to be kept so.
+        InputError: pairs that differ share an id, and they are not to be kept so; or no input has
+            any row.
     """
     if plan.retracted:
         open_journal(plan).forget()
@@ -58,8 +63,11 @@ def finish_matched(
             f"`{suggest('match')}` again."
         )
     totals = MatchTotals(plan, max_bad)
+    rows: Counter[str] = Counter()
     for index, found in journal.summaries():
         totals.add(index, PartSummary.from_dict(found))
+        rows.update({piece.path: found["read"] for piece in plan.parts[index].pieces()})
+    _tell_of_empty([one["path"] for one in plan.inputs if not rows[one["path"]]], plan, quiet=quiet)
     totals.check_bad_share(totals.total.read)
     sums = totals.check_sums()
     repeats = repeated_ids(plan, on_repeated_ids, workers=workers, quiet=quiet)
@@ -81,6 +89,24 @@ def finish_matched(
         summary["opt_outs"] = opt_outs
     artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
+
+
+def _tell_of_empty(empty: list[str], plan: MatchedPlan, *, quiet: bool) -> None:
+    """Say which inputs have no rows.
+
+    Raises:
+        InputError: not one of them has any, so that there is nothing to go on with.
+    """
+    if not empty:
+        return
+    more = f" and {len(empty) - _SHOWN:,} more" if len(empty) > _SHOWN else ""
+    shown = ", ".join(empty[:_SHOWN]) + more
+    if len(empty) == len(plan.inputs):
+        raise InputError(
+            f"nothing was read: {shown}: no rows. Expected a pair in each row; look at what wrote "
+            f"{'them' if len(empty) > 1 else 'it'}."
+        )
+    log(f"without rows, and so without pairs: {shown}", quiet=quiet)
 
 
 def _write_counts(

@@ -43,6 +43,7 @@ from curate.pipelines.matched.counting import COUNTING
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
 from curate.pipelines.matched.repeated_ids import KEYS
+from curate.pipelines.matched.stale import require_metadata
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
@@ -259,6 +260,8 @@ def _plan(
         plan = MatchedPlan.read(output)
         plan.is_own = plan.is_sealed() or set(plan.sources()) <= set(paths)
         first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
+        if {**plan.parameters, "metadata": parameters["metadata"]} == parameters:
+            require_metadata(plan, store.hashes)
         way = way_to_identify_alike(plan.parameters, parameters) or artifacts.REPLACE
         artifacts.require_same(output, plan.parameters, parameters, remedy=way)
     plan.retracted = Tombstones.read(output).digest()

@@ -20,6 +20,7 @@ MAX_INPUTS = 10
 
 
 SUGGESTED = 10  # languages to build
+_MANY = 0.3  # share of texts without an entry above which it is said why
 
 
 def match_table(result: Mapping[str, Any], output: str) -> str:
@@ -47,6 +48,13 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"
               f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip
+    unmatched = result["dropped"].get("no_match", 0)
+    if unmatched > _MANY * result["read"]:
+        told = suggest("explain", "TEXT")
+        lines.append(
+            f"no_match is {unmatched / result['read']:.0%}: case counts, `Dog` is not `dog`; "
+            f"`{told}` says of a text what it would match in lower case"
+        )
     if any(reason in REJECTED_REASONS for reason in result["dropped"]):
         lines.append(f"which records are bad: {output}/rejected")
     return "\n".join([*lines, *_inputs_added(result), f"→ {output}"])

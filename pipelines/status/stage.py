@@ -12,6 +12,7 @@ from curate.pipelines.executor.lease import holder
 from curate.pipelines.matched.notes import noted_metadata, same_folder
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.stale import new_metadata
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.status.log import LogReader
 from curate.pipelines.store import artifacts
@@ -95,16 +96,8 @@ class StatusReader:
     def _new_metadata(self, plan: MatchedPlan) -> list[str]:
         if not storage.exists(storage.join(self._matched_with, MANIFEST)):
             return []
-        now = MetadataStore.open(self._matched_with).hashes
-        lang, matched = plan.parameters["lang"], plan.parameters["metadata"]
-        now = {k: v for k, v in now.items() if lang in (None, k)}
-        changed = [code for code in sorted({*now, *matched}) if now.get(code) != matched.get(code)]
-        if not changed:
-            return []
-        return [
-            f"the metadata of {_few(changed)} has changed since: "
-            f"run `{suggest('match')}` as before, with --overwrite"
-        ]
+        why = new_metadata(plan, MetadataStore.open(self._matched_with).hashes)
+        return [] if why is None else [why]
 
     def _balanced(self, output: str) -> Stage:
         path = storage.join(output, "plan.json")
@@ -151,9 +144,8 @@ def _metadata(output: str) -> Stage:
     languages = MetadataStore.open(output).hashes
     names = file_sizes(output)
     lost = [code for code in sorted(languages) if f"{code}.parquet" not in names]
-    why = (
-        [f"the entries of {_few(lost)} are gone: run `{suggest('build-metadata')}`"] if lost else []
-    )
+    again = suggest("build-metadata", "--lang", ",".join(lost))
+    why = [f"the entries of {_few(lost)} are gone: run `{again}`"] if lost else []
     bare = [
         code for code in sorted(languages)
         for path in (index_path("", code, "standard"), index_path("", code, "metaclip"))

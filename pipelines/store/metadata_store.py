@@ -76,10 +76,11 @@ class MetadataStore:
         if not storage.exists(path):
             below = storage.join(folder, "metadata")
             is_workspace = storage.exists(storage.join(below, MANIFEST))
+            first = suggest("build-metadata", "--lang", "en")
             remedy = (
                 f"It is a workspace: its metadata are --metadata {shlex.quote(below)}."
                 if is_workspace
-                else f"Run `{suggest('build-metadata')}` first, or name its folder with --metadata."
+                else f"Run `{first}` first, or name its folder with --metadata."
             )
             raise ArtifactError(f"{folder}: no metadata here (there is no {MANIFEST}). {remedy}")
         manifest = artifacts.read_json(path)

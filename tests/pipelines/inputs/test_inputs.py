@@ -180,8 +180,8 @@ def test_the_table_says_which_languages_have_no_metadata_and_where_rejects_are(t
         "(none)     1        0        1",
         "en         1        1        0",
         "4 texts are in 3 languages without metadata: fr 2, de 1, other 1",
-        "to match them (see with --dry-run what is fetched): "
-        "curate build-metadata --lang fr,de; then match with --overwrite",
+        "to match them, build them with: curate build-metadata --lang fr,de",
+        "see with --dry-run what is fetched; then match with --overwrite",
         "read 6 = matched 1 + dropped 5 (no_metadata 4, null_text 1)",
         "which records are bad: data/matched/rejected",
         "→ data/matched",
