@@ -106,10 +106,10 @@ def download(
     )
     if found.get("failed") and not found["downloaded"]:
         reasons = ", ".join(f"{reason} {num}" for reason, num in found["failed"].items())
-        again = ("--retry-failed",)
+        again = ["--retry-failed"]
         why = ""
         if "private_address" in found["failed"] and not allow_private_addresses:
-            again = ("--retry-failed", "--allow-private-addresses")
+            again.append("--allow-private-addresses")
             why = (
                 ". Addresses of your own network are not asked unless --allow-private-addresses "
                 "is given, which lets a list of URLs reach every machine of it"

@@ -74,7 +74,7 @@ def _switches() -> dict[str, bool]:
     """Return the names of all options, and whether each is either there or not."""
     from curate.api.command import parameters_of
 
-    found = {}
+    found: dict[str, bool] = {}
     for module in _MODULES:
         names = import_module(f"curate.api.{module}")
         for function in (getattr(names, name) for name in names.__all__):

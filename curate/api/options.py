@@ -153,7 +153,7 @@ def path_of(folder: Any) -> str | None:
     if isinstance(inside, str) and inside:
         return inside
     try:
-        return os.fspath(folder)
+        return str(os.fspath(folder))
     except TypeError as error:
         from curate.errors import UsageError
 

@@ -131,8 +131,9 @@ class Sources:
 
     def _is_down(self) -> bool:
         """Tell a run that only looks that the server was given up again and again."""
-        is_asked = self.fetcher is not None and self._problem is not None and not self.write
-        return is_asked and self.fetcher.is_down(self.options.mirror or "")
+        if self.fetcher is None or self._problem is None or self.write:
+            return False
+        return self.fetcher.is_down(self.options.mirror or "")
 
     def _fetchable(self, wiki: str) -> WikiSources:
         """Return the files of a dump that was written down, or else of one that the server has."""

@@ -6,6 +6,7 @@ from typing import Any
 from curate.curation.matching.normalize import Normalization, check_normalization
 from curate.errors import InputError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.lid.options import LidOptions
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
@@ -92,7 +93,8 @@ class Stages:
             return None
         with artifacts.open_parquet(path) as file:
             found = (file.metadata.metadata or {})[b"metadata_hash"].decode()
-        artifacts.require_same(path, {"metadata": found}, {"metadata": metadata_hash})
+        way = f"Run `{suggest('match')}` and `{suggest('balance')}` again, or name its --metadata."
+        artifacts.require_same(path, {"metadata": found}, {"metadata": metadata_hash}, remedy=way)
         return path
 
     def normalization(self) -> Normalization:
