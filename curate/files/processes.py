@@ -80,7 +80,7 @@ def spawn_context() -> SpawnContext:
 class _Popen(popen_spawn_posix.Popen):
     def _launch(self, process_obj: BaseProcess) -> None:
         with _told_of_no_main():
-            super()._launch(process_obj)
+            super()._launch(process_obj)  # type: ignore[misc]
 
 
 class _Process(SpawnProcess):

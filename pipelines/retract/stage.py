@@ -31,7 +31,7 @@ from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
-from curate.pipelines.store.swap import forget_next
+from curate.pipelines.store.swap import forget_added, forget_next
 from curate.pipelines.store.workspace import Workspace
 from curate.pipelines.views.progress import log, progress
 
@@ -106,6 +106,7 @@ def retract_pairs(
     # The plan is read by the only one who may change it: a `match` could add to it meanwhile.
     with driving(matched, "retract"):
         forget_next(matched)
+        forget_added(matched)  # it may hold them too
         plan = _whole_plan(matched)
         known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
         store = MetadataStore.open(metadata)

@@ -165,12 +165,13 @@ def test_a_retraction_that_was_cut_short_goes_on_when_it_is_run_again(workspace,
 
 
 def test_matches_that_have_not_come_to_their_end_are_not_retracted_from(workspace, monkeypatch):
-    late = write_pairs(workspace / "late.parquet", texts(30), first=9000, lang=["en"] * 30)
+    ids = some_ids(workspace)
+    shutil.rmtree(workspace / "matched")
     monkeypatch.setattr(match_module, "finish_matched", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        match([*inputs(workspace), late], workspace / "metadata", workspace / "matched", lang=None)
+        match(inputs(workspace), workspace / "metadata", workspace / "matched", lang=None)
     with pytest.raises(ArtifactError, match="matching has not come to its end"):
-        retract(workspace, some_ids(workspace))
+        retract(workspace, ids)
 
 
 def test_nobody_adds_files_between_the_search_and_the_retraction(workspace, monkeypatch):
