@@ -81,9 +81,8 @@ def test_a_larger_share_of_bad_records_takes_what_was_matched(
 
 def test_ids_of_others_are_refused_and_change_nothing(tmp_path, metadata, files):
     out = tmp_path / "out"
-    other = write_pairs(
-        tmp_path / "b.parquet", texts(9, 1), first=9, uid=[f"{n}" for n in range(9)]
-    )
+    uids = [f"{n}" for n in range(9)]
+    other = write_pairs(tmp_path / "b.parquet", texts(9, 1), first=9, uid=uids)
     first = write_pairs(tmp_path / "a.parquet", texts(9), uid=uids)
     match([first], metadata, out)
     before = whole(out)
