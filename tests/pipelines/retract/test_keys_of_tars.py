@@ -5,8 +5,8 @@ import pytest
 from curate.errors import ArtifactError
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.retract.stage import retract_pairs
-from tests.pipelines.tar_helpers import write_tar
 from tests.pipelines.helpers import match, png, read_pairs, write_metadata
+from tests.pipelines.tar_helpers import write_tar
 
 KEYS = ("000", "001")
 
