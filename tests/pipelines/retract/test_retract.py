@@ -177,14 +177,14 @@ def test_matches_that_have_not_come_to_their_end_are_not_retracted_from(workspac
 def test_nobody_adds_files_between_the_search_and_the_retraction(workspace, monkeypatch):
     late = write_pairs(workspace / "late.parquet", texts(30), first=9000, lang=["en"] * 30)
     files = [*inputs(workspace), late]
-    find = retract_module._ids_there
+    find = retract_module.find_ids
 
     def find_while_another_matches(*arguments):
         with pytest.raises(ArtifactError, match="another"):
             match(files, workspace / "metadata", workspace / "matched", lang=None)
         return find(*arguments)
 
-    monkeypatch.setattr(retract_module, "_ids_there", find_while_another_matches)
+    monkeypatch.setattr(retract_module, "find_ids", find_while_another_matches)
     retract(workspace, some_ids(workspace))
     match(files, workspace / "metadata", workspace / "matched", lang=None)
     assert url(9029) in read_pairs(workspace / "matched").column("url").to_pylist()
