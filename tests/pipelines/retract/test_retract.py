@@ -179,10 +179,10 @@ def test_nobody_adds_files_between_the_search_and_the_retraction(workspace, monk
     files = [*inputs(workspace), late]
     find = retract_module.find_ids
 
-    def find_while_another_matches(*arguments):
+    def find_while_another_matches(*arguments, **options):
         with pytest.raises(ArtifactError, match="another"):
             match(files, workspace / "metadata", workspace / "matched", lang=None)
-        return find(*arguments)
+        return find(*arguments, **options)
 
     monkeypatch.setattr(retract_module, "find_ids", find_while_another_matches)
     retract(workspace, some_ids(workspace))
