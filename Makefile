@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help install demo test test-slow fuzz bench bench-gpu lint fix unicode clean
+.PHONY: help install demo test test-slow fuzz bench bench-gpu lint fix unicode kernels clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -52,6 +52,9 @@ fix: $(VENV)/.test-extras ## Mend style and formatting
 
 unicode: $(VENV)/.test-extras ## Make the character table anew (changes which pairs match!)
 	$(BIN)/python tests/curation/make_unicode_ranges.py
+
+kernels: $(VENV)/.test-extras ## Make the shipped machine code anew, after a kernel was changed (needs ld)
+	$(BIN)/python -m tests.make_kernels
 
 clean: ## Remove the demo's output
 	rm -rf $(DEMO)
