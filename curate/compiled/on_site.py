@@ -5,14 +5,16 @@ shipped code is of, and for arguments of kinds that nothing was shipped for.
 """
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, cast
 
 import numba
 from numba.core import event
 
-from curate.compiled.shipped import source_digest
+from curate.compiled.notice import add_seconds, begin
+from curate.compiled.shipped import shipped, source_digest
 
-__all__ = ["kept_on_disk", "seconds_of_compiling", "when_compiling"]
+__all__ = ["kept_on_disk"]
 
 
 def kept_on_disk(function: Callable[..., Any]) -> Any:
@@ -48,29 +50,32 @@ def _without_literals(dispatcher: Any) -> Any:
     return dispatcher
 
 
-class _Watch(event.TimingListener):
-    """Measures how long this process compiles, and says so when it begins."""
+class _Watch(event.Listener):
+    """Measures how long this process compiles, and has it told when it begins.
 
-    has_no_cache = False
-    tell: Callable[[bool], None] | None = None
+    numba compiles one function at a time, and within it those that it calls.
+    """
+
+    def __init__(self) -> None:
+        self.has_no_cache = False
+        self._depth, self._start = 0, 0.0
 
     def on_start(self, event: Any) -> None:
-        """Begin with the outermost function; numba compiles one at a time."""
-        super().on_start(event)
-        tell, self.tell = self.tell, None
-        if tell is not None:
-            tell(self.has_no_cache)
+        """Begin with the outermost function."""
+        del event
+        if self._depth == 0:
+            self._start = perf_counter()
+            why = shipped().why_not or "what it is asked for is not in the code that was shipped"
+            begin(why, is_kept=not self.has_no_cache)
+        self._depth += 1
+
+    def on_end(self, event: Any) -> None:
+        """Add the time up with the outermost function."""
+        del event
+        self._depth -= 1
+        if self._depth == 0:
+            add_seconds(perf_counter() - self._start)
 
 
 _watch = _Watch()
 event.register("numba:compile", _watch)
-
-
-def when_compiling(tell: Callable[[bool], None]) -> None:
-    """Have it told once that something is compiled: `tell` gets whether it cannot be kept."""
-    _watch.tell = tell
-
-
-def seconds_of_compiling() -> float:
-    """Return how long this process has compiled so far."""
-    return float(_watch.duration) if _watch.done else 0.0

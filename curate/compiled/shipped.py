@@ -29,12 +29,12 @@ __all__ = ["Routine", "Shipped", "kind_of", "shipped", "shipped_routines", "sour
 
 FOLDER = Path(__file__).parent / "machine_code"
 _ROOT = Path(__file__).parents[1]
-# What a processor has to have to be of a kind: names as Linux gives them.
+# Kinds of processors, each a library: the machine, and what it has to have, as Linux names it. One
+# that comes later takes the place of those before, for the kernels that are faster so.
+_V3 = "abm avx avx2 bmi1 bmi2 cx16 f16c fma lahf_lm movbe popcnt sse4_1 sse4_2 ssse3"
 _KINDS_OF_PROCESSORS = {
-    "x86_64_v3": (
-        "x86_64",
-        "abm avx avx2 bmi1 bmi2 cx16 f16c fma lahf_lm movbe popcnt sse4_1 sse4_2 ssse3",
-    ),
+    "x86_64_v3": ("x86_64", _V3),
+    "x86_64_v4": ("x86_64", f"{_V3} avx512bw avx512cd avx512dq avx512f avx512vl"),
 }
 _MAX_WORDS = 64  # that a kernel returns
 _DONE = (0, -2)  # a value is returned, or None
@@ -44,7 +44,7 @@ class Shipped(NamedTuple):
     """What there is for this processor.
 
     Attributes:
-        kind: of processors; "" for none.
+        kind: of processors, the best that there is machine code for; "" for none.
         routines: of each kernel, by the kinds of its arguments.
         why_not: what is in the way, in words; "" where there are routines.
     """
@@ -72,26 +72,33 @@ def _sources() -> list[str]:
 @cache
 def shipped() -> Shipped:
     """Return what there is for this processor; read once."""
-    kind, why_not = _kind_of_processor()
-    listing = FOLDER / f"{kind}.json"
-    if kind and not listing.exists():
-        why_not = f"there is no machine code for {kind} here"
-    if why_not:
-        return Shipped("", {}, why_not)
-    made = json.loads(listing.read_text("ascii"))
-    if made["sources"] != source_digest():
-        return Shipped("", {}, "the sources of kernels are not those that the code was made of")
+    kinds, why_not = _kinds_of_processor()
+    routines: dict[str, dict[tuple[str, ...], Routine]] = {}
     try:
-        library = _open(FOLDER / f"{kind}.so", made["sha256"])
+        for kind in kinds:
+            routines |= _read(kind)
     except (OSError, ValueError) as error:
-        return Shipped("", {}, f"the machine code cannot be loaded: {error}")
-    routines = {
+        return Shipped("", {}, f"the machine code cannot be used: {error}")
+    return Shipped(kinds[-1] if kinds else "", routines, why_not)
+
+
+def _read(kind: str) -> dict[str, dict[tuple[str, ...], "Routine"]]:
+    """Return the routines of a library.
+
+    Raises:
+        OSError: it is not there, or cannot be loaded.
+        ValueError: it is damaged, or made of other sources.
+    """
+    made = json.loads((FOLDER / f"{kind}.json").read_text("ascii"))
+    if made["sources"] != source_digest():
+        raise ValueError("the sources of kernels are not those that it was made of")
+    library = _open(FOLDER / f"{kind}.so", made["sha256"])
+    return {
         name: {
             tuple(one["arguments"]): Routine(library, one["symbol"], one["returns"]) for one in ones
         }
         for name, ones in made["kernels"].items()
     }
-    return Shipped(kind, routines, "")
 
 
 def _open(path: Path, expected: str) -> ctypes.CDLL:
@@ -106,18 +113,16 @@ def shipped_routines(name: str) -> dict[tuple[str, ...], "Routine"]:
     return shipped().routines.get(name, {})
 
 
-def _kind_of_processor() -> tuple[str, str]:
-    """Return the kind of this processor, or "" and why it is none."""
-    if sys.platform != "linux":
-        return "", f"there is no machine code for {sys.platform}"
+def _kinds_of_processor() -> tuple[list[str], str]:
+    """Return the kinds that this processor is of, and if there are none why."""
     machine = platform.machine()
-    for kind, (of_machine, features) in _KINDS_OF_PROCESSORS.items():
-        if machine == of_machine:
-            missing = sorted(set(features.split()) - _features())
-            if missing:
-                return "", f"this processor lacks {', '.join(missing)}"
-            return kind, ""
-    return "", f"there is no machine code for {machine}"
+    needed = [(k, f) for k, (m, f) in _KINDS_OF_PROCESSORS.items() if m == machine]
+    if sys.platform != "linux" or not needed:
+        return [], f"there is no machine code for {sys.platform} on {machine}"
+    has = _features()
+    kinds = [kind for kind, features in needed if has.issuperset(features.split())]
+    missing = sorted(set(needed[0][1].split()) - has)
+    return kinds, "" if kinds else f"this processor lacks {', '.join(missing)}"
 
 
 def _features() -> set[str]:
