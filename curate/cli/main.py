@@ -144,6 +144,8 @@ def _run(words: list[str]) -> Any:
     """
     if not is_whole():
         raise CurateError(conflict() or "")
+    if not any(word.startswith("--filter") for word in words):
+        _without_pandas()
     try:
         return app(words, prog_name=COMMAND, standalone_mode=False)
     except ImportError as error:
@@ -151,6 +153,32 @@ def _run(words: list[str]) -> Any:
         if why is None:
             raise
         raise CurateError(f"{error}. {why}") from error
+
+
+def _without_pandas() -> None:
+    """Spare pyarrow loading pandas, which it does for its first array, if that is installed.
+
+    It looks for it once in the life of a process and only to recognize its objects, of which a
+    command has none. A user's filter may have.
+    """
+    if "pandas" in sys.modules or "pyarrow" in sys.modules:
+        return
+    sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas:
+    """Says once that there is no pandas, and is gone."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Refuse pandas.
+
+        Raises:
+            ModuleNotFoundError: it is asked for.
+        """
+        del path, target
+        if name == "pandas":
+            sys.meta_path.remove(self)
+            raise ModuleNotFoundError("pandas is not used here", name=name)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ told to; their callers see to it that this is inside, for which arrays end with 
 
 from typing import Any
 
-from curate.compiled import intrinsic
+from curate.compiled.kernel import intrinsic
 
 __all__ = [
     "LANES",

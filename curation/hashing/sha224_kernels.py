@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined, intrinsic
+from curate.compiled.kernel import compiled, inlined, intrinsic
 from curate.curation.compiled.intrinsics import LANES, load_word, store_word
 from curate.curation.compiled.unit_keys import SLACK
 

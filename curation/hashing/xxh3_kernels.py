@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word
 
 __all__ = ["MAX_LENGTH", "MIN_LENGTH", "hash_strings"]

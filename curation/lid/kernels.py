@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled
+from curate.compiled.kernel import compiled
 from curate.curation.compiled.intrinsics import LANES, sum_rows
 from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.lid.model import HIERARCHICAL_SOFTMAX, SOFTMAX

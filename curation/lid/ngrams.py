@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import LANES, count_ones, trailing_zeros
 from curate.curation.lid.words import OFFSET, hashed, whole_lanes
 

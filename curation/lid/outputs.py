@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 
 __all__ = ["all_leaves", "all_outputs", "best_output", "exact_leaf", "likeliest_leaf"]
 

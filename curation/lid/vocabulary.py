@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word
 from curate.curation.compiled.unit_keys import low_bytes, mix, same_bytes
 

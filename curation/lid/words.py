@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import LANES, load_word, store_word, trailing_zeros
 from curate.curation.lid.vocabulary import find_word
 

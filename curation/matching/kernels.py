@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word, store_word, trailing_zeros
 from curate.curation.matching.character_table import (
     COMBINING,

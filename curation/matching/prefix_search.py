@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import find_among_eight
 from curate.curation.compiled.unit_keys import LONG, SHORT, same_bytes, same_short_bytes
 from curate.curation.matching.prefix_table import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.unit_keys import SLACK, key_units, mix
 
 __all__ = [

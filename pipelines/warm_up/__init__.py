@@ -10,6 +10,4 @@ if TYPE_CHECKING:
 
 __all__ = ["readiness", "warm_up_kernels"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__, {"stage": ["warm_up_kernels"], "view": ["readiness"]}
-)
+__getattr__, __dir__ = lazy_names(__name__, {"stage": ["warm_up_kernels"], "view": ["readiness"]})

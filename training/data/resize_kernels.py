@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word, store_word
 
 __all__ = ["random_box", "resize_box"]

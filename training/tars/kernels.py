@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled import compiled, inlined
+from curate.compiled.kernel import compiled, inlined
 from curate.training.tars.names import IMAGE_SUFFIXES, JSON_SUFFIX, TEXT_SUFFIXES
 
 __all__ = [

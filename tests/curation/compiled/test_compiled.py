@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.compiled import compiled, inlined, intrinsic, shipped
-from curate.compiled.kernel import KERNELS
+from curate.compiled import shipped
+from curate.compiled.kernel import KERNELS, compiled, inlined, intrinsic
 from curate.compiled.on_site import kept_on_disk
 from tests.conftest import ROOT
 from tests.make_kernels import KINDS, sources
