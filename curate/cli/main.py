@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "warm-up": ("machine", "warm_up", ()),
 }
 
+_WITHOUT_PANDAS = ("build-metadata", "extract", "match", "balance", "card", "yield", "explain")
+
 
 class _Group(click.Group):
     """All commands, each made when it is asked for."""
@@ -112,6 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_training = words[:1] == ["train"]
+    if arguments is None and words[:1] and words[0] in _WITHOUT_PANDAS:
+        if not {"--filter", "--executor"} & {word.partition("=")[0] for word in words}:
+            _without_pandas()
     with interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():
@@ -144,8 +149,6 @@ def _run(words: list[str]) -> Any:
     """
     if not is_whole():
         raise CurateError(conflict() or "")
-    if not any(word.startswith("--filter") for word in words):
-        _without_pandas()
     try:
         return app(words, prog_name=COMMAND, standalone_mode=False)
     except ImportError as error:
@@ -158,16 +161,15 @@ def _run(words: list[str]) -> Any:
 def _without_pandas() -> None:
     """Spare pyarrow loading pandas, which it does for its first array, if that is installed.
 
-    It looks for it once in the life of a process and only to recognize its objects, of which a
-    command has none. A user's filter may have.
+    It wants to recognize pandas' objects, of which a command has none; a user's filter, or what
+    runs a cluster, may have.
     """
-    if "pandas" in sys.modules or "pyarrow" in sys.modules:
-        return
-    sys.meta_path.insert(0, _NoPandas())
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
 
 
 class _NoPandas:
-    """Says once that there is no pandas, and is gone."""
+    """Says that there is no pandas."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
         """Refuse pandas.
@@ -177,8 +179,7 @@ class _NoPandas:
         """
         del path, target
         if name == "pandas":
-            sys.meta_path.remove(self)
-            raise ModuleNotFoundError("pandas is not used here", name=name)
+            raise ModuleNotFoundError("commands do without pandas", name=name)
 
 
 if __name__ == "__main__":

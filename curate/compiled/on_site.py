@@ -5,6 +5,7 @@ shipped code is of, and for arguments of kinds that nothing was shipped for.
 """
 
 from collections.abc import Callable
+from pickle import UnpicklingError
 from time import perf_counter
 from typing import Any, cast
 
@@ -32,7 +33,30 @@ def kept_on_disk(function: Callable[..., Any]) -> Any:
         return _without_literals(numba.njit(nogil=True, error_model="numpy")(function))
     kept = dispatcher._cache._cache_file
     kept._source_stamp = (kept._source_stamp, source_digest())
+    kept._load_index = _unless_damaged(kept._load_index, dict)
+    kept._load_data = _unless_damaged(kept._load_data, _no_file)
     return _without_literals(dispatcher)
+
+
+def _unless_damaged(load: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
+    """Have a file that is cut off or of something else taken for one that is not there."""
+
+    def run(*args: Any) -> Any:
+        try:
+            return load(*args)
+        except (UnpicklingError, EOFError, ValueError, AttributeError, ImportError, IndexError):
+            return otherwise()
+
+    return run
+
+
+def _no_file() -> None:
+    """Say what numba takes for a file that is not there.
+
+    Raises:
+        OSError: always.
+    """
+    raise OSError("what was kept cannot be read")
 
 
 def _without_literals(dispatcher: Any) -> Any:
