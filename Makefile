@@ -34,9 +34,9 @@ test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models tra
 fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all; FILES=20000 for so many of each
 	$(BIN)/python -m tests.fuzz.readers $(if $(FILES),--files $(FILES) --seconds 3600,--seconds 2) --first $${FIRST:-0}
 
-bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
+bench: $(VENV)/.test-extras ## Time matching, LID, stages and commands; AGAINST=REV: beside another revision, by turns
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m examples.bench
+	$(BIN)/python -m examples.bench $(if $(AGAINST),--against $(AGAINST))
 
 bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_clip if it is installed
 	$(BIN)/python -m examples.bench.gpu
