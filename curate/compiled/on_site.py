@@ -102,4 +102,4 @@ class _Watch(event.Listener):
 
 
 _watch = _Watch()
-event.register("numba:compile", _watch)
+cast(Any, event.register)("numba:compile", _watch)
