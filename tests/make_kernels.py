@@ -128,7 +128,7 @@ def _make(kind: str, folder: Path) -> None:
     for name in sorted(called):
         for arguments in sorted(called[name]):
             found = _overload(kernel.KERNELS[name].made, arguments)
-            module = llvm.parse_assembly(found.library.get_llvm_str())
+            module = llvm.parse_assembly(found._asdict()["library"].get_llvm_str())
             native = module.get_function(found.fndesc.llvm_func_name)
             symbol = f"{name.removeprefix('curate.').replace('.', '_')}_{len(wrappers)}"
             wrappers.append(_wrapper(symbol, native))
