@@ -143,7 +143,8 @@ def test_a_command_loads_neither_the_compiler_nor_pandas(tmp_path):
     if not shipped().kind:
         pytest.skip(shipped().why_not)
     write_metadata(tmp_path / "metadata", {"en": ["red dog", "dog"]})
-    write_pairs(tmp_path / "in.parquet", ["a red dog", "a dog"])
+    texts = ["a red dog runs in the park", "the dog is on the grass"]
+    write_pairs(tmp_path / "in.parquet", texts)
     code = (
         "import atexit, sys\n"
         "atexit.register(lambda: print([m for m in ('numba', 'pandas') if m in sys.modules]))\n"
