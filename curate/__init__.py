@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.crawl import extract
     from curate.api.images import download
+    from curate.api.machine import warm_up
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
     from curate.api.models import evaluate, export, load, train
@@ -106,6 +107,7 @@ __all__ = [
     "threshold_for_tail_share",
     "train",
     "training",
+    "warm_up",
     "yield_grid",
 ]
 
@@ -115,6 +117,7 @@ __getattr__, __dir__ = lazy_names(
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.crawl": ["extract"],
         "api.images": ["download"],
+        "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
         "api.models": ["evaluate", "export", "load", "train"],

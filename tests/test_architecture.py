@@ -21,7 +21,9 @@ IMPURE = {"os", "logging", "time", "datetime", "random", "fsspec", "requests"}
 
 # What stands on what: a room sees those before it in its line, and no others of its package.
 # A name with a point is a module at the top of its package.
-FOUNDATION = ("curate.distribution", "curate.errors", "curate.lazy", "curate.files")
+FOUNDATION = (
+    "curate.distribution", "curate.errors", "curate.lazy", "curate.compiled", "curate.files",
+)  # fmt: skip
 ORDER = {
     "metadata": (
         "metadata.languages", "metadata.entries", "metadata.best", "metadata.own_entries",
@@ -164,6 +166,8 @@ def test_the_foundation_stands_on_nothing():
     for path in [ROOT / "curate/errors.py", ROOT / "curate/lazy.py",
                  *sorted((ROOT / "curate/files").rglob("*.py"))]:  # fmt: skip
         assert {name.split(".")[0] for name in ours(path)} <= {"errors", "files", "distribution"}
+    for path in sorted((ROOT / "curate/compiled").glob("*.py")):
+        assert {name.split(".")[0] for name in ours(path)} <= {"compiled"}
 
 
 def test_no_room_holds_more_than_sixteen_modules():

@@ -29,6 +29,7 @@ __all__ = [
     "RetractResult",
     "Status",
     "TrainResult",
+    "WarmUpResult",
     "YieldResult",
 ]
 
@@ -255,6 +256,16 @@ class DiffResult(Result):
     kind: str
 
     _view = ("diff", "diff_table")
+
+
+class WarmUpResult(Result):
+    """Whether compiled code came with the package, and how long was compiled here."""
+
+    shipped: str
+    why_not: str
+    compiling_s: float
+
+    _view = ("warm_up", "readiness")
 
 
 class Status(Result):

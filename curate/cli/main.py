@@ -37,7 +37,10 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
+    "warm-up": ("machine", "warm_up", ()),
 }
+
+_WITHOUT_PANDAS = ("build-metadata", "extract", "match", "balance", "card", "yield", "explain")
 
 
 class _Group(click.Group):
@@ -122,6 +125,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_training = words[:1] == ["train"]
+    if arguments is None and words[:1] and words[0] in _WITHOUT_PANDAS:
+        if not {"--filter", "--executor"} & {word.partition("=")[0] for word in words}:
+            _without_pandas()
     with interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():
@@ -161,6 +167,30 @@ def _run(words: list[str]) -> Any:
         if why is None:
             raise
         raise CurateError(f"{error}. {why}") from error
+
+
+def _without_pandas() -> None:
+    """Spare pyarrow loading pandas, which it does for its first array, if that is installed.
+
+    It wants to recognize pandas' objects, of which a command has none; a user's filter, or what
+    runs a cluster, may have.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas:
+    """Says that there is no pandas."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Refuse pandas.
+
+        Raises:
+            ModuleNotFoundError: it is asked for.
+        """
+        del path, target
+        if name == "pandas":
+            raise ModuleNotFoundError("commands do without pandas", name=name)
 
 
 if __name__ == "__main__":
