@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from curate.api.models import evaluate, export, load, train
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
+    from curate.api.vectors import embed
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -85,6 +86,7 @@ __all__ = [
     "default_lid_model",
     "diff",
     "download",
+    "embed",
     "evaluate",
     "explain",
     "export",
@@ -120,6 +122,7 @@ __getattr__, __dir__ = lazy_names(
         "api.models": ["evaluate", "export", "load", "train"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
+        "api.vectors": ["embed"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

@@ -30,16 +30,16 @@ ORDER = {
     ),
     "curation": (
         "curation.compiled", "curation.hashing", "curation.lid", "curation.matching",
-        "curation.sampling",
+        "curation.sampling", "curation.vectors",
     ),
     "training": (
         "training.model", "training.text", "training.tars", "training.data", "training.loop",
-        "training.eval", "training.export",
+        "training.eval", "training.export", "training.embedding",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
         "pipelines.duplicates", "pipelines.inputs", "pipelines.lid", "pipelines.matched",
-        "pipelines.shards",
+        "pipelines.shards", "pipelines.embedded",
     ),
 }  # fmt: skip
 BELOW = {

@@ -17,6 +17,7 @@ __all__ = [
     "CardResult",
     "DiffResult",
     "DownloadResult",
+    "EmbedResult",
     "EvalResult",
     "Explanation",
     "ExportResult",
@@ -212,6 +213,19 @@ class DownloadResult(Result):
     failed: dict[str, int]
 
     _view = ("download", "download_table")
+
+
+class EmbedResult(Result):
+    """What became of pairs: vectors, and reasons where there are none."""
+
+    pairs: int
+    columns: dict[str, Any]
+
+    _view = ("embed", "embed_table")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return a row a pair: ids, fingerprints, vectors, or some of the columns."""
+        return _stored(f"{self.folder}/pairs", columns)
 
 
 class RetractResult(Result):

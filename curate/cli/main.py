@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "yield": ("balancing", "yield_grid", ()),
     "retract": ("stored", "retract", ("listing",)),
     "download": ("images", "download", ()),
+    "embed": ("vectors", "embed", ("run",)),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),
