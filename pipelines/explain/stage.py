@@ -159,10 +159,15 @@ def _explain_all(
     is_retracted = pair_id in stages.tombstones.pair_ids.to_pylist() or (
         url is not None and short_hash(url) in stages.tombstones.image_ids.to_pylist()
     )
+    dropped_as = stages.dropped_as(pair_id)
     found = {}
     for name in _BOTH:
         values = _explain(text, lang, store, name, counts, t)
         status = _status(values, draw, is_retracted)
+        if dropped_as is not None and status not in ("no_match", "retracted"):
+            found[name] = {**values, "probability": None, "status": "dropped",
+                           "decision": f"dropped: {dropped_as}, so that it does not count"}  # fmt: skip
+            continue
         if status == "kept" and exact and not _is_exactly_kept(values, draw, exact, lang):
             status = "beyond_exact"
         found[name] = {**values, **_outcome(status, values["probability"], draw, exact)}

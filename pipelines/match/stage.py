@@ -40,6 +40,7 @@ from curate.pipelines.match.plan import add_inputs, copies_of, planned_work
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import COUNTING
+from curate.pipelines.matched.drops import DROPS, Drops
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
 from curate.pipelines.matched.repeated_ids import KEYS
@@ -54,7 +55,7 @@ from curate.pipelines.views.progress import progress
 __all__ = ["MatchOptions", "match_inputs"]
 
 # What a folder of matches holds, and an overwrite replaces.
-_ENTRIES = ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN)
+_ENTRIES = ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, DROPS, SUMMARY, PLAN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +261,7 @@ def _plan(
         first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
         artifacts.require_same(output, plan.parameters, parameters)
     plan.retracted = Tombstones.read(output).digest()
+    plan.dropped = Drops.read(output).digest() if not anew else None
     return plan, first_stale
 
 

@@ -25,6 +25,7 @@ _EXACT = {"pairs": int, "below": {"*": (_T, None)}, "largest": int}
 
 _MATCHED_PLAN = {
     "schema_version": str, "inputs": _INPUTS, "parts": [dict], "retracted": (str, None),
+    "dropped": (str, None),
     "parameters": {
         "normalization": str, "lang": (str, None), "lid_model": (str, None),
         "columns": {"*": (str, None)}, "metadata": {"*": str}, "filters": _FILTERS,
