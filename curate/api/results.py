@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BalanceResult",
     "CardResult",
+    "DedupResult",
     "DiffResult",
     "DownloadResult",
     "EmbedResult",
@@ -226,6 +227,16 @@ class EmbedResult(Result):
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: ids, fingerprints, vectors, or some of the columns."""
         return _stored(f"{self.folder}/pairs", columns)
+
+
+class DedupResult(Result):
+    """Which pairs fall, and for which ones."""
+
+    _view = ("dedup", "dedup_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a pair that falls: its ids, why, how far, what for."""
+        return _stored(f"{self.folder}/pairs")
 
 
 class RetractResult(Result):

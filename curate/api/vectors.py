@@ -12,9 +12,9 @@ from curate.api.options import (
     place_of,
     running,
 )
-from curate.api.results import EmbedResult
+from curate.api.results import DedupResult, EmbedResult
 
-__all__ = ["embed"]
+__all__ = ["dedup", "embed"]
 
 
 @command
@@ -99,3 +99,90 @@ def embed(
             quiet=quiet,
         )
     return EmbedResult(found, folder)
+
+
+@command
+def dedup(
+    *,
+    methods: str | None = None,
+    distance: int = 40,
+    turned: bool = True,
+    epsilon: float = 0.05,
+    keep_best: str | None = None,
+    seed: int = 0,
+    report_only: bool = False,
+    undo: bool = False,
+    embeddings: Folder = None,
+    scores: Folder = None,
+    matched: Folder = None,
+    metadata: Folder = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+    **cluster: Unpack[ClusterOptions],
+) -> DedupResult:
+    """Find images that are there more than once; all but one of each count no more.
+
+    What is matched stays as it is, without the duplicates in its counts: balance again then.
+
+    Example: curate dedup --epsilon 0.03
+
+    Args:
+        methods: exact, perceptual, semantic, comma-separated; default: all that the vectors allow.
+        distance: bits of 256 that the perceptual hashes of duplicates may differ in.
+        turned: mirrored and turned images are duplicates too.
+        epsilon: images whose vectors have a cosine of 1 - epsilon are duplicates.
+        keep_best: resolution, or a column of scores: the largest value stays; default: the first by
+            the hash of its id.
+        seed: of that hash, and of k-means.
+        report_only: write the table; have everything count.
+        undo: have duplicates count again.
+        embeddings: embeddings folder instead of the workspace's.
+        scores: scores folder instead of the workspace's.
+
+    Returns:
+        read = kept + fallen by reason, in pairs; with dry_run, what would be compared.
+
+    Raises:
+        ArtifactError: nothing is embedded, or other pairs than those that are matched now.
+        UsageError: an option is out of range, or the vectors do not allow a method.
+        MissingExtraError: the extra `dedup` is not installed.
+
+    Source: Abbas et al. 2023, arXiv:2303.09540 (semantic).
+    """
+    from curate.pipelines.dedup import DedupOptions, dedup_pairs, undo_dedup
+
+    place = place_of(workspace)
+    of = path_of(matched) or place.matched
+    folder = path_of(output) or place.folder("deduped")
+    if undo:
+        return DedupResult(
+            undo_dedup(
+                matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
+            ),
+            of,
+        )
+    with running(cluster):
+        found = dedup_pairs(
+            embeddings=path_of(embeddings) or place.folder("embeddings"),
+            output=folder,
+            options=DedupOptions(
+                methods=None if methods is None else tuple(methods.replace(" ", "").split(",")),
+                distance=distance,
+                turned=turned,
+                epsilon=epsilon,
+                keep_best=keep_best,
+                seed=seed,
+            ),
+            matched=None if report_only else of,
+            metadata=path_of(metadata),
+            scores=path_of(scores) or place.folder("scores"),
+            workers=num_workers(workers),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        )
+    return DedupResult(found, folder)

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "retract": ("stored", "retract", ("listing",)),
     "download": ("images", "download", ()),
     "embed": ("vectors", "embed", ("run",)),
+    "dedup": ("vectors", "dedup", ()),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),

@@ -19,6 +19,7 @@ __all__ = ["HASH_BYTES", "ORIENTATIONS", "SIDE", "perceptual_hash", "turned_hash
 
 SIDE = 64
 _FREQUENCIES = 16
+_AT_ONCE = 1 << 16  # hashes that are taken apart to bits
 HASH_BYTES = _FREQUENCIES * _FREQUENCIES // 8
 # An image whose greys differ by less, on average, has no pattern that noise would not outweigh.
 _LEAST_CONTRAST = 1.0
@@ -126,9 +127,13 @@ def turned_hashes(hashes: NDArray[np.uint8], orientation: int) -> NDArray[np.uin
     swap, down, across = ORIENTATIONS[orientation]
     odd = np.arange(_FREQUENCIES) % 2 == 1
     flips = (odd[:, None] & down) ^ (odd[None, :] & across)
-    bits = np.unpackbits(hashes, axis=1).reshape(-1, _FREQUENCIES, _FREQUENCIES)
-    if swap:
-        bits = bits.transpose(0, 2, 1)
     flips[0, 0] = False
-    turned = (bits ^ flips.astype(np.uint8)).reshape(len(hashes), -1)
-    return np.packbits(turned, axis=1)
+    turned = np.empty_like(hashes)
+    for first in range(0, len(hashes), _AT_ONCE):
+        some = hashes[first : first + _AT_ONCE]
+        bits = np.unpackbits(some, axis=1).reshape(-1, _FREQUENCIES, _FREQUENCIES)
+        if swap:
+            bits = bits.transpose(0, 2, 1)
+        bits = (bits ^ flips.astype(np.uint8)).reshape(len(some), -1)
+        turned[first : first + len(some)] = np.packbits(bits, axis=1)
+    return turned

@@ -80,7 +80,7 @@ def embed_pairs(
         )
     try:
         encoders = load_encoders(spec)
-        parameters = _parameters(options, spec, encoders)
+        parameters = _parameters(options, spec, encoders, matched=shards is None)
         if dry_run:
             return _planned(output, parameters, sources, anew=overwrite)
         refuse_foreign(output, PLAN)
@@ -112,11 +112,14 @@ def _models(options: EmbedOptions) -> ModelSpec:
     )  # fmt: skip
 
 
-def _parameters(options: EmbedOptions, spec: ModelSpec, encoders: Encoders) -> dict[str, Any]:
+def _parameters(
+    options: EmbedOptions, spec: ModelSpec, encoders: Encoders, *, matched: bool
+) -> dict[str, Any]:
     from curate.training.data.images import resolve_decoder
 
     has_vectors = bool(encoders.columns)
     return {
+        "source": "matched" if matched else "shards",
         "columns": encoders.columns,
         "fingerprints": options.wants_images,
         "precision": spec.precision if has_vectors else None,
