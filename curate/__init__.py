@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from curate.api.models import evaluate, export, load, train
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import dedup, embed
+    from curate.api.vectors import dedup, embed, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -103,6 +103,7 @@ __all__ = [
     "pipelines",
     "retract",
     "sampling_probability",
+    "score",
     "slots",
     "status",
     "tail_share",
@@ -123,7 +124,7 @@ __getattr__, __dir__ = lazy_names(
         "api.models": ["evaluate", "export", "load", "train"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["dedup", "embed"],
+        "api.vectors": ["dedup", "embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

@@ -56,6 +56,7 @@ DOORS = {
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
+    "pipelines.score": {"pipelines.match"},  # whose counts are made anew
     "pipelines.retract": {
         "pipelines.balance",
         "pipelines.download",

@@ -27,6 +27,7 @@ __all__ = [
     "MetadataResult",
     "Result",
     "RetractResult",
+    "ScoreResult",
     "Status",
     "TrainResult",
     "YieldResult",
@@ -237,6 +238,16 @@ class DedupResult(Result):
     def to_arrow(self) -> "pa.Table":
         """Return a row a pair that falls: its ids, why, how far, what for."""
         return _stored(f"{self.folder}/pairs")
+
+
+class ScoreResult(Result):
+    """Scores of pairs, and what falls below a threshold."""
+
+    _view = ("score", "score_table")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return a row a pair: its id, language and scores."""
+        return _stored(f"{self.folder}/pairs", columns)
 
 
 class RetractResult(Result):

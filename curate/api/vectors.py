@@ -12,9 +12,9 @@ from curate.api.options import (
     place_of,
     running,
 )
-from curate.api.results import DedupResult, EmbedResult
+from curate.api.results import DedupResult, EmbedResult, ScoreResult
 
-__all__ = ["dedup", "embed"]
+__all__ = ["dedup", "embed", "score"]
 
 
 @command
@@ -186,3 +186,89 @@ def dedup(
             quiet=quiet,
         )
     return DedupResult(found, folder)
+
+
+@command
+def score(
+    run: Folder = None,
+    *,
+    prompts: str | list[str] | None = None,
+    head: str | list[str] | None = None,
+    filter: str | list[str] | None = None,
+    undo: bool = False,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    device: str | None = None,
+    embeddings: Folder = None,
+    matched: Folder = None,
+    metadata: Folder = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+    **cluster: Unpack[ClusterOptions],
+) -> ScoreResult:
+    """Score pairs by their vectors; those that miss a condition count no more.
+
+    Scores are width, height, pixels, aspect (the longer side through the shorter one); clip_score,
+    the cosine of image and text, if one model made both vectors; and those that are asked for.
+
+    Example: curate score --filter 'clip_score>=q0.3' --filter 'aspect<=3'
+
+    Args:
+        run: model of the vectors, for prompts: name of a run, a folder or a file of weights.
+        prompts: NAME=FILE, a prompt a line: the image's largest cosine with one; several, for more.
+        head: NAME=FILE, a linear head on the images' vectors, LAION's too; several, for more.
+        filter: a score, >=, >, <= or <, and a threshold, or q and a share for the quantile in each
+            language; several, for all of them.
+        undo: have pairs that missed a condition count again.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
+        embeddings: embeddings folder instead of the workspace's.
+
+    Returns:
+        scores: pairs and mean of each; read = kept + fallen by reason; with dry_run, the plan.
+
+    Raises:
+        ArtifactError: nothing is embedded, or with another model than the prompts'.
+        InputError: a file of prompts or a head cannot be used.
+        UsageError: a condition or an option cannot be meant.
+    """
+    from curate.pipelines.export import find_run
+    from curate.pipelines.score import ScoreOptions, score_pairs, undo_scores
+    from curate.pipelines.score.options import parse_condition
+
+    place = place_of(workspace)
+    of = path_of(matched) or place.matched
+    folder = path_of(output) or place.folder("scores")
+    if undo:
+        return ScoreResult(
+            undo_scores(
+                matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
+            ),
+            of,
+        )
+    named = path_of(run)
+    with running(cluster):
+        found = score_pairs(
+            embeddings=path_of(embeddings) or place.folder("embeddings"),
+            output=folder,
+            options=ScoreOptions(
+                prompts=ScoreOptions.named_files(listed(prompts), "--prompts"),
+                heads=ScoreOptions.named_files(listed(head), "--head"),
+                run=None if named is None else find_run(named, place.root),
+                model=model,
+                tokenizer=tokenizer,
+                conditions=tuple(map(parse_condition, listed(filter))),
+                device=device,
+            ),
+            matched=of,
+            metadata=path_of(metadata),
+            workers=num_workers(workers),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        )
+    return ScoreResult(found, folder)

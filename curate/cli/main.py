@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "download": ("images", "download", ()),
     "embed": ("vectors", "embed", ("run",)),
     "dedup": ("vectors", "dedup", ()),
+    "score": ("vectors", "score", ("run",)),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),

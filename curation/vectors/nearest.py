@@ -92,9 +92,11 @@ def nearest_centres(
     for first in range(0, len(vectors), _BLOCK):
         block = vectors[first : first + _BLOCK].astype(np.float32)
         products = block @ centres.T
-        likely = np.argpartition(-products, few - 1, axis=1)[:, :few] if few < len(
-            centres
-        ) else np.broadcast_to(np.arange(few), products.shape)
+        likely = (
+            np.argpartition(-products, few - 1, axis=1)[:, :few]
+            if few < len(centres)
+            else np.broadcast_to(np.arange(few), products.shape)
+        )
         likely = np.sort(likely, axis=1)
         exact = np.einsum("ne,nke->nk", block.astype(np.float64), exact_centres[likely])
         order = np.argsort(-exact, axis=1, kind="stable")[:, :num]
@@ -173,7 +175,9 @@ def _exact(
     """Return cosines in double precision, some thousand at a time."""
     found = np.empty(len(left))
     for first in range(0, len(left), 4 * _BLOCK):
-        a, b = (vectors[one[first : first + 4 * _BLOCK]].astype(np.float64) for one in (left, right))
+        a, b = (
+            vectors[one[first : first + 4 * _BLOCK]].astype(np.float64) for one in (left, right)
+        )
         lengths = np.sqrt(np.einsum("ne,ne->n", a, a) * np.einsum("ne,ne->n", b, b))
         found[first : first + len(a)] = np.einsum("ne,ne->n", a, b) / np.maximum(lengths, 1e-12)
     return found

@@ -21,7 +21,7 @@ from curate.pipelines.dedup.options import METHODS, DedupOptions
 from curate.pipelines.dedup.semantic import semantic_links
 from curate.pipelines.dedup.things import Things, read_things
 from curate.pipelines.dedup.write import REASONS, Fallen, write_fallen
-from curate.pipelines.embedded.plan import EmbeddedPlan, part_source
+from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.match import enter_drops
 from curate.pipelines.matched.plan import MatchedPlan
@@ -77,7 +77,7 @@ def dedup_pairs(
     plan.whole_summary()
     methods = _methods(plan, options)
     if matched is not None:
-        _require_same_pairs(plan, matched)
+        require_matched(plan, matched)
     best = best_of(plan, options.keep_best, scores)
     parameters = {
         "embedded": plan.digest(), **options.as_dict(), "methods": list(methods),
@@ -96,9 +96,7 @@ def dedup_pairs(
             summary = dict(artifacts.read_json(done))
             summary.pop("checksum", None)
         else:
-            things = read_things(
-                plan, options.seed, with_vectors="semantic" in methods, best=best
-            )
+            things = read_things(plan, options.seed, with_vectors="semantic" in methods, best=best)
             summary = _find(plan, things, options, methods, folder, parameters, workers, quiet)
             artifacts.write_json(done, summary)
     left = None
@@ -141,19 +139,6 @@ def _methods(plan: EmbeddedPlan, options: DedupOptions) -> tuple[str, ...]:
             f"`{suggest('embed', 'RUN')}` with a model, or leave semantic out."
         )
     return tuple(method for method in METHODS if method in asked)
-
-
-def _require_same_pairs(plan: EmbeddedPlan, matched: str) -> None:
-    """Refuse vectors of pairs that the matches do not have any more, or do not have yet."""
-    of = MatchedPlan.read(matched)
-    of.whole_summary()
-    if plan.parameters["source"] != "matched":
-        return  # of shards: their pairs are known by their ids
-    sources = [
-        part_source(of.pairs_path(index), part_name(index, "parquet"))
-        for index in range(len(of.parts))
-    ]
-    plan.require_of(sources, matched)
 
 
 def _find(

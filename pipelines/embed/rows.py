@@ -120,8 +120,10 @@ class ShardRows:
         for first in range(0, len(found.places), CHUNK_ROWS):
             numbers = range(first, min(first + CHUNK_ROWS, len(found.places)))
             about = [json_object(part(number, 6)) for number in numbers]
-            ids = [one.get("pair_id") if isinstance(one.get("pair_id"), str)
-                   else files.key(found, n) for n, one in zip(numbers, about, strict=True)]
+            ids = [
+                one.get("pair_id") if isinstance(one.get("pair_id"), str) else files.key(found, n)
+                for n, one in zip(numbers, about, strict=True)
+            ]
             texts = [_text(part(n, 4), one) if with_texts else None
                      for n, one in zip(numbers, about, strict=True)]  # fmt: skip
             yield Chunk(
@@ -206,4 +208,3 @@ def repeated_ids(arrays: Iterator[pa.Array]) -> set[str]:
         for one in array.drop_null().to_pylist():
             (again if one in seen else seen).add(one)
     return again
-

@@ -75,9 +75,7 @@ def embed_pairs(
     if shards is not None:
         rows, sources = shard_rows(shards)
     else:
-        rows, sources = matched_rows(
-            matched or "", image_roots, with_images=options.wants_images
-        )
+        rows, sources = matched_rows(matched or "", image_roots, with_images=options.wants_images)
     try:
         encoders = load_encoders(spec)
         parameters = _parameters(options, spec, encoders, matched=shards is None)
@@ -146,9 +144,7 @@ def _planned(
 
 
 def _journal(plan: EmbeddedPlan, sources: Sequence[Source]) -> Journal:
-    return Journal(
-        plan.folder, len(sources), {"parameters": artifacts.digest(plan.parameters)}
-    )
+    return Journal(plan.folder, len(sources), {"parameters": artifacts.digest(plan.parameters)})
 
 
 def _begin(
@@ -177,9 +173,7 @@ def _begin(
     return plan
 
 
-def _fill(
-    plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool
-) -> dict[str, Any]:
+def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> dict[str, Any]:
     """Embed the parts that are left; return the summary."""
     journal = _journal(plan, plan.sources)
     journal.complete(lambda index: _noted(plan, job, index))

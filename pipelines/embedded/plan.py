@@ -16,12 +16,13 @@ from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import of_ours
 from curate.files.remedies import damaged, suggest
+from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
 __all__ = [
     "EMBEDDING_COLUMNS", "PLAN", "SUMMARY", "EmbeddedPlan", "Source", "embedding_schema",
-    "part_source", "vectors_of",
+    "part_source", "require_matched", "vectors_of",
 ]  # fmt: skip
 
 PLAN = "plan.json"
@@ -198,6 +199,23 @@ def part_source(path: str, name: str) -> Source:
         ArtifactError: it is missing, cut off, or not ours.
     """
     return Source(name, artifacts.seal_of(path))
+
+
+def require_matched(plan: EmbeddedPlan, matched: str) -> None:
+    """Refuse vectors of pairs that the matches do not have any more, or do not have yet.
+
+    Raises:
+        ArtifactError: they are; or matching has not come to its end.
+    """
+    of = MatchedPlan.read(matched)
+    of.whole_summary()
+    if plan.parameters["source"] != "matched":
+        return  # of shards: their pairs are known by their ids
+    sources = [
+        part_source(of.pairs_path(index), part_name(index, "parquet"))
+        for index in range(len(of.parts))
+    ]
+    plan.require_of(sources, matched)
 
 
 def vectors_of(column: pa.Array, path: str) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:

@@ -7,9 +7,9 @@ from curate.curation.matching.normalize import Normalization, check_normalizatio
 from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.lid.options import LidOptions
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
-from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts

@@ -28,9 +28,7 @@ class _Job:
     columns: ColumnNames
 
 
-def leave_out_drops(
-    plan: MatchedPlan, drops: Drops, total: PartSummary, *, workers: int
-) -> None:
+def leave_out_drops(plan: MatchedPlan, drops: Drops, total: PartSummary, *, workers: int) -> None:
     """Move pairs that do not count from the matched ones to the dropped ones.
 
     Args:

@@ -46,7 +46,9 @@ class MatchedPlan:
     retracted: str | None = None
     dropped: str | None = None
     is_own: bool = field(default=False, compare=False)
-    _digest: tuple[tuple[int, str | None, str | None], str] | None = field(default=None, compare=False)
+    _digest: tuple[tuple[int, str | None, str | None], str] | None = field(
+        default=None, compare=False
+    )
 
     @classmethod
     def read(cls, folder: str) -> "MatchedPlan":

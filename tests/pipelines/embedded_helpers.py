@@ -10,18 +10,19 @@ from curate.pipelines.embedded.plan import EmbeddedPlan, Source, embedding_schem
 from curate.pipelines.store import artifacts
 
 
-def write_embeddings(folder, parts, *, source="shards", **about):
+def write_embeddings(folder, parts, *, source="shards", one_model=False):
     """Write vectors as `embed` does.
 
     Args:
         folder: to write to.
         parts: of each, columns by name: pair_id, and any of the others.
         source: matched or shards.
-        about: of the columns' models, beside width and sha256.
+        one_model: whether one model made the vectors of images and texts.
     """
     widths = {name: len(next(v for p in parts for v in p[name] if v is not None))
               for name in ("image", "text") if name in parts[0]}  # fmt: skip
-    columns = {n: {"width": w, "sha256": f"{n} model", **about} for n, w in widths.items()}
+    columns = {name: {"width": width, "sha256": "model" if one_model else f"{name} model"}
+               for name, width in widths.items()}  # fmt: skip
     parameters = {"source": source, "columns": columns, "fingerprints": True, "precision":
                   "float32", "batch_size": 64, "decoder": "simplejpeg"}  # fmt: skip
     sources = [Source(f"{n:05d}.tar", f"sum {n}") for n in range(len(parts))]

@@ -10,7 +10,6 @@ from curate.pipelines.diff.stage import compare_folders
 from curate.pipelines.explain.stage import explain_text
 from curate.pipelines.match import enter_drops
 from curate.pipelines.matched import drops as drops_module
-from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.retract.stage import retract_pairs
