@@ -55,16 +55,14 @@ def cropped(image: Image.Image, share: float) -> bytes:
     return encode(image.crop((x, y, image.width - x, image.height - y)))
 
 
-KINDS: dict[str, Callable[[bytes, Image.Image], bytes]] = {
-    "other caption": lambda content, image: content,
-    "re-encoded, quality 40": lambda content, image: encode(image, 40),
-    "half the size": lambda content, image: resized(image, 0.5),
-    "1.5 times the size": lambda content, image: resized(image, 1.5),
-    "cropped by 5 %": lambda content, image: cropped(image, 0.05),
-    "mirrored": lambda content, image: encode(ImageOps.mirror(image)),
-    "turned by 90 degrees": lambda content, image: encode(
-        image.transpose(Image.Transpose.ROTATE_90)
-    ),
+SAME = "other caption"  # of the same bytes
+KINDS: dict[str, Callable[[Image.Image], bytes]] = {
+    "re-encoded, quality 40": lambda image: encode(image, 40),
+    "half the size": lambda image: resized(image, 0.5),
+    "1.5 times the size": lambda image: resized(image, 1.5),
+    "cropped by 5 %": lambda image: cropped(image, 0.05),
+    "mirrored": lambda image: encode(ImageOps.mirror(image)),
+    "turned by 90 degrees": lambda image: encode(image.transpose(Image.Transpose.ROTATE_90)),
 }
 
 
@@ -82,10 +80,11 @@ def write_pool(data: Path, out: Path) -> dict[str, tuple[str, str]]:
             assert file is not None
             content, key = file.read(), Path(member.name).stem
             image = Image.open(io.BytesIO(content)).convert("RGB")
-            kind = list(KINDS)[number % len(KINDS)]
+            kind = [SAME, *KINDS][number % (1 + len(KINDS))]
+            copy = content if kind == SAME else KINDS[kind](image)
             first, second = (captions[key] * 2)[:2] if captions[key] else (key, key)
             for name, pixels, text in (
-                ("photo", content, first), (kind, KINDS[kind](content, image), second)
+                ("photo", content, first), (kind, copy, second)
             ):  # fmt: skip
                 url = f"https://{'a' if name == 'photo' else 'b'}.example.org/{key}.jpg"
                 rows.append({"url": url, "text": text, "image": pixels})
@@ -99,7 +98,9 @@ def judged(folder: Path, about: dict[str, tuple[str, str]], matched: Path) -> di
     url_of = {row["pair_id"]: row["url"] for path in sorted(matched.glob("pairs/*.parquet"))
               for row in pq.read_table(path, columns=["pair_id", "url"]).to_pylist()}  # fmt: skip
     right, wrong = Counter[str](), 0
-    planted = Counter(kind for _, kind in about.values() if kind != "photo")
+    # Pairs that match no entry are not there; a duplicate is one whose photo is there too.
+    there = {about[url] for url in url_of.values()}
+    planted = Counter(kind for key, kind in there if kind != "photo" and (key, "photo") in there)
     for path in sorted(folder.glob("pairs/*.parquet")):
         for row in pq.read_table(path).to_pylist():
             pair, kept = (about[url_of[row[name]]] for name in ("pair_id", "kept_pair_id"))
@@ -136,12 +137,13 @@ def main(
     ways: dict[str, dict[str, Any]] = {
         "exact": {"methods": "exact"},
         "perceptual, 24 bits": {"methods": "perceptual", "distance": 24},
-        "perceptual, 40 bits": {"methods": "perceptual"},
+        "perceptual, 40 bits": {"methods": "perceptual", "distance": 40},
+        "perceptual, 48 bits": {"methods": "perceptual"},
         "perceptual, 56 bits": {"methods": "perceptual", "distance": 56},
-        "semantic, 0.01": {"methods": "semantic", "epsilon": 0.01},
-        "semantic, 0.02": {"methods": "semantic", "epsilon": 0.02},
-        "semantic, 0.05": {"methods": "semantic"},
-        "all, as by default": {},
+        **{f"semantic, {epsilon}": {"methods": "semantic", "epsilon": epsilon}
+           for epsilon in (0.001, 0.003, 0.01, 0.05)},
+        "exact, perceptual": {"methods": "exact,perceptual"},
+        "all, 0.003": {"epsilon": 0.003},
     }
     for name, options in ways.items():
         folder = place / "ways" / name

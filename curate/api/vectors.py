@@ -105,7 +105,7 @@ def embed(
 def dedup(
     *,
     methods: str | None = None,
-    distance: int = 40,
+    distance: int = 48,
     turned: bool = True,
     epsilon: float = 0.05,
     keep_best: str | None = None,

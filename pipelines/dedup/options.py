@@ -27,7 +27,7 @@ class DedupOptions:
     """
 
     methods: tuple[str, ...] | None = None
-    distance: int = 40
+    distance: int = 48
     turned: bool = True
     epsilon: float = 0.05
     keep_best: str | None = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -129,13 +130,17 @@ class ShardRows:
             yield Chunk(
                 pa.array(ids, pa.string()), pa.array(map(_image_id, about), pa.string()),
                 pa.array(map(_lang, about), pa.string()), texts,
-                lambda row, first=first: part(first + row, 2) or None,
+                partial(_image_of, part, first),
             )  # fmt: skip
 
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a shard."""
         for chunk in self.chunks(index, with_texts=False):
             yield chunk.image_ids
+
+
+def _image_of(part: Callable[[int, int], bytes], first: int, row: int) -> bytes | None:
+    return part(first + row, 2) or None
 
 
 def _text(text: bytes, about: dict[str, Any]) -> str | None:

@@ -77,7 +77,7 @@ def test_planted_duplicates_fall_for_the_first_by_the_hash_of_its_id(tmp_path):
         seed, kind = kinds[row["pair_id"]]
         assert kinds[row["kept_pair_id"]][0] == seed
         assert row["reason"] in ("duplicate_exact", "duplicate_perceptual")
-        assert row["distance"] <= 40
+        assert row["distance"] <= 48
     exact = [row for row in rows if row["reason"] == "duplicate_exact"]
     assert {kinds[r["pair_id"]][1] for r in exact} <= {"first", "again"} and len(exact) == 12
     by_seed = {}
@@ -251,6 +251,6 @@ def test_what_cannot_be_meant_is_refused(tmp_path):
     assert dedup(tmp_path, dry_run=True)["methods"] == ["exact", "perceptual"]
     assert not (tmp_path / "deduped").exists()
     dedup(tmp_path)
-    with pytest.raises(ArtifactError, match="distance: it was made with 40"):
+    with pytest.raises(ArtifactError, match="distance: it was made with 48"):
         dedup(tmp_path, distance=10)
     assert dedup(tmp_path, distance=10, overwrite=True)["kept"] == 1
