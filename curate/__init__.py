@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from curate.api.models import evaluate, export, load, train
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import dedup, embed, score
+    from curate.api.vectors import decontaminate, dedup, embed, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -83,6 +83,7 @@ __all__ = [
     "card",
     "count_entries",
     "curation",
+    "decontaminate",
     "dedup",
     "default_lid_model",
     "diff",
@@ -124,7 +125,7 @@ __getattr__, __dir__ = lazy_names(
         "api.models": ["evaluate", "export", "load", "train"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["dedup", "embed", "score"],
+        "api.vectors": ["decontaminate", "dedup", "embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

@@ -53,6 +53,7 @@ BELOW = {
 # Stages that begin others do so through the other's package, and never in a circle.
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
+    "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BalanceResult",
     "CardResult",
+    "DecontaminateResult",
     "DedupResult",
     "DiffResult",
     "DownloadResult",
@@ -228,6 +229,16 @@ class EmbedResult(Result):
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: ids, fingerprints, vectors, or some of the columns."""
         return _stored(f"{self.folder}/pairs", columns)
+
+
+class DecontaminateResult(Result):
+    """Which pairs evaluation sets hold too."""
+
+    _view = ("decontaminate", "decontaminate_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a pair that is in a set, with both sides."""
+        return _stored(f"{self.folder}/hits")
 
 
 class DedupResult(Result):

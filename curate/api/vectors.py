@@ -1,5 +1,6 @@
 """`curate.embed` and what stands on its vectors."""
 
+from collections.abc import Sequence
 from typing import Unpack
 
 from curate.api.command import command
@@ -12,9 +13,14 @@ from curate.api.options import (
     place_of,
     running,
 )
-from curate.api.results import DedupResult, EmbedResult, ScoreResult
+from curate.api.results import (
+    DecontaminateResult,
+    DedupResult,
+    EmbedResult,
+    ScoreResult,
+)
 
-__all__ = ["dedup", "embed", "score"]
+__all__ = ["decontaminate", "dedup", "embed", "score"]
 
 
 @command
@@ -272,3 +278,106 @@ def score(
             quiet=quiet,
         )
     return ScoreResult(found, folder)
+
+
+@command
+def decontaminate(
+    data: str | Sequence[str] = (),
+    *,
+    config: str | None = None,
+    format: str = "auto",
+    run: Folder = None,
+    methods: str | None = None,
+    distance: int = 40,
+    turned: bool = True,
+    epsilon: float = 0.03,
+    min_characters: int = 30,
+    report_only: bool = False,
+    undo: bool = False,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    device: str | None = None,
+    embeddings: Folder = None,
+    matched: Folder = None,
+    metadata: Folder = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+    **cluster: Unpack[ClusterOptions],
+) -> DecontaminateResult:
+    """Find pairs that evaluation sets hold too; they count no more, and the data card says so.
+
+    Example: curate decontaminate imagenet/val flickr30k --run clip
+
+    Args:
+        data: evaluation sets, in any layout that eval reads.
+        config: eval.json that names more sets.
+        format: as for eval.
+        run: model of the vectors, for the semantic way: name of a run, a folder or a file.
+        methods: exact, perceptual, semantic, text, comma-separated; default: all that can be.
+        distance: bits of 256 that perceptual hashes may differ in.
+        turned: mirrored and turned images are the same.
+        epsilon: images whose vectors have a cosine of 1 - epsilon are the same.
+        min_characters: of a caption that is looked for among the texts.
+        report_only: write the table; have everything count.
+        undo: have what is in evaluation sets count again.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
+        embeddings: embeddings folder instead of the workspace's.
+
+    Returns:
+        read = kept + pairs of the sets; of each set, images and pairs; with dry_run, the plan.
+
+    Raises:
+        ArtifactError: nothing is embedded, with another model, or other pairs than are matched.
+        InputError: a set cannot be read, or has no image.
+        UsageError: there is no set, or an option is out of range.
+    """
+    from curate.pipelines.decontaminate import (
+        DecontaminateOptions,
+        decontaminate_pairs,
+        undo_decontamination,
+    )
+    from curate.pipelines.export import find_run
+
+    place = place_of(workspace)
+    of = path_of(matched) or place.matched
+    folder = path_of(output) or place.folder("decontaminated")
+    if undo:
+        return DecontaminateResult(
+            undo_decontamination(
+                matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
+            ),
+            of,
+        )
+    named = path_of(run)
+    with running(cluster):
+        found = decontaminate_pairs(
+            listed(data),
+            embeddings=path_of(embeddings) or place.folder("embeddings"),
+            output=folder,
+            options=DecontaminateOptions(
+                methods=None if methods is None else tuple(methods.replace(" ", "").split(",")),
+                distance=distance,
+                turned=turned,
+                epsilon=epsilon,
+                min_characters=min_characters,
+                run=None if named is None else find_run(named, place.root),
+                model=model,
+                tokenizer=tokenizer,
+                device=device,
+            ),
+            config=config,
+            eval_format=format,
+            matched=of,
+            enter=not report_only,
+            metadata=path_of(metadata),
+            workers=num_workers(workers),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        )
+    return DecontaminateResult(found, folder)

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "embed": ("vectors", "embed", ("run",)),
     "dedup": ("vectors", "dedup", ()),
     "score": ("vectors", "score", ("run",)),
+    "decontaminate": ("vectors", "decontaminate", ("data...",)),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),

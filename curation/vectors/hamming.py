@@ -30,16 +30,18 @@ def band_bits(num: int) -> int:
 
 
 def near_hashes(
-    hashes: NDArray[np.uint8], probes: NDArray[np.uint8], distance: int, bits: int
+    hashes: NDArray[np.uint8], probes: NDArray[np.uint8], distance: int, bits: int,
+    *, are_same: bool = True,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """Find which hashes differ from which probes in few bits, as far as they meet in a band.
 
     Args:
         hashes: uint8, shape (N, num_bytes).
-        probes: of the same things, turned perhaps; shape (N, num_bytes). Pairs (i, i) are left out,
-            and of (i, j) and (j, i) the first is enough: only i < j is looked at.
+        probes: shape (M, num_bytes).
         distance: bits that may differ.
         bits: of a band.
+        are_same: the probes are of the same things, turned perhaps: pairs (i, i) are left out, and
+            of (i, j) and (j, i) the first is enough, so that only i < j is looked at.
 
     Yields:
         Places of hashes, places of probes, and how many bits differ; a pair may come again.
@@ -47,7 +49,7 @@ def near_hashes(
     num_bits = 8 * hashes.shape[1]
     order = np.random.default_rng(_SHUFFLE_SEED).permutation(num_bits)
     words, probe_words = (np.ascontiguousarray(one).view(np.uint64) for one in (hashes, probes))
-    is_same = hashes is probes or np.array_equal(hashes, probes)
+    is_same = hashes is probes
     for start in range(0, num_bits - bits + 1, bits):
         columns = order[start : start + bits]
         keys = _keys(hashes, columns)
@@ -57,8 +59,9 @@ def near_hashes(
         out = np.empty((_MOST, 3), np.int64)
         while True:
             num = _compare(
-                words, probe_words, keys, probe_keys, by_key, by_probe_key, distance, place, out
-            )
+                words, probe_words, keys, probe_keys, by_key, by_probe_key, distance, are_same,
+                place, out,
+            )  # fmt: skip
             yield out[:num, 0].copy(), out[:num, 1].copy(), out[:num, 2].copy()
             if num < _MOST:
                 break
@@ -85,25 +88,25 @@ def _bits_in(word: Any) -> Any:
 @compiled
 def _compare(
     words: Any, probes: Any, keys: Any, probe_keys: Any, by_key: Any, by_probe_key: Any,
-    distance: int, place: Any, out: Any,
+    distance: int, are_same: bool, place: Any, out: Any,
 ) -> int:  # fmt: skip
     """Compare all that meet, from a place on; stop where the output is full, and note the place.
 
     `place`: how many hashes are done, where their bucket begins among the probes, and how many
     probes of it are done.
     """
-    num, found = len(words), 0
+    num, num_probes, found = len(words), len(probes), 0
     at, begin, done = place[0], place[1], place[2]
     while at < num:
         i = by_key[at]
-        while begin < num and probe_keys[by_probe_key[begin]] < keys[i]:
+        while begin < num_probes and probe_keys[by_probe_key[begin]] < keys[i]:
             begin += 1
             done = 0
         other = begin + done
-        while other < num and probe_keys[by_probe_key[other]] == keys[i]:
+        while other < num_probes and probe_keys[by_probe_key[other]] == keys[i]:
             j = by_probe_key[other]
             other += 1
-            if i >= j:
+            if are_same and i >= j:
                 continue
             differ = 0
             for word in range(words.shape[1]):

@@ -1,11 +1,11 @@
 """Vectors of images in; out which of them fall for another one that they are all but the same as.
 
-Vectors are shared out to clusters, each to its two nearest centres, so that neighbours on both
+Vectors are shared out to clusters, each to its three nearest centres, so that neighbours on both
 sides of a border meet; inside of a cluster all are compared, the best first. The clusters' vectors
-are written to the disk once, sorted, and read a *shelf* at a time: clusters of some hundred
+are written to the disk, sorted, and read a *shelf* at a time: clusters of some hundred
 megabytes. Memory holds a shelf per worker, whatever the number of vectors.
 
-Source: Abbas et al. 2023, SemDeDup, arXiv:2303.09540, section 3; the second centre is ours.
+Source: Abbas et al. 2023, SemDeDup, arXiv:2303.09540, section 3; the other two centres are ours.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ from curate.pipelines.views.progress import progress
 
 __all__ = ["semantic_links"]
 
-_PROBES = 2
+_PROBES = 3
 _SAMPLE_PER_CENTRE = 64
 _SHELF_BYTES = 192 << 20
 _RUN_BYTES = 96 << 20  # that a part's vectors are sorted in

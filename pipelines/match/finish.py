@@ -17,7 +17,7 @@ from curate.pipelines.match.purge import purge_parts
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import count_parts
-from curate.pipelines.matched.drops import Drops
+from curate.pipelines.matched.drops import CONTAMINATED, Drops
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
@@ -82,6 +82,8 @@ def finish_matched(
         **sums,
         **repeats,
     }
+    if about := drops.about.get(CONTAMINATED):
+        summary[CONTAMINATED] = about
     if opt_outs := sum_opt_outs(plan.inputs):
         summary["opt_outs"] = opt_outs
     artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)

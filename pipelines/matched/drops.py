@@ -19,9 +19,10 @@ from curate.files import storage
 from curate.pipelines.matched.counting import split_by_language
 from curate.pipelines.store import artifacts
 
-__all__ = ["DROPS", "Drops", "drop_keys", "write_drops"]
+__all__ = ["CONTAMINATED", "DROPS", "Drops", "drop_keys", "write_drops"]
 
 DROPS = "drops"
+CONTAMINATED = "contaminated"  # the list of what evaluation sets hold; its sets are on the card
 _HASH_SEED = 0
 
 
@@ -39,22 +40,25 @@ class Drops:
         codes: the reason of each, a place in `reasons`.
         reasons: in the order of their names.
         lists: digest of each list, by its name.
+        about: what each list was made from, by its name.
     """
 
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     codes: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     reasons: tuple[str, ...] = ()
     lists: dict[str, str] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: str) -> "Drops":
         """Read the lists of a matched folder; none if there are none."""
-        keys, reasons, lists = [], [], {}
+        keys, reasons, lists, about = [], [], {}, {}
         for path in storage.list_files(storage.join(folder, DROPS), ".parquet"):
             table = artifacts.read_table(path)
             keys.append(table.column("key").to_numpy())
             reasons.append(table.column("reason").cast(pa.string()).combine_chunks())
-            lists[_name(path)] = str(artifacts.read_stamp(path)["digest"])
+            stamp = artifacts.read_stamp(path)
+            lists[_name(path)], about[_name(path)] = str(stamp["digest"]), stamp["made_from"]
         if not lists:
             return cls()
         given = pa.chunked_array(reasons, pa.string()).combine_chunks().dictionary_encode()
@@ -63,7 +67,7 @@ class Drops:
         # Of a pair on two lists, the first list's reason counts.
         unique, first = np.unique(np.concatenate(keys), return_index=True)
         codes = places[given.indices.to_numpy()[first]] if len(places) else first.astype(np.int32)
-        return cls(unique, codes, tuple(names), lists)
+        return cls(unique, codes, tuple(names), lists, about)
 
     @staticmethod
     def listed(folder: str) -> str | None:
