@@ -1,4 +1,4 @@
-"""Planted duplicates of real photos: how many `curate dedup` finds of each kind, and how many wrong.
+"""Planted duplicates of real photos: how many of each kind `curate dedup` finds, and wrong ones.
 
     python examples/duplicates.py DATA [OUT] [--steps N]
 
@@ -140,8 +140,10 @@ def main(
         "perceptual, 40 bits": {"methods": "perceptual", "distance": 40},
         "perceptual, 48 bits": {"methods": "perceptual"},
         "perceptual, 56 bits": {"methods": "perceptual", "distance": 56},
-        **{f"semantic, {epsilon}": {"methods": "semantic", "epsilon": epsilon}
-           for epsilon in (0.001, 0.003, 0.01, 0.05)},
+        **{
+            f"semantic, {epsilon}": {"methods": "semantic", "epsilon": epsilon}
+            for epsilon in (0.001, 0.003, 0.01, 0.05)
+        },
         "exact, perceptual": {"methods": "exact,perceptual"},
         "all, 0.003": {"epsilon": 0.003},
     }

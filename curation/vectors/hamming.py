@@ -30,8 +30,12 @@ def band_bits(num: int) -> int:
 
 
 def near_hashes(
-    hashes: NDArray[np.uint8], probes: NDArray[np.uint8], distance: int, bits: int,
-    *, are_same: bool = True,
+    hashes: NDArray[np.uint8],
+    probes: NDArray[np.uint8],
+    distance: int,
+    bits: int,
+    *,
+    are_same: bool = True,
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]]:
     """Find which hashes differ from which probes in few bits, as far as they meet in a band.
 

@@ -74,7 +74,7 @@ def hashes(images: Annotated[int, typer.Option(help="to hash")] = 2000) -> None:
 
 
 def block(number: int, blocks: int, rows: int, width: int) -> NDArray[np.float16]:
-    """Return unit vectors, of which a tenth are near copies (cosine 0.9 to 1) of another block's."""
+    """Return unit vectors, a tenth of them near copies (cosine 0.9 to 1) of another block's."""
 
     def base(seed: int) -> NDArray[np.float32]:
         found = np.random.default_rng(seed).standard_normal((rows, width), np.float32)
@@ -136,7 +136,7 @@ def search(
         )  # fmt: skip
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
         print(f"{vectors:,} x {width}: {found['fallen']}, clusters {found['clusters']}, "
-              f"{cpu:.0f} s of processor, {wall:.0f} s, peak {peak:.2f} GB", flush=True)  # fmt: skip
+              f"{cpu:.0f} s of processor, {wall:.0f} s, peak {peak:.2f} GB")  # fmt: skip
         if brute:
             print(f"recall of brute force {recall(folder, epsilon):.4f}", flush=True)
     finally:

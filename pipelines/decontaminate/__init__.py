@@ -1,4 +1,4 @@
-"""`curate decontaminate`: evaluation sets and vectors in; pairs that are in them, out of the flow."""
+"""`curate decontaminate`: evaluation sets and vectors in; pairs in them, out of the flow."""
 
 from typing import TYPE_CHECKING
 

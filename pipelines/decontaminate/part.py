@@ -122,9 +122,7 @@ def _texts(matched: MatchedPlan, index: int) -> Iterator[Said]:
             yield list(zip(said, urls, strict=True))
 
 
-def _hits(
-    job: Job, batch: pa.RecordBatch, said: Said, path: str
-) -> _Hits:
+def _hits(job: Job, batch: pa.RecordBatch, said: Said, path: str) -> _Hits:
     num = batch.num_rows
     hits = _Hits(np.full(num, -1, np.int64), np.full(num, -1, np.int64), np.zeros(num))
     if "exact" in job.methods:

@@ -1,4 +1,4 @@
-"""Evaluation sets in, in any layout that `eval` reads; fingerprints of their images and texts out."""
+"""Evaluation sets in, in any layout that `eval` reads; fingerprints of images and texts out."""
 
 import unicodedata
 from collections import Counter
@@ -59,7 +59,7 @@ class SetImages:
 
 
 def comparable_text(text: str) -> str:
-    """Return a text as it is compared: one width, one case, single spaces, no marks around.
+    r"""Return a text as it is compared: one width, one case, single spaces, no marks around.
 
     >>> comparable_text("  A photo\\nof a Dog. ")
     'a photo of a dog'

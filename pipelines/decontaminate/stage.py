@@ -129,9 +129,7 @@ def undo_decontamination(
         counted_again: pairs; matched: pairs that count now.
     """
     before = MatchedPlan.read(matched).whole_summary()["matched"]
-    left = enter_drops(
-        matched, CONTAMINATED, None, metadata=metadata, workers=workers, quiet=quiet
-    )
+    left = enter_drops(matched, CONTAMINATED, None, metadata=metadata, workers=workers, quiet=quiet)
     return {"counted_again": left["matched"] - before, "matched": left["matched"]}
 
 

@@ -1,4 +1,4 @@
-"""`curate dedup`: vectors and fingerprints in; a table of the pairs that fall, into the flow, out."""
+"""`curate dedup`: vectors and fingerprints in; the pairs that fall, out of the flow."""
 
 from typing import TYPE_CHECKING
 

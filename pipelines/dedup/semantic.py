@@ -112,11 +112,9 @@ def semantic_links(
         _share_out, tasks, workers=workers, setup=_same, arguments=(job,), threads=True,
         anywhere=True,
     )  # fmt: skip
-    for shelf, piece in (
-        item for part in progress(found, total=len(tasks), label="cluster", unit="part", quiet=quiet)
-        for item in part
-    ):  # fmt: skip
-        pieces[shelf].append(piece)
+    for of_part in progress(found, total=len(tasks), label="cluster", unit="part", quiet=quiet):
+        for shelf, piece in of_part:
+            pieces[shelf].append(piece)
     shelves = [sorted(some, key=lambda piece: piece.part) for some in pieces if some]
     compared = run_parts(
         _compare, shelves, workers=workers, setup=_same, arguments=(job,), threads=True,

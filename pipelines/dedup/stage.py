@@ -1,4 +1,4 @@
-"""`curate dedup`: `embeddings/` → `deduped/`, a table of the pairs that fall, and out of the counts.
+"""`curate dedup`: `embeddings/` → `deduped/`, the pairs that fall, out of the counts.
 
 The way through: rows → things (an image with its pairs) → links of things of the same bytes → of
 those that are left, links of near hashes → of those, links of near vectors → what stays at the end

@@ -165,8 +165,8 @@ def _explain_all(
         values = _explain(text, lang, store, name, counts, t)
         status = _status(values, draw, is_retracted)
         if dropped_as is not None and status not in ("no_match", "retracted"):
-            found[name] = {**values, "probability": None, "status": "dropped",
-                           "decision": f"dropped: {dropped_as}, so that it does not count"}  # fmt: skip
+            why = f"dropped: {dropped_as}, so that it does not count"
+            found[name] = {**values, "probability": None, "status": "dropped", "decision": why}
             continue
         if status == "kept" and exact and not _is_exactly_kept(values, draw, exact, lang):
             status = "beyond_exact"

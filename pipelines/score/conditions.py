@@ -16,9 +16,7 @@ _COMPARE = {">=": np.greater_equal, ">": np.greater, "<=": np.less_equal, "<": n
 Thresholds = list[dict[str, float]]
 
 
-def quantiles(
-    scores: ScoredPlan, num_parts: int, conditions: Sequence[Condition]
-) -> Thresholds:
+def quantiles(scores: ScoredPlan, num_parts: int, conditions: Sequence[Condition]) -> Thresholds:
     """Return the threshold of each condition, by language; "" stands for all others.
 
     A quantile q is the smallest score of the language that at least a share q of its scores do not

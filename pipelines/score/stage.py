@@ -1,4 +1,4 @@
-"""`curate score`: `embeddings/` → `scores/`: a row a pair; what misses a condition out of the counts.
+"""`curate score`: `embeddings/` → `scores/`: a row a pair; what misses a condition does not count.
 
 The way through: vectors, prompts, heads → scores, part by part → thresholds, of each language where
 they are quantiles → a list of drops in `matched/`, whose counts are made anew.
@@ -154,9 +154,7 @@ def _heads(plan: EmbeddedPlan, options: ScoreOptions) -> dict[str, Any]:
     return heads
 
 
-def _prompts(
-    plan: EmbeddedPlan, options: ScoreOptions
-) -> tuple[dict[str, Any], dict[str, str]]:
+def _prompts(plan: EmbeddedPlan, options: ScoreOptions) -> tuple[dict[str, Any], dict[str, str]]:
     """Embed the prompts with the model of the vectors; return vectors, and hashes of the texts.
 
     Raises:
@@ -247,6 +245,7 @@ def _dropped(
             workers=workers, quiet=quiet,
         )["matched"]  # fmt: skip
     return {
-        "filters": filters, "thresholds": thresholds, "fallen": dict(sorted(Counter(reasons).items())),
-        "kept": read - len(reasons), "matched": left,
+        "filters": filters, "thresholds": thresholds,
+        "fallen": dict(sorted(Counter(reasons).items())), "kept": read - len(reasons),
+        "matched": left,
     }  # fmt: skip

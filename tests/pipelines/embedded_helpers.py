@@ -78,7 +78,7 @@ def planted(image):
         "again": encoded(image),
         "re-encoded": encoded(image, quality=40),
         "png": encoded(image, kind="PNG"),
-        "half": encoded(image.resize((image.width // 2, image.height // 2), Image.Resampling.BICUBIC)),
+        "half": encoded(image.resize((image.width // 2, image.height // 2))),
         "mirrored": encoded(ImageOps.mirror(image)),
         "turned": encoded(image.transpose(Image.Transpose.ROTATE_90)),
     }  # fmt: skip

@@ -178,7 +178,7 @@ def test_clusters_shelves_and_workers_do_not_show_in_the_result(tmp_path, monkey
     vectors = clouds(700, 2)
     write_embeddings(tmp_path / "embeddings", vector_parts(vectors, [1000, 1100]))
     dedup(tmp_path, methods=("semantic",))
-    monkeypatch.setattr(semantic, "num_clusters", lambda num: 20)
+    monkeypatch.setattr(semantic, "num_clusters", lambda _: 20)
     monkeypatch.setattr(semantic, "_SHELF_BYTES", 40_000)
     monkeypatch.setattr(semantic, "_RUN_BYTES", 20_000)
     for workers in (1, 3):

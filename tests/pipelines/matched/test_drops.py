@@ -35,8 +35,9 @@ def write_world(folder, keep=None):
     paths = []
     for i, lang in enumerate(("en", "de")):
         rows = range(NUM * i, NUM * i + NUM)
+        images = [png((row % 255, 9, 9)) for row in rows]
         path = write_pairs(folder / f"{i}.parquet", texts(NUM, i), first=NUM * i,
-                           lang=[lang] * NUM, image=[png((r % 255, 9, 9)) for r in rows])  # fmt: skip
+                           lang=[lang] * NUM, image=images)  # fmt: skip
         if keep is not None:
             import pyarrow.parquet as pq
 
@@ -99,8 +100,13 @@ def test_counts_sums_and_what_is_kept_are_those_of_matches_without_the_pairs(dro
     assert cards[0]["total"]["dropped"]["duplicate_exact"] == len(ids)
 
 
-@pytest.mark.parametrize("options", [{"t": None, "target_pairs": 200, "exact": True},
-                                     {"output_format": "shards", "pairs_per_shard": 100}])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"t": None, "target_pairs": 200, "exact": True},
+        {"output_format": "shards", "pairs_per_shard": 100},
+    ],
+)
 def test_exact_numbers_and_shards_leave_them_out_too(dropped, options):
     world, without, _ = dropped
     cards = [balance(folder, **options) for folder in (world, without)]
@@ -149,8 +155,8 @@ def test_two_lists_add_up_and_the_first_gives_the_reason(dropped):
 
 def test_explain_says_why_a_pair_does_not_count(dropped):
     world, _, ids = dropped
-    found = explain_text(pair_id=ids[0], metadata=str(world / "metadata"),
-                         matched=str(world / "matched"), balanced=str(world / "balanced"))  # fmt: skip
+    places = {name: str(world / name) for name in ("metadata", "matched", "balanced")}
+    found = explain_text(pair_id=ids[0], **places)
     assert found["status"] == "dropped"
     assert found["decision"] == "dropped: duplicate_exact, so that it does not count"
 
@@ -162,8 +168,9 @@ def test_a_balanced_set_of_before_is_stale_and_a_retraction_goes_on(dropped):
     for folder in (world, without):
         balance(folder)
         (folder / "list.txt").write_text("\n".join(gone))
-        retract_pairs(str(folder / "list.txt"), matched=str(folder / "matched"), quiet=True,
-                      metadata=str(folder / "metadata"), balanced=[str(folder / "balanced")])  # fmt: skip
+        places = {name: str(folder / name) for name in ("metadata", "matched")}
+        listing, balanced = str(folder / "list.txt"), [str(folder / "balanced")]
+        retract_pairs(listing, balanced=balanced, quiet=True, **places)
     assert counts_of(world) == counts_of(without)
     enter_drops(str(world / "matched"), "duplicates", None, quiet=True)
     with pytest.raises(ArtifactError, match="balanced from other matches"):
@@ -199,7 +206,7 @@ def test_a_list_whose_counting_was_cut_short_is_noticed(dropped, monkeypatch):
 
 def test_a_list_that_was_put_there_by_hand_is_noticed(dropped):
     world, _, ids = dropped
-    drops_module.write_drops(str(world / "matched"), "mine", artifacts.strings(ids), ["x"] * len(ids),
-                             None)  # fmt: skip
+    listed = (artifacts.strings(ids), ["x"] * len(ids))
+    drops_module.write_drops(str(world / "matched"), "mine", *listed, None)
     with pytest.raises(ArtifactError, match="not those that it was counted without"):
         load_counts(MatchedPlan.read(str(world / "matched")))

@@ -60,7 +60,9 @@ def test_scores_are_cosines_prompts_heads_and_sizes(workspace, tmp_path):
     table = pq.read_table(workspace / "embeddings/pairs/00000.parquet")
     images, texts = (np.array(table.column(n).to_pylist(), np.float64) for n in ("image", "text"))
     scored = rows(tmp_path / "s")
-    np.testing.assert_allclose([r["clip_score"] for r in scored], (images * texts).sum(1), atol=1e-6)
+    np.testing.assert_allclose(
+        [r["clip_score"] for r in scored], (images * texts).sum(1), atol=1e-6
+    )
     model, _, tokenize = load_run(str(workspace / "runs/clip"), "cpu")
     with torch.no_grad():
         prompts = torch.nn.functional.normalize(

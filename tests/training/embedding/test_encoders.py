@@ -144,7 +144,7 @@ def test_what_is_no_sentence_encoder_is_told(tmp_path):
 
 
 def test_a_library_that_is_not_installed_is_named(monkeypatch):
-    monkeypatch.setattr("curate.training.embedding.sentences.find_spec", lambda name: None)
+    monkeypatch.setattr("curate.training.embedding.sentences.find_spec", lambda _: None)
     with pytest.raises(CurateError, match="Install it with: pip install sentence-transformers"):
         open_sentence_encoder("sentence-transformers:some/name", CPU)
     with pytest.raises(CurateError, match=r"pip install 'curate-clip\[embed\]'"):
