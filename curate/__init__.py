@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.crawl import extract
+    from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
     from curate.api.models import evaluate, export, load, train
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import decontaminate, dedup, embed, score
+    from curate.api.vectors import embed, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -119,13 +120,14 @@ __getattr__, __dir__ = lazy_names(
     {
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.crawl": ["extract"],
+        "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
         "api.models": ["evaluate", "export", "load", "train"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["decontaminate", "dedup", "embed", "score"],
+        "api.vectors": ["embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

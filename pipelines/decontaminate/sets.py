@@ -53,7 +53,7 @@ class SetImages:
         """Return what decides which pairs are found, for the plan."""
         found = xxhash.xxh3_128()
         for part in (self.set_of, self.exact, self.hashes):
-            found.update(np.ascontiguousarray(part))
+            found.update(np.ascontiguousarray(part).tobytes())
         texts = xxhash.xxh3_128(repr(sorted(self.texts.items())).encode()).hexdigest()
         return [self.names, found.hexdigest(), texts]
 

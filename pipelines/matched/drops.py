@@ -58,7 +58,7 @@ class Drops:
             keys.append(table.column("key").to_numpy())
             reasons.append(table.column("reason").cast(pa.string()).combine_chunks())
             stamp = artifacts.read_stamp(path)
-            lists[_name(path)], about[_name(path)] = str(stamp["digest"]), stamp["made_from"]
+            lists[_name(path)], about[_name(path)] = str(stamp["digest"]), stamp["about"]
         if not lists:
             return cls()
         given = pa.chunked_array(reasons, pa.string()).combine_chunks().dictionary_encode()
@@ -131,4 +131,4 @@ def write_drops(
     table = pa.table({"key": pa.array(keys), "reason": given.dictionary_encode()})
     digest = artifacts.digest([pa.array(keys).to_pylist(), given.to_pylist()])
     path = storage.join(folder, DROPS, f"{name}.parquet")
-    artifacts.write_table(path, table, {"digest": digest, "made_from": about}, "")
+    artifacts.write_table(path, table, {"digest": digest, "about": about}, "")

@@ -72,7 +72,7 @@ def read_head(path: str) -> Head:
             f"has {', '.join(sorted(tensors)[:6])}"
         )
     relus = [*(after - before >= _WITH_RELU for before, after in pairwise(numbers)), False]
-    layers = []
+    layers: list[tuple[NDArray[np.float64], NDArray[np.float64], bool]] = []
     for name, has_relu in zip(names, relus, strict=True):
         weight = np.atleast_2d(tensors[f"{name}weight"])
         bias = np.atleast_1d(tensors.get(f"{name}bias", np.zeros(len(weight))))
