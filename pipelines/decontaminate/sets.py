@@ -61,7 +61,7 @@ class SetImages:
 def comparable_text(text: str) -> str:
     r"""Return a text as it is compared: one width, one case, single spaces, no marks around.
 
-    >>> comparable_text("  A photo\\nof a Dog. ")
+    >>> comparable_text("  A photo\nof a Dog. ")
     'a photo of a dog'
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
