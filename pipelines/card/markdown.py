@@ -213,11 +213,12 @@ def _contaminated(card: Mapping[str, Any]) -> list[str]:
     if "contaminated" not in card:
         return []
     about = card["contaminated"]
+    ways = inert_markdown(", ".join(map(str, about["methods"])))
     rows = [[inert_markdown(name), one["images"], one["pairs"]]
             for name, one in about["sets"].items()]  # fmt: skip
     return [
         "## Evaluation sets",
-        f"Pairs that these sets hold too were dropped, by {', '.join(about['methods'])}.",
+        f"Pairs that these sets hold too were dropped, by {ways}.",
         _table(["set", "images", "pairs that fell"], rows),
     ]
 

@@ -202,6 +202,7 @@ def test_pairs_without_image_and_vectors_stay_and_are_told(tmp_path):
     assert dedup(tmp_path / "one")["kept"] == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     world(tmp_path / "a", 8)
     shutil.copytree(tmp_path / "a", tmp_path / "b")

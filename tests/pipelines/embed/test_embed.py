@@ -98,6 +98,7 @@ def test_shards_have_the_ids_of_their_pairs(workspace, tmp_path):
         assert (row["image_id"], row["lang"]) == (other["image_id"], other["lang"])
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes(workspace, tmp_path):
     embed(workspace, tmp_path / "whole", shards=workspace / "balanced/shards")
     command = [*CURATE, "embed", str(workspace / "runs/clip"), "--shards",
