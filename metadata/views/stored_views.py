@@ -137,6 +137,8 @@ def _without_odd_lines(block: bytes, num_spaces: int) -> tuple[bytes, int]:
 
     >>> _without_odd_lines(b"a b\n\xff\nc d\n", 1)
     (b'a b\nc d\n', 1)
+    >>> _without_odd_lines(b"a b\n\n\xff", 1)
+    (b'a b\n\n', 1)
     """
     try:
         block.decode()
@@ -149,7 +151,7 @@ def _without_odd_lines(block: bytes, num_spaces: int) -> tuple[bytes, int]:
         ends = np.append(ends, len(data) - 1)
     starts = np.r_[0, ends[:-1] + 1]
     spaces = np.cumsum(data == ord(" "))[ends]
-    is_odd = (np.diff(spaces, prepend=0) != num_spaces) & (ends > starts)
+    is_odd = (np.diff(spaces, prepend=0) != num_spaces) & (data[starts] != ord("\n"))
     keep = np.ones(len(data), bool)
     for at in np.flatnonzero(is_odd).tolist():
         keep[starts[at] : ends[at] + 1] = False

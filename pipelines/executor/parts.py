@@ -127,8 +127,9 @@ def _in_processes(
             yield result
     except BrokenProcessPool as error:
         raise CurateError(
-            "a worker process died, most often because memory ran out. What is done is kept: "
-            "run the same command again, with fewer --workers if it repeats."
+            "a worker process died: memory ran out most often, and where something else ended it, "
+            "that stands on standard error. What is done is kept: run the same command again, "
+            "with fewer --workers if it repeats."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -28,7 +28,9 @@ __all__ = ["finish_matched", "open_journal"]
 def open_journal(plan: MatchedPlan) -> Journal:
     """Return the notes of the parts that are done."""
     made_from = {"parameters": artifacts.digest(plan.parameters)}
-    return Journal(plan.folder, len(plan.parts), made_from)
+    base = plan.base.folder if plan.base is not None else None
+    of_base = [index for index in range(len(plan.parts)) if plan.is_of_base(index)]
+    return Journal(plan.folder, len(plan.parts), made_from, base, of_base)
 
 
 def finish_matched(
@@ -49,7 +51,7 @@ def finish_matched(
         BadShareError: too many bad records.
         InputError: pairs that differ share an id, and they are not to be kept so.
     """
-    if plan.retracted:
+    if plan.retracted and plan.base is None:  # what is whole holds none, nor what is matched since
         open_journal(plan).forget()
         purge_parts(plan, combined_hash(store.hashes), workers=workers, quiet=quiet)
     journal = open_journal(plan)
@@ -63,7 +65,7 @@ def finish_matched(
     for index, found in journal.summaries():
         totals.add(index, PartSummary.from_dict(found))
     totals.check_bad_share(totals.total.read)
-    drops = Drops.read(plan.folder) if plan.dropped else Drops()
+    drops = Drops.read((plan.base or plan).folder) if plan.dropped else Drops()
     if drops.lists:
         leave_out_drops(plan, drops, totals.total, workers=workers)
     sums = totals.check_sums()

@@ -19,6 +19,7 @@ from curate.pipelines.inputs.records import ColumnNames, check_columns
 from curate.pipelines.inputs.rows import Part, together
 from curate.pipelines.lid.options import prior_column
 from curate.pipelines.lid.priors import prior_problem
+from curate.pipelines.match.adding import begun_parts
 from curate.pipelines.match.earlier_inputs import listed
 from curate.pipelines.matched.plan import REWRITTEN, MatchedPlan
 from curate.pipelines.store import artifacts
@@ -214,7 +215,8 @@ def planned_work(plan: MatchedPlan, before: int, first_stale: int | None) -> dic
     paths = [one["path"] for one in plan.inputs]
     found = file_sizes(storage.join(plan.folder, "pairs"))
     stop = len(plan.parts) if first_stale is None else first_stale
-    num_done = sum(part_name(index, "parquet") in found for index in range(stop))
+    there = {*found, *(begun_parts(plan) if before else ())}
+    num_done = sum(part_name(index, "parquet") in there for index in range(stop))
     return {"inputs": len(paths), "parts": len(plan.parts),
             "parts_to_do": len(plan.parts) - num_done,
             "matched_before": paths[:before], "new": paths[before:]}  # fmt: skip
