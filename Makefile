@@ -11,11 +11,11 @@ help: ## Show this list
 
 $(BIN)/curate: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,examples]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,dedup,embed,examples]'
 	touch $@
 
 $(VENV)/.test-extras: $(BIN)/curate
-	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,examples,test,lint]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,dedup,embed,examples,test,lint]'
 	# Without its dependencies: PyPI has no torchvision for torch's CPU build.
 	$(BIN)/pip install -q --no-compile --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
 	touch $@

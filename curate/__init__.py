@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.crawl import extract
+    from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
     from curate.api.machine import warm_up
     from curate.api.matching import match
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from curate.api.models import evaluate, export, load, train
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
+    from curate.api.vectors import embed, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -83,9 +85,12 @@ __all__ = [
     "card",
     "count_entries",
     "curation",
+    "decontaminate",
+    "dedup",
     "default_lid_model",
     "diff",
     "download",
+    "embed",
     "evaluate",
     "explain",
     "export",
@@ -101,6 +106,7 @@ __all__ = [
     "pipelines",
     "retract",
     "sampling_probability",
+    "score",
     "slots",
     "status",
     "tail_share",
@@ -116,6 +122,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.crawl": ["extract"],
+        "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],
         "api.machine": ["warm_up"],
         "api.matching": ["match"],
@@ -123,6 +130,7 @@ __getattr__, __dir__ = lazy_names(
         "api.models": ["evaluate", "export", "load", "train"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
+        "api.vectors": ["embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

@@ -32,16 +32,16 @@ ORDER = {
     ),
     "curation": (
         "curation.compiled", "curation.hashing", "curation.lid", "curation.matching",
-        "curation.sampling",
+        "curation.sampling", "curation.vectors",
     ),
     "training": (
         "training.model", "training.text", "training.tars", "training.data", "training.loop",
-        "training.eval", "training.export",
+        "training.eval", "training.export", "training.embedding",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
         "pipelines.duplicates", "pipelines.inputs", "pipelines.lid", "pipelines.matched",
-        "pipelines.shards",
+        "pipelines.shards", "pipelines.embedded",
     ),
 }  # fmt: skip
 BELOW = {
@@ -55,8 +55,11 @@ BELOW = {
 # Stages that begin others do so through the other's package, and never in a circle.
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
+    "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
+    "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
+    "pipelines.score": {"pipelines.match"},  # whose counts are made anew
     "pipelines.retract": {
         "pipelines.balance",
         "pipelines.download",

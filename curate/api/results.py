@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "BalanceResult",
     "CardResult",
+    "DecontaminateResult",
+    "DedupResult",
     "DiffResult",
     "DownloadResult",
+    "EmbedResult",
     "EvalResult",
     "Explanation",
     "ExportResult",
@@ -27,6 +30,7 @@ __all__ = [
     "MetadataResult",
     "Result",
     "RetractResult",
+    "ScoreResult",
     "Status",
     "TrainResult",
     "WarmUpResult",
@@ -221,6 +225,49 @@ class DownloadResult(Result):
     failed: dict[str, int]
 
     _view = ("download", "download_table")
+
+
+class EmbedResult(Result):
+    """What became of pairs: vectors, and reasons where there are none."""
+
+    pairs: int
+    columns: dict[str, Any]
+
+    _view = ("embed", "embed_table")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return a row a pair: ids, fingerprints, vectors, or some of the columns."""
+        return _stored(f"{self.folder}/pairs", columns)
+
+
+class DecontaminateResult(Result):
+    """Which pairs evaluation sets hold too."""
+
+    _view = ("decontaminate", "decontaminate_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a pair that is in a set, with both sides."""
+        return _stored(f"{self.folder}/hits")
+
+
+class DedupResult(Result):
+    """Which pairs fall, and for which ones."""
+
+    _view = ("dedup", "dedup_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a pair that falls: its ids, why, how far, what for."""
+        return _stored(f"{self.folder}/pairs")
+
+
+class ScoreResult(Result):
+    """Scores of pairs, and what falls below a threshold."""
+
+    _view = ("score", "score_table")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return a row a pair: its id, language and scores."""
+        return _stored(f"{self.folder}/pairs", columns)
 
 
 class RetractResult(Result):

@@ -17,7 +17,7 @@ from curate.api.command import Parameter, parameters_of, sentence_of
 __all__ = ["Command", "command_of", "shared_options"]
 
 _SHORT = {"t": "-t", "output": "-o", "workspace": "-w"}
-_SWITCHES = {"keep_sources": "--keep-sources/--drop-sources"}
+_SWITCHES = {"keep_sources": "--keep-sources/--drop-sources", "turned": "--turned/--not-turned"}
 _CLUSTER = "Where parts are worked on; the result is the same"
 
 

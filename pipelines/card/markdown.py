@@ -129,6 +129,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         "## Languages",
         _languages(card["languages"]),
         *_steps(card),
+        *_contaminated(card),
         *_opt_outs(card),
         *_entries(card),
         *_examples(card),
@@ -205,6 +206,21 @@ def _steps(card: Mapping[str, Any]) -> list[str]:
         return []
     line = steps_line(card["language_decided_by"])
     return [f"{line[0].upper()}{line[1:]}. Second opinion: {card['lid']['second']}."]
+
+
+def _contaminated(card: Mapping[str, Any]) -> list[str]:
+    """Say against which evaluation sets the pairs were compared, and how many fell."""
+    if "contaminated" not in card:
+        return []
+    about = card["contaminated"]
+    ways = inert_markdown(", ".join(map(str, about["methods"])))
+    rows = [[inert_markdown(name), one["images"], one["pairs"]]
+            for name, one in about["sets"].items()]  # fmt: skip
+    return [
+        "## Evaluation sets",
+        f"Pairs that these sets hold too were dropped, by {ways}.",
+        _table(["set", "images", "pairs that fell"], rows),
+    ]
 
 
 def _opt_outs(card: Mapping[str, Any]) -> list[str]:

@@ -41,6 +41,7 @@ from curate.pipelines.card.page import render_page
 from curate.pipelines.card.replay import replay_command
 from curate.pipelines.card.tally import Tally, tally_pairs
 from curate.pipelines.matched.decisions import BalanceJob, KeptSummary
+from curate.pipelines.matched.drops import CONTAMINATED
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.opt_outs.signals import SOURCES
 from curate.pipelines.store import artifacts
@@ -130,6 +131,8 @@ def write_cards(
     if "language_decided_by" in summary:
         card["language_decided_by"] = summary["language_decided_by"]
         card["lid"] = plan.parameters["lid"]
+    if CONTAMINATED in summary:
+        card[CONTAMINATED] = summary[CONTAMINATED]
     if "opt_outs" in summary:
         card["opt_outs"] = {"pairs": summary["opt_outs"], "sources": SOURCES}
     if "filters" in parameters:

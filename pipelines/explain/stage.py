@@ -160,10 +160,15 @@ def _explain_all(
     is_retracted = pair_id in stages.tombstones.known_ids() or (
         url is not None and short_hash(url) in stages.tombstones.image_ids.to_pylist()
     )
+    dropped_as = stages.dropped_as(pair_id)
     found = {}
     for name in _BOTH:
         values = _explain(text, lang, store, name, counts, t)
         status = _status(values, draw, is_retracted)
+        if dropped_as is not None and status not in ("no_match", "retracted"):
+            why = f"dropped: {dropped_as}, so that it does not count"
+            found[name] = {**values, "probability": None, "status": "dropped", "decision": why}
+            continue
         if status == "kept" and exact and not _is_exactly_kept(values, draw, exact, lang):
             status = "beyond_exact"
         found[name] = {

@@ -8,6 +8,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.lid.options import LidOptions
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
 from curate.pipelines.matched.plan import MatchedPlan
@@ -59,6 +60,14 @@ class Stages:
             parameters=artifacts.read_json(path)["parameters"] if storage.exists(path) else None,
             tombstones=Tombstones.read(matched),
         )
+
+    def dropped_as(self, pair_id: str | None) -> str | None:
+        """Return why a pair does not count, None if it does."""
+        if pair_id is None:
+            return None
+        drops = Drops.read(self.matched)
+        code = int(drops.found(artifacts.strings([pair_id]))[0])
+        return None if code < 0 else drops.reasons[code]
 
     def find(self, pair_id: str) -> StoredPair | None:
         """Return a stored pair, or None if it is retracted.

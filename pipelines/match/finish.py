@@ -13,10 +13,12 @@ from curate.files.remedies import suggest
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.inputs.extracted import sum_opt_outs
 from curate.pipelines.match.ids import repeated_ids
+from curate.pipelines.match.not_counted import leave_out_drops
 from curate.pipelines.match.purge import purge_parts
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import count_parts
+from curate.pipelines.matched.drops import CONTAMINATED, Drops
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
@@ -71,9 +73,12 @@ def finish_matched(
         rows.update({piece.path: found["read"] for piece in plan.parts[index].pieces()})
     _tell_of_empty([one["path"] for one in plan.inputs if not rows[one["path"]]], plan, quiet=quiet)
     totals.check_bad_share(totals.total.read)
+    drops = Drops.read((plan.base or plan).folder) if plan.dropped else Drops()
+    if drops.lists:
+        leave_out_drops(plan, drops, totals.total, workers=workers)
     sums = totals.check_sums()
     repeats = repeated_ids(plan, on_repeated_ids, workers=workers, quiet=quiet)
-    matches = _write_counts(plan, store, workers, quiet)
+    matches = _write_counts(plan, store, drops, workers, quiet)
     journal.close()
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION,
@@ -87,6 +92,8 @@ def finish_matched(
         **sums,
         **repeats,
     }
+    if about := drops.about.get(CONTAMINATED):
+        summary[CONTAMINATED] = about
     if opt_outs := sum_opt_outs(plan.inputs):
         summary["opt_outs"] = opt_outs
     artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
@@ -112,13 +119,14 @@ def _tell_of_empty(empty: list[str], plan: MatchedPlan, *, quiet: bool) -> None:
 
 
 def _write_counts(
-    plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool
+    plan: MatchedPlan, store: MetadataStore, drops: Drops, workers: int, quiet: bool
 ) -> dict[str, int]:
     """Write the counts of all languages; return the sum of each, with which readers compare."""
     paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
     counts = count_parts(
-        paths, store, folder=plan.folder, plan=plan.digest(), workers=workers, quiet=quiet
-    )
+        paths, store, folder=plan.folder, plan=plan.digest(), left=drops.left if drops.lists else
+        None, workers=workers, quiet=quiet,
+    )  # fmt: skip
     for lang, count in counts.items():
         entry = store.table(lang).column("entry")
         table = pa.table(

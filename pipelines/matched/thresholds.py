@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from curate.curation.sampling.sampling import tail_share, threshold_for_tail_share
 from curate.errors import ArtifactError, UsageError
 from curate.files.remedies import damaged, suggest
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
@@ -28,6 +29,11 @@ def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
         raise ArtifactError(
             f"{plan.folder}: matching has not come to its end. "
             f"Run the same `{suggest('match')}` again; it goes on where it was."
+        )
+    if Drops.listed(plan.folder) != plan.dropped:
+        raise ArtifactError(
+            f"{plan.folder}: its lists of dropped pairs are not those that it was counted without. "
+            f"Run the command that drops pairs, or the same `{suggest('match')}`, again."
         )
     counts = {}
     for lang in sorted(plan.parameters["metadata"]):

@@ -9,6 +9,7 @@ from curate.files.addresses import without_secrets
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.files.remedies import suggest
 from curate.pipelines.executor.lease import holder
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.notes import noted_metadata, same_folder
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
@@ -90,6 +91,9 @@ class StatusReader:
         why = self._new_metadata(plan) + _changed_inputs(plan)
         if Tombstones.read(output).digest() != plan.retracted:
             why.append("a retraction has not come to its end: run the same `curate retract` again")
+        if Drops.listed(output) != plan.dropped:
+            why.append("a list of dropped pairs has not been counted without: run the command that "
+                       "drops pairs again")  # fmt: skip
         return _judged(why, is_complete=plan.summary() is not None, done=done,
                        total=len(plan.parts), unit="parts")  # fmt: skip
 

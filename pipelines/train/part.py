@@ -15,7 +15,7 @@ from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.model_card import write_model_card
+from curate.pipelines.train.model_card import contaminated_sets, write_model_card
 from curate.pipelines.train.progress import TrainView
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
@@ -279,6 +279,7 @@ class TrainRun:
             "bad_steps": progress.bad_steps,
             "machine": _machine(self.world, self.options),
             "datacard_sha256": _hash_if_there(self.extras.datacard),
+            **contaminated_sets(self.extras.datacard),
         }
         names = entry_names(self.extras.balanced)
         card = write_model_card(self.files, card, loop.run_log.lines, progress.consumed.card(names))
