@@ -16,8 +16,8 @@ from curate.training.export.load import load_model
 from curate.training.text.clip_bpe import build_clip_bpe
 from curate.training.text.tokenizer import Tokenizer
 from tests.reference_clip import logits_per_image
+from tests.training.their_programs import import_open_clip
 from tests.training.tiny import TEXTS, tiny_config, tiny_model, tiny_tokenizer
-from tests.training.torchvision_stub import import_open_clip
 
 # float32 against float64 through five blocks, logits up to about 20.
 TOLERANCE = 2e-4
