@@ -58,6 +58,7 @@ def train(
     shards: Folder = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
+    allow_lost: bool = False,
     device: str | None = None,
     workspace: Folder = None,
     output: Folder = None,
@@ -111,6 +112,7 @@ def train(
         shards: folder, pattern or URL of tars instead of balanced/.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
+        allow_lost: go on without shards that are not there any more.
 
     Returns:
         The model card; of a run that was asked to stop, how far it came.
@@ -175,6 +177,7 @@ def train(
             threads=threads,
             shard_cache=shard_cache,
             shard_cache_gb=shard_cache_gb,
+            allow_lost=allow_lost,
         ),
         device=device,
         overwrite=overwrite,

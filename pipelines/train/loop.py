@@ -17,8 +17,8 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.evaluations import numbers_of
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
-from curate.pipelines.train.progress import TrainView
 from curate.pipelines.train.trackers import Tracker
+from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.loop.config import TrainConfig
 

@@ -103,6 +103,7 @@ class Loader:
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards; None for one as `ShardCache` has by default.
         sums: xxh3_128 of shards by path, which are compared before they are used.
+        lost: shards that are not there any more, and how many samples they had.
 
     Raises:
         UsageError: there is no such decoder.
@@ -118,6 +119,7 @@ class Loader:
         online: Online | None = None,
         cache: ShardCache | None = None,
         sums: Mapping[str, str] | None = None,
+        lost: Mapping[str, int] | None = None,
     ) -> None:
         self.config = config
         self._tokenizer = tokenizer
@@ -125,6 +127,7 @@ class Loader:
         self._sampler = Sampler(
             shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
             online=online, cache=cache or ShardCache(), sums=sums or {},
+            lost=lost or {},
         )  # fmt: skip
         self._reader = Reader(self._sampler.files, host_decoder(self._decoder))
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from curate.training.data.online import Online, SampleRows, read_rows
 from curate.training.data.shard_cache import ShardCache
-from curate.training.data.shards import OpenShards, ShardIndex, index_shard
+from curate.training.data.shards import OpenShards, ShardIndex, index_shard, lost_shard
 
 __all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Sample", "Sampler", "mix", "shard_order"]
 
@@ -114,6 +114,7 @@ class Sampler:
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards.
         sums: xxh3_128 of shards by path, which are compared.
+        lost: shards that are not there any more, and how many samples they had.
     """
 
     shards: Sequence[str]
@@ -123,6 +124,7 @@ class Sampler:
     online: Online | None = None
     cache: ShardCache = field(default_factory=ShardCache)
     sums: Mapping[str, str] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
     files: OpenShards = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
         default_factory=OrderedDict
@@ -163,9 +165,15 @@ class Sampler:
     def _index(self, path: str) -> tuple[ShardIndex, SampleRows | None]:
         if path in self._indices:
             return self._indices[path]
-        index = index_shard(path, self.files.open_file, self.sums.get(path))
+        if path in self.lost:
+            index = lost_shard(path, self.lost[path])
+        else:
+            index = index_shard(path, self.files.open_file, self.sums.get(path))
         needs_rows = self.online is not None or self.unit == "image"
-        self._indices[path] = index, (read_rows(index, self.files) if needs_rows else None)
+        self._indices[path] = (
+            index,
+            (read_rows(index, self.files) if needs_rows and path not in self.lost else None),
+        )
         self._num_remembered += len(index.places)
         while self._num_remembered > _MAX_REMEMBERED and len(self._indices) > 1:
             _, (old, _) = self._indices.popitem(last=False)

@@ -35,6 +35,7 @@ __all__ = [
     "gather_strings",
     "index_shard",
     "list_shards",
+    "lost_shard",
     "open_local",
 ]
 
@@ -155,6 +156,11 @@ def index_shard(
     num_missing = max(0, (promised or 0) - len(found))
     is_whole = members.problem is None and not num_missing
     return ShardIndex(path, _places(found), is_whole, num_missing)
+
+
+def lost_shard(path: str, num_samples: int) -> ShardIndex:
+    """Return the index of a shard that is not there: no samples, and so many are missing."""
+    return ShardIndex(path, np.empty((0, _PLACES), np.int64), True, num_samples)
 
 
 def _is_missing(error: BaseException | None) -> bool:

@@ -20,10 +20,10 @@ from curate.pipelines.card.stage import make_card
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import stop_on_sigterm
-from curate.pipelines.train import stage
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
+from curate.pipelines.train.identity import identity, take_stock
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.pipelines.train.start import Start
@@ -189,9 +189,9 @@ def test_shards_of_one_name_in_two_folders_are_all_of_the_run(tmp_path):
         (tmp_path / name / "0.tar").write_bytes(name.encode())
     tars = [str(tmp_path / "a/0.tar"), str(tmp_path / "b/0.tar")]
     parts = load_model_config("toy"), TrainConfig(steps=1), TrainExtras(), Start()
-    before = stage._identity(tars, *parts)["shards"]
+    before = identity(take_stock(tars), *parts)["shards"]
     (tmp_path / "a/0.tar").write_bytes(b"another")
-    assert stage._identity(tars, *parts)["shards"] != before
+    assert identity(take_stock(tars), *parts)["shards"] != before
 
 
 def test_a_card_that_is_drawn_otherwise_does_not_keep_a_run_from_going_on(workspace, monkeypatch):
