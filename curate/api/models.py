@@ -58,6 +58,7 @@ def train(
     shards: Folder = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
+    lanes: int | None = None,
     allow_lost: bool = False,
     device: str | None = None,
     workspace: Folder = None,
@@ -112,6 +113,8 @@ def train(
         shards: folder, pattern or URL of tars instead of balanced/.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
+        lanes: parts of the shards that batches take from side by side, so that a machine reads its
+            own; default: one for each machine.
         allow_lost: go on without shards that are not there any more.
 
     Returns:
@@ -177,6 +180,7 @@ def train(
             threads=threads,
             shard_cache=shard_cache,
             shard_cache_gb=shard_cache_gb,
+            lanes=lanes,
             allow_lost=allow_lost,
         ),
         device=device,

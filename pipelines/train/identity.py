@@ -23,9 +23,9 @@ from curate.pipelines.train.loading import TrainExtras, read_online
 from curate.pipelines.train.shard_facts import MISSING, ShardFacts
 from curate.pipelines.train.start import Start
 from curate.pipelines.views.progress import progress
-from curate.training.data.promised import promised_samples
 from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig
+from curate.training.tars.promised import promised_samples
 
 __all__ = ["LOST", "difference", "identity", "take_stock", "with_lost"]
 
@@ -130,6 +130,7 @@ def identity(
     config: TrainConfig,
     extras: TrainExtras,
     start: Start,
+    lanes: int = 1,
 ) -> dict[str, Any]:
     """Return what a run is made of: what `config.json` holds."""
     hashed = [(one.name, one.identity) for one in facts]
@@ -140,11 +141,17 @@ def identity(
         "model": asdict(shape),
         "train": config.decisive(),
         **start.identity,
-        "loader": _loader_identity(extras),
+        "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
         "shards": artifacts.digest(hashes),
         "num_shards": len(facts),
         "balanced": _balanced_digest(extras.datacard),
     }
+
+
+def _lanes_identity(lanes: int, facts: Sequence[ShardFacts]) -> dict[str, Any]:
+    """Return what decides where shards are cut into lanes; nothing of one lane."""
+    samples = [one.samples for one in facts]
+    return {"lanes": lanes, "samples": artifacts.digest(samples)} if lanes > 1 else {}
 
 
 def _loader_identity(extras: TrainExtras) -> dict[str, Any]:

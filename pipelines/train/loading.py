@@ -34,6 +34,8 @@ class TrainExtras:
         threads: that decode; None: one for each core of this process.
         shard_cache: folder for copies of remote shards; None: in the user's cache.
         shard_cache_gb: of such copies, in GB.
+        lanes: parts of the shards that batches take from side by side; None: those of the run that
+            goes on, else one for each machine that it is begun on.
         allow_lost: go on without shards that a run was begun with and that are not there any more.
     """
 
@@ -51,6 +53,7 @@ class TrainExtras:
     threads: int | None = None
     shard_cache: str | None = None
     shard_cache_gb: float = 50.0
+    lanes: int | None = None
     allow_lost: bool = False
 
 
@@ -63,6 +66,7 @@ class Loading:
         facts: what is known of each of them.
         config: how to train.
         extras: what decides how shards are read.
+        lanes: that batches are taken from.
         image_size: pixels of both sides.
         world: the ranks.
     """
@@ -71,6 +75,7 @@ class Loading:
     facts: Sequence[ShardFacts]
     config: TrainConfig
     extras: TrainExtras
+    lanes: int
     image_size: int
     world: Any
 
@@ -117,6 +122,7 @@ class Loading:
             shuffle_pairs=self.config.shuffle_pairs,
             rank=self.world.rank,
             num_ranks=self.world.size,
+            lanes=self.lanes,
             unit=self.extras.unit,
             decoder=self.extras.decoder,
             threads=self.extras.threads or _cores_of_rank(self.world.size),
@@ -126,6 +132,8 @@ class Loading:
         loader = Loader(
             self.tars, tokenizer, config, online=read_online(self.extras.online),
             cache=self._cache(), sums=self._sums(), lost=self._lost(),
+            num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
+                         if one.samples is not None},
         )  # fmt: skip
         return loader.batches(position)
 

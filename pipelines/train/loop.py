@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from curate.errors import CurateError
@@ -57,13 +57,17 @@ class Progress:
 
         if world.size == 1:
             return
-        found = gather_objects((dict(self.skipped), self.consumed.state()), world)
+        mine = dict(self.skipped), self.consumed.state(), self.position.lanes
+        found = gather_objects(mine, world)
         self.skipped.clear()
         self.consumed.clear()
         if world.is_main:
-            for skipped, state in found:
+            lanes = {}
+            for skipped, state, ends in found:
                 self.skipped.update(skipped)
                 self.consumed.merge([state])
+                lanes |= ends
+            self.position = replace(self.position, lanes=lanes)
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values and tensors, for a checkpoint."""

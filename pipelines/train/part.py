@@ -36,6 +36,7 @@ class TrainRun:
         files: where it writes.
         tars: the shards.
         facts: what is known of each of them.
+        lanes: that batches are taken from.
         shape: of the model; gets the tokens of a tokenizer that is learned.
         config: how to train.
         options: how a step is computed.
@@ -48,6 +49,7 @@ class TrainRun:
     files: RunFiles
     tars: list[str]
     facts: list[ShardFacts]
+    lanes: int
     shape: ModelConfig
     config: TrainConfig
     options: StepOptions
@@ -111,6 +113,7 @@ class TrainRun:
             facts=self.facts,
             config=self.config,
             extras=self.extras,
+            lanes=self.lanes,
             image_size=self.shape.image_size,
             world=self.world,
         )

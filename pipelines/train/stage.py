@@ -88,13 +88,14 @@ def train_model(
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
     if dry_run:
         facts = take_stock(tars, quiet=quiet)
-        values = identity(facts, shape, config, extras, start)
+        lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
+        values = identity(facts, shape, config, extras, start, lanes)
         _check_folder(RunFiles(output), values, facts, overwrite=overwrite)
         found = files.step_checkpoints()
-        return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
+        return {"shards": len(tars), "lanes": lanes, "steps": config.steps, "checkpoints": found}
     with joined_world(device) as world, _only_driver(world, output):
         is_quiet = quiet or not world.is_main
-        agreed = _agreed(world, tars, extras, output, is_quiet, shape, config, start)
+        agreed = _agreed(world, tars, extras, output, overwrite, is_quiet, shape, config, start)
         values = agreed.values
         _check_folder(RunFiles(output), values, agreed.facts, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
@@ -115,6 +116,7 @@ def train_model(
             files=files,
             tars=_paths(tars, agreed.facts),
             facts=agreed.facts,
+            lanes=agreed.lanes,
             shape=shape,
             config=config,
             options=options or StepOptions(),
@@ -157,11 +159,13 @@ class _Agreed(NamedTuple):
 
     values: dict[str, Any]
     facts: list[ShardFacts]
+    lanes: int
 
 
 def _agreed(
-    world: Any, tars: Sequence[str], extras: TrainExtras, output: str, quiet: bool, *parts: Any
-) -> _Agreed:
+    world: Any, tars: Sequence[str], extras: TrainExtras, output: str, overwrite: bool,
+    quiet: bool, *parts: Any,
+) -> _Agreed:  # fmt: skip
     """Return what the run is made of and what is known of its shards, as rank 0 finds it.
 
     Raises:
@@ -174,7 +178,8 @@ def _agreed(
         if extras.allow_lost:
             facts = with_lost(RunFiles(output).read_shards(), facts)
         shape, config, start = parts
-        return _Agreed(identity(facts, shape, config, extras, start), facts)
+        lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
+        return _Agreed(identity(facts, shape, config, extras, start, lanes), facts, lanes)
 
     found = done_by_main(look, world, "looks at the shards", log)
     mine = {tar.rpartition("/")[2] for tar in tars}
@@ -185,6 +190,29 @@ def _agreed(
             f"such as {min(others)}. Give all machines the same --shards."
         )
     return found
+
+
+def _lanes(
+    extras: TrainExtras, files: RunFiles, config: TrainConfig, num_shards: int, *, overwrite: bool
+) -> int:
+    """Return how many lanes a run has: as asked, as it was begun, or one for each machine.
+
+    Raises:
+        UsageError: there are fewer shards.
+    """
+    from curate.training.loop.distributed import launched_machines
+
+    if extras.lanes is not None:
+        if not 1 <= extras.lanes <= min(num_shards, config.batch_size):
+            raise UsageError(
+                f"--lanes is {extras.lanes}; expected 1 to the number of shards, {num_shards:,}, "
+                f"and of pairs of a batch, {config.batch_size:,}"
+            )
+        return extras.lanes
+    if not overwrite and storage.exists(files.config) and _has_progress(files):
+        loader = artifacts.read_json(files.config)["loader"]
+        return int(loader["lanes"]) if "lanes" in loader else 1
+    return min(launched_machines(), num_shards, config.batch_size)
 
 
 def _paths(tars: Sequence[str], facts: Sequence[ShardFacts]) -> list[str]:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files.remedies import damaged
 from curate.files.storage import filesystem_of, is_remote, join, local_path
-from curate.training.data.promised import missing_tars, promised_samples
 from curate.training.tars import kernels as k
 from curate.training.tars.headers import read_header
 from curate.training.tars.members import MappedTar, map_descriptor, scan
 from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.promised import missing_tars, promised_samples
 from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = [

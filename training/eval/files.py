@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from curate.errors import InputError
 from curate.files.patterns import is_no_data
 from curate.files.storage import filesystem_of, join
-from curate.training.data.promised import promised_samples
 from curate.training.tars.members import TarBytes, open_tar, scan
 from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.promised import promised_samples
 from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar"]

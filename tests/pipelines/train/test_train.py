@@ -30,6 +30,7 @@ from curate.pipelines.train.start import Start
 from curate.pipelines.train.view import train_table
 from curate.training.data.sampler import Sampler
 from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.distributed import launched_machines
 from curate.training.loop.trainer import Trainer
 from curate.training.model.config import load_model_config
 from tests.pipelines.helpers import png
@@ -105,6 +106,31 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [(x["step"], x["loss"]) for x in lines[0]] == [(x["step"], x["loss"]) for x in lines[1]]
     consumed = [(workspace / run / "consumed.json").read_bytes() for run in (straight, interrupted)]
     assert consumed[0] == consumed[1]
+
+
+def test_a_run_in_lanes_goes_on_in_them_and_in_no_others(workspace, monkeypatch):
+    train(workspace, "lanes", extras=TrainExtras(lanes=3))
+    interrupt_at(monkeypatch, 25, lambda: train(workspace, "cut", extras=TrainExtras(lanes=3)))
+    with pytest.raises(ArtifactError, match=r"loader\.lanes: it was made with 3"):
+        train(workspace, "cut", extras=TrainExtras(lanes=2))
+    train(workspace, "cut")
+    assert_same(weights(workspace, "lanes"), weights(workspace, "cut"))
+    with pytest.raises(UsageError, match="--lanes is 4; expected 1 to the number of shards, 3"):
+        train(workspace, "lanes4", extras=TrainExtras(lanes=4))
+
+
+def test_a_run_has_a_lane_for_each_machine_that_it_is_begun_on(workspace, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.training.loop.distributed.launched_ranks", lambda: (0, 2))
+        assert launched_machines() == 2
+        patch.setattr("curate.training.loop.distributed.launched_machines", lambda: 2)
+        found = train_model(
+            shards=str(workspace / "balanced/shards"), output=str(workspace / "machines"),
+            model=str(workspace / "tiny.json"), config=TrainConfig(steps=5, warmup_steps=1),
+            device="cpu", dry_run=True, quiet=True,
+        )  # fmt: skip
+    assert found["lanes"] == 2
 
 
 def test_sigterm_saves_the_step_it_came_in_and_the_run_goes_on(workspace, monkeypatch):
