@@ -1,7 +1,7 @@
 """`train`, `evaluate`, `export` and `load`: shards in, a model out, and how good it is."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from curate.api.command import command
 from curate.api.options import Folder, listed, num_workers, path_of, place_of
@@ -55,7 +55,7 @@ def train(
     unit: str = "pair",
     decoder: str = "auto",
     threads: int | None = None,
-    shards: Folder = None,
+    shards: Folder | list[str] = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
     lanes: int | None = None,
@@ -110,7 +110,7 @@ def train(
         unit: pair, or image: one pair of each image per epoch.
         decoder: auto, simplejpeg, pillow, nvimgcodec.
         threads: that decode; default: all cores.
-        shards: folder, pattern or URL of tars instead of balanced/.
+        shards: folder, pattern or URL of tars instead of balanced/; given again, one more.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
         lanes: parts of the shards that batches take from side by side, so that a machine reads its
@@ -134,7 +134,7 @@ def train(
     if threads is not None:
         num_workers(threads)
     trained = train_model(
-        shards=path_of(shards) or f"{place.balanced}/shards",
+        shards=_shards_of(shards) or f"{place.balanced}/shards",
         output=folder,
         model=model,
         config=TrainConfig(
@@ -191,6 +191,12 @@ def train(
     return TrainResult(trained, folder)
 
 
+def _shards_of(shards: Any) -> list[str]:
+    """Return the places of shards, each of which may be the result of who wrote them."""
+    several = shards if isinstance(shards, (list, tuple)) else [shards]
+    return [str(path_of(one)) for one in several if one is not None]
+
+
 @command
 def evaluate(
     data: str | Sequence[str] = (),
@@ -207,8 +213,11 @@ def evaluate(
     prompt: str = "{question} {option}",
     batch_size: int = 256,
     run: Folder = None,
+    model: str | None = None,
+    tokenizer: str | None = None,
     device: str | None = None,
     workspace: Folder = None,
+    output: Folder = None,
     workers: int | None = None,
 ) -> EvalResult:
     """Evaluate a model: zero-shot classes, retrieval of captions, multiple-choice questions.
@@ -230,7 +239,9 @@ def evaluate(
         texts: CVQA: local or english.
         prompt: CVQA: of an answer.
         batch_size: images at once.
-        run: folder of the run.
+        run: folder of the run or of an export, or a file of weights, instead of name.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
         workers: threads that decode; default: all cores.
 
     Returns:
@@ -249,6 +260,9 @@ def evaluate(
     found = evaluate_model(
         listed(data),
         run=folder,
+        model=model,
+        tokenizer=tokenizer,
+        output=path_of(output),
         config=config,
         device=device,
         batch_size=batch_size,

@@ -5,6 +5,7 @@ refused, a rerun with the same goes on from the newest checkpoint. Started by to
 process runs all of this, and rank 0 alone writes.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -38,7 +39,7 @@ __all__ = ["TrainExtras", "check_run_name", "train_model"]
 
 def train_model(
     *,
-    shards: str,
+    shards: str | Sequence[str],
     output: str,
     model: str,
     config: TrainConfig,
@@ -53,7 +54,7 @@ def train_model(
     """Train a CLIP model on shards, or go on with a run that was interrupted.
 
     Args:
-        shards: folder of tars, or one tar.
+        shards: folder of tars, or one tar; or several of these.
         output: the folder `runs/<name>/`.
         model: name of a model, or a JSON file of its shape.
         config: how to train.
@@ -82,7 +83,9 @@ def train_model(
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
     shape = replace(load_model_config(model), logit_bias=config.loss == "siglip")
-    tars = list_shards(shards)
+    places = [shards] if isinstance(shards, str) else shards
+    tars = [tar for place in places for tar in list_shards(place)]
+    _refuse_twice(tars)
     anew = overwrite and _has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
@@ -190,6 +193,17 @@ def _agreed(
             f"such as {min(others)}. Give all machines the same --shards."
         )
     return found
+
+
+def _refuse_twice(tars: Sequence[str]) -> None:
+    """Refuse a shard that is named twice: its pairs would come twice in an epoch.
+
+    Raises:
+        UsageError: one is.
+    """
+    twice = [tar for tar, num in Counter(tars).items() if num > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice by --shards; name each folder once")
 
 
 def _lanes(

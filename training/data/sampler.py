@@ -51,14 +51,25 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
+def salts(shards: Sequence[str]) -> dict[str, str]:
+    """Return what decides the draws of each shard: its name; of a second one of a name, more.
+
+    >>> salts(["b/0.tar", "a/0.tar", "a/1.tar"])
+    {'a/0.tar': '0.tar', 'a/1.tar': '1.tar', 'b/0.tar': '0.tar#1'}
+    """
+    found: dict[str, str] = {}
+    num: Counter[str] = Counter()
+    for path in sorted(shards):
+        name = path.rpartition("/")[2]
+        found[path] = f"{name}#{num[name]}" if num[name] else name
+        num[name] += 1
+    return found
+
+
 def shard_order(shards: Sequence[str], seed: int, epoch: int) -> list[str]:
     """Return the shards in the order of an epoch; names decide, not folders."""
-
-    def place(path: str) -> tuple[int, str]:
-        name = path.rpartition("/")[2]
-        return _hash_text(f"{seed}\t{epoch}\t{name}"), path
-
-    return sorted(shards, key=place)
+    salt = salts(shards)
+    return sorted(shards, key=lambda path: (_hash_text(f"{seed}\t{epoch}\t{salt[path]}"), path))
 
 
 class Piece(NamedTuple):
@@ -141,6 +152,7 @@ class Sampler:
     lost: Mapping[str, int] = field(default_factory=dict)
     ahead: int = 8
     files: OpenShards = field(init=False)
+    _salts: dict[str, str] = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
         default_factory=OrderedDict
     )
@@ -149,6 +161,7 @@ class Sampler:
 
     def __post_init__(self) -> None:
         """Open files through the cache."""
+        self._salts = salts(self.shards)
         self.files = OpenShards(self.cache.open)
 
     def shard_order(self, epoch: int) -> list[str]:
@@ -213,7 +226,7 @@ class Sampler:
         columns: list[tuple[Any, ...]] = []
         for place, one in enumerate(found):
             index = one.index
-            salt = np.uint64(_hash_text(f"{self.seed}\t{epoch}\t{index.path.rpartition('/')[2]}\t"))
+            salt = np.uint64(_hash_text(f"{self.seed}\t{epoch}\t{self._salts[index.path]}\t"))
             all_keys = mix(salt + np.arange(len(index.places), dtype=np.uint64))
             number = self._usable(one, epoch, all_keys, skipped)
             # A salt of its own, since runs and samples are both counted from 0.

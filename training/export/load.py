@@ -113,6 +113,9 @@ def _by_name(source: str, model: str) -> _Source:
 
 def _by_folder(source: str) -> _Source:
     if is_file(source):
+        beside = config_beside(source)
+        if beside is not None:
+            return _Source(beside.config, find_weights(source), tokenizer_beside(source))
         raise UsageError(
             f"{source} is a file of weights, which does not say what model it is of; give its name "
             "too, such as vit-b-32-quickgelu"

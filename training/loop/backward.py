@@ -6,6 +6,7 @@ Shapes: L pairs of this rank in a step, T tokens, E shared width.
 from typing import Any
 
 import torch
+import xxhash
 from torch import Tensor
 
 from curate.training.data.pixels import normalize_images
@@ -119,7 +120,10 @@ class Backward:
 
     def _draw_seed(self, step: int, part: int) -> int:
         of_rank = (step * self._world.size + self._world.rank) * self._options.accumulate
-        return (self._config.seed << 40) + of_rank + part
+        place = of_rank + part
+        if self._config.seed < 1 << 24:  # there is room for both in the 64 bits that torch takes
+            return (self._config.seed << 40) + place
+        return xxhash.xxh3_64_intdigest(f"{self._config.seed}\t{place}".encode())
 
     def _loss(
         self, image_LE: Tensor, text_LE: Tensor, scale: Tensor, bias: Tensor | None

@@ -80,6 +80,7 @@ class TrainConfig:
         for name in ("learning_rate", "weight_decay", "warmup_steps", "checkpoint_every", "seed",
                      "checkpoint_minutes"):  # fmt: skip
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        _require(self.seed < 1 << 63, "seed", self.seed, "below 2^63")
         for name, allowed in (("schedule", SCHEDULES), ("loss", LOSSES), ("precision", PRECISIONS)):
             _require_one_of(name, getattr(self, name), allowed)
         _require(0 < self.decay_share <= 1, "decay_share", self.decay_share, "above 0, up to 1")

@@ -195,17 +195,21 @@ class Trainer:
     def published(self) -> Iterator[CLIP]:
         """Within this, the model has the weights that `weights` gives; every rank has to call it.
 
+        Blocks are not compiled within: an evaluation has many lengths of text and sizes of batch,
+        each of which would be compiled for (5 to 7 s) to be used once or twice.
+
         FSDP keeps some weights put together after a forward pass: not beyond either end of this.
         """
-        if self.average is None:
-            yield self.model
-            return
-        self._forward.reshard()
-        with self.average.in_place():
-            try:
+        with torch.compiler.set_stance("force_eager"):
+            if self.average is None:
                 yield self.model
-            finally:
-                self._forward.reshard()
+                return
+            self._forward.reshard()
+            with self.average.in_place():
+                try:
+                    yield self.model
+                finally:
+                    self._forward.reshard()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state; every rank has to be given the same.

@@ -108,6 +108,21 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert consumed[0] == consumed[1]
 
 
+def test_shards_of_several_folders_are_added_and_none_comes_twice(workspace, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(workspace / "balanced/shards", tmp_path / name / "shards")
+    places = [f"{tmp_path}/a/shards", f"{tmp_path}/b/shards"]
+    options = {"model": str(workspace / "tiny.json"), "device": "cpu", "quiet": True,
+               "config": TrainConfig(steps=4, batch_size=60, warmup_steps=1)}  # fmt: skip
+    found = train_model(shards=places, output=str(tmp_path / "run"), **options)
+    assert found["num_shards"] == 6 and found["pairs_per_epoch"] == 240
+    # Shards of one name are two: each of their pairs comes, and with crops of its own.
+    consumed = json.loads((tmp_path / "run/consumed.json").read_text())
+    assert consumed["pairs"] == 240
+    with pytest.raises(UsageError, match="00000.tar is named twice by --shards"):
+        train_model(shards=[*places, places[0]], output=str(tmp_path / "twice"), **options)
+
+
 def test_a_run_in_lanes_goes_on_in_them_and_in_no_others(workspace, monkeypatch):
     train(workspace, "lanes", extras=TrainExtras(lanes=3))
     interrupt_at(monkeypatch, 25, lambda: train(workspace, "cut", extras=TrainExtras(lanes=3)))
@@ -291,14 +306,16 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_a_full_disk_says_that_the_run_goes_on_when_there_is_room(tmp_path, monkeypatch):
-    def full(files, path, state):
+    def full(file, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("curate.pipelines.train.files.save_tensors", full)
+    monkeypatch.setattr("curate.pipelines.train.files.SummedFile.write", full)
     writer = CheckpointWriter(RunFiles(str(tmp_path)), keep=1)
-    writer.save(1, {"model": {}})
+    writer.save(1, {"model": {"weight": torch.zeros(100_000)}})
+    # torch closes its archive over the error, and raises another one: that too is a full disk.
     with pytest.raises(DiskSpaceError, match="run the same command again"):
         writer.wait()
+    assert [*(tmp_path / "checkpoints").iterdir()] == []
 
 
 def nan_loss_in(monkeypatch, steps):
