@@ -223,7 +223,7 @@ DISTRIBUTIONS = {
 }  # fmt: skip
 # Asked for by a message of their own, for tokenizers by their names on the Hub alone.
 # HeLI is under the GPL, and so nothing of ours may depend on it.
-ON_DEMAND = {"transformers", "huggingface_hub", "heliport"}
+ON_DEMAND = {"transformers", "huggingface_hub", "heliport", "sentencepiece"}
 
 
 def test_what_the_package_imports_is_declared():

@@ -131,6 +131,12 @@ def _by_folder(source: str) -> _Source:
 def _by_config(source: str) -> _Source:
     """Find the parts of a run or an export of ours."""
     config, tokenizer = join(source, "config.json"), join(source, "tokenizer.json")
+    if is_file(config) and "architecture" in (values := read_json(config)):
+        raise InputError(
+            f"{source}: a model of timm's ({values['architecture']}), which is the image part "
+            "alone; expected a folder of OpenCLIP (with open_clip_config.json), of transformers, "
+            "or of ours"
+        )
     needed = [config, tokenizer]
     if not is_file(join(source, "model.safetensors")):
         needed.append(join(source, "checkpoints", "final.pt"))

@@ -141,12 +141,20 @@ def _read_config(name: str) -> dict[str, Any]:
 
 
 def _named_config(name: str) -> dict[str, Any] | None:
-    """Return a model's fields, overlaid by those of the variants in its name, left to right."""
-    if name in model_config_names():
-        return _read_config(name)
-    rest, _, variant = name.rpartition("-")
-    values = _named_config(rest) if rest and variant in model_variant_names() else None
-    return None if values is None else {**values, **_read_config(_VARIANT + variant)}
+    """Return a model's fields, overlaid by those of the variants in its name, in any order.
+
+    -mt5-worldwide is -worldwide-mt5: the vocabulary of mT5, also where the languages are all.
+    """
+    rest, variants = name.lower(), list[str]()
+    while rest not in model_config_names():
+        rest, _, variant = rest.rpartition("-")
+        if not rest or variant not in model_variant_names():
+            return None
+        variants.append(variant)
+    values = _read_config(rest)
+    for variant in sorted(variants, key=lambda one: one == "mt5"):
+        values |= _read_config(_VARIANT + variant)
+    return values
 
 
 def _model_config(name: str, text: str) -> ModelConfig:
