@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from curate.api.images import download
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
-    from curate.api.models import evaluate, export, load, train
+    from curate.api.models import evaluate, export, train
+    from curate.api.published import load, models
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
     from curate.curation.lid.identify import (
@@ -94,6 +95,7 @@ __all__ = [
     "match",
     "match_by_language",
     "metadata",
+    "models",
     "normalize_entry",
     "normalize_text",
     "pair_probability",
@@ -117,7 +119,8 @@ __getattr__, __dir__ = lazy_names(
         "api.images": ["download"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
-        "api.models": ["evaluate", "export", "load", "train"],
+        "api.models": ["evaluate", "export", "train"],
+        "api.published": ["load", "models"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],

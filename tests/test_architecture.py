@@ -33,8 +33,8 @@ ORDER = {
         "curation.sampling",
     ),
     "training": (
-        "training.model", "training.text", "training.tars", "training.data", "training.loop",
-        "training.eval", "training.export",
+        "training.model", "training.text", "training.published", "training.tars",
+        "training.data", "training.loop", "training.eval", "training.export",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",

@@ -1,6 +1,6 @@
-"""`train`, `evaluate`, `export` and `load`: shards in, a model out, and how good it is."""
+"""`train`, `evaluate` and `export`: shards in, a model out, and how good it is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from curate.api.command import command
@@ -8,19 +8,16 @@ from curate.api.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
 
 if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
+    from curate.pipelines.store.workspace import Workspace
 
-    from curate.training.model.clip import CLIP
-
-__all__ = ["evaluate", "export", "load", "train"]
+__all__ = ["evaluate", "export", "train"]
 
 
 @command
 def train(
     *,
     name: str = "clip",
-    model: str = "vit-b-32",
+    model: str | None = None,
     steps: int = 1000,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
@@ -75,7 +72,7 @@ def train(
 
     Args:
         name: of the run.
-        model: name of a model, or a JSON file.
+        model: name of a shape, or a JSON file; default: init's, else vit-b-32.
         steps: optimizer steps.
         batch_size: pairs per step, of all processes.
         learning_rate: at its peak.
@@ -95,7 +92,7 @@ def train(
         grad_checkpointing: less memory, a third more arithmetic.
         compile: compile the blocks; default: on a GPU.
         sharding: ddp: a model each; fsdp: weights shared out among processes.
-        init: begin with the weights of a file, a run or an export.
+        init: begin with the weights of a file, a run, an export or a published model's name.
         tokenizer: file or Hub name; default: init's, or learned.
         checkpoint_every: steps; 0: at the end only.
         checkpoint_minutes: also by the clock; 0: no.
@@ -227,7 +224,7 @@ def evaluate(
     Args:
         data: folders of classes, WebDataset, Parquet, tables that name image files,
             Crossmodal-3600, CVQA.
-        name: of the run.
+        name: of the run, or of a published model.
         config: eval.json that names more sets.
         format: folder, wds, parquet, table (CSV and JSON lines too), xm3600, cvqa; auto: by the
             files.
@@ -253,9 +250,8 @@ def evaluate(
         ArtifactError: the run is not finished.
     """
     from curate.pipelines.evaluate import evaluate_model
-    from curate.pipelines.train import check_run_name
 
-    folder = path_of(run) or place_of(workspace).run(check_run_name(name))
+    folder = path_of(run) or _run_or_model(name, place_of(workspace))
     codes = languages.split(",") if isinstance(languages, str) else languages
     found = evaluate_model(
         listed(data),
@@ -279,6 +275,17 @@ def evaluate(
     return EvalResult(found, folder)
 
 
+def _run_or_model(name: str, place: "Workspace") -> str:
+    """Return the folder of a run by its name; where there is none, the name of a model itself."""
+    from curate.files.storage import is_folder
+    from curate.pipelines.train import check_run_name
+    from curate.training.published.registry import HUB, is_name
+
+    if (is_name(name) or name.startswith(HUB)) and not is_folder(place.run(name)):
+        return name
+    return place.run(check_run_name(name))
+
+
 @command
 def export(
     run: Folder,
@@ -296,7 +303,7 @@ def export(
     Example: curate export clip --format huggingface -o clip-hf
 
     Args:
-        run: name of a run, a folder, or a file of weights.
+        run: name of a run or of a published model, a folder, or a file of weights.
         format: safetensors, open_clip or huggingface: of curate.load, OpenCLIP or transformers.
         model: of a file: name or JSON file.
         tokenizer: of a file: file or Hub name.
@@ -317,30 +324,3 @@ def export(
         dry_run=dry_run,
     )  # fmt: skip
     return ExportResult(found, found["output"])
-
-
-def load(
-    source: Folder, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
-) -> "tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]":
-    """Load a trained model, ready for use.
-
-    Args:
-        source: folder that `train` or `export` wrote, the result of either, or a folder of OpenCLIP
-            or Hugging Face; or, with `model`, a file of published weights.
-        device: where the model goes.
-        model: name or JSON file of the shape, for weights that come without it.
-        tokenizer: a file, or a name on the Hugging Face Hub; None for the one that came with the
-            weights.
-
-    Returns:
-        The model in evaluation mode; `preprocess`, from a Pillow image to (3, H, W); `tokenize`,
-        from texts to (B, T). `model.encode_image` and `model.encode_text` take batches of these.
-
-    Raises:
-        ArtifactError: there is no finished model, or its parts do not belong together.
-        InputError: the weights, config or tokenizer cannot be read, or hold another model.
-        UsageError: a file of weights is given without a model, or comes without a tokenizer.
-    """
-    from curate.training import load as load_model
-
-    return load_model(str(path_of(source)), device, model=model, tokenizer=tokenizer)

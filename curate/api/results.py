@@ -23,6 +23,7 @@ __all__ = [
     "ExtractResult",
     "MatchResult",
     "MetadataResult",
+    "ModelsResult",
     "Result",
     "RetractResult",
     "Status",
@@ -279,6 +280,14 @@ class ExportResult(Result):
     files: dict[str, Any]
 
     _view = ("export", "export_table")
+
+
+class ModelsResult(Result):
+    """Published models, by their names."""
+
+    models: list[dict[str, Any]]
+
+    _view = ("models", "models_table")
 
 
 def _stored(folder: str, columns: list[str] | None = None) -> "pa.Table":

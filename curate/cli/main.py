@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
+    "models": ("published", "models", ("names...",)),
 }
 
 

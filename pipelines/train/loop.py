@@ -62,7 +62,7 @@ class Progress:
         self.skipped.clear()
         self.consumed.clear()
         if world.is_main:
-            lanes = {}
+            lanes: dict[int, Any] = {}
             for skipped, state, ends in found:
                 self.skipped.update(skipped)
                 self.consumed.merge([state])

@@ -28,11 +28,10 @@ from curate.pipelines.train.identity import LOST, difference, identity, take_sto
 from curate.pipelines.train.loading import TrainExtras
 from curate.pipelines.train.part import TrainRun
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import prepare_start
+from curate.pipelines.train.start import prepare_start, shape_of
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
-from curate.training.model.config import load_model_config
 
 __all__ = ["TrainExtras", "check_run_name", "train_model"]
 
@@ -41,7 +40,7 @@ def train_model(
     *,
     shards: str | Sequence[str],
     output: str,
-    model: str,
+    model: str | None,
     config: TrainConfig,
     options: StepOptions | None = None,
     extras: TrainExtras | None = None,
@@ -56,7 +55,7 @@ def train_model(
     Args:
         shards: folder of tars, or one tar; or several of these.
         output: the folder `runs/<name>/`.
-        model: name of a model, or a JSON file of its shape.
+        model: name of a model, or a JSON file of its shape; None for that of `init`, else vit-b-32.
         config: how to train.
         options: how a step is computed; may change when a run goes on.
         extras: what goes on around the steps.
@@ -82,7 +81,7 @@ def train_model(
 
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
-    shape = replace(load_model_config(model), logit_bias=config.loss == "siglip")
+    shape = replace(shape_of(model, extras.init), logit_bias=config.loss == "siglip")
     places = [shards] if isinstance(shards, str) else shards
     tars = [tar for place in places for tar in list_shards(place)]
     _refuse_twice(tars)

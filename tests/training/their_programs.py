@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch import library as operators
 
 _FOLDER = Path(sys.prefix) / "torchvision"
 _OPERATORS = (
@@ -27,7 +28,7 @@ _OPERATORS = (
 _NAMES = ("Normalize", "Compose", "RandomResizedCrop", "ToTensor", "Resize", "CenterCrop",
           "ColorJitter", "Grayscale")  # fmt: skip
 _MODULES: dict[str, types.ModuleType] = {}
-_LIBRARIES: list[torch.library.Library] = []
+_LIBRARIES: list[operators.Library] = []
 
 
 class _Unused:
@@ -63,7 +64,7 @@ def import_torchvision():
 
 
 def _declare_operators():
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = operators.Library("torchvision", "FRAGMENT")
     for operator in _OPERATORS:
         if not hasattr(torch.ops.torchvision, operator.partition("(")[0]):
             library.define(operator)

@@ -225,7 +225,7 @@ class Sampler:
         skipped: Counter[str] = Counter()
         columns: list[tuple[Any, ...]] = []
         for place, one in enumerate(found):
-            index = one.index
+            index = one.shard
             salt = np.uint64(_hash_text(f"{self.seed}\t{epoch}\t{self._salts[index.path]}\t"))
             all_keys = mix(salt + np.arange(len(index.places), dtype=np.uint64))
             number = self._usable(one, epoch, all_keys, skipped)
@@ -237,14 +237,14 @@ class Sampler:
         window = np.empty(len(number), np.int64)
         window[in_runs] = np.arange(len(number)) // self.shuffle_pairs
         order = np.lexsort((number, shard, key, window))
-        indices = [one.index for one in found]
+        indices = [one.shard for one in found]
         return Group(first_shard, first, indices, shard[order], number[order], key[order], skipped)
 
     def _usable(
         self, one: "_Found", epoch: int, keys: NDArray[np.uint64], skipped: Counter[str]
     ) -> NDArray[np.int64]:
         """Return the numbers of the samples that are trained on; count the others by reason."""
-        index, rows, inside = one.index, one.rows, one.inside
+        index, rows, inside = one.shard, one.rows, one.inside
         if one.is_first:
             skipped["corrupt_shard"] += not index.is_whole
             skipped["missing_sample"] += index.num_missing
@@ -268,7 +268,7 @@ class Sampler:
 class _Found(NamedTuple):
     """A shard of a group: its index and rows, which samples are meant, and whether its first is."""
 
-    index: ShardIndex
+    shard: ShardIndex
     rows: SampleRows | None
     inside: NDArray[np.bool_]
     is_first: bool

@@ -52,14 +52,15 @@ def done_by_main(
         return work()
     key, store = f"curate/{next(_numbers)}", dist.distributed_c10d._get_default_store()
     if not world.is_main:
-        return _result(_wait(store, key, what, tell))
+        told: Result = _result(_wait(store, key, what, tell))
+        return told
     with _beating(store, key):
         try:
             result = work()
         except BaseException as error:
-            store.set(key, pickle.dumps((False, _as_ours(error))))
+            store.set(key, pickle.dumps((False, _as_ours(error))))  # type: ignore[arg-type]
             raise
-    store.set(key, pickle.dumps((True, result)))
+    store.set(key, pickle.dumps((True, result)))  # type: ignore[arg-type]
     return result
 
 

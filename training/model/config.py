@@ -15,6 +15,7 @@ __all__ = [
     "load_model_config",
     "model_config_names",
     "model_variant_names",
+    "num_parameters",
 ]
 
 _VARIANT = "variant-"
@@ -86,6 +87,28 @@ class ModelConfig:
                 raise UsageError(
                     f"{whole} {getattr(self, whole)} is no multiple of {part} {getattr(self, part)}"
                 )
+
+
+def num_parameters(config: ModelConfig) -> int:
+    """Return how many weights a model of a shape has.
+
+    >>> num_parameters(load_model_config("vit-b-32"))
+    151277313
+    """
+
+    def blocks(layers: int, width: int, hidden: int) -> int:
+        attention = 4 * width * width + 4 * width
+        mlp = 2 * width * hidden + hidden + width
+        return layers * (attention + mlp + 4 * width)
+
+    c = config
+    patches = (c.image_size // c.patch_size) ** 2
+    hidden = int(c.vision_width * c.vision_mlp_ratio)
+    image = c.vision_width * (3 * c.patch_size**2 + patches + 2 + 4 + c.embed_dim)
+    text = c.text_width * (c.vocab_size + c.context_length + 2 + c.embed_dim)
+    towers = blocks(c.vision_layers, c.vision_width, hidden)
+    towers += blocks(c.text_layers, c.text_width, 4 * c.text_width)
+    return image + text + towers + 1 + c.logit_bias
 
 
 def model_config_names() -> list[str]:

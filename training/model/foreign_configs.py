@@ -85,9 +85,9 @@ def from_open_clip(values: Mapping[str, Any], name: str) -> ModelConfig:
         pool = text.get("pool_type", "argmax")
         _refuse([f"a text's pool_type {pool}"] if pool not in _TEXT_POOLS else [], name)
         require_normalisation(preprocess.get("mean"), preprocess.get("std"), name)
-        for key, only in _ONLY_IN_PREPROCESS.items():
-            _refuse([f"images of {key} {found}"] if (found := preprocess.get(key, only)) != only
-                    else [], name)  # fmt: skip
+        for key, usual in _ONLY_IN_PREPROCESS.items():
+            other = preprocess.get(key, usual)
+            _refuse([f"images of {key} {other}"] if other != usual else [], name)
         is_eos = pool == "eos"
         return ModelConfig(
             embed_dim=model["embed_dim"],

@@ -186,12 +186,12 @@ def _sentencepiece_model(pieces: Any) -> Any:
     from sentencepiece import sentencepiece_model_pb2
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    said = sentencepiece_model_pb2.ModelProto()
+    said: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     said.ParseFromString(pieces.serialized_model_proto())
     vocab = [(piece.piece, piece.score) for piece in said.pieces]
     model = Tokenizer(models.Unigram(vocab, unk_id=pieces.unk_id(), byte_fallback=False))
     charsmap = said.normalizer_spec.precompiled_charsmap
-    steps = [normalizers.Precompiled(charsmap)] if charsmap else []
+    steps: list[Any] = [normalizers.Precompiled(charsmap)] if charsmap else []
     steps += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
     model.normalizer = normalizers.Sequence(steps)
     model.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
