@@ -65,6 +65,7 @@ class Batch:
         skipped: samples left out since the last batch, by reason; those of all ranks add up.
         langs: of each pair; None where its shard does not say.
         entry_ids: that each pair matched.
+        more_tokens: of the same texts by other tokenizers, int64, (B, T) each.
     """
 
     images: "NDArray[np.uint8] | Tensor"
@@ -74,6 +75,7 @@ class Batch:
     skipped: dict[str, int]
     langs: Sequence[str | None] = ()
     entry_ids: Sequence[Sequence[int]] = ()
+    more_tokens: Sequence[NDArray[np.int64]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

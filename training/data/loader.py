@@ -62,16 +62,20 @@ class _Making:
 
     plan: Plan
     images: "NDArray[np.uint8] | Tensor"
-    chunks: "list[Future[tuple[list[Pair], NDArray[np.int64], Counter[str]]]]"
+    chunks: "list[Future[tuple[list[Pair], list[NDArray[np.int64]], Counter[str]]]]"
 
     def result(self) -> Batch:
         """Wait for the threads, and return the batch."""
         done = [chunk.result() for chunk in self.chunks]
         pairs = [pair for found, _, _ in done for pair in found]
         skipped = sum((counts for _, _, counts in done), self.plan.skipped)
+        tokens, *more = (
+            np.concatenate(of_one) for of_one in zip(*(found for _, found, _ in done), strict=True)
+        )
         return Batch(
             images=self.images,
-            tokens=np.concatenate([tokens for _, tokens, _ in done]),
+            tokens=tokens,
+            more_tokens=tuple(more),
             pair_ids=[pair.pair_id for pair in pairs],
             end=self.plan.end,
             skipped=dict(skipped),
@@ -92,6 +96,7 @@ class Loader:
         sums: xxh3_128 of shards by path, which are compared before they are used.
         lost: shards that are not there any more, and how many samples they had.
         num_samples: that shards are said to have, by path; by this lanes are cut.
+        more_tokenizers: for the same captions, of a teacher, for example.
 
     Raises:
         UsageError: there is no such decoder.
@@ -109,9 +114,10 @@ class Loader:
         sums: Mapping[str, str] | None = None,
         lost: Mapping[str, int] | None = None,
         num_samples: Mapping[str, int] | None = None,
+        more_tokenizers: Sequence[Tokenizer] = (),
     ) -> None:
         self.config = config
-        self._tokenizer = tokenizer
+        self._tokenizers = (tokenizer, *more_tokenizers)
         self._decoder = resolve_decoder(config.decoder)
         self._num_samples = num_samples or {}
         self._sampler = Sampler(
@@ -250,23 +256,27 @@ class Loader:
 
     def _load(
         self, places: Sequence[tuple[Group, int]], images: NDArray[np.uint8]
-    ) -> tuple[list[Pair], NDArray[np.int64], Counter[str]]:
+    ) -> tuple[list[Pair], list[NDArray[np.int64]], Counter[str]]:
         skipped: Counter[str] = Counter()
         pairs = [
             self._reader.read(group, place, image, skipped)
             for (group, place), image in zip(places, images, strict=True)
         ]
-        return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
+        return pairs, self._tokens(pairs), skipped
+
+    def _tokens(self, pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
+        texts = [pair.text for pair in pairs]
+        return [tokenizer.encode(texts) for tokenizer in self._tokenizers]
 
     def _load_on_device(
         self, places: Sequence[tuple[Group, int]], images: "Tensor"
-    ) -> tuple[list[Pair], NDArray[np.int64], Counter[str]]:
+    ) -> tuple[list[Pair], list[NDArray[np.int64]], Counter[str]]:
         """Load as `_load` does; what the GPU cannot decode, the host does."""
         from curate.training.data.gpu_decode import crop_or_load
 
         assert self._cropper is not None
         pairs, skipped = crop_or_load(self._cropper, self._reader, places, images)
-        return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
+        return pairs, self._tokens(pairs), skipped
 
 
 def batches(

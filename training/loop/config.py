@@ -17,6 +17,37 @@ _FREE = ("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "log_ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistillConfig:
+    """How much a teacher says in the loss.
+
+    Attributes:
+        contrastive_weight: of the loss that needs no teacher.
+        relation_weight: of the divergence (KL) of the student's softmax over the batch from the
+            teacher's, the mean of both ways.
+        feature_weight: of one minus the cosine of projected features to the teacher's.
+        teacher_scale: inverse temperature of the teacher's softmax; None for the one it learned.
+    """
+
+    contrastive_weight: float = 1.0
+    relation_weight: float = 1.0
+    feature_weight: float = 0.0
+    teacher_scale: float | None = 200.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        for name in ("contrastive_weight", "relation_weight", "feature_weight"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        some = self.contrastive_weight + self.relation_weight + self.feature_weight
+        _require(some > 0, "the sum of all weights", some, "more than 0")
+        if self.teacher_scale is not None:
+            _require(self.teacher_scale > 0, "teacher_scale", self.teacher_scale, "above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a model is trained.
 
@@ -67,6 +98,7 @@ class TrainConfig:
     log_every: int = 20
     shuffle_pairs: int = 10_000
     max_bad_steps: int = 10
+    distill: DistillConfig | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -93,7 +125,10 @@ class TrainConfig:
 
     def decisive(self) -> dict[str, Any]:
         """Return what decides the weights: a run that goes on must have all of it unchanged."""
-        return {k: v for k, v in asdict(self).items() if k not in _FREE}
+        found = {k: v for k, v in asdict(self).items() if k not in _FREE}
+        if self.distill is None:
+            del found["distill"]  # as before there were teachers
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
