@@ -1,14 +1,12 @@
 """`train`, `evaluate` and `export`: shards in, a model out, and how good it is."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 from curate.api.command import command
+from curate.api.names import run_or_model, scale_of, shards_of, teacher_of
 from curate.api.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
-
-if TYPE_CHECKING:
-    from curate.pipelines.store.workspace import Workspace
 
 __all__ = ["evaluate", "export", "train"]
 
@@ -38,6 +36,11 @@ def train(
     compile: bool | None = None,
     sharding: str = "ddp",
     init: str | None = None,
+    teacher: str | None = None,
+    teacher_scale: str = "200",
+    contrastive_weight: float = 1.0,
+    relation_weight: float = 1.0,
+    feature_weight: float = 0.0,
     tokenizer: str | None = None,
     checkpoint_every: int = 500,
     checkpoint_minutes: float = 0.0,
@@ -93,6 +96,11 @@ def train(
         compile: compile the blocks; default: on a GPU.
         sharding: ddp: a model each; fsdp: weights shared out among processes.
         init: begin with the weights of a file, a run, an export or a published model's name.
+        teacher: run, export or published model to learn from as well.
+        teacher_scale: inverse temperature of its softmax, or own: the one that it learned.
+        contrastive_weight: with a teacher: of the loss that needs none.
+        relation_weight: with a teacher: of the divergence from its softmax over a batch.
+        feature_weight: with a teacher: of the distance to its features.
         tokenizer: file or Hub name; default: init's, or learned.
         checkpoint_every: steps; 0: at the end only.
         checkpoint_minutes: also by the clock; 0: no.
@@ -124,14 +132,14 @@ def train(
         MissingExtraError: the extra `train` is not installed.
     """
     from curate.pipelines.train import TrainExtras, check_run_name, train_model
-    from curate.training.loop.config import StepOptions, TrainConfig
+    from curate.training.loop.config import DistillConfig, StepOptions, TrainConfig
 
     place = place_of(workspace)
     folder = path_of(output) or place.run(check_run_name(name))
     if threads is not None:
         num_workers(threads)
     trained = train_model(
-        shards=_shards_of(shards) or f"{place.balanced}/shards",
+        shards=shards_of(shards) or f"{place.balanced}/shards",
         output=folder,
         model=model,
         config=TrainConfig(
@@ -154,6 +162,14 @@ def train(
             keep_checkpoints=keep_checkpoints,
             log_every=log_every,
             max_bad_steps=max_bad_steps,
+            distill=None
+            if teacher is None
+            else DistillConfig(
+                contrastive_weight=contrastive_weight,
+                relation_weight=relation_weight,
+                feature_weight=feature_weight,
+                teacher_scale=scale_of(teacher_scale),
+            ),
         ),
         options=StepOptions(
             accumulate=accumulate,
@@ -164,6 +180,7 @@ def train(
         ),
         extras=TrainExtras(
             init=init,
+            teacher=None if teacher is None else teacher_of(teacher, place),
             tokenizer=tokenizer,
             datacard=None if shards else f"{place.balanced}/datacard.json",
             balanced=None if shards else place.balanced,
@@ -186,12 +203,6 @@ def train(
         quiet=quiet,
     )
     return TrainResult(trained, folder)
-
-
-def _shards_of(shards: Any) -> list[str]:
-    """Return the places of shards, each of which may be the result of who wrote them."""
-    several = shards if isinstance(shards, (list, tuple)) else [shards]
-    return [str(path_of(one)) for one in several if one is not None]
 
 
 @command
@@ -251,7 +262,7 @@ def evaluate(
     """
     from curate.pipelines.evaluate import evaluate_model
 
-    folder = path_of(run) or _run_or_model(name, place_of(workspace))
+    folder = path_of(run) or run_or_model(name, place_of(workspace))
     codes = languages.split(",") if isinstance(languages, str) else languages
     found = evaluate_model(
         listed(data),
@@ -273,17 +284,6 @@ def evaluate(
         prompt=prompt,
     )
     return EvalResult(found, folder)
-
-
-def _run_or_model(name: str, place: "Workspace") -> str:
-    """Return the folder of a run by its name; where there is none, the name of a model itself."""
-    from curate.files.storage import is_folder
-    from curate.pipelines.train import check_run_name
-    from curate.training.published.registry import HUB, is_name
-
-    if (is_name(name) or name.startswith(HUB)) and not is_folder(place.run(name)):
-        return name
-    return place.run(check_run_name(name))
 
 
 @command

@@ -21,7 +21,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.train.loading import TrainExtras, read_online
 from curate.pipelines.train.shard_facts import MISSING, ShardFacts
-from curate.pipelines.train.start import Start
+from curate.pipelines.train.start import Start, teacher_identity
 from curate.pipelines.views.progress import progress
 from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig
@@ -141,6 +141,7 @@ def identity(
         "model": asdict(shape),
         "train": config.decisive(),
         **start.identity,
+        **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
         "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
         "shards": artifacts.digest(hashes),
         "num_shards": len(facts),

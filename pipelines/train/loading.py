@@ -21,6 +21,7 @@ class TrainExtras:
 
     Attributes:
         init: weights to begin with instead of random ones: a file, or a folder of a run.
+        teacher: run, export or name of a model to learn from as well, with `TrainConfig.distill`.
         tokenizer: a file or Hub name; None: that of `init`, else learned from the captions.
         datacard: of the shards; its hash goes into the model card.
         balanced: folder that `balance` wrote, for the names of entries.
@@ -40,6 +41,7 @@ class TrainExtras:
     """
 
     init: str | None = None
+    teacher: str | None = None
     tokenizer: str | None = None
     datacard: str | None = None
     balanced: str | None = None
@@ -106,12 +108,13 @@ class Loading:
         lost = self._lost()
         return captions([t for t in self.tars if t not in lost], self._cache().open, self._sums())
 
-    def batches(self, tokenizer: Any, position: Any) -> Iterator[Any]:
+    def batches(self, tokenizer: Any, position: Any, more: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield this rank's share of the batches.
 
         Args:
             tokenizer: for the captions.
             position: where to go on.
+            more: other tokenizers for the same captions.
         """
         from curate.training.data.loader import Loader, LoaderConfig
 
@@ -134,6 +137,7 @@ class Loading:
             cache=self._cache(), sums=self._sums(), lost=self._lost(),
             num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
                          if one.samples is not None},
+            more_tokenizers=more,
         )  # fmt: skip
         return loader.batches(position)
 

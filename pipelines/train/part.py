@@ -63,10 +63,11 @@ class TrainRun:
         from curate.training.data.prefetch import DevicePrefetcher
 
         tokenizer = self._tokenizer()
-        trainer = self._trainer(tokenizer)
+        teacher, more = self._teacher(tokenizer)
+        trainer = self._trainer(tokenizer, teacher)
         progress = self._resume(trainer)
         loop = self._loop(trainer, progress, tokenizer)
-        batches = self._loading().batches(tokenizer, progress.position)
+        batches = self._loading().batches(tokenizer, progress.position, more)
         stream = DevicePrefetcher(batches, self.world.device)
         try:
             is_done = loop.run(stream, stop)
@@ -118,7 +119,21 @@ class TrainRun:
             world=self.world,
         )
 
-    def _trainer(self, tokenizer: Any) -> Any:
+    def _teacher(self, tokenizer: Any) -> tuple[Any, list[Any]]:
+        """Return the teacher, and its tokenizer if that is another; (None, []) without one."""
+        if self.extras.teacher is None:
+            return None, []
+        from curate.training.export.load import load_model
+
+        model, words = load_model(self.extras.teacher, str(self.world.device))
+        is_same = words == tokenizer and words.context_length == tokenizer.context_length
+        size, own = model.config.image_size, self.shape.image_size
+        if size != own:
+            log(f"the teacher sees images of {size} pixels: those of {own} are resized for it",
+                quiet=self.quiet)  # fmt: skip
+        return model, [] if is_same else [words]
+
+    def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
         from curate.training.loop.trainer import Trainer
 
         if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
@@ -132,6 +147,7 @@ class TrainRun:
             options=self.options,
             world=self.world,
             begin=lambda model: self.start.load_into(model, quiet=self.quiet) if is_new else None,
+            teacher=teacher,
         )
 
     def _resume(self, trainer: Any) -> Progress:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["Start", "prepare_start", "shape_of"]
+__all__ = ["Start", "prepare_start", "shape_of", "teacher_identity"]
 
 _USUAL = "vit-b-32"
 
@@ -108,6 +108,31 @@ def _named(init: str) -> _Named:
         return _Named(init, found.weights, found.tokenizer, ConfigBeside(found.name, found.config))
     place = hub_folder(init.removeprefix(HUB)) if init.startswith(HUB) else init
     return _Named(init, place, tokenizer_beside(place), config_beside(place))
+
+
+def teacher_identity(teacher: str) -> dict[str, Any]:
+    """Return what a teacher is, for the run's config.json; its files are fetched if need be.
+
+    Raises:
+        InputError: there is none.
+        UsageError: it comes without its tokenizer.
+    """
+    from curate.training.model.weights_file import find_weights
+    from curate.training.text.tokenizer_files import open_tokenizer
+
+    found = _named(teacher)
+    weights = find_weights(found.weights)
+    if found.tokenizer is None or found.config is None:
+        raise UsageError(
+            f"--teacher {teacher}: a file of weights alone; expected a run, an export or a model's "
+            "name, which say its shape and its tokenizer. `curate export` makes such a folder."
+        )
+    words = open_tokenizer(found.tokenizer, found.config.config.context_length)
+    return {
+        "name": teacher.rstrip("/").rpartition("/")[2] if storage.is_folder(teacher) else teacher,
+        "weights_sha256": storage.file_sha256(weights),
+        "tokenizer_sha256": sha256(words.to_json().encode()).hexdigest(),
+    }
 
 
 def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None) -> Start:

@@ -64,6 +64,7 @@ class TrainConfig:
         loss: clip (InfoNCE) or siglip (sigmoid).
         patch_dropout: share of an image's patches left out in training, [0, 1).
         ema_decay: keep a moving average of the weights, (0, 1), and publish it; None: no.
+        distill: what a teacher says in the loss; None without one.
         precision: of activations: float32, bfloat16, float16; auto: bfloat16 on a GPU that has
             it, else float32. Weights, loss and optimizer are float32.
         seed: of the weights, the order of pairs, the crops and the patches left out.
@@ -118,6 +119,11 @@ class TrainConfig:
         _require(0 < self.decay_share <= 1, "decay_share", self.decay_share, "above 0, up to 1")
         _require(0 <= self.beta2 < 1, "beta2", self.beta2, "0 or more, below 1")
         _require(0 <= self.patch_dropout < 1, "patch_dropout", self.patch_dropout, "0 to below 1")
+        if self.distill is not None and self.loss != "clip":
+            raise UsageError(
+                f"--teacher with --loss {self.loss}: a teacher's similarities are distributions "
+                "over a batch, which SigLIP's loss does not have; use --loss clip"
+            )
         if self.ema_decay is not None:
             _require(0 < self.ema_decay < 1, "ema_decay", self.ema_decay, "between 0 and 1")
         if self.max_grad_norm is not None:

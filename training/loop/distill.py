@@ -12,14 +12,13 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from curate.errors import UsageError
 from curate.training.data.pixels import normalize_images
 from curate.training.loop.config import DistillConfig
 from curate.training.loop.distributed import World
 from curate.training.loop.loss import Teaching
 from curate.training.model.clip import CLIP
 
-__all__ = ["Distiller", "Features", "require_contrastive"]
+__all__ = ["Distiller", "Features"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +157,3 @@ class Distiller:
         if self.projection is not None and self.optimizer is not None:
             self.projection.load_state_dict(state["model"])  # type: ignore[arg-type]
             self.optimizer.load_state_dict(deepcopy(state["optimizer"]))  # type: ignore[arg-type]
-
-
-def require_contrastive(loss: str) -> None:
-    """Refuse to distil with another loss than CLIP's.
-
-    Raises:
-        UsageError: it is another.
-    """
-    if loss != "clip":
-        raise UsageError(
-            f"--teacher with --loss {loss}: the teacher's similarities are distributions over a "
-            "batch, which SigLIP's loss does not have; use --loss clip"
-        )

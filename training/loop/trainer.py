@@ -23,7 +23,7 @@ from curate.training.loop.checkpoint import (
     optimizer_tensors,
 )
 from curate.training.loop.config import StepOptions, TrainConfig
-from curate.training.loop.distill import Distiller, Features, require_contrastive
+from curate.training.loop.distill import Distiller, Features
 from curate.training.loop.distributed import World
 from curate.training.loop.ema import MovingAverage
 from curate.training.loop.memory import explain_out_of_memory
@@ -127,7 +127,6 @@ class Trainer:
     def _new_distiller(self, teacher: CLIP | None, dtype: torch.dtype | None) -> Distiller | None:
         if teacher is None or self.config.distill is None:
             return None
-        require_contrastive(self.config.loss)
         return Distiller(
             teacher, self.config.distill, width=self.model.config.embed_dim, dtype=dtype,
             learning_rate=self.config.learning_rate, world=self.world,
