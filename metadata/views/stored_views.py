@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from curate.files.parquet.sealed import open_sealed, sealed_writer
-from curate.metadata.views.pageviews import DEVICES, open_views, projects_of, title_of
+from curate.metadata.views.pageviews import DEVICES, is_daily, open_views, projects_of, title_of
 
 __all__ = ["StoredViews", "filter_views", "num_bad_lines"]
 
@@ -55,7 +55,7 @@ def filter_views(path: str, wikis: Collection[str], sink: IO[bytes]) -> int:
         sealed_writer(sink, _SCHEMA, notes, compression="zstd") as writer,
     ):
         for block in _blocks(file):
-            daily = _is_daily(block) if daily is None else daily
+            daily = is_daily(block) if daily is None else daily
             table, bad = _count_block(block, projects, daily=daily)
             num_bad += bad
             if table.num_rows:
@@ -85,12 +85,6 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
         rest += block[cut:]
     if rest:
         yield rest
-
-
-def _is_daily(block: bytes) -> bool:
-    """Tell the format by what most of the first lines have."""
-    spaces = [line.count(b" ") for line in block[:100_000].split(b"\n")]
-    return spaces.count(5) > spaces.count(3)
 
 
 def _count_block(

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from curate.files import storage
 from curate.files.listing import file_sizes
+from curate.files.remedies import carried
 from curate.pipelines.executor.lease import require_lease
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
@@ -78,6 +79,13 @@ class Journal:
             inside = table.column("part").to_numpy() < len(self.found)
             yield table if inside.all() else table.filter(pa.array(inside))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether all notes lie in the one file that a run to its end leaves."""
+        return storage.exists(storage.join(self._folder, PARTS)) and not storage.exists(
+            storage.join(self._folder, JOURNAL)
+        )
+
     def missing(self) -> list[int]:
         """Return the parts that have no file."""
         return [int(index) for index in np.flatnonzero(self.found < 0)]
@@ -90,7 +98,9 @@ class Journal:
         """
         unknown = np.flatnonzero((self.found >= 0) & (self._noted != self.found)).tolist()
         with ThreadPoolExecutor(_READERS) as pool:
-            for index, summary in zip(unknown, pool.map(read_summary, unknown), strict=True):
+            for index, summary in zip(
+                unknown, pool.map(carried(read_summary), unknown), strict=True
+            ):
                 self.note(index, int(self.found[index]), summary)
 
     def note(self, index: int, size_bytes: int, summary: Summary) -> None:

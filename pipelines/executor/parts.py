@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from curate.errors import CurateError
 from curate.files.processes import until_interrupted, worker_pool
+from curate.files.remedies import called
 from curate.files.storage import join
 from curate.pipelines.executor.cluster import LOCAL, Cluster, current_cluster
 from curate.pipelines.executor.lease import require_lease, run_folder
@@ -81,6 +82,7 @@ def run_parts(
         log_folder=join(folder, "log") if folder else None,
         retries=cluster.retries,
         working_folder=os.getcwd(),
+        called=called(),
     )
     WorkerLog.of(work.log_folder).write(
         "plan", run=work.key, stage=work.stage, parts=len(tasks), executor=cluster.kind

@@ -26,7 +26,7 @@ from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed
 from curate.pipelines.inputs.own_outputs import input_files
 from curate.pipelines.inputs.records import ColumnNames
-from curate.pipelines.lid.options import LID_ENGINES, LidOptions
+from curate.pipelines.lid.options import LID_ENGINES, LidOptions, way_to_identify_alike
 from curate.pipelines.match.earlier_inputs import (
     leave_out_unmatched,
     remove_parts,
@@ -214,7 +214,8 @@ def _match_into(
         remove_parts(plan, first_stale)
     journal = open_journal(plan)
     added = {"inputs_added": len(plan.inputs) - before}
-    if not journal.missing() and (done := plan.summary()) and _has_counts(plan):
+    is_whole = not journal.missing() and journal.is_closed and _has_counts(plan)
+    if is_whole and (done := plan.summary()):
         if is_another:
             plan.write()
         return {**done, **added}
@@ -258,7 +259,8 @@ def _plan(
         plan = MatchedPlan.read(output)
         plan.is_own = plan.is_sealed() or set(plan.sources()) <= set(paths)
         first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
-        artifacts.require_same(output, plan.parameters, parameters)
+        way = way_to_identify_alike(plan.parameters, parameters) or artifacts.REPLACE
+        artifacts.require_same(output, plan.parameters, parameters, remedy=way)
     plan.retracted = Tombstones.read(output).digest()
     return plan, first_stale
 
