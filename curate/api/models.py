@@ -4,7 +4,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 from curate.api.command import command
-from curate.api.names import run_or_model, scale_of, shards_of, teacher_of
+from curate.api.names import (
+    refuse_with_students,
+    run_or_model,
+    scale_of,
+    shards_of,
+    teacher_of,
+)
 from curate.api.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
 
@@ -37,6 +43,7 @@ def train(
     sharding: str = "ddp",
     init: str | None = None,
     teacher: str | None = None,
+    students: str | list[str] | None = None,
     teacher_scale: str = "200",
     contrastive_weight: float = 1.0,
     relation_weight: float = 1.0,
@@ -97,6 +104,8 @@ def train(
         sharding: ddp: a model each; fsdp: weights shared out among processes.
         init: begin with the weights of a file, a run, an export or a published model's name.
         teacher: run, export or published model to learn from as well.
+        students: shapes of several students of the teacher instead of a model, each a run in a
+            folder of its own; NAME or FILE, with @TOKENIZER behind it; given again, one more.
         teacher_scale: inverse temperature of its softmax, or own: the one that it learned.
         contrastive_weight: with a teacher: of the loss that needs none.
         relation_weight: with a teacher: of the divergence from its softmax over a batch.
@@ -131,77 +140,80 @@ def train(
         InputError: shards or weights cannot be read.
         MissingExtraError: the extra `train` is not installed.
     """
-    from curate.pipelines.train import TrainExtras, check_run_name, train_model
+    from curate.pipelines.train import TrainExtras, check_run_name, train_model, train_students
     from curate.training.loop.config import DistillConfig, StepOptions, TrainConfig
 
     place = place_of(workspace)
     folder = path_of(output) or place.run(check_run_name(name))
     if threads is not None:
         num_workers(threads)
-    trained = train_model(
-        shards=shards_of(shards) or f"{place.balanced}/shards",
-        output=folder,
-        model=model,
-        config=TrainConfig(
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            warmup_steps=warmup_steps,
-            schedule=schedule,
-            decay_share=decay_share,
-            weight_decay=weight_decay,
-            beta2=beta2,
-            max_grad_norm=max_grad_norm,
-            loss=loss,
-            patch_dropout=patch_dropout,
-            ema_decay=ema_decay,
-            precision=precision,
-            seed=seed,
-            checkpoint_every=checkpoint_every,
-            checkpoint_minutes=checkpoint_minutes,
-            keep_checkpoints=keep_checkpoints,
-            log_every=log_every,
-            max_bad_steps=max_bad_steps,
-            distill=None
-            if teacher is None
-            else DistillConfig(
-                contrastive_weight=contrastive_weight,
-                relation_weight=relation_weight,
-                feature_weight=feature_weight,
-                teacher_scale=scale_of(teacher_scale),
-            ),
+    config = TrainConfig(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        schedule=schedule,
+        decay_share=decay_share,
+        weight_decay=weight_decay,
+        beta2=beta2,
+        max_grad_norm=max_grad_norm,
+        loss=loss,
+        patch_dropout=patch_dropout,
+        ema_decay=ema_decay,
+        precision=precision,
+        seed=seed,
+        checkpoint_every=checkpoint_every,
+        checkpoint_minutes=checkpoint_minutes,
+        keep_checkpoints=keep_checkpoints,
+        log_every=log_every,
+        max_bad_steps=max_bad_steps,
+        distill=None
+        if teacher is None
+        else DistillConfig(
+            contrastive_weight=contrastive_weight,
+            relation_weight=relation_weight,
+            feature_weight=feature_weight,
+            teacher_scale=scale_of(teacher_scale),
         ),
-        options=StepOptions(
-            accumulate=accumulate,
-            loss_chunk=loss_chunk,
-            grad_checkpointing=grad_checkpointing,
-            compile=compile,
-            sharding=sharding,
-        ),
-        extras=TrainExtras(
-            init=init,
-            teacher=None if teacher is None else teacher_of(teacher, place),
-            tokenizer=tokenizer,
-            datacard=None if shards else f"{place.balanced}/datacard.json",
-            balanced=None if shards else place.balanced,
-            trackers=tuple(listed(tracker)),
-            eval_config=eval_config,
-            eval_every=eval_every,
-            peak_tflops=peak_tflops,
-            online=online,
-            unit=unit,
-            decoder=decoder,
-            threads=threads,
-            shard_cache=shard_cache,
-            shard_cache_gb=shard_cache_gb,
-            lanes=lanes,
-            allow_lost=allow_lost,
-        ),
-        device=device,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        quiet=quiet,
     )
+    options = StepOptions(
+        accumulate=accumulate,
+        loss_chunk=loss_chunk,
+        grad_checkpointing=grad_checkpointing,
+        compile=compile,
+        sharding=sharding,
+    )
+    extras = TrainExtras(
+        init=init,
+        teacher=None if teacher is None else teacher_of(teacher, place),
+        tokenizer=tokenizer,
+        datacard=None if shards else f"{place.balanced}/datacard.json",
+        balanced=None if shards else place.balanced,
+        trackers=tuple(listed(tracker)),
+        eval_config=eval_config,
+        eval_every=eval_every,
+        peak_tflops=peak_tflops,
+        online=online,
+        unit=unit,
+        decoder=decoder,
+        threads=threads,
+        shard_cache=shard_cache,
+        shard_cache_gb=shard_cache_gb,
+        lanes=lanes,
+        allow_lost=allow_lost,
+    )
+    places = shards_of(shards) or f"{place.balanced}/shards"
+    if listed(students):
+        refuse_with_students(model=model, overwrite=overwrite, dry_run=dry_run)
+        trained = train_students(
+            shards=places, output=folder, students=listed(students), config=config,
+            options=options, extras=extras, device=device, quiet=quiet,
+        )  # fmt: skip
+        return TrainResult(trained, folder)
+    trained = train_model(
+        shards=places, output=folder, model=model, config=config, options=options, extras=extras,
+        device=device, overwrite=overwrite, dry_run=dry_run, quiet=quiet,
+    )  # fmt: skip
     return TrainResult(trained, folder)
 
 

@@ -7,7 +7,7 @@ from curate.api.options import path_of
 if TYPE_CHECKING:
     from curate.pipelines.store.workspace import Workspace
 
-__all__ = ["run_or_model", "scale_of", "shards_of", "teacher_of"]
+__all__ = ["refuse_with_students", "run_or_model", "scale_of", "shards_of", "teacher_of"]
 
 
 def run_or_model(name: str, place: "Workspace") -> str:
@@ -46,3 +46,19 @@ def shards_of(shards: Any) -> list[str]:
     """Return the places of shards, each of which may be the result of who wrote them."""
     several = shards if isinstance(shards, (list, tuple)) else [shards]
     return [str(path_of(one)) for one in several if one is not None]
+
+
+def refuse_with_students(**options: Any) -> None:
+    """Refuse options that students do not have.
+
+    Raises:
+        UsageError: one is given.
+    """
+    from curate.errors import UsageError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(
+            f"--students with --{given[0].replace('_', '-')}: students have shapes of their own, "
+            "and folders that are begun anew by removing them"
+        )

@@ -8,11 +8,10 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.store import artifacts
-from curate.pipelines.train.epochs import pairs_per_epoch
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.loop.config import TrainConfig
 
-__all__ = ["Loading", "TrainExtras", "read_online"]
+__all__ = ["Loading", "TrainExtras", "epochs_seen", "pairs_per_epoch", "read_online"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,3 +187,46 @@ def _cores_of_rank(num_ranks: int) -> int:
     """Return how many cores a rank may use, if those of a machine share them."""
     of_machine = int(os.environ.get("LOCAL_WORLD_SIZE", num_ranks))
     return max(1, len(os.sched_getaffinity(0)) // of_machine)
+
+
+def pairs_per_epoch(tars: Sequence[str], sampler: Any, epoch: int, *, is_whole: bool) -> int | None:
+    """Return how many pairs an epoch can train on.
+
+    Args:
+        tars: the shards.
+        sampler: gives the groups of an epoch.
+        epoch: of which; its draws decide where pairs are balanced while they are loaded.
+        is_whole: all pairs that have an image are trained on. Then what stands beside a shard
+            says how many they are; else, and where nothing does, the headers of the tars are read.
+
+    Returns:
+        None if it is not known without fetching remote shards.
+    """
+    if is_whole:
+        known = [_stated(tar) for tar in tars]
+        if None not in known:
+            return sum(num for num in known if num is not None)
+    if any(storage.is_remote(tar) for tar in tars):
+        return None
+    return sum(len(group) for group in sampler.groups(epoch))
+
+
+def _stated(tar: str) -> int | None:
+    """Return the pairs with an image of a shard, as `balance` or `download` wrote down."""
+    stem = tar.removesuffix(".tar")
+    for path, key in ((f"{stem}.json", "images"), (f"{stem}_stats.json", "successes")):
+        if storage.exists(path):
+            found = artifacts.read_json_of_anyone(path)
+            num = found.get(key) if isinstance(found, dict) else None
+            if type(num) is int and num >= 0:
+                return num
+    return None
+
+
+def epochs_seen(pairs_seen: int, per_epoch: int | None) -> float | None:
+    """Return how often each pair was seen, on average; None if it is not known.
+
+    >>> epochs_seen(19_200, 62_642)
+    0.31
+    """
+    return round(pairs_seen / per_epoch, 2) if per_epoch else None

@@ -10,9 +10,8 @@ from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.consumed import entry_names
-from curate.pipelines.train.epochs import epochs_seen
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
-from curate.pipelines.train.loading import Loading, TrainExtras
+from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
 from curate.pipelines.train.model_card import write_model_card
 from curate.pipelines.train.shard_facts import ShardFacts
@@ -23,7 +22,7 @@ from curate.pipelines.views.progress import log
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
-__all__ = ["TrainRun"]
+__all__ = ["TrainRun", "close"]
 
 MAX_TOKENIZER_CAPTIONS = 1_000_000
 
@@ -62,27 +61,32 @@ class TrainRun:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
         from curate.training.data.prefetch import DevicePrefetcher
 
-        tokenizer = self._tokenizer()
-        teacher, more = self._teacher(tokenizer)
-        trainer = self._trainer(tokenizer, teacher)
-        progress = self._resume(trainer)
-        loop = self._loop(trainer, progress, tokenizer)
-        batches = self._loading().batches(tokenizer, progress.position, more)
+        tokenizer = self.tokenizer()
+        teacher, words = self.teacher()
+        is_same = words is None or _same(words, tokenizer)
+        loop = self.begin(tokenizer, teacher)
+        more = [] if is_same else [words]
+        batches = self.loading().batches(tokenizer, loop.progress.position, more)
         stream = DevicePrefetcher(batches, self.world.device)
         try:
             is_done = loop.run(stream, stop)
         finally:
             stream.close()
-            loop.view.close()
-            for tracker in loop.trackers:
-                tracker.close()
-        if not is_done:
-            checkpoint = self.files.step_checkpoint(trainer.step_number)
-            return {"stopped_at": trainer.step_number, "of": self.config.steps,
-                    "goes_on_from": checkpoint}  # fmt: skip
-        return self._finish(loop, values)
+            close(loop)
+        return self.finish(loop, values) if is_done else self.stopped(loop)
 
-    def _tokenizer(self) -> Any:
+    def begin(self, tokenizer: Any, teacher: Any = None, step: int | None = None) -> TrainLoop:
+        """Make the trainer, and go on from the newest checkpoint, or that of a step."""
+        trainer = self._trainer(tokenizer, teacher)
+        return self._loop(trainer, self._resume(trainer, step), tokenizer)
+
+    def stopped(self, loop: TrainLoop) -> dict[str, Any]:
+        """Return where a run has stopped before its end."""
+        step = loop.trainer.step_number
+        return {"stopped_at": step, "of": self.config.steps,
+                "goes_on_from": self.files.step_checkpoint(step)}  # fmt: skip
+
+    def tokenizer(self) -> Any:
         """Read the run's tokenizer; rank 0 fetches it or learns it from the captions first."""
         from curate.training.loop.waiting import done_by_main
         from curate.training.text.tokenizer import Tokenizer
@@ -105,10 +109,11 @@ class TrainRun:
 
         if self.start.tokenizer is not None:
             return self.start.tokenizer
-        texts = islice(self._loading().captions(), MAX_TOKENIZER_CAPTIONS)
+        texts = islice(self.loading().captions(), MAX_TOKENIZER_CAPTIONS)
         return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
 
-    def _loading(self) -> Loading:
+    def loading(self) -> Loading:
+        """Return where the pairs come from."""
         return Loading(
             tars=self.tars,
             facts=self.facts,
@@ -119,19 +124,18 @@ class TrainRun:
             world=self.world,
         )
 
-    def _teacher(self, tokenizer: Any) -> tuple[Any, list[Any]]:
-        """Return the teacher, and its tokenizer if that is another; (None, []) without one."""
+    def teacher(self) -> tuple[Any, Any]:
+        """Return the teacher and its tokenizer; (None, None) without one."""
         if self.extras.teacher is None:
-            return None, []
+            return None, None
         from curate.training.export.load import load_model
 
         model, words = load_model(self.extras.teacher, str(self.world.device))
-        is_same = words == tokenizer and words.context_length == tokenizer.context_length
         size, own = model.config.image_size, self.shape.image_size
         if size != own:
             log(f"the teacher sees images of {size} pixels: those of {own} are resized for it",
                 quiet=self.quiet)  # fmt: skip
-        return model, [] if is_same else [words]
+        return model, words
 
     def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
         from curate.training.loop.trainer import Trainer
@@ -150,11 +154,13 @@ class TrainRun:
             teacher=teacher,
         )
 
-    def _resume(self, trainer: Any) -> Progress:
-        """Go on from the newest checkpoint, if there is one."""
+    def _resume(self, trainer: Any, step: int | None) -> Progress:
+        """Go on from the newest checkpoint, or from that of a step, if there is one."""
         from curate.training.data.loader import Position
 
         found = self.files.step_checkpoints()
+        if step is not None:
+            found = [self.files.step_checkpoint(step)] if step else []
         if not found:
             return Progress(Position())
         state = read_checkpoint(self.files, found[-1])
@@ -201,7 +207,7 @@ class TrainRun:
 
         return evaluate
 
-    def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
         """Publish the weights and the card."""
         from curate.training.loop.waiting import done_by_main
 
@@ -224,7 +230,7 @@ class TrainRun:
             save_tensors(self.files, self.files.final, final)
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
         seen = self.config.steps * self.config.batch_size
-        per_epoch = self._loading().pairs_per_epoch(progress.position.epoch)
+        per_epoch = self.loading().pairs_per_epoch(progress.position.epoch)
         card = {
             **values,
             "model": asdict(self.shape),
@@ -243,6 +249,17 @@ class TrainRun:
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
         return write_model_card(self.files, card, loop.run_log.lines, consumed)
+
+
+def close(loop: TrainLoop) -> None:
+    """Let go of what shows a run, and of who is told of it."""
+    loop.view.close()
+    for tracker in loop.trackers:
+        tracker.close()
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other and one.context_length == other.context_length)
 
 
 def _hash_if_there(path: str | None) -> str | None:

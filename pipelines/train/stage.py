@@ -33,7 +33,10 @@ from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
 
-__all__ = ["TrainExtras", "check_run_name", "train_model"]
+__all__ = [
+    "TrainExtras", "agreed", "check_folder", "check_run_name", "finished_card", "only_driver",
+    "paths", "prepare", "prepare_start", "shape_of", "train_model",
+]  # fmt: skip
 
 
 def train_model(
@@ -92,33 +95,33 @@ def train_model(
         facts = take_stock(tars, quiet=quiet)
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
         values = identity(facts, shape, config, extras, start, lanes)
-        _check_folder(RunFiles(output), values, facts, overwrite=overwrite)
+        check_folder(RunFiles(output), values, facts, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "lanes": lanes, "steps": config.steps, "checkpoints": found}
-    with joined_world(device) as world, _only_driver(world, output):
+    with joined_world(device) as world, only_driver(world, output):
         is_quiet = quiet or not world.is_main
-        agreed = _agreed(world, tars, extras, output, overwrite, is_quiet, shape, config, start)
-        values = agreed.values
-        _check_folder(RunFiles(output), values, agreed.facts, overwrite=overwrite)
+        found = agreed(world, tars, extras, output, overwrite, is_quiet, shape, config, start)
+        values = found.values
+        check_folder(RunFiles(output), values, found.facts, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
         if world.is_main:
             if anew:
                 finish_swap(output)
             else:
                 forget_next(output)
-            _prepare(files, values, agreed.facts, anew=anew)
+            prepare(files, values, found.facts, anew=anew)
         wait_for_all(world)
         if storage.exists(files.final) and storage.exists(files.card):
-            finished = artifacts.read_json(files.card)
+            finished = finished_card(files)
             wait_for_all(world)  # they have all read the card
             if anew and world.is_main:  # a start that was killed before it took its place
                 swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
             return finished
         run = TrainRun(
             files=files,
-            tars=_paths(tars, agreed.facts),
-            facts=agreed.facts,
-            lanes=agreed.lanes,
+            tars=paths(tars, found.facts),
+            facts=found.facts,
+            lanes=found.lanes,
             shape=shape,
             config=config,
             options=options or StepOptions(),
@@ -135,7 +138,7 @@ def train_model(
 
 
 @contextmanager
-def _only_driver(world: Any, output: str) -> Iterator[None]:
+def only_driver(world: Any, output: str) -> Iterator[None]:
     """Be the only start of a run within the block; rank 0 is, for all.
 
     Raises:
@@ -164,7 +167,7 @@ class _Agreed(NamedTuple):
     lanes: int
 
 
-def _agreed(
+def agreed(
     world: Any, tars: Sequence[str], extras: TrainExtras, output: str, overwrite: bool,
     quiet: bool, *parts: Any,
 ) -> _Agreed:  # fmt: skip
@@ -192,6 +195,12 @@ def _agreed(
             f"such as {min(others)}. Give all machines the same --shards."
         )
     return found
+
+
+def finished_card(files: RunFiles) -> dict[str, Any]:
+    """Return the model card of a finished run."""
+    card: dict[str, Any] = artifacts.read_json(files.card)
+    return card
 
 
 def _refuse_twice(tars: Sequence[str]) -> None:
@@ -228,7 +237,7 @@ def _lanes(
     return min(launched_machines(), num_shards, config.batch_size)
 
 
-def _paths(tars: Sequence[str], facts: Sequence[ShardFacts]) -> list[str]:
+def paths(tars: Sequence[str], facts: Sequence[ShardFacts]) -> list[str]:
     """Return the paths of shards; of those that are lost, where they would be."""
     if len(tars) == len(facts):
         return list(tars)
@@ -237,7 +246,7 @@ def _paths(tars: Sequence[str], facts: Sequence[ShardFacts]) -> list[str]:
     return [here.get(one.name, storage.join(folder, one.name)) for one in facts]
 
 
-def _check_folder(
+def check_folder(
     files: RunFiles, values: dict[str, Any], facts: Sequence[ShardFacts], *, overwrite: bool
 ) -> None:
     """Refuse a folder that is none of a run, or of a run that was made of something else."""
@@ -274,7 +283,7 @@ def _has_progress(files: RunFiles) -> bool:
     return bool(files.step_checkpoints()) or storage.exists(files.final)
 
 
-def _prepare(
+def prepare(
     files: RunFiles, values: dict[str, Any], facts: Sequence[ShardFacts], *, anew: bool
 ) -> None:
     """Make the folder of the run: empty, or as an earlier start left it."""

@@ -67,6 +67,11 @@ class TrainView:
 
 def train_table(result: Mapping[str, Any], output: str) -> str:
     """Show what was trained and its last loss."""
+    if "students" in result:
+        return "\n\n".join(
+            f"{name}\n{train_table(card, f'{output}/{name}')}"
+            for name, card in result["students"].items()
+        )
     if "final_loss" not in result:
         return plan_lines(result)
     rows = [[result["parameters"], result["train"]["steps"], result["pairs_seen"],

@@ -18,7 +18,7 @@ from curate.training.loop.distributed import World
 from curate.training.loop.loss import Teaching
 from curate.training.model.clip import CLIP
 
-__all__ = ["Distiller", "Features"]
+__all__ = ["Distiller", "Features", "resized"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,14 @@ class Features:
 
     image_LD: Tensor
     text_LD: Tensor
+
+
+def resized(image_L3HW: Tensor, size: int) -> Tensor:
+    """Return uint8 images of another size: bicubic, antialiased; those of the size as they are."""
+    if image_L3HW.shape[-1] == size:
+        return image_L3HW
+    found = F.interpolate(image_L3HW.float(), size=(size, size), mode="bicubic", antialias=True)
+    return found.round().clamp(0, 255).to(torch.uint8)
 
 
 class Distiller:
@@ -90,12 +98,7 @@ class Distiller:
             image_L3HW: uint8, as the student gets them.
             token_LT: of the teacher's tokenizer.
         """
-        image_L3HW = normalize_images(image_L3HW)
-        size = self.teacher.config.image_size
-        if image_L3HW.shape[-1] != size:
-            image_L3HW = F.interpolate(
-                image_L3HW, size=(size, size), mode="bicubic", antialias=True
-            )
+        image_L3HW = normalize_images(resized(image_L3HW, self.teacher.config.image_size))
         with torch.autocast(image_L3HW.device.type, self._dtype, enabled=self._dtype is not None):
             image_LD, text_LD, _ = self.teacher(image_L3HW, token_LT)
         return Features(image_LD.float(), text_LD.float())

@@ -21,9 +21,9 @@ from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import stop_on_sigterm
 from curate.pipelines.train.consumed import Consumed
-from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
 from curate.pipelines.train.identity import identity, take_stock
+from curate.pipelines.train.loading import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.pipelines.train.start import Start
