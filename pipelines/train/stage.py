@@ -96,8 +96,8 @@ def train_model(
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
         values = identity(facts, shape, config, extras, start, lanes)
         check_folder(RunFiles(output), values, facts, overwrite=overwrite)
-        found = files.step_checkpoints()
-        return {"shards": len(tars), "lanes": lanes, "steps": config.steps, "checkpoints": found}
+        there = files.step_checkpoints()
+        return {"shards": len(tars), "lanes": lanes, "steps": config.steps, "checkpoints": there}
     with joined_world(device) as world, only_driver(world, output):
         is_quiet = quiet or not world.is_main
         found = agreed(world, tars, extras, output, overwrite, is_quiet, shape, config, start)
