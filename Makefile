@@ -18,6 +18,7 @@ $(VENV)/.test-extras: $(BIN)/curate
 	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,dedup,embed,examples,test,lint]'
 	# Without its dependencies: PyPI has no torchvision for torch's CPU build.
 	$(BIN)/pip install -q --no-compile --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
+	$(BIN)/pip install -q --no-compile --no-deps --upgrade --target $(VENV)/torchvision -c constraints.txt torchvision
 	touch $@
 
 install: $(BIN)/curate ## Create .venv if it is missing and install the package into it

@@ -35,8 +35,9 @@ ORDER = {
         "curation.sampling", "curation.vectors",
     ),
     "training": (
-        "training.model", "training.text", "training.tars", "training.data", "training.loop",
-        "training.eval", "training.export", "training.embedding",
+        "training.model", "training.text", "training.published", "training.tars",
+        "training.data", "training.loop", "training.eval", "training.export",
+        "training.embedding",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
@@ -230,7 +231,7 @@ DISTRIBUTIONS = {
 }  # fmt: skip
 # Asked for by a message of their own, for tokenizers by their names on the Hub alone.
 # HeLI is under the GPL, and so nothing of ours may depend on it.
-ON_DEMAND = {"transformers", "huggingface_hub", "heliport"}
+ON_DEMAND = {"transformers", "huggingface_hub", "heliport", "sentencepiece"}
 
 
 def test_what_the_package_imports_is_declared():

@@ -28,6 +28,7 @@ __all__ = [
     "ExtractResult",
     "MatchResult",
     "MetadataResult",
+    "ModelsResult",
     "Result",
     "RetractResult",
     "ScoreResult",
@@ -345,6 +346,14 @@ class ExportResult(Result):
     files: dict[str, Any]
 
     _view = ("export", "export_table")
+
+
+class ModelsResult(Result):
+    """Published models, by their names."""
+
+    models: list[dict[str, Any]]
+
+    _view = ("models", "models_table")
 
 
 def _stored(folder: str, columns: list[str] | None = None) -> "pa.Table":

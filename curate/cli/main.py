@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
+    "models": ("published", "models", ("names...",)),
     "warm-up": ("machine", "warm_up", ()),
 }
 

@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from curate.pipelines.train.files import progress_of_run
     from curate.pipelines.train.model_card import add_evaluations
     from curate.pipelines.train.stage import TrainExtras, check_run_name, train_model
+    from curate.pipelines.train.students import train_students
     from curate.pipelines.train.view import train_table
 
 __all__ = [
     "TrainExtras", "add_evaluations", "check_run_name", "progress_of_run", "short_identity",
-    "train_model", "train_table", "write_evaluation",
+    "train_model", "train_students", "train_table", "write_evaluation",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
@@ -23,6 +24,7 @@ __getattr__, __dir__ = lazy_names(
         "files": ["progress_of_run"],
         "model_card": ["add_evaluations"],
         "stage": ["TrainExtras", "check_run_name", "train_model"],
+        "students": ["train_students"],
         "view": ["train_table"],
     },
 )

@@ -2,6 +2,7 @@
 
 runs/<name>/
 config.json      what the run is made of
+shards.json      its shards, and what they are known by
 tokenizer.json
 log.jsonl        a line every `log_every` steps, each with its checksum
 checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone
@@ -13,7 +14,7 @@ modelcard.json, modelcard.md, loss.svg, languages.svg
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,8 +25,9 @@ from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.own_json import of_ours
-from curate.files.sealed_json import CHECKSUM, read_json
+from curate.files.sealed_json import CHECKSUM, read_json, write_json
 from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sums
+from curate.pipelines.train.shard_facts import ShardFacts
 
 __all__ = [
     "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "progress_of_run", "read_checkpoint",
@@ -34,8 +36,9 @@ __all__ = [
 _STEP = "step-"
 # Whatever a run writes.
 RUN_ENTRIES = (
-    "config.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md", "loss.svg",
-    "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval", "tensorboard", SUMS,
+    "config.json", "shards.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md",
+    "loss.svg", "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval", "tensorboard",
+    SUMS,
 )  # fmt: skip
 
 
@@ -53,6 +56,22 @@ class RunFiles:
     def config(self) -> str:
         """What the run is made of."""
         return self.path("config.json")
+
+    def write_shards(self, facts: Sequence[ShardFacts]) -> None:
+        """Write down which shards the run is begun with."""
+        rows = [[one.name, one.identity, one.samples] for one in facts]
+        write_json(self.path("shards.json"), {"shards": rows})
+
+    def read_shards(self) -> list[ShardFacts]:
+        """Return the shards that the run was begun with; [] where nobody wrote them down."""
+        path = self.path("shards.json")
+        if not storage.exists(path):
+            return []
+        with of_ours(path):
+            return [
+                ShardFacts(str(name), str(known), None, None if num is None else int(num))
+                for name, known, num in read_json(path)["shards"]
+            ]
 
     @property
     def tokenizer(self) -> str:

@@ -123,6 +123,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"{card['final_loss']:.3f}. The weights are {weights}.\n\n- shape: {shape}\n"
         f"- training: {how}\n"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
+        f"{_teacher_line(card.get('teacher'))}"
         f"- tokenizer: {_hash_or(card['tokenizer_sha256'], 'learned from the captions')}\n"
         f"- shards: {card['num_shards']}, sha256 `{card['shards']}`\n"
         f"- data card: sha256 `{card['datacard_sha256']}`\n"
@@ -172,6 +173,12 @@ def _languages_table(consumed: Mapping[str, Any]) -> str:
         rows.append(f"| {_cell(lang)} | {' | '.join(figures)} |")
     more = len(languages) - _SHOWN_LANGUAGES
     return "\n".join(rows) + (f"\n\nand {more} more languages" if more > 0 else "") + "\n"
+
+
+def _teacher_line(teacher: Mapping[str, Any] | None) -> str:
+    if teacher is None:
+        return ""
+    return f"- teacher: {_cell(teacher['name'])}, sha256 `{_cell(teacher['weights_sha256'])}`\n"
 
 
 def _hash_or(sha256: str | None, otherwise: str) -> str:

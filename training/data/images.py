@@ -306,8 +306,27 @@ def _turned(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
 def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Resize the shorter side and cut out the middle, as for evaluation.
 
+    Pixel for pixel what torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` make of a
+    Pillow image, which OpenAI's and OpenCLIP's models are used with: the longer side is rounded
+    down, and half a pixel beside the middle goes to the even side. Of an image so long that the
+    resized whole would be larger than `MAX_PIXELS`, only what is kept is computed.
+
     Returns:
         Shape (3, size, size).
+
+    Source: torchvision's documentation of `Resize` and `CenterCrop`.
     """
-    fitted: Any = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
+    width, height = image.size
+    short = min(width, height)
+    to_width, to_height = size * width // short, size * height // short
+    left, top = round((to_width - size) / 2), round((to_height - size) / 2)
+    cubic = Image.Resampling.BICUBIC
+    if to_width * to_height <= MAX_PIXELS:
+        resized = image.resize((to_width, to_height), cubic)
+        fitted = resized.crop((left, top, left + size, top + size))
+    else:
+        x, y = width / to_width, height / to_height
+        box = (left * x, top * y, (left + size) * x, (top + size) * y)
+        fitted = image.resize((size, size), cubic, box=box)
+    pixels: Any = np.asarray(fitted)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -6,9 +6,9 @@ import pytest
 
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.inputs.tar import read_tar
-from curate.training.data.captions import caption_of
 from curate.training.data.loader import captions
 from curate.training.eval.data import tar_samples
+from curate.training.tars.captions import caption_of
 from tests.training.shard_files import IMAGE, write_tar
 
 JSON = json.dumps
