@@ -1,0 +1,351 @@
+"""Stored pairs in, tables of some of their columns out, a group of rows at a time.
+
+A group is a row group of a Parquet file, or a tar. What was read last is kept, up to a number of
+bytes, so that going on in a list reads nothing twice.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import ArtifactError, CurateError, UsageError
+from curate.files import storage
+from curate.files.remedies import suggest
+from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
+from curate.pipelines.inputs.records import ColumnNames, find_column
+from curate.pipelines.inputs.rows import Part, Rows
+from curate.pipelines.inputs.tar import read_tar
+from curate.pipelines.matched.image_sources import ImageSources
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.pools import concat_pool
+
+__all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
+
+_CACHED_BYTES = 160 << 20
+_OURS = FILE_COLUMNS | {"pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
+                        "json", "uid"}  # fmt: skip
+
+
+class Group(NamedTuple):
+    """Rows that are read together.
+
+    Attributes:
+        path: of the file.
+        part: number of the file among all.
+        number: of the row group in a Parquet file; None for a whole tar.
+        first: number of its first pair among all; -1 where that is not known.
+        rows: in it; -1 where only reading tells.
+    """
+
+    path: str
+    part: int
+    number: int | None
+    first: int
+    rows: int
+
+
+class Roles(NamedTuple):
+    """Names of the columns that play a role; None without one."""
+
+    text: str | None
+    url: str | None
+    uid: str | None
+    lang: str | None
+    score: str | None
+    image: str | None
+
+
+@dataclass(slots=True)
+class PairSet:
+    """Pairs that can be listed.
+
+    Attributes:
+        name: in addresses: matched, balanced, shards or files.
+        label: as people read it.
+        groups: of all files.
+        columns: kind of each column that is the input's own, as a word: number or text.
+        images: where images may be; None where none are read.
+        has_images: whether pairs may have some.
+    """
+
+    name: str
+    label: str
+    groups: list[Group]
+    columns: dict[str, str]
+    images: ImageSources | None
+    has_images: bool
+    _names: ColumnNames
+    _read: Callable[[Group, list[str] | None], pa.Table]
+    _schema_of: Callable[[Group], list[str] | None]
+    _cache: "OrderedDict[tuple[int, str], pa.ChunkedArray]" = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def num_pairs(self) -> int | None:
+        """Pairs in all groups; None where only reading tells."""
+        return None if any(g.rows < 0 for g in self.groups) else sum(g.rows for g in self.groups)
+
+    def group(self, number: int) -> Group:
+        """Return a group.
+
+        Raises:
+            UsageError: there is none of that number.
+        """
+        if not 0 <= number < len(self.groups):
+            raise UsageError(f"{self.label} has {len(self.groups)} groups; {number} is none of them")
+        return self.groups[number]
+
+    def roles(self, names: Sequence[str], schema: pa.Schema | None = None) -> Roles:
+        """Return which of some columns are texts, URLs and so on."""
+        found = schema or pa.schema([pa.field(n, pa.string()) for n in names])
+
+        def of(role: str) -> str | None:
+            try:
+                return find_column(found, role, self._names, "")
+            except CurateError:  # another file has the column that the user named
+                return find_column(found, role, ColumnNames(), "")
+
+        uid = "pair_id" if "pair_id" in found.names else of("uid")
+        image = image_column(found, None) if schema is not None else None
+        score = "lang_score" if "lang_score" in found.names else None
+        return Roles(of("text"), of("url"), uid, "lang" if "lang" in found.names else None, score,
+                     image)  # fmt: skip
+
+    def names_in(self, number: int) -> list[str] | None:
+        """Return the columns of a group; None where only reading tells."""
+        return self._schema_of(self.group(number))
+
+    def table(self, number: int, columns: Sequence[str] | None) -> pa.Table:
+        """Read some columns of a group, those that it has; None for all but images.
+
+        Raises:
+            ArtifactError: its file is gone, or damaged.
+        """
+        group = self.group(number)
+        known = self._schema_of(group)
+        wanted = None if columns is None and known is None else [
+            c for c in (known if columns is None else columns) if known is None or c in known
+        ]  # fmt: skip
+        with self._lock:
+            if wanted is not None:
+                there = {c: self._cache[number, c] for c in wanted if (number, c) in self._cache}
+                for c in there:
+                    self._cache.move_to_end((number, c))
+                if len(there) == len(wanted) and wanted:
+                    return pa.table(there)
+        missing = None if wanted is None else [c for c in wanted if c not in there]
+        try:
+            read = self._read(group, missing)
+        except FileNotFoundError as error:
+            raise _vanished(group.path) from error
+        columns_read = {name: read.column(name) for name in read.column_names}
+        with self._lock:
+            for name, column in columns_read.items():
+                if (number, name) not in self._cache:
+                    self._cache[number, name] = column
+                    self._bytes += column.nbytes
+            while self._bytes > _CACHED_BYTES and len(self._cache) > 1:
+                _, gone = self._cache.popitem(last=False)
+                self._bytes -= gone.nbytes
+        if wanted is None:
+            return read
+        both = {**there, **columns_read}
+        return pa.table({c: both[c] for c in wanted if c in both})
+
+
+def _vanished(path: str) -> ArtifactError:
+    return ArtifactError(
+        f"{path}: it is not there any more: it was moved, removed or replaced while it was looked "
+        "at. Load the page again; if it stays so, run the command that writes it again."
+    )
+
+
+def _kind_word(kind: pa.DataType) -> str | None:
+    types = pa.types
+    if types.is_boolean(kind) or types.is_string(kind) or types.is_large_string(kind):
+        return "text"
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_dictionary(kind):
+        return _kind_word(kind.value_type)
+    if types.is_temporal(kind):
+        return "text"
+    return None
+
+
+def own_columns(schema: pa.Schema, roles: Roles) -> dict[str, str]:
+    """Return the columns that are the input's own and can be shown, with their kinds."""
+    found = {}
+    for one in schema:
+        word = _kind_word(one.type)
+        if word and one.name not in _OURS and one.name not in roles:
+            found[one.name] = word
+    return found
+
+
+def parquet_set(
+    name: str,
+    label: str,
+    paths: Sequence[str],
+    names: ColumnNames,
+    images: ImageSources | None,
+    *,
+    is_ours: bool,
+) -> PairSet:
+    """Return the pairs of Parquet files.
+
+    Args:
+        name: of the set.
+        label: as people read it.
+        paths: of the files.
+        names: of columns, that the user chose.
+        images: where images may be.
+        is_ours: whether the files carry our checksums.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    opened = artifacts.open_parquet if is_ours else artifacts.open_input
+    groups: list[Group] = []
+    first = 0
+    schemas: dict[str, pa.Schema] = {}
+    for part, path in enumerate(paths):
+        with _open(opened, path) as file:
+            schemas[path] = file.schema_arrow
+            for number in range(file.num_row_groups):
+                rows = file.metadata.row_group(number).num_rows
+                if rows:
+                    groups.append(Group(path, part, number, first, rows))
+                    first += rows
+
+    def read(group: Group, columns: list[str] | None) -> pa.Table:
+        with _open(opened, group.path) as file:
+            if group.number is None or group.number >= file.num_row_groups:
+                raise _vanished(group.path)
+            return file.read_row_group(group.number, columns=columns)
+
+    every = list(schemas.values())
+    merged = pa.schema({f.name: f for schema in reversed(every) for f in schema}.values())
+    found = PairSet(name, label, groups, {}, images, False, names, read,
+                    lambda group: list(schemas[group.path].names))  # fmt: skip
+    roles = found.roles((), merged)
+    found.columns = own_columns(merged, roles)
+    found.has_images = roles.image is not None or "image_file" in merged.names
+    return found
+
+
+def _open(opened: Callable[[str], pq.ParquetFile], path: str) -> pq.ParquetFile:
+    if not storage.exists(path):
+        raise _vanished(path)
+    return opened(path)
+
+
+def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
+    """Return the pairs of WebDataset tars, ours or anybody's.
+
+    Args:
+        name: of the set.
+        label: as people read it.
+        paths: of the tars.
+    """
+    groups: list[Group] = []
+    first = 0
+    for part, path in enumerate(paths):
+        rows = _promised(path)
+        groups.append(Group(path, part, None, first, rows))
+        first = -1 if rows < 0 or first < 0 else first + rows
+    images = ImageSources(tuple((path, "tar") for path in paths), (), True)
+
+    def read(group: Group, columns: list[str] | None) -> pa.Table:
+        del columns  # a tar is read whole
+        return _tar_table(group.path)
+
+    found = PairSet(name, label, groups, {}, images, True, ColumnNames(), read, lambda _: None)
+    if groups:
+        table = found.table(0, None)
+        found.columns = own_columns(table.schema, found.roles((), table.schema))
+    return found
+
+
+def _promised(path: str) -> int:
+    """Return how many samples the index beside a tar lists, -1 without one."""
+    beside = path.removesuffix(".tar") + ".idx"
+    if not storage.exists(beside):
+        return -1
+    with storage.open_read(beside) as file:
+        words = file.readline(64).split()
+    return int(words[1]) if len(words) == 2 and words[1].isdigit() else -1
+
+
+_LONGEST_JSON = 1 << 20
+
+
+def _tar_table(path: str) -> pa.Table:
+    """Read the texts and the JSON of a tar's samples as columns, and where their images are."""
+    if not storage.exists(path):
+        raise _vanished(path)
+    pieces = [
+        pa.table({**{n: rows.batch.column(n) for n in rows.batch.schema.names if n != "json"},
+                  **_fields(rows.batch.column("json").to_pylist())})
+        for rows in read_tar(Part(path=path, sha256="", kind="tar"))
+        if isinstance(rows, Rows)
+    ]  # fmt: skip
+    if not pieces:
+        raise ArtifactError(
+            f"{path}: it holds no samples. It was removed or damaged, or is no WebDataset tar: "
+            f"run `{suggest('balance')}` or `{suggest('download')}` again if it is ours."
+        )
+    table = concat_pool(pieces)
+    at = table.column_names.index("text")
+    texts = [None if t is None else t.decode("utf-8", "replace") for t in table["text"].to_pylist()]
+    return table.set_column(at, "text", pa.array(texts, pa.string()))
+
+
+def _fields(raws: list[bytes | None]) -> dict[str, pa.Array]:
+    """Return the fields of samples' JSON as columns: what `balance` writes, and the input's own."""
+    objects = []
+    for raw in raws:
+        try:
+            value = json.loads(raw) if raw and len(raw) < _LONGEST_JSON else {}
+        except (ValueError, RecursionError):
+            value = {}
+        objects.append(value if isinstance(value, dict) else {})
+    names = dict.fromkeys(n for one in objects for n in one)
+    found: dict[str, pa.Array] = {}
+    taken = {"uid", "url", "text", "lang", "image_file", "image_offset", "image_size", "image_ext",
+             "image_more", "json", "caption"}  # fmt: skip
+    for name in names:
+        values = [one.get(name) for one in objects]
+        if name == "entry_ids":
+            ids = [v if isinstance(v, list) and all(type(i) is int and 0 <= i < 1 << 32 for i in v)
+                   else None for v in values]  # fmt: skip
+            found[name] = pa.array(ids, pa.list_(pa.uint32()))
+        elif name == "probability":
+            found[name] = pa.array([float(v) if isinstance(v, int | float) else None
+                                    for v in values], pa.float64())  # fmt: skip
+        elif name not in taken and not name.startswith("image_") and _encodable(name):
+            found[name] = _column(values)
+    return found
+
+
+def _column(values: list[Any]) -> pa.Array:
+    if all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    shown = [
+        None if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
+        for v in values
+    ]
+    return pa.array(
+        [None if v is None else v.encode("utf-8", "replace").decode() for v in shown], pa.string()
+    )
+
+
+def _encodable(name: str) -> bool:
+    return name.isprintable() and len(name) <= 100
