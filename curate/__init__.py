@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.crawl import extract
     from curate.api.images import download
+    from curate.api.looking import browse
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
     from curate.api.models import evaluate, export, load, train
@@ -77,6 +78,7 @@ __all__ = [
     "ThresholdError",
     "UsageError",
     "balance",
+    "browse",
     "build_index",
     "build_metadata",
     "card",
@@ -115,6 +117,7 @@ __getattr__, __dir__ = lazy_names(
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.crawl": ["extract"],
         "api.images": ["download"],
+        "api.looking": ["browse"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
         "api.models": ["evaluate", "export", "load", "train"],

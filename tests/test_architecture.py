@@ -53,6 +53,7 @@ BELOW = {
 # Stages that begin others do so through the other's package, and never in a circle.
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
+    "pipelines.browse": {"pipelines.explain", "pipelines.train"},  # explains texts, shows runs
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
     "pipelines.retract": {

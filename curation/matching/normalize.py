@@ -27,8 +27,10 @@ from typing import Literal, get_args
 from curate.curation.matching.unicode_ranges import character_class
 from curate.errors import UsageError
 
-__all__ = ["Normalization", "check_normalization", "normalize_entry", "normalize_text", "token_places",
-           "tokens"]  # fmt: skip
+__all__ = [
+    "Normalization", "check_normalization", "normalize_entry", "normalize_text", "token_places",
+    "tokens",
+]  # fmt: skip
 
 Normalization = Literal["standard", "metaclip"]
 

@@ -66,8 +66,13 @@ def _find(data: Any, needle: Any, one: Any, other: Any, out: Any) -> int:
     while at <= last:
         if at >= ahead:  # look at the next places, as far as there are so many
             if at + _WIDTH + length <= size:
-                _compare(data[at + one : at + one + _WIDTH],
-                         data[at + other : at + other + _WIDTH], first_byte, second_byte, flags)
+                _compare(
+                    data[at + one : at + one + _WIDTH],
+                    data[at + other : at + other + _WIDTH],
+                    first_byte,
+                    second_byte,
+                    flags,
+                )
             else:
                 flags[:] = 1
             ahead = at + _WIDTH

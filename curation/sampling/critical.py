@@ -105,15 +105,15 @@ def _find(
             if abs(step) < 0.25:
                 break
         t = max(1.0, min(most, math.floor(guess) + 1.0))
-        out[row] = _exact(t, most, draw, values, start, stop, first, entry_count)
+        out[row] = _exact(t, draw, values, start, stop, first, entry_count)
     return True
 
 
 @compiled
 def _exact(
-    t: Any, most: Any, draw: Any, values: Any, start: Any, stop: Any, first: Any, entry_count: Any
+    t: Any, draw: Any, values: Any, start: Any, stop: Any, first: Any, entry_count: Any
 ) -> int:
-    """Return the smallest t that keeps a pair, from a guess on; `most` or one above keeps it."""
+    """Return the smallest t that keeps a pair, from a guess on: the rarest count keeps it."""
     width = 1.0
     if _keeps(t, draw, values, start, stop, first, entry_count):
         kept, lost = t, t - 1.0

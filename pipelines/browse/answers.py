@@ -9,8 +9,8 @@ from curate.pipelines.browse.filters import PairFilter
 from curate.pipelines.browse.pair_sets import PairSet
 from curate.pipelines.browse.pairs import MOST, find_pairs, parse_place
 from curate.pipelines.browse.run_view import run_figures
-from curate.pipelines.browse.session import State
 from curate.pipelines.browse.shown import shown_pairs
+from curate.pipelines.browse.state import State
 from curate.pipelines.explain import explain_text
 
 __all__ = ["ANSWERS", "pair_set_of"]
@@ -71,7 +71,7 @@ def entries(state: State, asked: Asked) -> dict[str, Any]:
 
 
 def entry(state: State, asked: Asked) -> dict[str, Any]:
-    """Return an entry: its counts, its probability, some of its pairs, entries that occur with it."""
+    """Return an entry: counts, probability, some of its pairs, and entries that occur with it."""
     source = state.index.entries if state.index else state.entries
     if source is None:
         raise InputError("there are no entries here; they are where pairs are matched")

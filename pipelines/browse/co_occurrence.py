@@ -15,9 +15,7 @@ _PAIRS = 20_000
 _SHOWN = 24
 
 
-def entries_with(
-    index: WorkspaceIndex, pairs: PairSet, lang: str, entry_id: int
-) -> dict[str, Any]:
+def entries_with(index: WorkspaceIndex, pairs: PairSet, lang: str, entry_id: int) -> dict[str, Any]:
     """Return the entries that most often match the pairs of an entry.
 
     Args:

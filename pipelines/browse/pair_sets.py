@@ -4,26 +4,22 @@ A group is a row group of a Parquet file, or a tar. What was read last is kept, 
 bytes, so that going on in a list reads nothing twice.
 """
 
-import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import ArtifactError, CurateError, UsageError
+from curate.errors import CurateError, UsageError
 from curate.files import storage
-from curate.files.remedies import suggest
+from curate.pipelines.browse.tar_samples import promised, tar_table, vanished
 from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.records import ColumnNames, find_column
-from curate.pipelines.inputs.rows import Part, Rows
-from curate.pipelines.inputs.tar import read_tar
 from curate.pipelines.matched.image_sources import ImageSources
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.pools import concat_pool
 
 __all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
 
@@ -99,7 +95,9 @@ class PairSet:
             UsageError: there is none of that number.
         """
         if not 0 <= number < len(self.groups):
-            raise UsageError(f"{self.label} has {len(self.groups)} groups; {number} is none of them")
+            raise UsageError(
+                f"{self.label} has {len(self.groups)} groups; {number} is none of them"
+            )
         return self.groups[number]
 
     def roles(self, names: Sequence[str], schema: pa.Schema | None = None) -> Roles:
@@ -144,7 +142,7 @@ class PairSet:
         try:
             read = self._read(group, missing)
         except FileNotFoundError as error:
-            raise _vanished(group.path) from error
+            raise vanished(group.path) from error
         columns_read = {name: read.column(name) for name in read.column_names}
         with self._lock:
             for name, column in columns_read.items():
@@ -158,13 +156,6 @@ class PairSet:
             return read
         both = {**there, **columns_read}
         return pa.table({c: both[c] for c in wanted if c in both})
-
-
-def _vanished(path: str) -> ArtifactError:
-    return ArtifactError(
-        f"{path}: it is not there any more: it was moved, removed or replaced while it was looked "
-        "at. Load the page again; if it stays so, run the command that writes it again."
-    )
 
 
 def _kind_word(kind: pa.DataType) -> str | None:
@@ -228,7 +219,7 @@ def parquet_set(
     def read(group: Group, columns: list[str] | None) -> pa.Table:
         with _open(opened, group.path) as file:
             if group.number is None or group.number >= file.num_row_groups:
-                raise _vanished(group.path)
+                raise vanished(group.path)
             return file.read_row_group(group.number, columns=columns)
 
     every = list(schemas.values())
@@ -243,7 +234,7 @@ def parquet_set(
 
 def _open(opened: Callable[[str], pq.ParquetFile], path: str) -> pq.ParquetFile:
     if not storage.exists(path):
-        raise _vanished(path)
+        raise vanished(path)
     return opened(path)
 
 
@@ -258,94 +249,17 @@ def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
     groups: list[Group] = []
     first = 0
     for part, path in enumerate(paths):
-        rows = _promised(path)
+        rows = promised(path)
         groups.append(Group(path, part, None, first, rows))
         first = -1 if rows < 0 or first < 0 else first + rows
     images = ImageSources(tuple((path, "tar") for path in paths), (), True)
 
     def read(group: Group, columns: list[str] | None) -> pa.Table:
         del columns  # a tar is read whole
-        return _tar_table(group.path)
+        return tar_table(group.path)
 
     found = PairSet(name, label, groups, {}, images, True, ColumnNames(), read, lambda _: None)
     if groups:
         table = found.table(0, None)
         found.columns = own_columns(table.schema, found.roles((), table.schema))
     return found
-
-
-def _promised(path: str) -> int:
-    """Return how many samples the index beside a tar lists, -1 without one."""
-    beside = path.removesuffix(".tar") + ".idx"
-    if not storage.exists(beside):
-        return -1
-    with storage.open_read(beside) as file:
-        words = file.readline(64).split()
-    return int(words[1]) if len(words) == 2 and words[1].isdigit() else -1
-
-
-_LONGEST_JSON = 1 << 20
-
-
-def _tar_table(path: str) -> pa.Table:
-    """Read the texts and the JSON of a tar's samples as columns, and where their images are."""
-    if not storage.exists(path):
-        raise _vanished(path)
-    pieces = [
-        pa.table({**{n: rows.batch.column(n) for n in rows.batch.schema.names if n != "json"},
-                  **_fields(rows.batch.column("json").to_pylist())})
-        for rows in read_tar(Part(path=path, sha256="", kind="tar"))
-        if isinstance(rows, Rows)
-    ]  # fmt: skip
-    if not pieces:
-        raise ArtifactError(
-            f"{path}: it holds no samples. It was removed or damaged, or is no WebDataset tar: "
-            f"run `{suggest('balance')}` or `{suggest('download')}` again if it is ours."
-        )
-    table = concat_pool(pieces)
-    at = table.column_names.index("text")
-    texts = [None if t is None else t.decode("utf-8", "replace") for t in table["text"].to_pylist()]
-    return table.set_column(at, "text", pa.array(texts, pa.string()))
-
-
-def _fields(raws: list[bytes | None]) -> dict[str, pa.Array]:
-    """Return the fields of samples' JSON as columns: what `balance` writes, and the input's own."""
-    objects = []
-    for raw in raws:
-        try:
-            value = json.loads(raw) if raw and len(raw) < _LONGEST_JSON else {}
-        except (ValueError, RecursionError):
-            value = {}
-        objects.append(value if isinstance(value, dict) else {})
-    names = dict.fromkeys(n for one in objects for n in one)
-    found: dict[str, pa.Array] = {}
-    taken = {"uid", "url", "text", "lang", "image_file", "image_offset", "image_size", "image_ext",
-             "image_more", "json", "caption"}  # fmt: skip
-    for name in names:
-        values = [one.get(name) for one in objects]
-        if name == "entry_ids":
-            ids = [v if isinstance(v, list) and all(type(i) is int and 0 <= i < 1 << 32 for i in v)
-                   else None for v in values]  # fmt: skip
-            found[name] = pa.array(ids, pa.list_(pa.uint32()))
-        elif name == "probability":
-            found[name] = pa.array([float(v) if isinstance(v, int | float) else None
-                                    for v in values], pa.float64())  # fmt: skip
-        elif name not in taken and not name.startswith("image_") and _encodable(name):
-            found[name] = _column(values)
-    return found
-
-
-def _column(values: list[Any]) -> pa.Array:
-    if all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
-        return pa.array([None if v is None else float(v) for v in values], pa.float64())
-    shown = [
-        None if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
-        for v in values
-    ]
-    return pa.array(
-        [None if v is None else v.encode("utf-8", "replace").decode() for v in shown], pa.string()
-    )
-
-
-def _encodable(name: str) -> bool:
-    return name.isprintable() and len(name) <= 100

@@ -60,9 +60,10 @@ def parse_place(text: str) -> Place:
     Place(group=3, row=14)
     """
     group, _, row = text.partition(".")
-    if not (group.isascii() and group.isdigit() and row.isascii() and row.isdigit()) or len(
-        text
-    ) > 40:
+    if (
+        not (group.isascii() and group.isdigit() and row.isascii() and row.isdigit())
+        or len(text) > 40
+    ):
         raise UsageError(f"{text[:40]!r} is no place of a pair, such as 3.14")
     return Place(int(group), int(row))
 

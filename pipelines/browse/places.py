@@ -1,4 +1,4 @@
-"""A path in, what there is to browse out: a workspace, a balanced set, tars, a Parquet file, a run."""
+"""A path in, what there is to browse out: a workspace, a balanced set, tars, Parquet, a run."""
 
 import os
 from dataclasses import dataclass

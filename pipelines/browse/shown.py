@@ -1,4 +1,4 @@
-"""Rows of stored pairs in, what the page shows of them out: texts with marks, entries, decisions."""
+"""Rows of stored pairs in, what the page shows of them out: marked texts, entries, decisions."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +14,7 @@ from curate.pipelines.browse.indexed.index import WorkspaceIndex
 from curate.pipelines.browse.marks import marks_of
 from curate.pipelines.browse.pair_sets import PairSet, Roles
 from curate.pipelines.browse.pairs import Place, read_rows
+from curate.pipelines.shards.samples import sample_fields
 
 __all__ = ["EntryNames", "PairView", "shown_pairs"]
 
@@ -21,6 +22,7 @@ _FATES = ("kept", "not_sampled", "filtered")
 _SHORT, _LONG = 400, 20_000  # characters of a text in a list, and of one pair
 _ENTRIES = 60  # of a pair, the rarest
 _VALUE = 2000  # characters of a value of a column
+_JSON, _FIELDS = 1 << 16, 60  # bytes of a sample's JSON that are looked at, and fields of it
 
 
 class EntryNames(Protocol):
@@ -89,7 +91,7 @@ def _columns(pairs: PairSet, places: Sequence[Place]) -> list[str] | None:
             return None
         roles = pairs.roles(there)
         ours = (roles.text, roles.url, roles.uid, "lang", "lang_score", "entry_ids", "probability",
-                "image_size")  # fmt: skip
+                "image_size", "json")  # fmt: skip
         names |= dict.fromkeys(n for n in (*ours, *pairs.columns) if n in there)
     return list(names)
 
@@ -112,7 +114,7 @@ def _shown(
         "lang": lang, "score": _plain(row.get("lang_score")),
         "image": pairs.has_images and pairs.images is not None
         and ("image_size" not in row or bool(row["image_size"])),
-        "own": {n: _plain(row[n]) for n in pairs.columns if row.get(n) is not None},
+        "own": {n: _plain(v) for n, v in _own(pairs, row, roles).items()},
     }  # fmt: skip
     ids = row.get("entry_ids") or []
     if ids and lang and view.names is not None:
@@ -125,6 +127,16 @@ def _shown(
                                                             view)}  # fmt: skip
     elif row.get("probability") is not None:
         found["probability"] = _plain(row["probability"])
+    return found
+
+
+def _own(pairs: PairSet, row: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
+    """Return the values of the input's own columns, and the fields of a tar's JSON."""
+    found = {name: row[name] for name in pairs.columns if row.get(name) is not None}
+    if isinstance(raw := row.get("json"), bytes) and len(raw) <= _JSON:
+        for name, value in sample_fields(raw).items():
+            if name not in (roles.url, roles.text, roles.uid) and len(found) < _FIELDS:
+                found.setdefault(name, value)
     return found
 
 

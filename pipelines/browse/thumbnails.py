@@ -109,4 +109,3 @@ def _with_file(batch: pa.RecordBatch, path: str) -> pa.RecordBatch:
             return item.batch
         raise InputError(f"its image cannot be read: {item.detail}")
     return batch
-

@@ -1,1 +1,1 @@
-"""What browsing keeps beside a workspace: counts and matches in, files that answer questions out."""
+"""What is kept beside a workspace: counts and matches in, files that answer questions out."""

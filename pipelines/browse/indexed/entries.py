@@ -173,7 +173,9 @@ class EntryIndex:
             raise UsageError("nothing is balanced, so that no pairs are kept")
         needle = lower_case(" ".join(text.split("\n"))).encode()
         if needle:
-            needle = (b"\n" if way != "contains" else b"") + needle + (b"\n" if way == "is" else b"")
+            needle = (
+                (b"\n" if way != "contains" else b"") + needle + (b"\n" if way == "is" else b"")
+            )
         best = _Best(first + num)
         is_all = True
         for chunk in self._chunks(lang, sort, t_of or {}):
@@ -186,9 +188,7 @@ class EntryIndex:
         rows = best.rows()[first:]
         return FoundEntries(self._rows(rows), best.num, is_all)
 
-    def _chunks(
-        self, lang: str | None, sort: str, t_of: dict[str, int | None]
-    ) -> "list[_Chunk]":
+    def _chunks(self, lang: str | None, sort: str, t_of: dict[str, int | None]) -> "list[_Chunk]":
         """Return pieces of the rows, those that can hold the largest keys first."""
         chunks = []
         ends = np.r_[[one["block"] for one in self.languages[1:]], len(self._first) - 1]

@@ -76,9 +76,7 @@ def write_entries(folder: Path, lists: Iterator[EntryList], most: int) -> dict[s
         for one in lists:
             size = len(one.count)
             order = _most_frequent_first(one.count)
-            languages.append(
-                {"lang": one.lang, "first": first, "size": size, "block": len(blocks)}
-            )
+            languages.append({"lang": one.lang, "first": first, "size": size, "block": len(blocks)})
             entries, sources = one.read()
             entries = entries.combine_chunks() if entries.num_chunks != 1 else entries.chunk(0)
             if not pa.types.is_large_string(entries.type):

@@ -12,6 +12,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +201,9 @@ def _make(
         num_pairs = int(summary["matched"])
         num_langs = max(1, len(plan.parameters["metadata"]))
         about = write_entries(
-            making, _lists(plan, metadata, lambda n: progressed("entries", n / num_langs)), num_pairs
+            making,
+            _lists(plan, metadata, lambda n: progressed("entries", n / num_langs)),
+            num_pairs,
         )
         seed = int(balanced.parameters["seed"]) if balanced else 0
         worker = _worker(plan, balanced) if balanced else None
@@ -235,11 +238,16 @@ def _lists(
     plan: MatchedPlan, metadata: str | None, progressed: Callable[[int], None]
 ) -> Iterator[EntryList]:
     for number, (lang, count) in enumerate(each_count(plan)):
-        yield EntryList(lang=lang, count=count, read=lambda lang=lang, n=len(count): (  # type: ignore[misc]
-            artifacts.read_table(plan.counts_path(lang), ["entry"]).column("entry"),
-            _sources(metadata, lang, n),
-        ))  # fmt: skip
+        read = partial(_read_entries, plan.counts_path(lang), metadata, lang, len(count))
+        yield EntryList(lang=lang, count=count, read=read)
         progressed(number + 1)
+
+
+def _read_entries(
+    path: str, metadata: str | None, lang: str, num: int
+) -> tuple[pa.ChunkedArray, NDArray[np.uint8]]:
+    entries = artifacts.read_table(path, ["entry"]).column("entry")
+    return entries, _sources(metadata, lang, num)
 
 
 def _sources(metadata: str | None, lang: str, num: int) -> NDArray[np.uint8]:
@@ -257,4 +265,3 @@ def _sources(metadata: str | None, lang: str, num: int) -> NDArray[np.uint8]:
     names: Sequence[str] = column.dictionary.to_pylist()
     codes = np.array([SOURCES.index(n) if n in SOURCES else 0 for n in names] or [0], np.uint8)
     return codes[column.indices.to_numpy(zero_copy_only=False)]
-

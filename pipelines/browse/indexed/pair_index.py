@@ -211,7 +211,10 @@ def _write_postings(
     fate = np.fromfile(folder / "pair_fate", np.uint8)
     assert len(fate) == num
     is_kept = fate == KEPT
-    with append_to(folder / "postings") as pairs_file, append_to(folder / "kept_by_id") as kept_file:
+    with (
+        append_to(folder / "postings") as pairs_file,
+        append_to(folder / "kept_by_id") as kept_file,
+    ):
         for bucket in range(len(buckets.edges) - 1):
             first, stop = buckets.edges[bucket : bucket + 2].tolist()
             entries, pairs = spool.read(bucket)
@@ -248,7 +251,9 @@ class _Steps:
         self._counts = np.zeros(0, np.int64)
 
     def add(self, langs: NDArray[np.int32], critical: NDArray[np.int64]) -> None:
-        self._waiting.append((langs.astype(np.uint64) << np.uint64(54)) | critical.astype(np.uint64))
+        self._waiting.append(
+            (langs.astype(np.uint64) << np.uint64(54)) | critical.astype(np.uint64)
+        )
         self._num += len(langs)
         if self._num >= _STEPS:
             self._merge()

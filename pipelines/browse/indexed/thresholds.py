@@ -118,8 +118,10 @@ class WhatIf:
             key: sum(one[key] for one in languages.values())
             for key in ("kept", "matched", "slots", "matches")
         }
-        return {"t": t, "largest": self.largest, "total": total, "languages": languages,
-                "yield": self._curve(chosen, own), "entries": self._entries(chosen, t, own)}  # fmt: skip
+        return {
+            "t": t, "largest": self.largest, "total": total, "languages": languages,
+            "yield": self._curve(chosen, own), "entries": self._entries(chosen, t, own),
+        }  # fmt: skip
 
     def _curve(self, chosen: list[str], own: Mapping[str, int]) -> list[list[int]]:
         grid = np.unique(np.geomspace(1, max(2, self.largest), _POINTS).astype(np.int64))

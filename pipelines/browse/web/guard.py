@@ -86,10 +86,12 @@ class Guard:
         if status == 405:
             headers.append((b"allow", b"GET, HEAD"))
         await send_guarded({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+        await send(
+            {"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body}
+        )
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return the status and the words that a request is refused with; None for one that is let in."""
+        """Return status and words that a request is refused with; None for one that is let in."""
         headers: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
@@ -101,9 +103,10 @@ class Guard:
         if any(origin != f"http://{hosts[0]}" for origin in headers.get("origin", [])):
             return 403, "Other pages may not ask this one."
         site = headers.get("sec-fetch-site", ["none"])[-1]
-        is_page = headers.get("sec-fetch-mode", [""])[-1] == "navigate" and headers.get(
-            "sec-fetch-dest", [""]
-        )[-1] == "document"
+        is_page = (
+            headers.get("sec-fetch-mode", [""])[-1] == "navigate"
+            and headers.get("sec-fetch-dest", [""])[-1] == "document"
+        )
         if site not in ("same-origin", "none") and not is_page:
             return 403, "Other pages may not ask this one."
         path = scope.get("raw_path") or scope["path"].encode()

@@ -6,7 +6,7 @@ from importlib.resources import files
 from curate.pipelines.browse.web.guard import policy
 from curate.pipelines.views.html import policy_hash
 
-__all__ = ["page_and_policy"]
+__all__ = ["icon", "page_and_policy"]
 
 
 def page_and_policy() -> tuple[str, str]:
@@ -16,6 +16,11 @@ def page_and_policy() -> tuple[str, str]:
     values = {"style": style, "script": script}
     page = re.sub("%(style|script)%", lambda found: values[found[1]], _source("browse.html"))
     return page, policy(policy_hash(script), policy_hash(style))
+
+
+def icon() -> str:
+    """Return the picture of the page, as SVG."""
+    return _source("icon.svg")
 
 
 def _source(name: str) -> str:

@@ -25,7 +25,7 @@ from curate.pipelines.browse.pairs import parse_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import SIZES, Thumbnails
 from curate.pipelines.browse.web.guard import Guard
-from curate.pipelines.browse.web.page import page_and_policy
+from curate.pipelines.browse.web.page import icon, page_and_policy
 from curate.pipelines.views.progress import log
 
 __all__ = ["Server", "make_app"]
@@ -50,6 +50,10 @@ def make_app(session: Session, token: str) -> Any:
         return Response(content, media_type="text/html; charset=utf-8",
                         headers={"content-security-policy": policy})  # fmt: skip
 
+    def drawn(request: Request) -> Response:
+        del request
+        return Response(icon(), media_type="image/svg+xml")
+
     def answer(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in ANSWERS:
@@ -66,14 +70,15 @@ def make_app(session: Session, token: str) -> Any:
                 raise UsageError(f"size is {size[:20]!r}; expected one of {SIZES}")
             pairs = pair_set_of(state, {"set": request.path_params["set"]})
             found = thumbnails.image(pairs, parse_place(request.path_params["at"]), int(size))
-            return Response(found, media_type="image/jpeg",
-                            headers={"cache-control": "private, max-age=3600, immutable"})  # fmt: skip
+            kept = {"cache-control": "private, max-age=3600, immutable"}
+            return Response(found, media_type="image/jpeg", headers=kept)
 
         return _answered(made)
 
     base = f"/{token}"
     routes = [
         Route(f"{base}/", page),
+        Route(f"{base}/icon.svg", drawn),
         Route(f"{base}/api/{{name}}", answer),
         Route(f"{base}/image/{{state}}/{{set}}/{{at}}", image),
     ]
