@@ -21,6 +21,7 @@ from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.filters_again import filters_again, recorded_filters
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.thresholds import complete_summary
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.store.workspace import CARD
@@ -152,6 +153,7 @@ def _matched(
 ) -> State:
     refuse_half(matched)
     plan = MatchedPlan.read(matched)
+    complete_summary(plan)
     notes: list[str] = []
     balanced = _balanced_of(plan, place.balanced, named, notes)
     index, name, remove = open_index(plan, balanced, place.metadata, progressed)
@@ -207,7 +209,7 @@ def _shards_of(balanced: str | None) -> dict[str, PairSet]:
 
 
 def _pairs_of(plan: MatchedPlan, index: WorkspaceIndex) -> dict[str, dict[str, int | None]]:
-    languages = plan.whole_summary()["languages"]
+    languages = complete_summary(plan)["languages"]
     return {
         one["lang"]: {
             "pairs": int(languages.get(one["lang"], {}).get("matched", 0)),

@@ -1,4 +1,4 @@
-"""A WebDataset tar in, a table of its samples out: texts, fields of their JSON, where images are."""
+"""A WebDataset tar in, a table of its samples out: texts, fields of JSON, where images are."""
 
 import json
 from typing import Any

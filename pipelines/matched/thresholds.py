@@ -12,7 +12,7 @@ from curate.files.remedies import damaged, suggest
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
-__all__ = ["each_count", "load_counts", "thresholds"]
+__all__ = ["complete_summary", "each_count", "load_counts", "thresholds"]
 
 
 def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
@@ -24,7 +24,7 @@ def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
     Raises:
         ArtifactError: matching has not come to its end.
     """
-    summary = _whole(plan)
+    summary = complete_summary(plan)
     return {lang: count.astype(np.int64) for lang, count in _checked(plan, summary)}
 
 
@@ -34,10 +34,15 @@ def each_count(plan: MatchedPlan) -> Iterator[tuple[str, NDArray[np.uint64]]]:
     Raises:
         ArtifactError: matching has not come to its end.
     """
-    yield from _checked(plan, _whole(plan))
+    yield from _checked(plan, complete_summary(plan))
 
 
-def _whole(plan: MatchedPlan) -> dict[str, Any]:
+def complete_summary(plan: MatchedPlan) -> dict[str, Any]:
+    """Return the summary of matches.
+
+    Raises:
+        ArtifactError: matching has not come to its end.
+    """
     if (summary := plan.summary()) is None:
         raise ArtifactError(
             f"{plan.folder}: matching has not come to its end. "

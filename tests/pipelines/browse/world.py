@@ -26,8 +26,8 @@ WORDS = {
            "grey": "رمادي", "circle": "دائرة", "square": "مربع", "triangle": "مثلث",
            "house": "بيت", "tree": "شجرة", "moon": "قمر"},
     "ja": {"red": "赤い", "blue": "青い", "green": "緑の", "golden": "金色の", "violet": "紫の",
-           "grey": "灰色の", "circle": "円", "square": "四角形", "triangle": "三角形", "house": "家",
-           "tree": "木", "moon": "月"},
+           "grey": "灰色の", "circle": "円", "square": "四角形", "triangle": "三角形",
+           "house": "家", "tree": "木", "moon": "月"},
 }  # fmt: skip
 _LAYOUT = {"en": "a {} {} above the sea", "de": "{} wie das Meer: {}", "ar": "{1} {0} فوق البحر",
            "ja": "海の上の{}{}"}  # fmt: skip
@@ -47,7 +47,8 @@ def picture(colour: str, shape: str, size: int = 320) -> bytes:
         draw.ellipse(box, fill=fill)
     elif shape == "moon":
         draw.ellipse(box, fill=fill)
-        draw.ellipse([box[0] + far // 2, *box[1:2], box[2] + far // 2, box[3]], fill=(206, 224, 236))
+        shade = [box[0] + far // 2, box[1], box[2] + far // 2, box[3]]
+        draw.ellipse(shade, fill=(206, 224, 236))
     elif shape == "square":
         draw.rectangle(box, fill=fill)
     else:
@@ -99,7 +100,8 @@ def write_world(
         }  # fmt: skip
     for one in more:
         members |= {
-            f"{one['key']}.jpg": one["image"], f"{one['key']}.txt": one["txt"],
+            f"{one['key']}.jpg": one["image"],
+            f"{one['key']}.txt": one["txt"],
             f"{one['key']}.json": {"url": one["url"], "lang": one["lang"]},
         }
     tar = write_tar(folder / "in" / "00000.tar", members)
