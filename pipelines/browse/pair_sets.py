@@ -23,7 +23,7 @@ from curate.pipelines.store import artifacts
 
 __all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
 
-_CACHED_BYTES = 160 << 20
+_CACHED_BYTES = 96 << 20
 _OURS = FILE_COLUMNS | {"pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
                         "json", "uid"}  # fmt: skip
 

@@ -17,7 +17,7 @@ from curate.pipelines.shards.sources import ImageReader
 __all__ = ["SIZES", "Thumbnails"]
 
 SIZES = (224, 720)  # pixels of the longer side: in a grid, and of one pair
-_CACHED_BYTES = 48 << 20
+_CACHED_BYTES = 32 << 20
 _PLACES = ("image_file", "image_offset", "image_size")
 _LONGEST = 64 << 20  # bytes of an encoded image
 

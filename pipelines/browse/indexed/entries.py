@@ -18,6 +18,7 @@ WAYS = ("contains", "begins", "is")
 _CHUNK_BLOCKS = 256  # searched at a time, in the end
 _FIRST_BLOCKS = 8  # at first, since the most frequent entries come first
 MOST_ROWS = 2000  # that a search goes down to
+_ROW_BITS = 31  # of a key, that say which row it is of
 
 
 class EntryRow(NamedTuple):
@@ -184,7 +185,7 @@ class EntryIndex:
                 break
             rows = self._rows_with(needle, chunk)
             if len(rows):
-                best.add(rows, self._keys(rows, chunk, sort))
+                best.add(self._keys(rows, chunk, sort))
         rows = best.rows()[first:]
         return FoundEntries(self._rows(rows), best.num, is_all)
 
@@ -206,15 +207,21 @@ class EntryIndex:
                 at, width = end, min(_CHUNK_BLOCKS, 2 * width)
         if lang is not None and not chunks:
             self.language(lang)
-        if sort == "source":
-            return [c._replace(bound=1 << 62) for c in chunks]
-        if sort == "language":
-            return [c._replace(bound=(1 << 62) - c.first) for c in chunks]
-        tops = [self.counts.at(c.first) for c in chunks]
-        if sort == "slots":
-            tops = [min(top, c.t) for top, c in zip(tops, chunks, strict=True)]
-        bounded = [c._replace(bound=top) for c, top in zip(chunks, tops, strict=True)]
+        tops = [self._top(c, sort) for c in chunks]
+        bounded = [
+            c._replace(bound=_key(top, c.first)) for c, top in zip(chunks, tops, strict=True)
+        ]
         return sorted(bounded, key=lambda c: -c.bound)
+
+    def _top(self, chunk: "_Chunk", sort: str) -> int:
+        """Return a value that none of a chunk is above."""
+        if sort == "language":
+            return 0
+        if sort == "source":
+            codes = self._sources.read(chunk.first, chunk.stop)
+            return int(_by_source(codes).max())
+        top = self.counts.at(chunk.first)
+        return min(top, chunk.t) if sort == "slots" else top
 
     def _rows_with(self, needle: bytes, chunk: "_Chunk") -> NDArray[np.int64]:
         if not needle:
@@ -225,14 +232,29 @@ class EntryIndex:
         return chunk.first + found
 
     def _keys(self, rows: NDArray[np.int64], chunk: "_Chunk", sort: str) -> NDArray[np.int64]:
-        """Return what rows are sorted by, the largest first."""
+        """Return what rows are sorted by, the largest first; no two are equal."""
         if sort == "language":
-            return (1 << 62) - rows
+            return _key(0, rows)
         column = {"source": self._sources, "kept": self._kept}.get(sort) or self.counts
-        values = column.read(chunk.first, chunk.stop)[rows - chunk.first].astype(np.int64)
+        values = column.read(chunk.first, chunk.stop)[rows - chunk.first]
         if sort == "source":
-            return np.where(values == 0, -len(SOURCES), -values)
-        return np.minimum(values, chunk.t) if sort == "slots" else values
+            return _key(_by_source(values), rows)
+        values = values.astype(np.int64)
+        return _key(np.minimum(values, chunk.t) if sort == "slots" else values, rows)
+
+
+def _by_source(codes: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return sources as values, the first one the largest, unknown ones the smallest."""
+    return np.where(codes == 0, 0, len(SOURCES) - codes.astype(np.int64))
+
+
+def _key(value: Any, row: Any) -> Any:
+    """Put a value below 2^32 and a row together: of equal values the first row has the larger key.
+
+    >>> _key(2, 0) > _key(1, 0) > _key(1, 1)
+    True
+    """
+    return (value << _ROW_BITS) + ((1 << _ROW_BITS) - 1 - row)
 
 
 class _Chunk(NamedTuple):
@@ -248,34 +270,30 @@ class _Chunk(NamedTuple):
 
 
 class _Best:
-    """The rows with the largest keys; of equal ones, the first."""
+    """The rows with the largest keys."""
 
     def __init__(self, wanted: int) -> None:
         self._wanted = wanted
-        self._found = np.zeros(0, np.int64)
         self._keys = np.zeros(0, np.int64)
         self.num = 0
 
     def is_beyond(self, bound: int) -> bool:
         """Tell whether nothing at or below a bound comes among them any more."""
-        return len(self._found) >= self._wanted and int(self._keys[-1]) >= bound
+        return len(self._keys) >= self._wanted and int(self._keys[-1]) > bound
 
-    def add(self, rows: NDArray[np.int64], keys: NDArray[np.int64]) -> None:
-        """Take rows."""
-        self.num += len(rows)
-        if len(self._found) >= self._wanted:
-            better = keys >= self._keys[-1]
-            rows, keys = rows[better], keys[better]
-        if not len(rows):
-            return
-        rows, keys = np.r_[self._found, rows], np.r_[self._keys, keys]
-        if len(rows) > 4 * self._wanted:  # those that tie with the last stay, for their order
-            least = np.partition(keys, len(keys) - self._wanted)[len(keys) - self._wanted]
-            rows, keys = rows[keys >= least], keys[keys >= least]
-        order = np.lexsort((rows, -keys))[: self._wanted]
-        self._found, self._keys = rows[order], keys[order]
+    def add(self, keys: NDArray[np.int64]) -> None:
+        """Take keys of rows."""
+        self.num += len(keys)
+        if len(self._keys) >= self._wanted:
+            keys = keys[keys > self._keys[-1]]
+        if len(keys):
+            both = np.r_[self._keys, keys]
+            if len(both) > self._wanted:
+                both = np.partition(both, len(both) - self._wanted)[-self._wanted :]
+            self._keys = np.sort(both)[::-1]
 
     def rows(self) -> list[int]:
         """Return them in order."""
-        found: list[int] = self._found.tolist()
+        rows = (1 << _ROW_BITS) - 1 - (self._keys & ((1 << _ROW_BITS) - 1))
+        found: list[int] = rows.tolist()
         return found

@@ -23,6 +23,7 @@ __all__ = ["BLOCK", "SOURCES", "EntryList", "lower_case", "write_entries"]
 BLOCK = 512  # entries whose place is noted
 SOURCES = ("", "number", "wordnet", "unigram", "bigram", "title")
 _PIECE = 1 << 17  # entries that are put into order at a time
+_SAMPLE = 1 << 16  # bytes of a piece that are counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ def _add_texts(
         )
     text.add(lines)
     folded.add(low)
-    frequency += np.bincount(low, minlength=256)
+    frequency += np.bincount(low[:_SAMPLE], minlength=256)
 
 
 def _as_lines(strings: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

@@ -214,6 +214,7 @@ def _make(
         plan.require_unchanged()
         (making / _ABOUT).write_text(json.dumps(about), "utf-8")
         making.rename(target)
+        pa.default_memory_pool().release_unused()  # what was read goes back to the system
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise

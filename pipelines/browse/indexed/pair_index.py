@@ -30,7 +30,7 @@ from curate.pipelines.store import artifacts
 __all__ = ["KEPT", "NOT_SAMPLED", "FILTERED", "write_pairs_index"]
 
 KEPT, NOT_SAMPLED, FILTERED = 0, 1, 2
-_BUCKET = 1 << 24  # matches that are put into order at a time
+_BUCKET = 1 << 23  # matches that are put into order at a time
 _STEPS = 1 << 20  # critical thresholds that are counted together
 
 
@@ -70,8 +70,8 @@ def write_pairs_index(
         num = one_pass.run(folder, plan, balance, spool, progressed)
         if num >= 1 << 32:
             raise ArtifactError(f"{plan.folder}: {num:,} pairs; `browse` can number up to 2^32")
-        _write_postings(folder, spool, buckets, starts, num)
-    np.concatenate([starts[::BLOCK], starts[-1:]]).tofile(folder / "posting_blocks")
+        _write_postings(folder, spool, buckets, count, num)
+    starts.tofile(folder / "posting_blocks")
     _reorder_kept(folder, languages)
     one_pass.steps.write(folder)
     return {"pairs": num, "kept_of": one_pass.kept_of.tolist(), "has_fate": bool(t_of)}
@@ -152,14 +152,19 @@ def _decided(balance: BalanceWorker, batch: pa.RecordBatch) -> NDArray[np.int64]
 
 
 def _cut(count: NDArray[Any]) -> tuple[NDArray[np.int64], Buckets]:
-    """Return where the pairs of each entry begin, and buckets of about as many matches."""
-    starts = np.zeros(len(count) + 1, np.int64)
-    np.cumsum(count, out=starts[1:])
+    """Return where the pairs of each block of entries begin, and buckets of about as many matches.
+
+    Returns:
+        Shape (num_blocks + 1,), the last one is the number of matches; and the buckets.
+    """
+    firsts = np.arange(0, len(count), BLOCK)
+    sums = np.add.reduceat(count, firsts, dtype=np.int64) if len(count) else np.zeros(0, np.int64)
+    starts = np.r_[0, np.cumsum(sums)].astype(np.int64)
     of_block, edges, begin = [], [0], 0
-    for first in range(0, len(count), BLOCK):
-        if starts[first] - begin >= _BUCKET:
-            edges.append(first)
-            begin = int(starts[first])
+    for block, start in enumerate(starts[:-1].tolist()):
+        if start - begin >= _BUCKET:
+            edges.append(block * BLOCK)
+            begin = start
         of_block.append(len(edges) - 1)
     edges.append(len(count))
     return starts, Buckets(np.array(edges), np.array(of_block or [0], np.int32), BLOCK)
@@ -171,6 +176,7 @@ class _Spool:
     def __init__(self, folder: Path, num: int) -> None:
         self._paths = [folder / f"spool-{i}" for i in range(num)]
         self._files: list[Any] = []
+        self._sizes = [0] * num
 
     def __enter__(self) -> "_Spool":
         self._files = [path.open("w+b") for path in self._paths]
@@ -190,23 +196,24 @@ class _Spool:
                 both = np.stack([entries[start:stop], pairs[start:stop]])
                 file.write(np.int64(stop - start).tobytes())
                 file.write(both.tobytes())
+                self._sizes[at] += stop - start
 
     def read(self, bucket: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         file = self._files[bucket]
         file.flush()
-        entries, pairs = [], []
+        entries, pairs = (np.empty(self._sizes[bucket], np.uint32) for _ in range(2))
+        at = 0
         file.seek(0)
         while header := file.read(8):
             num = int(np.frombuffer(header, np.int64)[0])
-            both = np.frombuffer(file.read(8 * num), np.uint32).reshape(2, num)
-            entries.append(both[0])
-            pairs.append(both[1])
-        nothing = [np.zeros(0, np.uint32)]
-        return np.concatenate(entries or nothing), np.concatenate(pairs or nothing)
+            both = np.frombuffer(file.read(8 * num), np.uint32)
+            entries[at : at + num], pairs[at : at + num] = both[:num], both[num:]
+            at += num
+        return entries, pairs
 
 
 def _write_postings(
-    folder: Path, spool: _Spool, buckets: Buckets, starts: NDArray[np.int64], num: int
+    folder: Path, spool: _Spool, buckets: Buckets, count: NDArray[Any], num: int
 ) -> None:
     fate = np.fromfile(folder / "pair_fate", np.uint8)
     assert len(fate) == num
@@ -218,11 +225,12 @@ def _write_postings(
         for bucket in range(len(buckets.edges) - 1):
             first, stop = buckets.edges[bucket : bucket + 2].tolist()
             entries, pairs = spool.read(bucket)
-            if len(pairs) != starts[stop] - starts[first]:
+            offsets = np.zeros(stop - first + 1, np.int64)
+            np.cumsum(count[first:stop], out=offsets[1:])
+            if len(pairs) != offsets[-1]:
                 raise ArtifactError(
-                    f"{folder}: {len(pairs)} matches, the counts say {starts[stop] - starts[first]}"
+                    f"{folder}: {len(pairs)} matches, the counts say {int(offsets[-1])}"
                 )
-            offsets = starts[first : stop + 1] - starts[first]
             ordered, kept = order_bucket(entries, pairs, offsets, is_kept)
             pairs_file.add(ordered)
             kept_file.add(kept)
