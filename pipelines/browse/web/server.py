@@ -148,7 +148,7 @@ class Server:
         config = uvicorn.Config(
             make_app(session, self.token), log_config=None, access_log=False, lifespan="off",
             ws="none", http="h11", proxy_headers=False, server_header=False, date_header=False,
-            h11_max_incomplete_event_size=_LONGEST_REQUEST, limit_concurrency=64,
+            h11_max_incomplete_event_size=_LONGEST_REQUEST, limit_concurrency=256,
             timeout_keep_alive=30, timeout_graceful_shutdown=2,
         )  # fmt: skip
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
