@@ -33,6 +33,7 @@ __all__ = ["Server", "make_app"]
 _HOST = "127.0.0.1"
 _LONGEST_REQUEST = 1 << 16
 _SECONDS_TO_START = 20.0
+_SECONDS_BEFORE_WARMING = 0.7
 
 
 def make_app(session: Session, token: str) -> Any:
@@ -174,6 +175,17 @@ class Server:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise CurateError(f"the server of the page at port {self.port} does not begin")
             time.sleep(0.01)
+        threading.Thread(target=self._warm_up, daemon=True).start()
+
+    def _warm_up(self) -> None:
+        """Load what searches need while the first page is looked at."""
+        time.sleep(_SECONDS_BEFORE_WARMING)
+        try:
+            state = self.session.state()
+            if state.index is not None:
+                state.index.entries.search("-", num=1)
+        except CurateError as error:  # whoever asks is told
+            log(f"browse: {error}")
 
     def wait(self) -> None:
         """Serve until the thread ends or somebody interrupts."""

@@ -332,8 +332,10 @@ def test_a_workspace_that_changes_is_told_and_loaded_anew(show, tmp_path):
         shutil.rmtree(folder / "in")
         shutil.rmtree(folder / "balanced")
         (folder / "list.txt").write_text(first)
-        retract_pairs(str(folder / "list.txt"), matched=str(folder / "matched"), balanced=[],
-                      metadata=str(folder / "metadata"), workspace=str(folder), quiet=True)  # fmt: skip
+        retract_pairs(
+            str(folder / "list.txt"), matched=str(folder / "matched"), balanced=[],
+            metadata=str(folder / "metadata"), workspace=str(folder), quiet=True,
+        )  # fmt: skip
         page.fill("[name=text]", "sea")
         page.press("[name=text]", "Enter")
         page.wait_for_selector("#reload")
