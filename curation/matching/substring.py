@@ -115,4 +115,4 @@ def _count_lines(data: Any) -> int:
     num = np.int64(0)
     for i in range(np.uint64(len(data))):
         num += data[i] == _LINE
-    return num
+    return int(num)
