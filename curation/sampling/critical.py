@@ -132,7 +132,7 @@ def _exact(
             kept = middle
         else:
             lost = middle
-    return np.int64(kept)
+    return int(kept)
 
 
 @compiled
@@ -144,4 +144,4 @@ def _keeps(
     for at in range(start, stop):
         count = np.float64(entry_count[first + np.int64(values[at])])
         missed *= 1.0 - t / max(count, t)
-    return draw < 1.0 - missed
+    return bool(draw < 1.0 - missed)

@@ -1,6 +1,7 @@
 """What the page asks in, values for JSON out: one function a question. Knows nothing of HTTP."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from curate.errors import InputError, UsageError
@@ -63,7 +64,7 @@ def entries(state: State, asked: Asked) -> dict[str, Any]:
         first=first, num=num,
     )  # fmt: skip
     rows = [
-        {**one._asdict(), "slots": None if (t := state.t_of.get(one.lang)) is None
+        {**asdict(one), "slots": None if (t := state.t_of.get(one.lang)) is None
          else min(one.count, t)}
         for one in found.rows
     ]  # fmt: skip
@@ -79,7 +80,7 @@ def entry(state: State, asked: Asked) -> dict[str, Any]:
     one = source.entry(lang, entry_id)
     t = state.t_of.get(lang)
     shown: dict[str, Any] = {
-        **one._asdict(), "t": t, "slots": None if t is None else min(one.count, t),
+        **asdict(one), "t": t, "slots": None if t is None else min(one.count, t),
         "probability": None if t is None else min(1.0, t / max(1, one.count)),
     }  # fmt: skip
     pairs = pair_set_of(state, {})

@@ -6,9 +6,9 @@ bytes, so that going on in a list reads nothing twice.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +24,7 @@ from curate.pipelines.store import artifacts
 __all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
 
 _CACHED_BYTES = 96 << 20
+_WHOLE = ""  # what a whole tar is kept as
 _OURS = FILE_COLUMNS | {"pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
                         "json", "uid"}  # fmt: skip
 
@@ -79,7 +80,7 @@ class PairSet:
     _names: ColumnNames
     _read: Callable[[Group, list[str] | None], pa.Table]
     _schema_of: Callable[[Group], list[str] | None]
-    _cache: "OrderedDict[tuple[int, str], pa.ChunkedArray]" = field(default_factory=OrderedDict)
+    _cache: "OrderedDict[tuple[int, str], Any]" = field(default_factory=OrderedDict)
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -128,34 +129,44 @@ class PairSet:
         """
         group = self.group(number)
         known = self._schema_of(group)
-        wanted = None if columns is None and known is None else [
-            c for c in (known if columns is None else columns) if known is None or c in known
-        ]  # fmt: skip
-        with self._lock:
-            if wanted is not None:
-                there = {c: self._cache[number, c] for c in wanted if (number, c) in self._cache}
-                for c in there:
-                    self._cache.move_to_end((number, c))
-                if len(there) == len(wanted) and wanted:
-                    return pa.table(there)
-        missing = None if wanted is None else [c for c in wanted if c not in there]
-        try:
+        if known is None:  # a tar, which is read whole
+            whole = self._kept(number, [_WHOLE]).get(_WHOLE)
+            if whole is None:
+                whole = self._read(group, None)
+                self._keep(number, {_WHOLE: whole})
+            return whole if columns is None else whole.select(
+                [c for c in columns if c in whole.column_names]
+            )  # fmt: skip
+        wanted = known if columns is None else [c for c in columns if c in known]
+        found = self._kept(number, wanted)
+        missing = [c for c in wanted if c not in found]
+        if missing or not wanted:
             read = self._read(group, missing)
-        except FileNotFoundError as error:
-            raise vanished(group.path) from error
-        columns_read = {name: read.column(name) for name in read.column_names}
+            columns_read = {name: read.column(name) for name in read.column_names}
+            self._keep(number, columns_read)
+            found |= columns_read
+            if not wanted:
+                return read
+        return pa.table({c: found[c] for c in wanted})
+
+    def _kept(self, number: int, names: Sequence[str]) -> dict[str, Any]:
+        """Return what is kept of a group, of some columns."""
         with self._lock:
-            for name, column in columns_read.items():
+            found = {c: self._cache[number, c] for c in names if (number, c) in self._cache}
+            for name in found:
+                self._cache.move_to_end((number, name))
+            return found
+
+    def _keep(self, number: int, read: Mapping[str, Any]) -> None:
+        """Keep what was read, instead of what was asked for longest ago."""
+        with self._lock:
+            for name, column in read.items():
                 if (number, name) not in self._cache:
                     self._cache[number, name] = column
                     self._bytes += column.nbytes
             while self._bytes > _CACHED_BYTES and len(self._cache) > 1:
                 _, gone = self._cache.popitem(last=False)
                 self._bytes -= gone.nbytes
-        if wanted is None:
-            return read
-        both = {**there, **columns_read}
-        return pa.table({c: both[c] for c in wanted if c in both})
 
 
 def _kind_word(kind: pa.DataType) -> str | None:

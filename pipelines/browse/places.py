@@ -91,19 +91,20 @@ def _workspace(
     place: Workspace, matched: str | None, balanced: str | None, metadata: str | None
 ) -> Place:
     matched, balanced = matched or place.matched, balanced or place.balanced
-    there = {
-        "matched": matched if storage.exists(storage.join(matched, "plan.json")) else None,
-        "balanced": balanced if storage.exists(storage.join(balanced, "plan.json")) else None,
-    }
-    if not any(there.values()):
+    has_matched, has_balanced = (
+        storage.exists(storage.join(folder, "plan.json")) for folder in (matched, balanced)
+    )
+    if not has_matched and not has_balanced:
         raise InputError(
             f"{place.root}: nothing is matched or balanced here. Expected a workspace, or name "
             "what is to be seen: a folder of tars, Parquet, or a run."
         )
     metadata = metadata or noted_metadata(matched) or place.metadata
     known = metadata if storage.exists(storage.join(metadata, "manifest.json")) else None
-    kind = "workspace" if there["matched"] else "balanced"
-    return Place(kind=kind, path=place.root, metadata=known, **there)
+    return Place(
+        kind="workspace" if has_matched else "balanced", path=place.root, metadata=known,
+        matched=matched if has_matched else None, balanced=balanced if has_balanced else None,
+    )  # fmt: skip
 
 
 def _files(path: str) -> Place:

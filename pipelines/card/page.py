@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
-from curate.pipelines.card.kept import beside_text
+from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
 from curate.pipelines.views.html import embedded_json, policy_hash
 
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
@@ -104,9 +104,21 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
         "target": target_sentence(card) if card.get("target") else None,
         "command": shown_command(card),
         "beside": beside_text(card),
+        "said": _said(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),
     }
+
+
+def _said(card: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what pages and servers said of the use of their pairs: a sentence, and signals."""
+    if "opt_outs" not in card:
+        return []
+    return [
+        {"of": what, "text": opt_outs_text(found, what),
+         "signals": [[name, num] for name, num in found.items() if ":" in name]}
+        for what, found in said_of_use(card).items()
+    ]  # fmt: skip
 
 
 def _compact(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from curate.pipelines.card.examples import (
     pair_examples,
     rarest,
 )
-from curate.pipelines.card.kept import kept_facts
+from curate.pipelines.card.kept import downloaded_facts, kept_facts
 from curate.pipelines.card.markdown import render_markdown
 from curate.pipelines.card.page import render_page
 from curate.pipelines.card.replay import replay_command
@@ -131,6 +131,9 @@ def write_cards(
         card["lid"] = plan.parameters["lid"]
     if "opt_outs" in summary:
         card["opt_outs"] = {"pairs": summary["opt_outs"], "sources": SOURCES}
+    if downloaded := downloaded_facts(job.output):
+        card["downloaded"] = downloaded
+        card.setdefault("opt_outs", {"pairs": {}, "sources": SOURCES})
     if "filters" in parameters:
         card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))
     if classes is not None:

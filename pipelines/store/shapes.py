@@ -54,6 +54,7 @@ _CARD = {
     "languages": {"*": {"kept": _NUM, "matched": _NUM, "read": _NUM}},
     "pages": {"*": _SUM}, "metadata": {"*": str},
     "opt_outs": {"pairs": _COUNTS, "sources": {"*": str}},
+    "downloaded": {"pairs": _NUM, "images": _NUM, "failed": _COUNTS, "opt_outs": _COUNTS},
 }  # fmt: skip
 _MANIFEST = {
     "languages": {"*": {"sha256": str, "entries": _NUM, "made_from": dict, "sources": dict}},

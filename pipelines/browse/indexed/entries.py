@@ -1,5 +1,6 @@
 """The index of entries in, the entries that a search asks for out, and any entry by its id."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,8 @@ MOST_ROWS = 2000  # that a search goes down to
 _ROW_BITS = 31  # of a key, that say which row it is of
 
 
-class EntryRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class EntryRow:
     """An entry.
 
     Attributes:
@@ -93,7 +95,8 @@ class EntryIndex:
         """
         if lang not in self._of:
             raise UsageError(f"there are no entries of language {lang!r}")
-        return self._of[lang]
+        found: dict[str, Any] = self._of[lang]
+        return found
 
     def row_of(self, lang: str, entry_id: int) -> int:
         """Return the row of an entry among all, by its id, as postings count them.
@@ -186,8 +189,7 @@ class EntryIndex:
             rows = self._rows_with(needle, chunk)
             if len(rows):
                 best.add(self._keys(rows, chunk, sort))
-        rows = best.rows()[first:]
-        return FoundEntries(self._rows(rows), best.num, is_all)
+        return FoundEntries(self._rows(best.rows()[first:]), best.num, is_all)
 
     def _chunks(self, lang: str | None, sort: str, t_of: dict[str, int | None]) -> "list[_Chunk]":
         """Return pieces of the rows, those that can hold the largest keys first."""
@@ -234,13 +236,14 @@ class EntryIndex:
     def _keys(self, rows: NDArray[np.int64], chunk: "_Chunk", sort: str) -> NDArray[np.int64]:
         """Return what rows are sorted by, the largest first; no two are equal."""
         if sort == "language":
-            return _key(0, rows)
+            return np.asarray(_key(0, rows), np.int64)
         column = {"source": self._sources, "kept": self._kept}.get(sort) or self.counts
         values = column.read(chunk.first, chunk.stop)[rows - chunk.first]
         if sort == "source":
-            return _key(_by_source(values), rows)
+            return np.asarray(_key(_by_source(values), rows), np.int64)
         values = values.astype(np.int64)
-        return _key(np.minimum(values, chunk.t) if sort == "slots" else values, rows)
+        values = np.minimum(values, chunk.t) if sort == "slots" else values
+        return np.asarray(_key(values, rows), np.int64)
 
 
 def _by_source(codes: NDArray[np.uint8]) -> NDArray[np.int64]:

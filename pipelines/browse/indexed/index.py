@@ -265,4 +265,5 @@ def _sources(metadata: str | None, lang: str, num: int) -> NDArray[np.uint8]:
         column = column.dictionary_encode()
     names: Sequence[str] = column.dictionary.to_pylist()
     codes = np.array([SOURCES.index(n) if n in SOURCES else 0 for n in names] or [0], np.uint8)
-    return codes[column.indices.to_numpy(zero_copy_only=False)]
+    found: NDArray[np.uint8] = codes[column.indices.to_numpy(zero_copy_only=False)]
+    return found

@@ -248,6 +248,12 @@ def _reorder_kept(folder: Path, languages: list[dict[str, Any]]) -> None:
     os.unlink(folder / "kept_by_id")
 
 
+def _starts(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return where runs of equal values begin."""
+    is_new = np.r_[np.ones(min(1, len(values)), bool), values[1:] != values[:-1]]
+    return np.flatnonzero(is_new).astype(np.int64)
+
+
 class _Steps:
     """How many pairs of each language have each critical threshold."""
 
@@ -269,13 +275,13 @@ class _Steps:
     def _merge(self) -> None:
         keys = np.concatenate([*self._waiting, np.zeros(0, np.uint64)])
         keys.sort()
-        first = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]]) if len(keys) else []
+        first = _starts(keys)
         counts = np.diff(np.r_[first, len(keys)]).astype(np.int64)
         both = np.concatenate([self._keys, keys[first]] if len(keys) else [self._keys])
         numbers = np.concatenate([self._counts, counts] if len(keys) else [self._counts])
         order = np.argsort(both, kind="stable")
         both, numbers = both[order], numbers[order]
-        starts = np.flatnonzero(np.r_[True, both[1:] != both[:-1]]) if len(both) else []
+        starts = _starts(both)
         self._keys = both[starts] if len(both) else both
         self._counts = np.add.reduceat(numbers, starts) if len(both) else numbers
         self._waiting, self._num = [], 0

@@ -48,7 +48,7 @@ class Steps:
         """Return how many pairs of a language thresholds keep."""
         steps, kept = self.of(lang)
         at = np.searchsorted(steps, thresholds.astype(np.uint64), side="right")
-        return np.r_[0, kept.astype(np.int64)][at]
+        return np.asarray(np.r_[0, kept.astype(np.int64)][at], np.int64)
 
 
 class _Counts:
@@ -59,8 +59,8 @@ class _Counts:
         rows = (one["first"], one["first"] + one["size"])
         values = entries.counts.read(*rows)
         values = values[values > 0].astype(np.int64)[::-1]  # they stand from the largest on
-        first = np.flatnonzero(np.r_[True, values[1:] != values[:-1]]) if len(values) else []
-        self.count = values[first].copy() if len(values) else values
+        first = np.flatnonzero(np.r_[np.ones(min(1, len(values)), bool), values[1:] != values[:-1]])
+        self.count = values[first].copy()
         self.number = np.diff(np.r_[first, len(values)]).astype(np.int64)
 
 
@@ -131,11 +131,11 @@ class WhatIf:
         return [grid.tolist(), kept.tolist()]
 
     def _entries(self, chosen: list[str], t: int, own: Mapping[str, int]) -> list[list[int]]:
-        counts = np.concatenate([self._counts[lang].count for lang in chosen] or [np.zeros(0)])
-        numbers = np.concatenate([self._counts[lang].number for lang in chosen] or [np.zeros(0)])
+        nothing = [np.zeros(0, np.int64)]
+        counts = np.concatenate([self._counts[lang].count for lang in chosen] or nothing)
+        numbers = np.concatenate([self._counts[lang].number for lang in chosen] or nothing)
         limits = np.concatenate(
-            [np.full(len(self._counts[lang].count), own.get(lang, t)) for lang in chosen]
-            or [np.zeros(0)]
+            [np.full(len(self._counts[lang].count), own.get(lang, t)) for lang in chosen] or nothing
         )
         order = np.argsort(counts, kind="stable")
         counts, numbers, limits = counts[order], numbers[order], limits[order]
