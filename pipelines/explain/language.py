@@ -6,17 +6,16 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from curate.curation.lid.identify import FastTextIdentifier, without_capitals
+from curate.curation.lid.identify import FastTextIdentifier
 from curate.curation.lid.no_text import normalized
 from curate.curation.lid.steps import NO_LANGUAGE, STEPS
 from curate.pipelines.inputs.records import Records
 from curate.pipelines.lid.languages import RecordLanguages
-from curate.pipelines.lid.options import LidOptions, open_steps, priors_of
+from curate.pipelines.lid.options import LidOptions, open_steps
+from curate.pipelines.lid.priors import priors_of
 from curate.pipelines.lid.step_names import STEP_NAMES
 
 __all__ = ["FoundLanguage", "identified"]
-
-_CAPITALS = "all letters are capitals, so that the language is that of the lower-cased text"
 
 
 class FoundLanguage(NamedTuple):
@@ -53,11 +52,7 @@ def identified(
     texts = pa.array([text], pa.string())
     if options.kind == "published":
         found = FastTextIdentifier(model).identify(texts)
-        is_lowered = without_capitals(texts)[0].as_py() != text
-        steps = [_CAPITALS] if is_lowered else []
-        return FoundLanguage(
-            str(found.lang[0].as_py()), round(float(found.score[0]), 6), True, steps
-        )
+        return FoundLanguage(str(found.lang[0].as_py()), round(float(found.score[0]), 6), True, [])
     record = _record(texts, url)
     languages = RecordLanguages(None, with_metadata, model, "fasttext", options)
     told = languages.of(record).langs

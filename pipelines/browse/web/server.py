@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from curate.errors import CurateError, InputError, UsageError
 from curate.files.addresses import hide_secrets
+from curate.files.remedies import carried
 from curate.pipelines.browse.answers import ANSWERS, pair_set_of
 from curate.pipelines.browse.pairs import parse_place
 from curate.pipelines.browse.session import BusyError, Session
@@ -155,7 +156,7 @@ class Server:
         logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
+            target=carried(self._server.run), args=([self._socket],), daemon=True
         )
 
     @property
@@ -175,7 +176,7 @@ class Server:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise CurateError(f"the server of the page at port {self.port} does not begin")
             time.sleep(0.01)
-        threading.Thread(target=self._warm_up, daemon=True).start()
+        threading.Thread(target=carried(self._warm_up), daemon=True).start()
 
     def _warm_up(self) -> None:
         """Load what searches need while the first page is looked at."""

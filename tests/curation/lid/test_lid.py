@@ -2,7 +2,6 @@
 
 import gzip
 import random
-import struct
 from pathlib import Path
 
 import fasttext
@@ -12,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.curation.lid.identify import CompiledIdentifier, FastTextIdentifier, default_lid_model
+from curate.curation.lid.steps import StepwiseIdentifier
 from curate.errors import InputError
+from tests.curation.lid.models import write_random_classifier
 
 MODEL = Path(default_lid_model())
 
@@ -59,35 +60,13 @@ def test_of_a_very_long_text_the_beginning_counts(compiled):
     same(texts, compiled, FastTextIdentifier(str(MODEL)))
 
 
-def write_model(path, *, loss, word_ngrams, max_ngram, labels=5, seed=0):
-    """Write a dense model with random weights, as the library lays it out."""
-    rng = np.random.default_rng(seed)
-    words = ["</s>", "red", "dog", "der", "hund", "le", "chien"]
-    dim, bucket = 8, 500 if max_ngram or word_ngrams > 1 else 0
-    head = struct.pack("<ii", 793712314, 12)
-    head += struct.pack(
-        "<12id", dim, 5, 5, 1, 5, word_ngrams, loss, 3, bucket, 2, max_ngram, 9, 1e-4
-    )
-    head += struct.pack("<iiiqq", len(words) + labels, len(words), labels, 100, -1)
-    for i, word in enumerate(words):
-        head += word.encode() + b"\0" + struct.pack("<qb", 50 - i, 0)
-    for i in range(labels):
-        head += f"__label__{'en de fr es zh'.split()[i]}".encode() + b"\0"
-        head += struct.pack("<qb", 90 - 7 * i, 1)
-    rows = rng.normal(size=(len(words) + bucket, dim)).astype("<f4")
-    outputs = rng.normal(size=(labels, dim)).astype("<f4")
-    body = b"\0" + struct.pack("<qq", *rows.shape) + rows.tobytes()
-    body += b"\0" + struct.pack("<qq", *outputs.shape) + outputs.tobytes()
-    path.write_bytes(head + body)
-
-
 @pytest.mark.parametrize("loss", [1, 3, 4], ids=["hierarchical softmax", "softmax", "one vs all"])
 @pytest.mark.parametrize(("word_ngrams", "max_ngram"), [(1, 0), (1, 4), (3, 0), (2, 3)])
 def test_models_of_every_kind_are_evaluated_as_by_the_library(
     tmp_path, loss, word_ngrams, max_ngram
 ):
     path = tmp_path / "model.bin"
-    write_model(path, loss=loss, word_ngrams=word_ngrams, max_ngram=max_ngram)
+    write_random_classifier(path, loss=loss, word_ngrams=word_ngrams, max_ngram=max_ngram)
     texts = ["red dog", "der hund und le chien", "unknown words only", "red", "漢字 hund", *HOSTILE]
     compiled = CompiledIdentifier(path.read_bytes(), "model.bin")
     same(texts, compiled, FastTextIdentifier(str(path)))
@@ -106,7 +85,7 @@ def test_what_is_no_model_is_refused(tmp_path, engine):
 
 
 def test_truncated_and_flipped_models_never_crash(tmp_path):
-    write_model(tmp_path / "small.bin", loss=1, word_ngrams=2, max_ngram=3)
+    write_random_classifier(tmp_path / "small.bin", loss=1, word_ngrams=2, max_ngram=3)
     rng = random.Random(0)
     texts = pa.array(["red dog", "der hund", "words unknown to it"])
     refused = 0
@@ -129,14 +108,19 @@ def test_truncated_and_flipped_models_never_crash(tmp_path):
 
 
 @pytest.mark.parametrize("engine", [CompiledIdentifier, FastTextIdentifier])
-def test_captions_in_capitals_are_identified_as_in_small_letters(engine):
+def test_captions_in_capitals_are_identified_as_they_stand_and_in_steps_as_in_small_letters(engine):
     is_library = engine is FastTextIdentifier
     identifier = engine(str(MODEL)) if is_library else engine(MODEL.read_bytes(), str(MODEL))
     capitals = ["MY FRIEND IS A BIRD", "VINTAGE BLUE BICYCLE", "HELLO THERE MY FRIEND, 24",
                 "МОЙ ДРУГ ПТИЦА НА ДЕРЕВЕ", "ΤΟ ΣΠΙΤΙ ΔΙΠΛΑ ΣΤΗ ΘΑΛΑΣΣΑ"]  # fmt: skip
+    library = fasttext.load_model(str(MODEL))
+    expected = [library.predict(text)[0][0].removeprefix("__label__") for text in capitals]
+    assert identifier.identify(pa.array(capitals)).lang.to_pylist() == expected
+    assert expected != ["en", "en", "en", "ru", "el"]
+    steps = StepwiseIdentifier(identifier, None)
     mixed = ["My friend is a BIRD", "東京の夜", "24"]
-    found = identifier.identify(pa.array([*capitals, *mixed]))
-    small = identifier.identify(pa.array([*(text.lower() for text in capitals), *mixed]))
+    found = steps.identify(pa.array([*capitals, *mixed]))
+    small = steps.identify(pa.array([*(text.lower() for text in capitals), *mixed]))
     assert found.lang.to_pylist() == small.lang.to_pylist()
     assert found.score.tolist() == small.score.tolist()
     assert found.lang.to_pylist()[:5] == ["en", "en", "en", "ru", "el"]
