@@ -90,7 +90,8 @@ def yaml_head(card: Mapping[str, Any]) -> str:
     files = "shards/*.tar" if card["format"] == "shards" else "pairs/*.parquet"
     several = "multilingual" if len(kept) > 1 else "monolingual"
     head: list[tuple[str, Any]] = [
-        ("pretty_name", f"Balanced image-text pairs, t = {card['t']:,}"),
+        ("pretty_name", card.get("name") or f"Balanced image-text pairs, t = {card['t']:,}"),
+        ("license", card.get("license")),
         ("language", codes),
         ("multilinguality", [several]),
         ("size_categories", [size_category(card["total"]["kept"])]),
@@ -112,7 +113,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
     total = card["total"]
     parts = [
         yaml_head(card),
-        "# Data card",
+        f"# {inert_markdown(card['name'])}" if card.get("name") else "# Data card",
         f"{total['kept']:,} pairs kept of {total['matched']:,} matched and {total['read']:,} read. "
         f"Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: one pair "
         "fills a slot of every entry it matches, so pairs are fewer than slots.",

@@ -30,7 +30,7 @@ def render_page(card: Mapping[str, Any]) -> str:
     style, script, page = (_source(name) for name in ("card.css", "card.js", "card.html"))
     total = card["total"]
     values = {
-        "title": f"Data card: {total['kept']:,} pairs",
+        "title": f"{card.get('name') or 'Data card'}: {total['kept']:,} pairs",
         "summary": f"{total['kept']:,} pairs kept of {total['matched']:,} matched and "
         f"{total['read']:,} read.",
         "style": style,

@@ -70,6 +70,7 @@ def write_cards(
     kept: KeptSummary | None = None,
     classes: ClassList | None = None,
     num_examples: int | None = None,
+    titles: Mapping[str, str] | None = None,
     workers: int = 1,
     quiet: bool = True,
 ) -> dict[str, Any]:
@@ -86,6 +87,7 @@ def write_cards(
         classes: whose coverage is to be shown; None for none.
         num_examples: texts to show per language and decision; None for a few, 0 for none, not
             even dropped ones.
+        titles: name and license of the set, as far as they are given.
         workers: threads.
         quiet: no progress.
 
@@ -102,6 +104,7 @@ def write_cards(
     card = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "command": replay_command(plan, parameters),
+        **(titles or {}),
         "seed": parameters["seed"],
         "t": parameters["t"],
         **{k: parameters[k] for k in ("target", "exact") if parameters.get(k)},

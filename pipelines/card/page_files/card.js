@@ -318,7 +318,7 @@ function renderSignals() {
 // ---- Origin ----
 function renderOrigin() {
   fill("command", card.command.split("\n").map((line, i) => [i ? "\n" : "", quoted(line)]));
-  const facts = [["Seed", number(card.seed)], ["Format", card.format], ["Normalization", card.normalization], ["Metadata sha256", card.metadata_hash], ["Matches sha256", card.matched],
+  const facts = [["Seed", number(card.seed)], ["Format", card.format], ...(card.license ? [["License", quoted(card.license)]] : []), ["Normalization", card.normalization], ["Metadata sha256", card.metadata_hash], ["Matches sha256", card.matched],
     ["Parameters sha256", card.balanced], ["LID model sha256", card.lid_model || "none: the language was given"], ["Schema", card.schema_version],
     ["Versions", Object.entries(card.versions).map(([name, v]) => `${name} ${v}`).join(", ")]];
   fill("facts", facts.map(([term, value]) => [el("dt", {}, term), el("dd", {}, value)]));
@@ -355,6 +355,7 @@ addEventListener("resize", () => { if (innerWidth !== lastWidth) { lastWidth = i
 renderScoped();
 renderLanguages();
 renderClasses();
+if (card.name) fill("set-name", bdi(card.name));
 renderSignals();
 renderOrigin();
 document.documentElement.dataset.ready = "yes";
