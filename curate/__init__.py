@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from curate.api.crawl import extract
     from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
+    from curate.api.looking import browse
     from curate.api.machine import warm_up
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
@@ -81,6 +82,7 @@ __all__ = [
     "ThresholdError",
     "UsageError",
     "balance",
+    "browse",
     "build_index",
     "build_metadata",
     "card",
@@ -126,6 +128,7 @@ __getattr__, __dir__ = lazy_names(
         "api.crawl": ["extract"],
         "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],
+        "api.looking": ["browse"],
         "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],

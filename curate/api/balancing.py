@@ -189,6 +189,8 @@ def card(
     classes: str | None = None,
     classes_lang: str = "en",
     examples: int | None = None,
+    name: str | None = None,
+    license: str | None = None,
     filter: str | list[str] | None = None,
     matched: Folder = None,
     workspace: Folder = None,
@@ -206,6 +208,8 @@ def card(
         classes: show the coverage of a list: a class per line, names between tabs.
         classes_lang: language of their names.
         examples: texts to show per language and decision; 0: none. Default: 2 to 8.
+        name: of the set, as the Hub shows it.
+        license: of the set, by the Hub's name for it, such as cc-by-4.0.
         filter: those that the set was made with, again: a plan's filters are not loaded because it
             names them. Not needed for lengths and for installed ones without argument.
 
@@ -230,6 +234,8 @@ def card(
         classes=classes,
         classes_lang=classes_lang,
         num_examples=examples,
+        name=name,
+        license=license,
         filters=listed(filter),
         workers=num_workers(workers),
         overwrite=overwrite,

@@ -23,10 +23,14 @@ EXTRAS = {
     "slurm": ("submitit",),
     "s3": ("s3fs",),
     "metrics": ("prometheus_client",),
+    "embed": ("model2vec",),
+    "dedup": ("faiss",),
+    "browse": ("starlette", "uvicorn", "PIL"),
     "download": ("aiohttp", "certifi", "http_sf", "PIL"),
 }
 # Whose extra it is where several have the package.
-_FIRST = {"extract": "crawl", "train": "train", "eval": "train", "export": "train"}
+_FIRST = {"extract": "crawl", "train": "train", "eval": "train", "export": "train", "embed": "train",
+          "browse": "browse"}  # fmt: skip
 
 
 @contextmanager

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BalanceResult",
+    "BrowseResult",
     "CardResult",
     "DecontaminateResult",
     "DedupResult",
@@ -296,6 +297,34 @@ class Explanation(Result):
             for match in found["matches"]
         ]
         return pa.Table.from_pylist(rows)
+
+
+class BrowseResult(Result):
+    """A page that is served until `close`, or until the end of a `with` block."""
+
+    address: str
+    notes: list[str]
+
+    _view = ("browse", "browse_lines")
+
+    def __enter__(self) -> "BrowseResult":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def wait(self) -> None:
+        """Serve until somebody interrupts."""
+        server: Any = self._keep
+        if server is not None:
+            server.wait()
+
+    def close(self) -> None:
+        """End serving."""
+        server: Any = self._keep
+        if server is not None:
+            server.close()
+        self._keep = None
 
 
 class DiffResult(Result):

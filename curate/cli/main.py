@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "decontaminate": ("duplicates", "decontaminate", ("data...",)),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
+    "browse": ("looking", "browse", ("path",)),
     "diff": ("stored", "diff", ("a", "b")),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
@@ -61,6 +62,10 @@ class _Group(click.Group):
             from curate.cli.status import status_command
 
             return status_command()
+        if cmd_name == "browse":
+            from curate.cli.browse import browse_command
+
+            return browse_command()
         if cmd_name not in COMMANDS:
             return None
         return command_of(cmd_name, _function(cmd_name), arguments=COMMANDS[cmd_name][2])

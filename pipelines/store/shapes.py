@@ -60,6 +60,8 @@ _CARD = {
     "languages": {"*": {"kept": _NUM, "matched": _NUM, "read": _NUM}},
     "pages": {"*": _SUM}, "metadata": {"*": str},
     "opt_outs": {"pairs": _COUNTS, "sources": {"*": str}},
+    "downloaded": {"pairs": _NUM, "images": _NUM, "failed": _COUNTS, "opt_outs": _COUNTS},
+    "name": str, "license": str,
 }  # fmt: skip
 _FILES = ([{"url": (str, None), "file": str}], None)
 _MADE_FROM = {

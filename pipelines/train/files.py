@@ -30,7 +30,8 @@ from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sum
 from curate.pipelines.train.shard_facts import ShardFacts
 
 __all__ = [
-    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "progress_of_run", "read_checkpoint",
+    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "log_of_run", "progress_of_run",
+    "read_checkpoint",
 ]  # fmt: skip
 
 _STEP = "step-"
@@ -254,6 +255,15 @@ def progress_of_run(folder: str) -> tuple[int, int, bool] | None:
     lines = _read_lines(files.log)
     with of_ours(files.log):
         return (int(lines[-1]["step"]) if lines else 0), total, False
+
+
+def log_of_run(folder: str) -> list[dict[str, Any]]:
+    """Return the lines of a run's log, each with its step; [] where there is none yet.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    return _read_lines(RunFiles(folder).log)
 
 
 def _as_line(line: dict[str, Any]) -> bytes:
