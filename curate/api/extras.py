@@ -13,7 +13,7 @@ __all__ = ["EXTRAS", "told_of_extras"]
 
 # The modules that an extra's packages are imported as.
 EXTRAS = {
-    "train": ("torch", "tokenizers", "PIL", "safetensors", "simplejpeg"),
+    "train": ("torch", "tokenizers", "PIL", "safetensors", "simplejpeg", "ftfy"),
     "lid": ("pycld2",),
     "segment": ("icu4py",),
     "crawl": ("can_ada", "fastwarc", "http_sf", "orjson", "selectolax", "webencodings"),
@@ -29,8 +29,10 @@ EXTRAS = {
     "download": ("aiohttp", "certifi", "http_sf", "PIL"),
 }
 # Whose extra it is where several have the package.
-_FIRST = {"extract": "crawl", "train": "train", "eval": "train", "export": "train", "embed": "train",
-          "browse": "browse"}  # fmt: skip
+_FIRST = {
+    "extract": "crawl", "browse": "browse",
+    **dict.fromkeys(("train", "eval", "export", "embed"), "train"),
+}  # fmt: skip
 
 
 @contextmanager

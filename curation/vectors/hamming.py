@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled
 
 __all__ = ["band_bits", "near_hashes"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled
 
 __all__ = ["NO_LINK", "Components", "follow_links", "link_groups"]
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled
 
 __all__ = ["HASH_BYTES", "ORIENTATIONS", "SIDE", "perceptual_hash", "turned_hashes"]
 

@@ -19,8 +19,8 @@ from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
-from curate.training.data.captions import caption_of, json_object
 from curate.training.data.shards import OpenShards, index_shard, list_shards
+from curate.training.tars.captions import caption_of, json_object
 
 __all__ = ["Chunk", "MatchedRows", "ShardRows", "matched_rows", "repeated_ids", "shard_rows"]
 
