@@ -10,7 +10,7 @@ import pytest
 
 import curate
 from curate import distribution
-from curate.api.extras import EXTRAS
+from curate.api.calls.extras import EXTRAS
 from curate.distribution import DISTRIBUTION, VERSION, conflict, install_line
 from curate.errors import MissingExtraError
 from tests.conftest import ROOT

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
     Number,
@@ -89,7 +89,7 @@ def balance(
     folder = path_of(output) or place.balanced
     keep: tuple[object, ...] = (found, matched)
     if in_memory and output is None:
-        from curate.api.memory import temporary_folder
+        from curate.api.calls.memory import temporary_folder
 
         own = temporary_folder()  # another one for each t, so that results can be compared
         folder, keep = f"{own.name}/balanced", (found, matched, own)

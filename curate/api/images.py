@@ -2,8 +2,8 @@
 
 import os
 
-from curate.api.command import command
-from curate.api.options import Folder, Size, num_workers, path_of, place_of, shard_options
+from curate.api.calls.command import command
+from curate.api.calls.options import Folder, Size, num_workers, path_of, place_of, shard_options
 from curate.api.results import DownloadResult
 
 __all__ = ["download"]

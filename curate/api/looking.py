@@ -1,7 +1,7 @@
 """`curate.browse`: a workspace in, a page that shows it to who sits at this machine out."""
 
-from curate.api.command import command
-from curate.api.options import Folder, listed, path_of, place_of
+from curate.api.calls.command import command
+from curate.api.calls.options import Folder, listed, path_of, place_of
 from curate.api.results import BrowseResult
 
 __all__ = ["browse"]

@@ -1,6 +1,6 @@
 """What is prepared on a machine, whatever the data: `warm-up`."""
 
-from curate.api.command import command
+from curate.api.calls.command import command
 from curate.api.results import WarmUpResult
 
 __all__ = ["warm_up"]

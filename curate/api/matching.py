@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
     kind_of,
@@ -93,7 +93,7 @@ def match(
 
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.2.
     """
-    from curate.api.memory import (
+    from curate.api.calls.memory import (
         check_inputs,
         entries_folder,
         is_stream,

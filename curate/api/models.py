@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Literal
 
-from curate.api.command import command
-from curate.api.names import (
+from curate.api.calls.command import command
+from curate.api.calls.names import (
     refuse_with_students,
     run_or_model,
     scale_of,
     shards_of,
     teacher_of,
 )
-from curate.api.options import Folder, listed, num_workers, path_of, place_of
+from curate.api.calls.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
 
 __all__ = ["evaluate", "export", "train"]

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from curate.api.command import command
-from curate.api.options import Folder, listed, path_of
+from curate.api.calls.command import command
+from curate.api.calls.options import Folder, listed, path_of
 from curate.api.results import ModelsResult
 
 if TYPE_CHECKING:

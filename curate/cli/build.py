@@ -12,7 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from curate.api.command import Parameter, parameters_of, sentence_of
+from curate.api.calls.command import Parameter, parameters_of, sentence_of
 
 __all__ = ["Command", "command_of", "shared_options"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from curate.api.command import sentence_of
+from curate.api.calls.command import sentence_of
 from curate.cli.build import command_of
 from curate.distribution import COMMAND, VERSION, conflict, is_ours, is_whole
 from curate.errors import CurateError

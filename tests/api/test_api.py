@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import curate
-from curate.api.command import parameters_of
-from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
+from curate.api.calls.command import parameters_of
+from curate.api.calls.options import CLUSTER_DEFAULTS, ClusterOptions
 from curate.cli.main import COMMANDS
 from curate.files.remedies import on_command_line
 from curate.pipelines.executor.cluster import Cluster

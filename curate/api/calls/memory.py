@@ -12,7 +12,7 @@ from shutil import rmtree
 from typing import Any
 from weakref import finalize
 
-from curate.api.options import kind_of
+from curate.api.calls.options import kind_of
 from curate.errors import InputError, UsageError
 
 __all__ = ["check_inputs", "entries_folder", "is_stream", "stored_stream", "temporary_folder"]

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from curate.api.options import path_of
+from curate.api.calls.options import path_of
 
 if TYPE_CHECKING:
     from curate.pipelines.store.workspace import Workspace

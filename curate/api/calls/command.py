@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import cache, wraps
 from typing import Any, NamedTuple, TypeVar, cast, get_type_hints
 
-from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
+from curate.api.calls.options import CLUSTER_DEFAULTS, ClusterOptions
 from curate.files.remedies import FUNCTIONS
 
 __all__ = ["Parameter", "command", "parameters_of", "sentence_of"]
@@ -100,8 +100,8 @@ def command(function: Function) -> Function:
 
     @wraps(function)
     def run(*arguments: Any, **options: Any) -> Any:
-        from curate.api.extras import told_of_extras
-        from curate.api.keywords import told_in_keywords
+        from curate.api.calls.extras import told_of_extras
+        from curate.api.calls.keywords import told_in_keywords
         from curate.files.limits import told_of_limits
         from curate.files.remedies import called, in_force
 

@@ -75,7 +75,7 @@ def _keyword(found: re.Match[str]) -> str:
 @cache
 def _switches() -> dict[str, bool]:
     """Return the names of all options, and whether each is either there or not."""
-    from curate.api.command import parameters_of
+    from curate.api.calls.command import parameters_of
 
     found: dict[str, bool] = {}
     for module in _MODULES:

@@ -1,15 +1,8 @@
-"""What commands return: the summary as attributes and as items, a table in words, and Arrow.
+"""What stages return that make, choose, change or show pairs."""
 
-`print(result)` shows what the command line shows; a notebook shows the data card, or the same
-table.
-"""
+from typing import TYPE_CHECKING, Any
 
-from collections.abc import Iterator, Mapping
-from importlib import import_module
-from inspect import signature
-from typing import TYPE_CHECKING, Any, ClassVar
-
-from curate.files.remedies import Called
+from curate.api.results.base import Result, stored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,92 +16,15 @@ __all__ = [
     "DiffResult",
     "DownloadResult",
     "EmbedResult",
-    "EvalResult",
     "Explanation",
-    "ExportResult",
     "ExtractResult",
     "MatchResult",
     "MetadataResult",
-    "ModelsResult",
-    "Result",
     "RetractResult",
     "ScoreResult",
     "Status",
-    "TrainResult",
-    "WarmUpResult",
     "YieldResult",
 ]
-
-
-class Result(Mapping[str, Any]):
-    """A command's summary: values by name, as attributes and as items.
-
-    Attributes:
-        folder: where the command wrote; None if it writes nothing.
-    """
-
-    folder: str | None
-    _view: ClassVar[tuple[str, str]]
-
-    def __init__(
-        self, values: Mapping[str, Any], folder: str | None = None, keep: object = None
-    ) -> None:
-        self._values = dict(values)
-        self.called = Called()
-        self._keep = keep  # a folder of its own lasts as long as what lies in it is looked at
-        self.folder = folder
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __getattr__(self, name: str) -> Any:
-        if not name.startswith("_") and name in self._values:
-            return self._values[name]
-        known = ", ".join(self.__dict__.get("_values", ()))
-        raise AttributeError(f"{type(self).__name__} has no {name!r}; it has {known}")
-
-    def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *self._values]
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {str(self).rpartition(chr(10))[2] or self.folder}>"
-
-    def __str__(self) -> str:
-        from curate.pipelines.views.terminal import inert_lines
-
-        return inert_lines(self.table())
-
-    def table(self, *, colour: bool = False) -> str:
-        """Return what the command line shows.
-
-        Args:
-            colour: with a terminal's colours, where the command has any.
-        """
-        room, name = self._view
-        view = getattr(import_module(f"curate.pipelines.{room}"), name)
-        options = {"output": self.folder or "", "colour": colour}
-        takes = signature(view).parameters.keys() & options.keys()
-        from curate.api.keywords import in_keywords
-        from curate.files.remedies import in_force_again, is_python
-
-        with in_force_again(self.called):  # so that what it suggests can be pasted
-            shown: str = view(self._values, **{name: options[name] for name in takes})
-            return type(shown)(in_keywords(shown)) if is_python() else shown
-
-    def _repr_html_(self) -> str:
-        from html import escape
-
-        return f"<pre>{escape(str(self))}</pre>"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the summary as JSON-able values: what ``--json`` prints."""
-        return self._values
 
 
 class MetadataResult(Result):
@@ -138,7 +54,7 @@ class ExtractResult(Result):
 
     def to_arrow(self) -> "pa.Table":
         """Return all pairs."""
-        return _stored(self.folder or "")
+        return stored(self.folder or "")
 
 
 class MatchResult(Result):
@@ -154,7 +70,7 @@ class MatchResult(Result):
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return the matched pairs: the input's columns and ours, or some of them."""
-        return _stored(f"{self.folder}/pairs", columns)
+        return stored(f"{self.folder}/pairs", columns)
 
 
 class CardResult(Result):
@@ -199,7 +115,7 @@ class BalanceResult(CardResult):
         Raises:
             ArtifactError: they are in shards, with their images.
         """
-        return _stored(f"{self.folder}/pairs", columns)
+        return stored(f"{self.folder}/pairs", columns)
 
 
 class YieldResult(Result):
@@ -239,7 +155,7 @@ class EmbedResult(Result):
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: ids, fingerprints, vectors, or some of the columns."""
-        return _stored(f"{self.folder}/pairs", columns)
+        return stored(f"{self.folder}/pairs", columns)
 
 
 class DecontaminateResult(Result):
@@ -249,7 +165,7 @@ class DecontaminateResult(Result):
 
     def to_arrow(self) -> "pa.Table":
         """Return a row a pair that is in a set, with both sides."""
-        return _stored(f"{self.folder}/hits")
+        return stored(f"{self.folder}/hits")
 
 
 class DedupResult(Result):
@@ -259,7 +175,7 @@ class DedupResult(Result):
 
     def to_arrow(self) -> "pa.Table":
         """Return a row a pair that falls: its ids, why, how far, what for."""
-        return _stored(f"{self.folder}/pairs")
+        return stored(f"{self.folder}/pairs")
 
 
 class ScoreResult(Result):
@@ -269,7 +185,7 @@ class ScoreResult(Result):
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: its id, language and scores."""
-        return _stored(f"{self.folder}/pairs", columns)
+        return stored(f"{self.folder}/pairs", columns)
 
 
 class RetractResult(Result):
@@ -335,16 +251,6 @@ class DiffResult(Result):
     _view = ("diff", "diff_table")
 
 
-class WarmUpResult(Result):
-    """Whether compiled code came with the package, and how long was compiled here."""
-
-    shipped: str
-    why_not: str
-    compiling_s: float
-
-    _view = ("warm_up", "readiness")
-
-
 class Status(Result):
     """The state of a workspace."""
 
@@ -352,52 +258,3 @@ class Status(Result):
     stages: dict[str, Any]
 
     _view = ("status", "status_table")
-
-
-class TrainResult(Result):
-    """A trained model's card, or how far an interrupted run came."""
-
-    _view = ("train", "train_table")
-
-
-class EvalResult(Result):
-    """Figures of a model on held-out sets, with their intervals."""
-
-    results: dict[str, Any]
-
-    _view = ("evaluate", "eval_table")
-
-
-class ExportResult(Result):
-    """What an export holds: its files with size and sha256."""
-
-    format: str
-    files: dict[str, Any]
-
-    _view = ("export", "export_table")
-
-
-class ModelsResult(Result):
-    """Published models, by their names."""
-
-    models: list[dict[str, Any]]
-
-    _view = ("models", "models_table")
-
-
-def _stored(folder: str, columns: list[str] | None = None) -> "pa.Table":
-    """Read the Parquet files of a folder into one table.
-
-    Raises:
-        ArtifactError: there are none.
-    """
-    from curate.errors import ArtifactError
-    from curate.files import storage
-    from curate.pipelines.store import artifacts
-    from curate.pipelines.store.pools import concat_pool
-
-    paths = storage.list_files(folder, ".parquet")
-    if not paths:
-        raise ArtifactError(f"{folder}: there is no Parquet file; pairs with images are in shards")
-    tables = [artifacts.read_table(path, columns) for path in paths]
-    return concat_pool(tables)

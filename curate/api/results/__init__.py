@@ -1,0 +1,57 @@
+"""What commands return: the summary as attributes and as items, a table in words, and Arrow.
+
+`print(result)` shows what the command line shows; a notebook shows the data card, or the same
+table.
+"""
+
+from curate.api.results.base import Result
+from curate.api.results.models import (
+    EvalResult,
+    ExportResult,
+    ModelsResult,
+    TrainResult,
+    WarmUpResult,
+)
+from curate.api.results.pairs import (
+    BalanceResult,
+    BrowseResult,
+    CardResult,
+    DecontaminateResult,
+    DedupResult,
+    DiffResult,
+    DownloadResult,
+    EmbedResult,
+    Explanation,
+    ExtractResult,
+    MatchResult,
+    MetadataResult,
+    RetractResult,
+    ScoreResult,
+    Status,
+    YieldResult,
+)
+
+__all__ = [
+    "BalanceResult",
+    "BrowseResult",
+    "CardResult",
+    "DecontaminateResult",
+    "DedupResult",
+    "DiffResult",
+    "DownloadResult",
+    "EmbedResult",
+    "EvalResult",
+    "Explanation",
+    "ExportResult",
+    "ExtractResult",
+    "MatchResult",
+    "MetadataResult",
+    "ModelsResult",
+    "Result",
+    "RetractResult",
+    "ScoreResult",
+    "Status",
+    "TrainResult",
+    "WarmUpResult",
+    "YieldResult",
+]
