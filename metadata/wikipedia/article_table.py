@@ -49,8 +49,8 @@ def split_articles(path: str, part_bytes: int) -> list[ArticlePart]:
         if size >= part_bytes or number == len(sizes):
             stops.append(number)
             size = 0
-    starts = [0, *stops[:-1]]
-    return [ArticlePart(path=path, first=a, stop=b) for a, b in zip(starts, stops, strict=True)]
+    starts = [0, *stops]  # the last one begins no part; a file may have no row groups at all
+    return [ArticlePart(path=path, first=a, stop=b) for a, b in zip(starts, stops, strict=False)]
 
 
 def _group_bytes(group: RowGroup) -> int:

@@ -43,6 +43,13 @@ def test_an_empty_file_has_no_articles(tmp_path):
     assert read(write(tmp_path / "a.parquet", [], []))[0] == []
 
 
+def test_a_file_without_row_groups_has_no_articles(tmp_path):
+    schema = pa.schema([("title", pa.string()), ("text", pa.string())])
+    pq.ParquetWriter(tmp_path / "a.parquet", schema).close()
+    assert pq.ParquetFile(tmp_path / "a.parquet").num_row_groups == 0
+    assert read(tmp_path / "a.parquet")[0] == []
+
+
 def test_strings_may_be_large_or_in_a_dictionary(tmp_path):
     texts = pa.array(["x", "x"]).dictionary_encode()
     titles = pa.array(["A", "B"], pa.large_string())
