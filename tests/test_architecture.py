@@ -33,12 +33,14 @@ ORDER = {
         "curation.sampling",
     ),
     "training": (
-        "training.model", "training.text", "training.tars", "training.data", "training.loop",
+        "training.model", "training.text", "training.tars", "training.captions", "training.data",
+        "training.loop",
         "training.eval", "training.export",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
-        "pipelines.duplicates", "pipelines.inputs", "pipelines.lid", "pipelines.matched",
+        "pipelines.duplicates", "pipelines.inputs", "pipelines.caption_tables", "pipelines.lid",
+        "pipelines.matched",
         "pipelines.shards",
     ),
 }  # fmt: skip

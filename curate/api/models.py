@@ -55,6 +55,10 @@ def train(
     unit: str = "pair",
     decoder: str = "auto",
     threads: int | None = None,
+    captions: str | list[str] | None = None,
+    json_captions: str | None = None,
+    syn_ratio: float | None = None,
+    caption_weights: str | None = None,
     shards: Folder = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
@@ -108,6 +112,10 @@ def train(
         unit: pair, or image: one pair of each image per epoch.
         decoder: auto, simplejpeg, pillow, nvimgcodec.
         threads: that decode; default: all cores.
+        captions: table, folder or pattern of captions by pair id, or NAME=TABLE; several, for all.
+        json_captions: fields of the shards' JSON that are captions, with commas.
+        syn_ratio: share of texts that are captions, such as 0.15.
+        caption_weights: instead: source=weight with commas, alt for the alt-text.
         shards: folder, pattern or URL of tars instead of balanced/.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
@@ -121,11 +129,13 @@ def train(
         InputError: shards or weights cannot be read.
         MissingExtraError: the extra `train` is not installed.
     """
+    from curate.pipelines.caption_tables import CaptionOptions, parse_weights
     from curate.pipelines.train import TrainExtras, check_run_name, train_model
     from curate.training.loop.config import StepOptions, TrainConfig
 
     place = place_of(workspace)
     folder = path_of(output) or place.run(check_run_name(name))
+    several = captions if isinstance(captions, list | tuple) else [captions] if captions else []
     if threads is not None:
         num_workers(threads)
     trained = train_model(
@@ -175,6 +185,13 @@ def train(
             threads=threads,
             shard_cache=shard_cache,
             shard_cache_gb=shard_cache_gb,
+            captions=CaptionOptions(
+                tables=tuple(path_of(one) or "" for one in several),
+                json_keys=tuple(word.strip() for word in (json_captions or "").split(",") if word),
+                syn_ratio=syn_ratio,
+                weights=parse_weights(caption_weights) or None,
+                cache_bytes=int(shard_cache_gb * 1e9),
+            ),
         ),
         device=device,
         overwrite=overwrite,

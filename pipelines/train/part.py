@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.sums import SummedFile, check_listed
+from curate.pipelines.caption_tables.join import CaptionOptions
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import entry_names
@@ -20,6 +21,7 @@ from curate.pipelines.train.progress import TrainView
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.views.progress import log
+from curate.training.captions.mix import TextMix
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
@@ -47,6 +49,7 @@ class TrainExtras:
         threads: that decode; None: one for each core of this process.
         shard_cache: folder for copies of remote shards; None: in the user's cache.
         shard_cache_gb: of such copies, in GB.
+        captions: beside the alt-texts.
     """
 
     init: str | None = None
@@ -63,6 +66,7 @@ class TrainExtras:
     threads: int | None = None
     shard_cache: str | None = None
     shard_cache_gb: float = 50.0
+    captions: CaptionOptions = CaptionOptions()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,6 +84,7 @@ class TrainRun:
         start: what it begins with.
         world: the ranks, this process among them.
         quiet: show nothing.
+        texts: draws one of the texts of a pair; None: its alt-text.
     """
 
     files: RunFiles
@@ -92,6 +97,7 @@ class TrainRun:
     start: Start
     world: Any
     quiet: bool
+    texts: TextMix | None = None
 
     def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
@@ -145,6 +151,9 @@ class TrainRun:
         if self.start.tokenizer is not None:
             return self.start.tokenizer
         found = captions(self.tars, self._shard_cache().open, self.sums)
+        if self.texts is not None and self.texts.index is not None:
+            pairs = zip_longest(found, self.texts.index.texts())
+            found = (text for pair in pairs for text in pair if text is not None)
         texts = islice(found, MAX_TOKENIZER_CAPTIONS)
         return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
 
@@ -195,7 +204,10 @@ class TrainRun:
         )
         online = read_online(self.extras.online)
         cache = self._shard_cache()
-        loader = Loader(self.tars, tokenizer, config, online=online, cache=cache, sums=self.sums)
+        loader = Loader(
+            self.tars, tokenizer, config, online=online, cache=cache, sums=self.sums,
+            texts=self.texts,
+        )  # fmt: skip
         return loader.batches(position)
 
     def _pairs_per_epoch(self, epoch: int) -> int | None:
@@ -204,7 +216,7 @@ class TrainRun:
         sampler = Sampler(
             shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
             unit=self.extras.unit, online=read_online(self.extras.online),
-            cache=self._shard_cache(),
+            cache=self._shard_cache(), needs_text=self.texts is None,
         )  # fmt: skip
         is_whole = self.extras.online is None and self.extras.unit == "pair"
         return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
@@ -280,6 +292,8 @@ class TrainRun:
             "machine": _machine(self.world, self.options),
             "datacard_sha256": _hash_if_there(self.extras.datacard),
         }
+        if self.texts is not None and self.texts.index is not None:
+            card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
         names = entry_names(self.extras.balanced)
         card = write_model_card(self.files, card, loop.run_log.lines, progress.consumed.card(names))
         wait_for_all(self.world)

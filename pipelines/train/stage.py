@@ -14,6 +14,8 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.sums import shard_sum
+from curate.pipelines.caption_tables.check import require_joined
+from curate.pipelines.caption_tables.join import caption_identity, joined_captions
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
@@ -29,6 +31,7 @@ from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
 from curate.pipelines.train.part import TrainExtras, TrainRun, read_online
 from curate.pipelines.train.start import Start, prepare_start
 from curate.training import require_packages
+from curate.training.captions.mix import TextMix
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig, load_model_config
 
@@ -121,6 +124,7 @@ def train_model(
             world=world,
             quiet=quiet or not world.is_main,
         )
+        run.texts = _texts(run, values)
         card = run.train(values, current_request())
         wait_for_all(world)  # they have all read the card
         if anew and world.is_main and "stopped_at" not in card:
@@ -198,11 +202,35 @@ def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
     from curate.training.data.images import describe_decoder, resolve_decoder
 
     online = read_online(extras.online)
+    joined = caption_identity(extras.captions)
     return {
         "decoder": describe_decoder(resolve_decoder(extras.decoder)),
         "unit": extras.unit,
         "online": online.digest() if online else None,
+        **({"captions": joined} if joined else {}),
     }
+
+
+def _texts(run: TrainRun, values: dict[str, Any]) -> TextMix | None:
+    """Return what draws the texts of pairs; None where they have their alt-texts alone.
+
+    Raises:
+        InputError: no caption is of a pair of the shards.
+        UsageError: a share is missing, out of range, or of a source that there is not.
+    """
+    from curate.training.data.shard_cache import ShardCache, default_folder
+
+    options, extras = run.extras.captions, run.extras
+    if not options.is_any:
+        return None
+    quiet = run.quiet
+    index = joined_captions(options, values["loader"]["captions"]["tables"] or "", quiet=quiet)
+    if index is not None and run.world.is_main and not run.files.step_checkpoints():
+        cache = ShardCache(folder=extras.shard_cache or default_folder(),
+                           max_bytes=int(extras.shard_cache_gb * 1e9))  # fmt: skip
+        if not options.json_keys:
+            require_joined(index, options.tables, run.tars, cache.open)
+    return options.mix(run.config.seed, index)
 
 
 def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:

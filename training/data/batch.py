@@ -43,6 +43,7 @@ class Batch:
         skipped: samples left out since the last batch, by reason; those of all ranks add up.
         langs: of each pair; None where its shard does not say.
         entry_ids: that each pair matched.
+        sources: of the texts: alt, or who wrote the caption.
     """
 
     images: "NDArray[np.uint8] | Tensor"
@@ -52,6 +53,7 @@ class Batch:
     skipped: dict[str, int]
     langs: Sequence[str | None] = ()
     entry_ids: Sequence[Sequence[int]] = ()
+    sources: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

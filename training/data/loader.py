@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.files.sizes import several
+from curate.training.captions.mix import TextMix
 from curate.training.data.batch import Batch, LoaderConfig, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.online import Online
@@ -90,6 +91,7 @@ class _Making:
             skipped=dict(skipped),
             langs=[pair.lang for pair in pairs],
             entry_ids=[pair.entry_ids for pair in pairs],
+            sources=[pair.source for pair in pairs],
         )
 
 
@@ -103,6 +105,7 @@ class Loader:
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards; None for one as `ShardCache` has by default.
         sums: xxh3_128 of shards by path, which are compared before they are used.
+        texts: draws one of the texts of a pair; None: its alt-text.
 
     Raises:
         UsageError: there is no such decoder.
@@ -118,15 +121,16 @@ class Loader:
         online: Online | None = None,
         cache: ShardCache | None = None,
         sums: Mapping[str, str] | None = None,
+        texts: TextMix | None = None,
     ) -> None:
         self.config = config
         self._tokenizer = tokenizer
         self._decoder = resolve_decoder(config.decoder)
         self._sampler = Sampler(
             shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
-            online=online, cache=cache or ShardCache(), sums=sums or {},
+            online=online, cache=cache or ShardCache(), sums=sums or {}, needs_text=texts is None,
         )  # fmt: skip
-        self._reader = Reader(self._sampler.files, host_decoder(self._decoder))
+        self._reader = Reader(self._sampler.files, host_decoder(self._decoder), texts)
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
         self._memory: list[NDArray[np.uint8]] = []
 

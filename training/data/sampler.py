@@ -68,6 +68,7 @@ class Sample(NamedTuple):
     number: int
     key: int
     places: list[int]
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,7 @@ class Group:
         number: of each sample in its shard; shape (num_samples,).
         key: of each sample's draws; uint64, shape (num_samples,).
         skipped: samples that cannot or shall not be trained on, by reason.
+        epoch: whose group it is.
     """
 
     first_shard: int
@@ -91,6 +93,7 @@ class Group:
     number: NDArray[np.int64]
     key: NDArray[np.uint64]
     skipped: Counter[str]
+    epoch: int = 0
 
     def __len__(self) -> int:
         return len(self.number)
@@ -98,7 +101,8 @@ class Group:
     def sample(self, place: int) -> Sample:
         """Return the sample at a place of the group."""
         shard, number = self.shards[self.shard[place]], int(self.number[place])
-        return Sample(shard, number, int(self.key[place]), shard.places[number].tolist())
+        places = shard.places[number].tolist()
+        return Sample(shard, number, int(self.key[place]), places, self.epoch)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -114,6 +118,7 @@ class Sampler:
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards.
         sums: xxh3_128 of shards by path, which are compared.
+        needs_text: a sample has to have a text or a JSON; else its text may be elsewhere.
     """
 
     shards: Sequence[str]
@@ -123,6 +128,7 @@ class Sampler:
     online: Online | None = None
     cache: ShardCache = field(default_factory=ShardCache)
     sums: Mapping[str, str] = field(default_factory=dict)
+    needs_text: bool = True
     files: OpenShards = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
         default_factory=OrderedDict
@@ -191,7 +197,9 @@ class Sampler:
         window[in_runs] = np.arange(len(number)) // self.shuffle_pairs
         order = np.lexsort((number, shard, key, window))
         indices = [index for index, _ in found]
-        return Group(first_shard, first, indices, shard[order], number[order], key[order], skipped)
+        return Group(
+            first_shard, first, indices, shard[order], number[order], key[order], skipped, epoch
+        )
 
     def _usable(
         self, index: ShardIndex, rows: SampleRows | None, epoch: int,
@@ -200,7 +208,7 @@ class Sampler:
         """Return the numbers of the samples that are trained on; count the others by reason."""
         skipped["corrupt_shard"] += not index.is_whole
         skipped["missing_sample"] += index.num_missing
-        has_text = (index.text[:, 1] > 0) | (index.json[:, 1] > 0)
+        has_text = (index.text[:, 1] > 0) | (index.json[:, 1] > 0) | (not self.needs_text)
         has_image = index.image[:, 1] > 0
         skipped["no_caption"] += int((~has_text).sum())
         skipped["no_image"] += int((has_text & ~has_image).sum())
