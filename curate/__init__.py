@@ -20,6 +20,7 @@ from curate.lazy import lazy_names
 if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
+    from curate.api.captions import caption
     from curate.api.crawl import extract
     from curate.api.images import download
     from curate.api.matching import match
@@ -79,6 +80,7 @@ __all__ = [
     "balance",
     "build_index",
     "build_metadata",
+    "caption",
     "card",
     "count_entries",
     "curation",
@@ -113,6 +115,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "api.balancing": ["balance", "card", "yield_grid"],
+        "api.captions": ["caption"],
         "api.crawl": ["extract"],
         "api.images": ["download"],
         "api.matching": ["match"],

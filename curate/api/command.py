@@ -20,7 +20,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 # Where a function is not called as its command, and what is an argument there.
 _COMMAND_NAMES = {"yield_grid": "yield", "evaluate": "eval"}
-_ARGUMENTS = ("inputs", "listing", "text", "a", "b", "data", "run")
+_ARGUMENTS = ("inputs", "listing", "text", "a", "b", "data", "run", "captioner")
 
 SHARED = {
     "workspace": "folder or URL of all results; default: CURATE_WORKSPACE, else data.",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BalanceResult",
+    "CaptionResult",
     "CardResult",
     "DiffResult",
     "DownloadResult",
@@ -129,6 +130,22 @@ class ExtractResult(Result):
     def to_arrow(self) -> "pa.Table":
         """Return all pairs."""
         return _stored(self.folder or "")
+
+
+class CaptionResult(Result):
+    """What became of the pairs that `caption` was to describe."""
+
+    read: int
+    captions: int
+    skipped: dict[str, int]
+    failed: dict[str, int]
+    counts: dict[str, int]
+
+    _view = ("caption", "caption_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the captions: pair_id, source, text, lang, model."""
+        return _stored(f"{self.folder}/pairs")
 
 
 class MatchResult(Result):

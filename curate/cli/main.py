@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),
+    "caption": ("captions", "caption", ("captioner",)),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),

@@ -1,13 +1,13 @@
 """What captions beside the alt-texts cost the loader: images a second, and memory.
 
-    python -m examples.bench.captions [--captions 10000000] [--pairs 8000] [--threads 1] [--rounds 6]
+    python -m examples.bench.captions [--captions 10000000] [--ratio 0.5] [--rounds 8]
 
 Shards of generated photos are loaded with and without a table of captions, in turns, so that what
 else the machine does weighs on both alike. Every pair has a caption, of as many words as its
-alt-text, in a table of `--captions` rows; half of the texts are drawn from it. Time is that of the
-process on all cores, so that waiting does not count. Memory is that of a process of its own,
-which opens the table and looks up pairs all over it: what it holds itself, and with the pages of
-the mapped file.
+alt-text, in a table of `--captions` rows, from which a share `--ratio` of the texts is drawn. Time
+is that of the process on all cores, so that waiting does not count. Memory is that of processes of
+their own: of one that sorts the table at its peak, and of one that looks up a million pairs all
+over it, what it holds itself and the pages of the mapped file, which ranks share.
 """
 
 import resource
@@ -38,14 +38,14 @@ _ROWS = 1_000_000
 
 def write_table(path: Path, num: int) -> None:
     """Write captions of pairs 0, 1, …, as many words long as the alt-texts of the shards."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(1)  # texts are stored one by one, whether they are equal or not
     some = [" ".join(rng.choice(WORDS, 9)) for _ in range(1000)]
     schema = pa.schema({"pair_id": pa.string(), "text": pa.string()})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for first in range(0, num, _ROWS):
             numbers = range(first, min(first + _ROWS, num))
             rows = {"pair_id": [f"{i:024x}" for i in numbers],
-                    "text": [f"{some[i % 1000]} {i}" for i in numbers]}  # fmt: skip
+                    "text": [some[i % 1000] for i in numbers]}  # fmt: skip
             writer.write_table(pa.table(rows, schema=schema))
 
 
@@ -71,11 +71,28 @@ def costs(
         stream.close()
 
 
+def joined(table: str, cache: str, ratio: float) -> tuple[CaptionOptions, CaptionIndex]:
+    """Return the captions of a table, sorted in a folder."""
+    options = CaptionOptions(tables=[table], syn_ratio=ratio, cache=cache)
+    identity = caption_identity(options)
+    assert identity is not None
+    index = joined_captions(options, identity["tables"], quiet=True)
+    assert index is not None
+    return options, index
+
+
+def sort(table: str, cache: str) -> None:
+    """Sort a table; print the seconds of a core and the peak of the process, in MB."""
+    joined(table, cache, 0.5)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    print(f"{usage.ru_utime + usage.ru_stime:.1f} {usage.ru_maxrss / 1000:.0f}")
+
+
 def memory(folder: str, num: int) -> None:
     """Look up a million pairs all over the table; print what it took, in MB and microseconds."""
     before = _status()
     index = CaptionIndex(folder)
-    mix = TextMix(seed=0, syn_ratio=0.5, index=index)
+    mix = TextMix(seed=0, syn_ratio=1.0, index=index)
     rng = np.random.default_rng(0)
     ids = [f"{i:024x}" for i in rng.integers(0, num, 1_000_000).tolist()]
     listed = _status()
@@ -89,6 +106,13 @@ def memory(folder: str, num: int) -> None:
     print(f"{own:.0f} {pages + opened:.0f} {1e6 * took / len(ids):.2f}")
 
 
+def alone(*words: str) -> list[float]:
+    """Return the figures that this script prints in a process of its own."""
+    command = [sys.executable, "-m", "examples.bench.captions", *words]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [float(word) for word in found.stdout.split()]
+
+
 def _status() -> dict[str, float]:
     """Return a process's memory in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -100,10 +124,15 @@ def main(
     rows: Annotated[int, typer.Option("--captions", help="Of the table.")] = 10_000_000,
     pairs: Annotated[int, typer.Option(help="In the shards, and loaded in a round.")] = 8000,
     threads: Annotated[int, typer.Option(help="That load.")] = 1,
-    rounds: Annotated[int, typer.Option(help="Of each kind.")] = 6,
+    rounds: Annotated[int, typer.Option(help="Of each kind.")] = 8,
+    ratio: Annotated[float, typer.Option(help="Share of texts that are captions.")] = 0.5,
     lookups: Annotated[str, typer.Option(hidden=True)] = "",
+    table: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Print the tables."""
+    if table:
+        sort(table, lookups)
+        return
     if lookups:
         memory(lookups, rows)
         return
@@ -112,31 +141,22 @@ def main(
         (folder / "shards").mkdir()
         write_shards(folder / "shards", pairs)
         write_table(folder / "captions.parquet", rows)
-        options = CaptionOptions(
-            tables=[str(folder / "captions.parquet")], syn_ratio=0.5, cache=str(folder / "cache")
-        )
-        start = time.process_time()
-        identity = caption_identity(options)
-        assert identity is not None
-        index = joined_captions(options, identity["tables"], quiet=True)
-        assert index is not None
-        took = time.process_time() - start
-        built = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-        sorted_at = next(str(one) for one in (folder / "cache").iterdir() if one.is_dir())
-        words = [sys.executable, "-m", "examples.bench.captions", "--lookups", sorted_at,
-                 "--captions", str(rows)]  # fmt: skip
-        found = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+        source, cache = str(folder / "captions.parquet"), str(folder / "cache")
+        took, peak = alone("--table", source, "--lookups", cache)
+        options, index = joined(source, cache, ratio)
+        sorted_at = next(str(one) for one in Path(cache).iterdir() if one.is_dir())
+        own, pages, lookup = alone("--lookups", sorted_at, "--captions", str(rows))
         show("Table", [{
             "captions": rows, "sorted in, s of a core": took, "peak of the sorting process, MB":
-            built, "held by a rank, MB": float(found[0]), "mapped pages, MB": float(found[1]),
-            "a look-up, µs": float(found[2]),
+            peak, "held by a rank, MB": own, "mapped pages, MB": pages, "a look-up, µs": lookup,
         }])  # fmt: skip
         tars = list_shards(str(folder / "shards"))
         tokenizer = learn_tokenizer(captions(tars), 4000, 77)
         done = list(costs(tars, tokenizer, options.mix(0, index), threads, rounds, pairs))
-        without, joined = (median(column) for column in zip(*done, strict=True))
+        without, with_them = (median(column) for column in zip(*done, strict=True))
         show("Loader", [{
-            "threads": threads, "alone, µs of a core": without, "with captions, µs": joined,
+            "threads": threads, "ratio": ratio, "alone, µs of a core": without,
+            "with captions, µs": with_them,
             "costs": f"{median(b / a - 1 for a, b in done):+.1%}",
             "least and most": f"{min(b / a - 1 for a, b in done):+.1%} to "
             f"{max(b / a - 1 for a, b in done):+.1%}",

@@ -1,6 +1,6 @@
 """The captions of a run, sorted for the loader: made once for each machine, then opened by all.
 
-    tables ─► checked rows ─► files sorted by hash in the user's cache ─► mapped by every rank
+tables ─► checked rows ─► files sorted by hash in the user's cache ─► mapped by every rank
 """
 
 import fcntl
@@ -28,6 +28,8 @@ from curate.training.captions.write import Captions, make_room, touch, write_ind
 __all__ = ["CaptionOptions", "caption_identity", "joined_captions"]
 
 _MAX_SOURCES = 1000
+_EXPANSION = 20  # of compressed texts, for the number of piles
+_NOT_SMALL = 4 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +149,9 @@ def _build(folder: str, tables: Sequence[CaptionTable], *, quiet: bool) -> None:
     note: dict[str, Any] = {}
     batches = _numbered(tables, sources, dropped, note)
     size = sum(storage.size_and_time(table.path)[0] for table in tables)
-    found = write_index(folder, batches, sources, size_bytes=3 * size, note=note)
+    # Texts of one form may be compressed to nearly nothing.
+    size = max(_EXPANSION * size, _NOT_SMALL if size > 1 << 20 else 0)
+    found = write_index(folder, batches, sources, size_bytes=size, note=note)
     reasons = ", ".join(f"{reason} {num:,}" for reason, num in found["dropped"].items())
     if not found["captions"]:
         raise InputError(

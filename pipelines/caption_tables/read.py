@@ -61,9 +61,7 @@ def _columns(schema: pa.Schema, path: str) -> ColumnNames:
     return ColumnNames(uid=found)
 
 
-def read_captions(
-    tables: Sequence[CaptionTable], dropped: Counter[str]
-) -> Iterator[CaptionRows]:
+def read_captions(tables: Sequence[CaptionTable], dropped: Counter[str]) -> Iterator[CaptionRows]:
     """Yield the captions of tables, batch by batch.
 
     Args:

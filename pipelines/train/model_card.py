@@ -120,8 +120,10 @@ def _captions(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
     line = f"- texts by source: {_cell(shown)}\n"
     if found := card.get("captions"):
         dropped = ", ".join(f"{reason} {num:,}" for reason, num in found["dropped"].items())
-        line += (f"- captions: {found['captions']:,} of {found['pairs']:,} pairs, "
-                 f"{found['repeated']:,} repeated, left out: {_cell(dropped or 'none')}\n")  # fmt: skip
+        line += (
+            f"- captions: {found['captions']:,} of {found['pairs']:,} pairs, "
+            f"{found['repeated']:,} repeated, left out: {_cell(dropped or 'none')}\n"
+        )
     return line
 
 

@@ -1,8 +1,8 @@
 """The captions of a pair, found by the hash of its id in files that are mapped into memory.
 
-A machine's processes share the pages of the hashes, 40 bytes a caption; texts are read when they are
-drawn and stay in no process. Nothing of it is held by Python, so that 10 million captions take as
-long as a thousand to open, but for the comparison with their checksums.
+A machine's processes share the pages of the hashes, 32 bytes a caption; texts are read when they
+are drawn and stay in no process. Nothing of it is held by Python, so that 10 million captions take
+as long as a thousand to open, but for the comparison with their checksums.
 """
 
 import json

@@ -3,12 +3,13 @@
     [0 ── captions by source ──┬── the alt-text ── 1)
                                r
 
-A pair's place u on this line is xxh3_64 of its id, seeded with seed and epoch. With other weights it
-keeps its place: what is synthetic at 15 % is so at 50 %.
+A pair's place on this line is xxh3_64 of its id, seeded with seed and epoch. With other weights
+it keeps its place: what is synthetic at 15 % is so at 50 %.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import xxhash
@@ -19,6 +20,7 @@ from curate.training.captions.lookup import CaptionIndex, Place
 __all__ = ["ALT", "Chosen", "TextMix", "caption_draw", "json_texts"]
 
 ALT = "alt"
+_ROUNDING = 1e-9
 
 
 class Chosen(NamedTuple):
@@ -46,6 +48,7 @@ class TextMix:
     weights: Mapping[str, float] = field(default_factory=dict)
     index: CaptionIndex | None = None
     json_keys: Sequence[str] = ()
+    _most_synthetic: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -70,6 +73,10 @@ class TextMix:
                 raise UsageError(f"--caption-weights gives {name} {weight}; expected 0 or more")
         if self.weights and not sum(self.weights.values()):
             raise UsageError("--caption-weights are all 0; give one of them more")
+        most = self.syn_ratio
+        if most is None:  # of a pair that has captions of all sources
+            most = 1 - self.weights.get(ALT, 0.0) / sum(self.weights.values())
+        object.__setattr__(self, "_most_synthetic", most + _ROUNDING)
 
     @property
     def sources(self) -> list[str]:
@@ -98,18 +105,21 @@ class TextMix:
         Raises:
             OSError: a caption cannot be read.
         """
+        draw = caption_draw(pair_id, self.seed, epoch)
+        if alt is not None and draw >= self._most_synthetic:
+            return Chosen(alt, ALT)  # whatever captions it has: most need not be looked for
         texts = self._texts(pair_id, about)
         lengths = self._lengths(texts, has_alt=alt is not None)
         total = sum(length for _, length in lengths)
         if not total:
             return None if alt is None else Chosen(alt, ALT)
-        at = caption_draw(pair_id, self.seed, epoch) * total
-        for source, length in lengths:
-            if at < length:
+        at = draw * total
+        source, length = lengths[-1]
+        for name, span in lengths:
+            if at < span:
+                source, length = name, span
                 break
-            at -= length
-        else:  # the last one, where rounding leaves nothing
-            source, length, at = lengths[-1][0], 1.0, 0.0
+            at -= span
         if source == ALT:
             assert alt is not None
             return Chosen(alt, ALT)
@@ -157,9 +167,13 @@ def caption_draw(pair_id: str, seed: int, epoch: int) -> float:
     >>> caption_draw("a", 0, 0) == caption_draw("a", 0, 0) != caption_draw("a", 0, 1)
     True
     """
-    salt = xxhash.xxh3_64_intdigest(f"captions\t{seed}\t{epoch}".encode())
     raw = pair_id.encode("utf-8", "surrogatepass")
-    return float((xxhash.xxh3_64_intdigest(raw, salt) >> 11) * 2.0**-53)
+    return float((xxhash.xxh3_64_intdigest(raw, _salt(seed, epoch)) >> 11) * 2.0**-53)
+
+
+@lru_cache(maxsize=16)
+def _salt(seed: int, epoch: int) -> int:
+    return xxhash.xxh3_64_intdigest(f"captions\t{seed}\t{epoch}".encode())
 
 
 def json_texts(value: Any) -> list[str]:

@@ -48,11 +48,13 @@ class Reader:
         files: of the shards.
         decoder: of JPEGs: simplejpeg or pillow.
         texts: draws one of the texts of a pair; None: its alt-text.
+        needs_text: what has no text cannot be used; else its text is empty.
     """
 
     files: OpenShards
     decoder: str
     texts: TextMix | None = None
+    needs_text: bool = True
 
     def read(
         self, group: Group, place: int, image: NDArray[np.uint8], skipped: Counter[str]
@@ -133,7 +135,9 @@ class Reader:
         else:
             text = _plain_text(parts.text, about)
         if text is None and self.texts is None:
-            return None
+            if self.needs_text:
+                return None
+            text = ""
         pair_id, lang, entry_ids = about.get("pair_id"), about.get("lang"), about.get("entry_ids")
         if not isinstance(pair_id, str):
             pair_id = self.files.key(sample.shard, sample.number)

@@ -93,7 +93,9 @@ def test_tables_without_a_usable_caption_or_column_are_refused(tmp_path):
 
 def test_too_many_sources_are_no_captioners(tmp_path, monkeypatch):
     monkeypatch.setattr(join, "_MAX_SOURCES", 3)
-    path = table(tmp_path / "a.parquet", pair_id=list("pqrs"), text=list("abcd"), source=list("wxyz"))
+    path = table(
+        tmp_path / "a.parquet", pair_id=list("pqrs"), text=list("abcd"), source=list("wxyz")
+    )
     with pytest.raises(CurateError, match="more than 3 sources, such as 'z'"):
         joined(tmp_path, path)
 

@@ -39,7 +39,9 @@ def cache(tmp_path, monkeypatch):
 
 
 def extras(workspace, **options):
-    return TrainExtras(captions=CaptionOptions(tables=[str(workspace / "captions.parquet")], **options))
+    return TrainExtras(
+        captions=CaptionOptions(tables=[str(workspace / "captions.parquet")], **options)
+    )
 
 
 def test_the_card_says_what_was_consumed_from_which_source(workspace):
@@ -107,7 +109,9 @@ def test_two_processes_draw_what_one_does(workspace):
     words = ["--captions", workspace / "captions.parquet", "--syn-ratio", "0.5"]
     for name, ranks in (("alone", None), ("pair", 2)):
         run(command(workspace, name, *words, ranks=ranks))
-    one, two = (json.loads((workspace / n / "consumed.json").read_text()) for n in ("alone", "pair"))
+    one, two = (
+        json.loads((workspace / n / "consumed.json").read_text()) for n in ("alone", "pair")
+    )
     assert one["sources"] == two["sources"] and len(one["sources"]) == 2
 
 

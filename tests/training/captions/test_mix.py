@@ -71,7 +71,9 @@ def test_the_draw_is_of_seed_epoch_and_pair_alone(index):
         [TextMix(seed=1, syn_ratio=0.5, index=index).choose(i, 0, "alt", {}) for i in IDS],
     ):
         # Independent draws agree in half of the cases.
-        same = sum(a.source == "alt" and b.source == "alt" for a, b in zip(first, other, strict=True))
+        same = sum(
+            a.source == "alt" and b.source == "alt" for a, b in zip(first, other, strict=True)
+        )
         assert_share(same, len(IDS), 0.25)
 
 
@@ -95,7 +97,9 @@ def test_a_pair_without_captions_has_its_alt_text_and_one_without_alt_text_its_c
 
 def test_fields_of_the_json_are_sources_of_their_own_name(index):
     about = {"caption": "said", "recaption": ["x", "", 5, "y"], "odd": {"text": "z"}}
-    mix = TextMix(seed=0, weights={"caption": 1, "recaption": 1}, json_keys=["caption", "recaption"])
+    mix = TextMix(
+        seed=0, weights={"caption": 1, "recaption": 1}, json_keys=["caption", "recaption"]
+    )
     found = Counter(mix.choose(i, 0, "alt", about).text for i in IDS)
     assert set(found) == {"said", "x", "y"}
     assert_share(found["said"], len(IDS), 0.5)
