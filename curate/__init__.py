@@ -20,7 +20,7 @@ from curate.lazy import lazy_names
 if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
-    from curate.api.captions import caption
+    from curate.api.captions import caption, train_captioner
     from curate.api.crawl import extract
     from curate.api.images import download
     from curate.api.matching import match
@@ -107,6 +107,7 @@ __all__ = [
     "tail_share",
     "threshold_for_tail_share",
     "train",
+    "train_captioner",
     "training",
     "yield_grid",
 ]
@@ -115,7 +116,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "api.balancing": ["balance", "card", "yield_grid"],
-        "api.captions": ["caption"],
+        "api.captions": ["caption", "train_captioner"],
         "api.crawl": ["extract"],
         "api.images": ["download"],
         "api.matching": ["match"],

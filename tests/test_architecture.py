@@ -35,7 +35,7 @@ ORDER = {
     "training": (
         "training.model", "training.text", "training.tars", "training.captions", "training.data",
         "training.loop",
-        "training.eval", "training.export",
+        "training.eval", "training.export", "training.captioner",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
@@ -55,6 +55,8 @@ BELOW = {
 # Stages that begin others do so through the other's package, and never in a circle.
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
+    "pipelines.caption": {"pipelines.train_captioner"},  # our captioner is one of those asked
+    "pipelines.train_captioner": {"pipelines.train"},  # the same loop
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
     "pipelines.retract": {

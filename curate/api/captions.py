@@ -1,12 +1,20 @@
-"""`caption`: images in, captions by pair id out."""
+"""`caption` and `train_captioner`: images in, captions out; and what learns to write them."""
 
 from typing import Unpack
 
 from curate.api.command import command
-from curate.api.options import ClusterOptions, Folder, num_workers, path_of, place_of, running
-from curate.api.results import CaptionResult
+from curate.api.options import (
+    ClusterOptions,
+    Folder,
+    listed,
+    num_workers,
+    path_of,
+    place_of,
+    running,
+)
+from curate.api.results import CaptionerResult, CaptionResult
 
-__all__ = ["caption"]
+__all__ = ["caption", "train_captioner"]
 
 
 @command
@@ -44,15 +52,15 @@ def caption(
     quiet: bool = False,
     **cluster: Unpack[ClusterOptions],
 ) -> CaptionResult:
-    """Write captions of the images in shards, with their alt-texts in view.
+    """Write captions of the images in shards.
 
     The key of a server is read from CURATE_ENDPOINT_KEY.
 
     Example: curate caption Qwen/Qwen3-VL-4B --endpoint http://localhost:8000/v1
 
     Args:
-        captioner: image-text-to-text model of the Hub or in a folder; with endpoint, the server's
-            name for it.
+        captioner: run of train-captioner, or image-text-to-text model of the Hub or in a folder;
+            with endpoint, the server's name for it.
         endpoint: address of a server that speaks OpenAI's protocol, up to and with /v1.
         prompts: TOML file of templates.
         source: what the captions are called; default: the model's name, without its owner's.
@@ -140,3 +148,151 @@ def caption(
         spent += counts.get("completion_tokens", 0) * (price_out or 0.0)
         found["cost"] = round(spent / 1e6, 6)
     return CaptionResult(found, folder)
+
+
+@command
+def train_captioner(
+    *,
+    name: str = "captioner",
+    phase: str = "pretrain",
+    image_model: Folder = None,
+    image_shape: str | None = None,
+    image_tokenizer: str | None = None,
+    language_model: str | None = None,
+    init: Folder = None,
+    captions: str | list[str] | None = None,
+    steps: int = 1000,
+    batch_size: int = 256,
+    learning_rate: float = 2e-4,
+    warmup_steps: int = 200,
+    weight_decay: float = 0.2,
+    beta2: float = 0.98,
+    max_grad_norm: float | None = None,
+    precision: str = "auto",
+    seed: int = 0,
+    accumulate: int = 1,
+    grad_checkpointing: bool = False,
+    prefix_tokens: int = 40,
+    mapper_layers: int = 8,
+    mapper_heads: int = 8,
+    prompt_tokens: int = 128,
+    text_tokens: int = 320,
+    prompt_dropout: float = 0.5,
+    checkpoint_every: int = 500,
+    checkpoint_minutes: float = 0.0,
+    keep_checkpoints: int = 2,
+    log_every: int = 20,
+    max_bad_steps: int = 10,
+    threads: int | None = None,
+    shards: Folder = None,
+    device: str | None = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> CaptionerResult:
+    """Train a captioner: a frozen CLIP model, a mapper and a language model.
+
+    First pretrain: of an image's texts the longest is written, another one is the prompt. Then
+    finetune, on a table of captions. On several GPUs as train.
+
+    Example: curate train-captioner --image-model data/runs/clip --language-model facebook/opt-125m
+
+    Args:
+        name: of the run.
+        phase: pretrain or finetune.
+        image_model: run or export of a CLIP model; it stays as it is.
+        image_shape: name or JSON file of its shape, for a file of published weights.
+        image_tokenizer: for weights that come without it.
+        language_model: causal language model of the Hub, or in a folder.
+        init: begin with a captioner, instead of both.
+        captions: table, folder or pattern of captions by pair id, or NAME=TABLE; several, for all.
+        steps: optimizer steps.
+        batch_size: pairs per step, of all processes.
+        learning_rate: at its peak.
+        warmup_steps: steps to the peak.
+        weight_decay: of AdamW.
+        beta2: of AdamW.
+        max_grad_norm: shorten longer gradients.
+        precision: auto, bfloat16, float32, float16; auto: bfloat16 on a GPU.
+        seed: of weights, order, crops, prompts and dropout.
+        accumulate: parts of a batch, to save memory.
+        grad_checkpointing: less memory, a third more arithmetic.
+        prefix_tokens: vectors that an image becomes.
+        mapper_layers: blocks between feature and language model.
+        mapper_heads: of their attention.
+        prompt_tokens: of the alt-text, at most.
+        text_tokens: of alt-text and caption, at most.
+        prompt_dropout: share of pairs whose alt-text is left out.
+        checkpoint_every: steps; 0: at the end only.
+        checkpoint_minutes: also by the clock; 0: no.
+        keep_checkpoints: newest ones that stay.
+        log_every: steps between lines of log.jsonl.
+        max_bad_steps: steps in a row without a finite loss before it stops.
+        threads: that decode; default: all cores.
+        shards: folder, pattern or URL of tars instead of balanced/.
+
+    Returns:
+        The card; of a run that was asked to stop, how far it came.
+
+    Raises:
+        UsageError: an option is out of range.
+        ArtifactError: the run was begun with something else.
+        InputError: shards, models or captions cannot be read.
+        MissingExtraError: the extra `train` is not installed.
+    """
+    from curate.pipelines.caption_tables import CaptionOptions
+    from curate.pipelines.train import check_run_name
+    from curate.pipelines.train_captioner import CaptionerParts, train_captioner
+    from curate.training.captioner.config import CaptionerConfig
+    from curate.training.loop.config import StepOptions, TrainConfig
+
+    place = place_of(workspace)
+    folder = path_of(output) or place.run(check_run_name(name))
+    if threads is not None:
+        num_workers(threads)
+    found = train_captioner(
+        shards=path_of(shards) or f"{place.balanced}/shards",
+        output=folder,
+        parts=CaptionerParts(
+            image_model=path_of(image_model),
+            image_shape=image_shape,
+            image_tokenizer=image_tokenizer,
+            language_model=language_model,
+            init=path_of(init),
+        ),
+        phase=phase,
+        shape=CaptionerConfig(
+            prefix_tokens=prefix_tokens,
+            mapper_layers=mapper_layers,
+            mapper_heads=mapper_heads,
+            prompt_tokens=prompt_tokens,
+            text_tokens=text_tokens,
+            prompt_dropout=prompt_dropout,
+        ),
+        config=TrainConfig(
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            warmup_steps=warmup_steps,
+            weight_decay=weight_decay,
+            beta2=beta2,
+            max_grad_norm=max_grad_norm,
+            precision=precision,
+            seed=seed,
+            checkpoint_every=checkpoint_every,
+            checkpoint_minutes=checkpoint_minutes,
+            keep_checkpoints=keep_checkpoints,
+            log_every=log_every,
+            max_bad_steps=max_bad_steps,
+        ),
+        options=StepOptions(accumulate=accumulate, grad_checkpointing=grad_checkpointing),
+        captions=CaptionOptions(tables=tuple(listed(captions))),
+        threads=threads,
+        device=device,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        quiet=quiet,
+    )
+    return CaptionerResult(found, folder)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BalanceResult",
     "CaptionResult",
+    "CaptionerResult",
     "CardResult",
     "DiffResult",
     "DownloadResult",
@@ -146,6 +147,12 @@ class CaptionResult(Result):
     def to_arrow(self) -> "pa.Table":
         """Return the captions: pair_id, source, text, lang, model."""
         return _stored(f"{self.folder}/pairs")
+
+
+class CaptionerResult(Result):
+    """The card of a captioner; of a run that was asked to stop, how far it came."""
+
+    _view = ("train_captioner", "captioner_table")
 
 
 class MatchResult(Result):

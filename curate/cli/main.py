@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "explain": ("stored", "explain", ("text",)),
     "diff": ("stored", "diff", ("a", "b")),
     "caption": ("captions", "caption", ("captioner",)),
+    "train-captioner": ("captions", "train_captioner", ()),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
@@ -111,7 +112,7 @@ app = _Group(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    is_training = words[:1] == ["train"]
+    is_training = words[:1] in (["train"], ["train-captioner"])
     with interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():

@@ -60,10 +60,14 @@ class CaptionerOptions:
             server.require_model()
             return self, server.describe()
         from curate.pipelines.caption.hub_model import describe_hub_model
+        from curate.pipelines.caption.own_model import describe_own_model
 
-        found = describe_hub_model(
-            self.model, batch_size=self.batch_size, precision=self.precision, device=self.device
-        )
+        values: dict[str, Any] = {
+            "batch_size": self.batch_size, "precision": self.precision, "device": self.device,
+        }  # fmt: skip
+        found = describe_own_model(self.model, **values)
+        if found is None:
+            found = describe_hub_model(self.model, **values)
         return replace(self, precision=found["precision"]), found
 
 
@@ -75,9 +79,15 @@ def open_captioner(options: CaptionerOptions) -> Captioner:
     """
     if options.endpoint is not None:
         return Endpoint(options.endpoint, options.prompts, options.decoding)
+    from curate.pipelines.train_captioner import own_identity
+
+    values: dict[str, Any] = {
+        "batch_size": options.batch_size, "precision": options.precision, "device": options.device,
+    }  # fmt: skip
+    if own_identity(options.model) is not None:
+        from curate.pipelines.caption.own_model import OwnModel
+
+        return OwnModel(options.model, options.decoding, **values)
     from curate.pipelines.caption.hub_model import HubModel
 
-    return HubModel(
-        options.model, options.prompts, options.decoding, batch_size=options.batch_size,
-        precision=options.precision, device=options.device,
-    )  # fmt: skip
+    return HubModel(options.model, options.prompts, options.decoding, **values)

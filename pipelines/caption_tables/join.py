@@ -19,7 +19,6 @@ from curate.errors import CurateError, InputError, UsageError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.pipelines.caption_tables.names import CaptionTable, find_tables, tables_digest
-from curate.pipelines.caption_tables.read import check_tables, read_captions
 from curate.pipelines.views.progress import log
 from curate.training.captions.lookup import CaptionIndex, is_whole
 from curate.training.captions.mix import ALT, TextMix
@@ -92,6 +91,8 @@ def caption_identity(options: CaptionOptions) -> dict[str, Any] | None:
     """
     if not options.is_any:
         return None
+    from curate.pipelines.caption_tables.read import check_tables  # only here: it compiles
+
     tables = find_tables(options.tables)
     check_tables(tables)
     return {
@@ -169,6 +170,8 @@ def _numbered(
     note: dict[str, Any],
 ) -> Iterator[Captions]:
     """Yield captions with the numbers of their sources, which are listed; fill in the note."""
+    from curate.pipelines.caption_tables.read import read_captions  # only here: it compiles
+
     rows = 0
     for found in read_captions(tables, dropped):
         rows += len(found.texts)

@@ -9,7 +9,6 @@ from curate.files import storage
 from curate.files.addresses import without_secrets
 from curate.files.patterns import expand
 from curate.files.storage import join
-from curate.pipelines.inputs.readers import kind_of
 from curate.pipelines.store import artifacts
 from curate.training.captions.mix import ALT
 
@@ -77,6 +76,8 @@ def _stem(path: str) -> str:
 
 def _files(path: str) -> list[str]:
     """Return the tables of a path: of a folder that `curate caption` wrote, its captions alone."""
+    from curate.pipelines.inputs.readers import kind_of  # only here: it compiles
+
     ours = join(path, "pairs")
     if storage.exists(join(path, artifacts.PLAN)) and storage.list_files(ours, ".parquet"):
         path = ours

@@ -1,6 +1,5 @@
 """One process of a run: its parts put together, trained, and the result published."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import islice, zip_longest
@@ -16,6 +15,7 @@ from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
+from curate.pipelines.train.machine import cores_of_rank, describe_machine, device_name
 from curate.pipelines.train.model_card import write_model_card
 from curate.pipelines.train.progress import TrainView
 from curate.pipelines.train.start import Start
@@ -198,7 +198,7 @@ class TrainRun:
             num_ranks=self.world.size,
             unit=self.extras.unit,
             decoder=self.extras.decoder,
-            threads=self.extras.threads or _cores_of_rank(self.world.size),
+            threads=self.extras.threads or cores_of_rank(self.world.size),
             device=str(self.world.device),
             pin_memory=self.world.device.type == "cuda",
         )
@@ -238,7 +238,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(self.shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer),
             eval_every=self.extras.eval_every,
         )  # fmt: skip
@@ -289,7 +289,7 @@ class TrainRun:
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
-            "machine": _machine(self.world, self.options),
+            "machine": describe_machine(self.world, self.options),
             "datacard_sha256": _hash_if_there(self.extras.datacard),
         }
         if self.texts is not None and self.texts.index is not None:
@@ -332,26 +332,3 @@ def read_online(folder: str | None) -> Any:
 
 def _hash_if_there(path: str | None) -> str | None:
     return storage.file_sha256(path) if path and storage.exists(path) else None
-
-
-def _cores_of_rank(num_ranks: int) -> int:
-    """Return how many cores a rank may use, if those of a machine share them."""
-    of_machine = int(os.environ.get("LOCAL_WORLD_SIZE", num_ranks))
-    return max(1, len(os.sched_getaffinity(0)) // of_machine)
-
-
-def _device_name(device: Any) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
-    import torch
-
-    return {
-        "device": _device_name(world.device),
-        "processes": world.size,
-        "torch": str(torch.__version__),
-        **asdict(options),
-    }

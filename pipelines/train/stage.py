@@ -14,7 +14,6 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.sums import shard_sum
-from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import caption_identity, joined_captions
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import current_request
@@ -35,7 +34,9 @@ from curate.training.captions.mix import TextMix
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig, load_model_config
 
-__all__ = ["TrainExtras", "check_run_name", "train_model"]
+__all__ = [
+    "TrainExtras", "check_run_name", "only_driver", "shard_identities", "shard_sums", "train_model",
+]  # fmt: skip
 
 _HASH_THREADS = 8
 
@@ -95,7 +96,7 @@ def train_model(
         _check_folder(RunFiles(output), values, overwrite=overwrite)
         found = files.step_checkpoints()
         return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
-    with joined_world(device) as world, _only_driver(world, output):
+    with joined_world(device) as world, only_driver(world, output):
         values, sums = _agreed(world, tars, shape, config, extras, start)
         _check_folder(RunFiles(output), values, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
@@ -133,8 +134,13 @@ def train_model(
 
 
 @contextmanager
-def _only_driver(world: Any, output: str) -> Iterator[None]:
+def only_driver(world: Any, output: str, command: str = "train") -> Iterator[None]:
     """Be the only start of a run within the block; rank 0 is, for all.
+
+    Args:
+        world: the ranks.
+        output: folder of the run.
+        command: that drives it.
 
     Raises:
         ArtifactError: another one works on it; on every rank.
@@ -145,7 +151,7 @@ def _only_driver(world: Any, output: str) -> Iterator[None]:
     with ExitStack() as stack:
         if world.is_main:
             try:
-                stack.enter_context(driving(output, "train"))
+                stack.enter_context(driving(output, command))
             except ArtifactError as error:
                 refused = error
         refused = gather_objects(refused, world)[0]
@@ -158,12 +164,12 @@ def _agreed(world: Any, tars: Sequence[str], *parts: Any) -> tuple[dict[str, Any
     """Return what the run is made of and the sums of its shards, as rank 0 finds them."""
     from curate.training.loop.distributed import gather_objects
 
-    mine = (_identity(tars, *parts), _shard_sums(tars)) if world.is_main else None
+    mine = (_identity(tars, *parts), shard_sums(tars)) if world.is_main else None
     found: tuple[dict[str, Any], dict[str, str]] = gather_objects(mine, world)[0]
     return found
 
 
-def _shard_sums(tars: Sequence[str]) -> dict[str, str]:
+def shard_sums(tars: Sequence[str]) -> dict[str, str]:
     """Return the checksums of the shards that are ours, by path."""
     for folder in {tar.rpartition("/")[0] for tar in tars}:
         refuse_half(folder)
@@ -180,21 +186,25 @@ def _identity(
     start: Start,
 ) -> dict[str, Any]:
     """Return what a run is made of: what `config.json` holds."""
-    with ThreadPoolExecutor(_HASH_THREADS) as pool:  # hashing leaves the interpreter's lock
-        found = pool.map(_shard_identity, tars)
-        hashed = [(tar.rsplit("/", 1)[-1], sha) for tar, sha in zip(tars, found, strict=True)]
-    # The folder may move; names that are there twice stand for shards in their order.
-    hashes = dict(hashed) if len(dict(hashed)) == len(hashed) else {"in_order": hashed}
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
         "model": asdict(shape),
         "train": config.decisive(),
         **start.identity,
         "loader": _loader_identity(extras),
-        "shards": artifacts.digest(hashes),
-        "num_shards": len(tars),
+        **shard_identities(tars),
         "balanced": _balanced_digest(extras.datacard),
     }
+
+
+def shard_identities(tars: Sequence[str]) -> dict[str, Any]:
+    """Return what shards a run is made of."""
+    with ThreadPoolExecutor(_HASH_THREADS) as pool:  # hashing leaves the interpreter's lock
+        found = pool.map(_shard_identity, tars)
+        hashed = [(tar.rsplit("/", 1)[-1], sha) for tar, sha in zip(tars, found, strict=True)]
+    # The folder may move; names that are there twice stand for shards in their order.
+    hashes = dict(hashed) if len(dict(hashed)) == len(hashed) else {"in_order": hashed}
+    return {"shards": artifacts.digest(hashes), "num_shards": len(tars)}
 
 
 def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
@@ -218,6 +228,7 @@ def _texts(run: TrainRun, values: dict[str, Any]) -> TextMix | None:
         InputError: no caption is of a pair of the shards.
         UsageError: a share is missing, out of range, or of a source that there is not.
     """
+    from curate.pipelines.caption_tables.check import require_joined
     from curate.training.data.shard_cache import ShardCache, default_folder
 
     options, extras = run.extras.captions, run.extras

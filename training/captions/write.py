@@ -27,8 +27,6 @@ import pyarrow.compute as pc
 import xxhash
 from numpy.typing import NDArray
 
-from curate.curation.hashing.ids import quick_hashes
-
 __all__ = ["KEYS", "NOTE", "ROW", "ROWS", "SEEDS", "TEXTS", "VERSION", "Captions", "write_index"]
 
 KEYS, ROWS, TEXTS, NOTE = "keys.bin", "rows.bin", "texts.bin", "index.json"
@@ -123,6 +121,8 @@ def write_index(
 
 def _piles(work: Path, batches: Iterable[Captions], wanted: int) -> list[Path]:
     """Share captions out by the first bits of their hash; return the files, in order."""
+    from curate.curation.hashing.ids import quick_hashes  # only here: it compiles
+
     bits = max(0, int(wanted - 1).bit_length())
     paths = [work / f"pile-{number:04d}" for number in range(1 << bits)]
     with ExitStack() as stack:

@@ -172,7 +172,8 @@ def test_the_command_counts_what_a_server_costs(tmp_path, server, capsys):
     prompts = tmp_path / "prompts.toml"
     prompts.write_text('with_alt = "ALT={alt}|"\n')
     words = ["caption", MODEL, "--endpoint", server.url, "--prompts", prompts, "--shards", shards,
-             "-w", tmp_path, "--price-in", "100", "--price-out", "200", "--json", "--quiet"]  # fmt: skip
+             "-w", tmp_path, "--price-in", "100", "--price-out", "200", "--json",
+             "--quiet"]  # fmt: skip
     cli.app([str(word) for word in words], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
     assert found["cost"] == pytest.approx((20 * 100 + 10 * 200) / 1e6)

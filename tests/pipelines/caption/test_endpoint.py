@@ -87,7 +87,7 @@ def test_a_server_that_is_down_ends_the_run_and_not_one_caption():
     with serving() as server:
         gone = server.url
     asked = endpoint(type("Gone", (), {"url": gone}), wait_s=0.001, concurrency=2)
-    with pytest.raises(FetchError, match="has taken none of 20 requests"):
+    with pytest.raises(FetchError, match="has taken none of [0-9]+ requests"):
         asked.answers([ask("dog", i) for i in range(40)])
     with pytest.raises(InputError, match="cannot be reached"):
         asked.require_model()

@@ -47,7 +47,8 @@ def write_vlm(folder, *, seed=0, end="</s>"):
         initializer_range=0.5,
     )  # fmt: skip
     config = LlavaConfig(
-        vision_config=vision, text_config=text, image_token_index=WORDS.index("<image>"), image_seq_length=4,
+        vision_config=vision, text_config=text, image_token_index=WORDS.index("<image>"),
+        image_seq_length=4,
         vision_feature_select_strategy="default", vision_feature_layer=-1,
     )  # fmt: skip
     LlavaForConditionalGeneration(config).save_pretrained(folder)

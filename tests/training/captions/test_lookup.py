@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from curate.curation.hashing import ids
 from curate.errors import ArtifactError
 from curate.training.captions import write
 from curate.training.captions.lookup import CaptionIndex, is_whole
@@ -60,12 +61,13 @@ def test_repeated_captions_are_kept_once_and_several_of_a_source_are_counted(tmp
 
 
 def test_pairs_whose_first_hash_is_the_same_are_told_apart_by_the_second(tmp_path, monkeypatch):
-    real = write.quick_hashes
+    real = ids.quick_hashes
 
-    def colliding(ids, seed):
-        return np.full(len(ids), 5, np.uint64) if seed == write.SEEDS[0] else real(ids, seed)
+    def colliding(strings, seed):
+        is_first = seed == write.SEEDS[0]
+        return np.full(len(strings), 5, np.uint64) if is_first else real(strings, seed)
 
-    monkeypatch.setattr(write, "quick_hashes", colliding)
+    monkeypatch.setattr(ids, "quick_hashes", colliding)
     build(tmp_path / "x", [("p", "one", 0), ("q", "two", 0), ("r", "three", 1)])
     import curate.training.captions.lookup as lookup
 
