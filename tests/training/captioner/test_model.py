@@ -21,7 +21,8 @@ PAIRS = [
     ("red green blue white a the", "a cat with a dog"),
     ("dog", "blue"),
 ]
-FEATURES = F.normalize(torch.randn(len(PAIRS), 6, generator=torch.Generator().manual_seed(1)), dim=1)
+_STREAM = torch.Generator().manual_seed(1)
+FEATURES = F.normalize(torch.randn(len(PAIRS), 6, generator=_STREAM), dim=1)
 
 
 def rows(pairs=PAIRS, bucket=4):

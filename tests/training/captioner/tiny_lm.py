@@ -15,11 +15,11 @@ from transformers import (
 WORDS = "<unk> </s> something re a the red green blue white dog cat in of with and on very".split()
 
 
-def make_lm(kind="opt", *, width=16, layers=2, dropout=0.0, seed=0, vocab_size=len(WORDS)):
+def make_lm(kind="opt", *, width=16, layers=2, dropout=0.0, seed=0):
     torch.manual_seed(seed)
     if kind == "opt":
         config = OPTConfig(
-            vocab_size=vocab_size, hidden_size=width, word_embed_proj_dim=width, ffn_dim=2 * width,
+            vocab_size=len(WORDS), hidden_size=width, word_embed_proj_dim=width, ffn_dim=2 * width,
             num_hidden_layers=layers, num_attention_heads=2, dropout=dropout,
             max_position_embeddings=512, bos_token_id=1, eos_token_id=1, pad_token_id=0,
             init_std=0.3,
@@ -27,13 +27,13 @@ def make_lm(kind="opt", *, width=16, layers=2, dropout=0.0, seed=0, vocab_size=l
         return OPTForCausalLM(config)
     if kind == "gpt2":
         config = GPT2Config(
-            vocab_size=vocab_size, n_embd=width, n_layer=layers, n_head=2, n_positions=512,
+            vocab_size=len(WORDS), n_embd=width, n_layer=layers, n_head=2, n_positions=512,
             resid_pdrop=dropout, embd_pdrop=dropout, attn_pdrop=0.0, bos_token_id=1,
             eos_token_id=1, initializer_range=0.3,
         )  # fmt: skip
         return GPT2LMHeadModel(config)
     config = LlamaConfig(
-        vocab_size=vocab_size, hidden_size=width, intermediate_size=2 * width,
+        vocab_size=len(WORDS), hidden_size=width, intermediate_size=2 * width,
         num_hidden_layers=layers, num_attention_heads=2, bos_token_id=1, eos_token_id=1,
         initializer_range=0.3, max_position_embeddings=512,
     )  # fmt: skip
