@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from curate.api.captions import caption, train_captioner
     from curate.api.crawl import extract
     from curate.api.images import download
+    from curate.api.judge import judge_captions
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
     from curate.api.models import evaluate, export, load, train
@@ -92,6 +93,7 @@ __all__ = [
     "export",
     "extract",
     "hash_draws",
+    "judge_captions",
     "load",
     "match",
     "match_by_language",
@@ -119,6 +121,7 @@ __getattr__, __dir__ = lazy_names(
         "api.captions": ["caption", "train_captioner"],
         "api.crawl": ["extract"],
         "api.images": ["download"],
+        "api.judge": ["judge_captions"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
         "api.models": ["evaluate", "export", "load", "train"],

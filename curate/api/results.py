@@ -23,6 +23,7 @@ __all__ = [
     "Explanation",
     "ExportResult",
     "ExtractResult",
+    "JudgeResult",
     "MatchResult",
     "MetadataResult",
     "Result",
@@ -153,6 +154,18 @@ class CaptionerResult(Result):
     """The card of a captioner; of a run that was asked to stop, how far it came."""
 
     _view = ("train_captioner", "captioner_table")
+
+
+class JudgeResult(Result):
+    """What `judge_captions` found."""
+
+    captions: int
+    kept: int
+    dropped: dict[str, int]
+    means: dict[str, float]
+    entries: dict[str, Any]
+
+    _view = ("judge_captions", "judge_table")
 
 
 class MatchResult(Result):

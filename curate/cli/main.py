@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "diff": ("stored", "diff", ("a", "b")),
     "caption": ("captions", "caption", ("captioner",)),
     "train-captioner": ("captions", "train_captioner", ()),
+    "judge-captions": ("judge", "judge_captions", ()),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),

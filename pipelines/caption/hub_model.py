@@ -84,7 +84,9 @@ class HubModel:
         self._device = pick_device(device)
         self._dtype = pick_precision(precision, self._device)
         try:
-            self._processor: Any = AutoProcessor.from_pretrained(name)
+            self._processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+                name
+            )
             model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=self._dtype)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise InputError(

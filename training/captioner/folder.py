@@ -86,7 +86,9 @@ def build_caption_model(folder: str, feature_width: int, shape: CaptionerConfig)
 
     try:
         config = AutoConfig.from_pretrained(folder)
-        language_model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        language_model: Any = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            config, dtype=torch.float32
+        )
     except _UNREADABLE as error:
         raise _no_model(folder, error) from error
     return CaptionModel(feature_width, language_model, shape)

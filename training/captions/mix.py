@@ -10,14 +10,14 @@ it keeps its place: what is synthetic at 15 % is so at 50 %.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import xxhash
 
 from curate.errors import UsageError
 from curate.training.captions.lookup import CaptionIndex, Place
 
-__all__ = ["ALT", "Chosen", "TextMix", "caption_draw", "json_texts"]
+__all__ = ["ALT", "Chosen", "PairTexts", "TextMix", "caption_draw", "json_texts"]
 
 ALT = "alt"
 _ROUNDING = 1e-9
@@ -28,6 +28,15 @@ class Chosen(NamedTuple):
 
     text: str
     source: str
+
+
+class PairTexts(Protocol):
+    """Chooses the text of a pair, for the loader."""
+
+    def choose(
+        self, pair_id: str, epoch: int, alt: str | None, about: Mapping[str, Any]
+    ) -> Chosen | None:
+        """Return the text of a pair in an epoch; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.files.sizes import several
-from curate.training.captions.mix import TextMix
+from curate.training.captions.mix import PairTexts
 from curate.training.data.batch import Batch, LoaderConfig, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.online import Online
@@ -121,7 +121,7 @@ class Loader:
         online: Online | None = None,
         cache: ShardCache | None = None,
         sums: Mapping[str, str] | None = None,
-        texts: TextMix | None = None,
+        texts: PairTexts | None = None,
     ) -> None:
         self.config = config
         self._tokenizer = tokenizer

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InputError
-from curate.training.captions.mix import ALT, TextMix
+from curate.training.captions.mix import ALT, PairTexts
 from curate.training.data.captions import caption_of, json_object
 from curate.training.data.images import UnusableImageError, crop_into
 from curate.training.data.sampler import Group, Sample, mix
@@ -53,7 +53,7 @@ class Reader:
 
     files: OpenShards
     decoder: str
-    texts: TextMix | None = None
+    texts: PairTexts | None = None
     needs_text: bool = True
 
     def read(
