@@ -96,6 +96,7 @@ def main(
     clean: Annotated[int, typer.Option(help="Of these, with a clean caption too.")] = 2000,
     eval_rows: Annotated[int, typer.Option(help="Held-out images.")] = 1600,
     steps: Annotated[int, typer.Option(help="Of every CLIP run, of 128 pairs.")] = 300,
+    base_steps: Annotated[int, typer.Option(help="Of the captioner's image model.")] = 300,
     captioner_steps: Annotated[int, typer.Option(help="Of fine-tuning, of 64 pairs.")] = 900,
     seeds: Annotated[int, typer.Option(min=1, max=10, help="Runs of every ratio.")] = 5,
     ratios: Annotated[str, typer.Option(help="Shares of captions.")] = "0,0.15,0.5,1",
@@ -107,7 +108,7 @@ def main(
     write_shards(out / "web", web)
     write_shards(out / "held-out", held_out)
     classes = write_classes(out / "eval", held_out)
-    train_clip(out, "base", steps, seed=1000)
+    train_clip(out, "base", base_steps, seed=1000)
     captioner = train_captioner(out, captioner_steps, web[:clean])
     texts = {
         "damaged alt-text": {item.pair_id: item.damaged for item in held_out},
@@ -117,7 +118,8 @@ def main(
     shares = {name: named(held_out, of) for name, of in texts.items()}
     print("\n| text of held-out images | colour | shape | both |\n|---|---|---|---|")
     for name, one in shares.items():
-        print(f"| {name} | " + " | ".join(f"{share:.1%}" for share in one.values()) + " |")
+        cells = " | ".join(f"{share:.1%}" for share in one.values())
+        print(f"| {name} | {cells} |", flush=True)
     captions_of(captioner, out / "web", out / "said")
     accuracy: dict[str, list[float]] = {}
     for seed in range(seeds):

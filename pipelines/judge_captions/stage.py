@@ -227,7 +227,7 @@ class _Judge:
         whole = pa.table({f.name: _array(columns[f.name], f.type) for f in SCHEMA}, schema=SCHEMA)
         is_kept = pa.array([v["reason"] is None for v in table])
         is_bad = pa.array([v["reason"] is not None for v in table])
-        return tuple(  # type: ignore[return-value]
+        return tuple(
             part.combine_chunks().to_batches()[0] if part.num_rows else _none()
             for part in (whole.filter(is_kept), whole.filter(is_bad))
         )

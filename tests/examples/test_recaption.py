@@ -45,7 +45,8 @@ def test_the_whole_of_it_runs_at_a_small_size(tmp_path, monkeypatch):
     app = typer.Typer()
     app.command()(main)
     words = [str(tmp_path / "out"), "--rows", "600", "--clean", "200", "--eval-rows", "60",
-             "--steps", "4", "--captioner-steps", "6", "--seeds", "1", "--ratios", "0,1"]  # fmt: skip
+             "--steps", "4", "--base-steps", "4", "--captioner-steps", "6", "--seeds", "1",
+             "--ratios", "0,1"]  # fmt: skip
     run = CliRunner().invoke(app, words, catch_exceptions=False)
     assert run.exit_code == 0 and "| damaged alt-text |" in run.stdout
     found = json.loads((tmp_path / "out/recaption.json").read_text())
