@@ -11,13 +11,13 @@ help: ## Show this list
 
 $(BIN)/curate: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -c constraints.txt -e '.[train,segment,crawl,download,examples]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,examples]'
 	touch $@
 
 $(VENV)/.test-extras: $(BIN)/curate
-	$(BIN)/pip install -q -c constraints.txt -e '.[train,segment,crawl,download,examples,test,lint]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,examples,test,lint]'
 	# Without its dependencies: PyPI has no torchvision for torch's CPU build.
-	$(BIN)/pip install -q --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
+	$(BIN)/pip install -q --no-compile --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
 	touch $@
 
 install: $(BIN)/curate ## Create .venv if it is missing and install the package into it
@@ -35,7 +35,7 @@ fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in 
 	$(BIN)/python -m tests.fuzz.readers $(if $(FILES),--files $(FILES) --seconds 3600,--seconds 2) --first $${FIRST:-0}
 
 bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
-	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m examples.bench
 
 bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_clip if it is installed

@@ -186,10 +186,13 @@ def status(
     from curate.pipelines.executor.faults import told_when_passing
     from curate.pipelines.status import StatusReader, verify_workspace, write_metrics
 
+    root = place_of(workspace).root
     with told_when_passing():
-        found = StatusReader(place_of(workspace).root).read()
-        if verify:
-            found["verified"] = verify_workspace(place_of(workspace).root, quiet=False)
+        # First, for a single damaged file would keep the status from being read, and it alone told.
+        verified = verify_workspace(root, quiet=False) if verify else None
+        found = StatusReader(root).read()
+        if verified is not None:
+            found["verified"] = verified
     if metrics_file is not None:
         write_metrics(metrics_file, {s["path"]: s["run"] for s in found["stages"].values()})
     return Status(found)

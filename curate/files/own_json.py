@@ -52,8 +52,13 @@ def parse_own(content: bytes, path: str) -> OwnObject:
 
 def own_object(values: dict[str, Any], path: str) -> OwnObject:
     """Return the values of a JSON file of ours, with the objects in it, as such objects."""
-    inside = {k: OwnObject(v, path) if isinstance(v, dict) else v for k, v in values.items()}
-    return OwnObject(inside, path)
+    return OwnObject({key: _inside(value, path) for key, value in values.items()}, path)
+
+
+def _inside(value: Any, path: str) -> Any:
+    if isinstance(value, dict):
+        return own_object(value, path)
+    return [_inside(one, path) for one in value] if isinstance(value, list) else value
 
 
 @contextmanager

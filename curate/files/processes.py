@@ -1,4 +1,9 @@
-"""A function over many tasks, in processes that end when their parent does, or when told to."""
+"""A function over many tasks, in processes that end when their parent does, or when told to.
+
+`multiprocessing` lets a spawned process import its parent's main module, for functions that are
+defined there. A script without ``if __name__ == "__main__":`` would begin anew in each. Nothing of
+ours is looked for in a main module, so the processes of `spawn_context` leave it alone.
+"""
 
 import multiprocessing
 import os
@@ -7,18 +12,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
+from multiprocessing import popen_spawn_posix, spawn
 from multiprocessing.connection import wait
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from curate.errors import CurateError
 
-__all__ = ["in_processes", "until_interrupted", "worker_pool"]
+__all__ = ["in_processes", "spawn_context", "until_interrupted", "worker_pool"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _INTERRUPTED = 130
+_LAUNCHING = threading.Lock()
 
 
 def in_processes(
@@ -46,8 +56,9 @@ def in_processes(
             yield future.result()
     except BrokenProcessPool as error:
         raise CurateError(
-            "a process that counts words died, most often because memory ran out. What is counted "
-            "is kept: run the same command again, with less --memory if it repeats."
+            "a process that counts words died: memory ran out most often, and where something "
+            "else ended it, that stands on standard error. What is counted is kept: run the same "
+            "command again, with less --memory if it repeats."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -58,7 +69,48 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
 
     Tasks are to be run by `until_interrupted`.
     """
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _begin)
+    return ProcessPoolExecutor(workers, spawn_context(), _begin)
+
+
+def spawn_context() -> SpawnContext:
+    """Return a context whose processes start afresh and import no main module of the caller."""
+    return _Context()
+
+
+class _Popen(popen_spawn_posix.Popen):
+    def _launch(self, process_obj: BaseProcess) -> None:
+        with _told_of_no_main():
+            super()._launch(process_obj)  # type: ignore[misc]
+
+
+class _Process(SpawnProcess):
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> _Popen:  # noqa: N802 (multiprocessing calls it so)
+        return _Popen(process_obj)
+
+
+class _Context(SpawnContext):
+    Process = _Process
+
+
+@contextmanager
+def _told_of_no_main() -> Iterator[None]:
+    """Keep the main module from the processes that this thread starts meanwhile."""
+    thread = threading.get_ident()
+    with _LAUNCHING:
+        told = spawn.get_preparation_data
+
+        def without_main(name: str) -> dict[str, Any]:
+            values: dict[str, Any] = told(name)
+            if threading.get_ident() != thread:
+                return values
+            return {k: v for k, v in values.items() if not k.startswith("init_main_from_")}
+
+        spawn.get_preparation_data = without_main
+        try:
+            yield
+        finally:
+            spawn.get_preparation_data = told
 
 
 def until_interrupted(function: Callable[..., Result], *arguments: Any) -> Result:

@@ -6,14 +6,28 @@ that is damaged, where it lies says which command makes it anew.
 """
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from curate.errors import ArtifactError
 
-__all__ = ["damaged", "in_force", "remedy", "suggest"]
+__all__ = [
+    "Called",
+    "called",
+    "carried",
+    "damaged",
+    "in_force",
+    "in_force_again",
+    "remedy",
+    "suggest",
+]
+
+Value = TypeVar("Value")
+
+# A command, its arguments and its options, as `in_force` takes them.
+Called = tuple[str, tuple[str, ...], Mapping[str, Any]]
 
 # Folders of a stage's output that a file may lie in, from the innermost on.
 _INNER = ("pairs", "rejected", "found", "_extract", ".next")
@@ -33,9 +47,7 @@ _SHARED = {
     "balanced": ("card", "download", "explain", "retract"),
 }
 
-_called: ContextVar[tuple[str, tuple[str, ...], Mapping[str, Any]]] = ContextVar(
-    "called", default=("", (), {})
-)
+_called: ContextVar[Called] = ContextVar("called", default=("", (), {}))
 
 
 @contextmanager
@@ -47,11 +59,34 @@ def in_force(command: str, words: tuple[str, ...], options: Mapping[str, Any]) -
         words: its arguments.
         options: by their names in Python, those that were given and are not the default.
     """
-    token = _called.set((command, words, options))
+    with in_force_again((command, words, options)):
+        yield
+
+
+def called() -> Called:
+    """Return what is noted, for threads and processes, which begin with nothing."""
+    return _called.get()
+
+
+@contextmanager
+def in_force_again(noted: Called) -> Iterator[None]:
+    """Note within the block what another thread or process has noted."""
+    token = _called.set(noted)
     try:
         yield
     finally:
         _called.reset(token)
+
+
+def carried(function: Callable[..., Value]) -> Callable[..., Value]:
+    """Return a function that knows in another thread what is noted here."""
+    noted = called()
+
+    def with_it(*arguments: Any) -> Value:
+        with in_force_again(noted):
+            return function(*arguments)
+
+    return with_it
 
 
 def suggest(command: str, *words: str) -> str:
@@ -67,9 +102,9 @@ def suggest(command: str, *words: str) -> str:
     ...     suggest("balance", "--overwrite"), suggest("yield")
     ("curate balance --t 20k -w 'my data' --overwrite", "curate yield -w 'my data'")
     """
-    called, arguments, options = _called.get()
+    begun, arguments, options = _called.get()
     line = ["curate", command]
-    if command == called:
+    if command == begun:
         line += [*arguments, *_words({k: v for k, v in options.items() if k not in _NEVER}, words)]
     else:
         kept = {name: options[name] for name, users in _SHARED.items()

@@ -177,8 +177,8 @@ def predict(
                 )  # fmt: skip
             first_word = stop_word
             begun = stops[text - 1] if text > 0 else 0
-            has_end = not is_over[text] and 0 <= end_place < num_words
-            evidence[begin + text] = num_found - begun - np.int64(has_end)
+            # Written out or not, it says nothing of the language.
+            evidence[begin + text] = num_found - begun - np.int64(0 <= end_place < num_words)
             stops[text] = num_found
         first = 0
         for text in range(stop - begin):

@@ -30,7 +30,11 @@ _CAMERA = (
     rf"(?:[xX]\d+)?{_EXTENSION}?\s*$"
 )
 _IS_FILE = rf"^\s*\S+{_EXTENSION}\s*$"
-_TWO_WORDS = r"\p{L}{3,}[^\p{L}].*?\p{L}{3,}"
+# Two words, or one in a script without spaces or of syllables: nothing names files so by itself.
+_WORDS = (
+    r"(?:[\p{L}\p{M}]{3,}[^\p{L}\p{M}].*?[\p{L}\p{M}]{3,}"
+    r"|[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{2,})"
+)
 _JOINED = r"_|-.+-|%20|\+"  # words that something else than spaces is between
 # White space that fastText does not part words at (it knows the ASCII ones alone).
 _SPACES = r"[\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
@@ -77,13 +81,13 @@ def kinds_of(texts: pa.StringArray) -> NDArray[np.uint8]:
     open_ = np.flatnonzero((kinds == 0) & (short | _is_one_word(texts)))
     some = texts.take(pa.array(open_))
     open_ = open_[_matches(some, "[0-9]") | _matches(some, _EXTENSION)]
-    some = texts.take(pa.array(open_))
+    some = _with_ascii_spaces(texts.take(pa.array(open_)))
     for name, pattern in (("file_name", _CAMERA), ("hash", _HASH), ("dimensions", _DIMENSIONS)):
         found = _matches(some, pattern)
         if name == "hash":
             found &= _matches(some, r"\d.*\d")
         kinds[open_[found]] = KINDS.index(name)
-    is_file = _matches(some, _IS_FILE) & ~_matches(some, _TWO_WORDS + rf".*{_EXTENSION}")
+    is_file = _matches(some, _IS_FILE) & ~_matches(some, _WORDS + rf".*{_EXTENSION}")
     kinds[open_[is_file & (kinds[open_] == 0)]] = KINDS.index("file_name")
     return kinds
 
@@ -100,10 +104,7 @@ def normalized(texts: pa.StringArray) -> pa.StringArray:
     >>> normalized(pa.array(["ein\u00a0Hund", "A RED DOG", "red_leather-sofa.jpg"])).to_pylist()
     ['ein Hund', 'a red dog', 'red leather sofa']
     """
-    others = np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False))
-    mask = np.zeros(len(texts), dtype=bool)
-    mask[others] = _matches(texts.take(pa.array(others)), _SPACES)
-    texts = _replaced(texts, mask, _SPACES)
+    texts = _with_ascii_spaces(texts)
     is_joined = np.flatnonzero(_is_one_word(texts))
     some = texts.take(pa.array(is_joined))
     is_file = _matches(some, _IS_FILE)
@@ -112,6 +113,14 @@ def normalized(texts: pa.StringArray) -> pa.StringArray:
     mask[parted] = True
     texts = _replaced(texts, mask, rf"{_EXTENSION}\s*$|[_+-]|%20")
     return _without_capitals(texts)
+
+
+def _with_ascii_spaces(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts with a space for every white space that is none of ASCII."""
+    others = np.flatnonzero(~pc.string_is_ascii(texts).to_numpy(zero_copy_only=False))
+    mask = np.zeros(len(texts), dtype=bool)
+    mask[others] = _matches(texts.take(pa.array(others)), _SPACES)
+    return _replaced(texts, mask, _SPACES)
 
 
 def _without_capitals(texts: pa.StringArray) -> pa.StringArray:

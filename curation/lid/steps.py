@@ -182,6 +182,8 @@ class StepwiseIdentifier:
             np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32)
         )  # fmt: skip
         num, of_second = len(texts), self._shown[votes.label]
+        # What weighs nothing is shown, and is no vote.
+        votes = votes._replace(label=np.where(votes.weight > 0, votes.label, np.int32(-1)))
         codes = np.zeros((num, _MOST_MEANT + len(priors)), dtype=np.int32)
         weights = np.zeros(codes.shape, dtype=np.float64)
         codes[:, :_MOST_MEANT] = self._meant[votes.label]

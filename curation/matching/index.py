@@ -32,6 +32,7 @@ from curate.curation.matching.normalize import (
 from curate.curation.matching.prefix_table import Needles, PrefixTable, build_table, empty_table
 from curate.curation.matching.unit_hashes import hash_fingerprint
 from curate.errors import ArtifactError
+from curate.files.remedies import suggest
 
 __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]
 
@@ -172,7 +173,8 @@ def _header(buffer: Any, name: str) -> tuple[dict[str, Any], int]:
 
 def _unusable(name: str, why: str) -> ArtifactError:
     return ArtifactError(
-        f"{name}: not a usable index: {why}. Build it anew with: curate build-metadata --reindex"
+        f"{name}: not a usable index: {why}. Build it anew with: "
+        + suggest("build-metadata", "--reindex")
     )
 
 

@@ -1,9 +1,9 @@
 """How often articles are looked at: page-view files of the Wikimedia dumps.
 
-There are two formats, told apart line by line. Hourly files: ``project title count bytes``, where
-``en`` and ``en.m`` are the encyclopedia and its mobile site, and ``en.b``, ``en.d`` and so on are
-other projects. Daily files: ``project title page_id device count hours``, where ``en.wikipedia`` is
-the encyclopedia on every device.
+There are two formats, told apart by what most of a file's first lines have. Hourly files:
+``project title count bytes``, where ``en`` and ``en.m`` are the encyclopedia and its mobile site,
+and ``en.b``, ``en.d`` and so on are other projects. Daily files: ``project title page_id device
+count hours``, where ``en.wikipedia`` is the encyclopedia on every device.
 
 `count_views` holds what it counts; `stored_views` does the same on disk, for days of all
 wikis.
@@ -14,6 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import IO
 from urllib.parse import unquote_to_bytes
 
@@ -22,8 +23,9 @@ import fsspec
 from curate.errors import InputError
 from curate.metadata.wikipedia.dump_names import project_name
 
-__all__ = ["count_views", "open_views", "projects_of", "title_of"]
+__all__ = ["count_views", "is_daily", "open_views", "projects_of", "title_of"]
 
+_FIRST_LINES = 5000  # more than 100,000 bytes of them
 DEVICES = frozenset({b"desktop", b"mobile-web", b"mobile-app"})
 
 
@@ -49,8 +51,12 @@ def count_views(
     projects = projects_of(wikis)
     for path in paths:
         num_bad = 0
-        with open_views(path) as lines:
-            for wiki, title, num in _parsed(lines, projects):
+        with open_views(path) as file:
+            lines = iter(file)
+            first = list(islice(lines, _FIRST_LINES))
+            daily = is_daily(b"".join(first)) if first else False
+            named = {name: wiki for name, (wiki, of_daily) in projects.items() if of_daily == daily}
+            for wiki, title, num in _parsed(chain(first, lines), named, daily=daily):
                 if wiki:
                     views[wiki][title_of(title)] += num
                 else:
@@ -90,20 +96,26 @@ def open_views(path: str) -> Iterator[IO[bytes]]:
         ) from error
 
 
+def is_daily(block: bytes) -> bool:
+    """Tell the format of a file by what most of its first lines have."""
+    spaces = [line.count(b" ") for line in block[:100_000].split(b"\n")]
+    return spaces.count(5) > spaces.count(3)
+
+
 def _parsed(
-    lines: Iterable[bytes], projects: dict[bytes, tuple[str, bool]]
+    lines: Iterable[bytes], projects: dict[bytes, str], *, daily: bool
 ) -> Iterator[tuple[str, bytes, int]]:
     """Yield wiki, title and views; a wiki of "" for a line that is none. Others are passed over."""
+    num_fields = 6 if daily else 4
     for line in lines:
         fields = line.split(b" ")
         # Most lines are of other wikis, so they are told apart before they are looked into.
-        found = projects.get(fields[0])
-        if found is None:
-            if len(fields) not in (4, 6):
+        wiki = projects.get(fields[0])
+        if wiki is None:
+            if len(fields) != num_fields:
                 yield "", b"", 0
             continue
-        wiki, daily = found
-        count = fields[4 if daily else 2] if len(fields) == (6 if daily else 4) else b""
+        count = fields[4 if daily else 2] if len(fields) == num_fields else b""
         # No title has 10**12 views.
         if not count.isdigit() or len(count) > 12 or (daily and fields[3] not in DEVICES):
             yield "", b"", 0

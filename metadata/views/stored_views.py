@@ -16,7 +16,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from curate.files.parquet.sealed import open_sealed, sealed_writer
-from curate.metadata.views.pageviews import DEVICES, open_views, projects_of, title_of
+from curate.metadata.views.pageviews import DEVICES, is_daily, open_views, projects_of, title_of
 
 __all__ = ["StoredViews", "filter_views", "num_bad_lines"]
 
@@ -55,7 +55,7 @@ def filter_views(path: str, wikis: Collection[str], sink: IO[bytes]) -> int:
         sealed_writer(sink, _SCHEMA, notes, compression="zstd") as writer,
     ):
         for block in _blocks(file):
-            daily = _is_daily(block) if daily is None else daily
+            daily = is_daily(block) if daily is None else daily
             table, bad = _count_block(block, projects, daily=daily)
             num_bad += bad
             if table.num_rows:
@@ -85,12 +85,6 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
         rest += block[cut:]
     if rest:
         yield rest
-
-
-def _is_daily(block: bytes) -> bool:
-    """Tell the format by what most of the first lines have."""
-    spaces = [line.count(b" ") for line in block[:100_000].split(b"\n")]
-    return spaces.count(5) > spaces.count(3)
 
 
 def _count_block(
@@ -143,6 +137,8 @@ def _without_odd_lines(block: bytes, num_spaces: int) -> tuple[bytes, int]:
 
     >>> _without_odd_lines(b"a b\n\xff\nc d\n", 1)
     (b'a b\nc d\n', 1)
+    >>> _without_odd_lines(b"a b\n\n\xff", 1)
+    (b'a b\n\n', 1)
     """
     try:
         block.decode()
@@ -155,7 +151,7 @@ def _without_odd_lines(block: bytes, num_spaces: int) -> tuple[bytes, int]:
         ends = np.append(ends, len(data) - 1)
     starts = np.r_[0, ends[:-1] + 1]
     spaces = np.cumsum(data == ord(" "))[ends]
-    is_odd = (np.diff(spaces, prepend=0) != num_spaces) & (ends > starts)
+    is_odd = (np.diff(spaces, prepend=0) != num_spaces) & (data[starts] != ord("\n"))
     keep = np.ones(len(data), bool)
     for at in np.flatnonzero(is_odd).tolist():
         keep[starts[at] : ends[at] + 1] = False

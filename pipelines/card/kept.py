@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from curate.files import storage
+from curate.files.remedies import carried
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
@@ -32,7 +33,7 @@ def kept_facts(balanced: str, output_format: str, num_parts: int, num_kept: int)
     facts: Counter[str] = Counter()
     paths = [storage.join(balanced, "pairs", part_name(i, "parquet")) for i in range(num_parts)]
     with ThreadPoolExecutor(_READERS) as pool:
-        for stamp in pool.map(artifacts.read_stamp, paths):
+        for stamp in pool.map(carried(artifacts.read_stamp), paths):
             facts.update(stamp.get("kept", {}))
     return _named(num_kept, facts["with_image"], facts["without_url"])
 
@@ -41,7 +42,7 @@ def _facts_of_shards(folder: str, num_kept: int) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     with_image = without_url = 0
     with ThreadPoolExecutor(_READERS) as pool:
-        for note in pool.map(artifacts.read_json, storage.list_files(folder, ".json")):
+        for note in pool.map(carried(artifacts.read_json), storage.list_files(folder, ".json")):
             with_image += note["images"]
             without_url += note.get("without_url", 0)
             reasons.update(note["without_image"])

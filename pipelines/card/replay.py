@@ -63,7 +63,7 @@ def _lid_words(parameters: Mapping[str, Any]) -> list[str]:
         return ["--lid", "published"]
     lid = parameters["lid"]
     names = {package: name for name, (package, _) in SECOND_OPINIONS.items()}
-    second = names.get(lid["second"].split()[0], lid["second"])
+    second = names.get(lid["second"].partition(" ")[0], lid["second"])
     words = ["--second-opinion", second if second in ("none", *names.values()) else "MODEL"]
     if lid["no_language"] != "drop":
         words += ["--no-language", lid["no_language"]]

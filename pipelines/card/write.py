@@ -26,6 +26,7 @@ from curate.curation.sampling.datacard import (
 )
 from curate.distribution import COMMAND, VERSION
 from curate.files import storage
+from curate.files.remedies import damaged
 from curate.files.sums import SummedFile
 from curate.pipelines.card.classes import ClassList, class_coverage
 from curate.pipelines.card.examples import (
@@ -40,7 +41,7 @@ from curate.pipelines.card.page import render_page
 from curate.pipelines.card.replay import replay_command
 from curate.pipelines.card.tally import Tally, tally_pairs
 from curate.pipelines.matched.decisions import BalanceJob, KeptSummary
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.opt_outs.signals import SOURCES
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
@@ -139,7 +140,7 @@ def write_cards(
             classes, counts[lang], tally.kept_count[lang], t_of[lang], plan.counts_path(lang)
         )
     plan.require_unchanged()  # or the sums below would not hold
-    _check_sums(total, tally.pairs.summary, kept)
+    _check_sums(plan, total, tally.pairs.summary, kept)
     pages: dict[str, dict[str, Any]] = {}
     for name, render in (("datacard.md", render_markdown), ("datacard.html", render_page)):
         with storage.publish(storage.join(output, name)) as file:
@@ -236,11 +237,21 @@ def _kl(sums: Sequence[Divergence]) -> float:
     return round(kl_to_uniform(Divergence(int(entries), int(total), float(logs))), 6)
 
 
-def _check_sums(total: Mapping[str, Any], found: KeptSummary, balanced: KeptSummary | None) -> None:
+def _check_sums(
+    plan: MatchedPlan, total: Mapping[str, Any], found: KeptSummary, balanced: KeptSummary | None
+) -> None:
+    """Hold the sums that the contract guarantees.
+
+    Raises:
+        ArtifactError: the matches' own summary contradicts itself, or the pairs that there are.
+        AssertionError: we do.
+    """
+    summary = storage.join(plan.folder, SUMMARY)
     if total["read"] != total["matched"] + sum(total["dropped"].values()):
-        raise AssertionError(f"read is not matched + dropped: {total}")
+        damaged(summary, f"{total['read']:,} read are not the matched and the dropped ones")
     if total["matched"] != found.matched.total():
-        raise AssertionError(f"matched {total['matched']}, but {found.matched} were looked at")
+        num = found.matched.total()
+        damaged(summary, f"it has {total['matched']:,} matched pairs, and {num:,} are there")
     if total["matched"] != total["kept"] + total["not_sampled"] + total["num_filtered"]:
         raise AssertionError(f"matched is not kept + not sampled + filtered: {total}")
     if total["num_filtered"] != found.filters.total():

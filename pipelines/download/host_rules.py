@@ -89,6 +89,7 @@ class HostRules:
     async def _load(self, origin: URL) -> _Rules:
         robots = await self._get(origin.with_path("/robots.txt"))
         if robots.is_unreachable:
+            self._keep(origin, _OF_A_HOST)
             return _Rules(None, TdmRules(None), is_tdm_known=False)
         tdm = await self._get(origin.with_path("/.well-known/tdmrep.json"))
         rules = await asyncio.to_thread(self._read, robots, tdm)

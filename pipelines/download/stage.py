@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from curate.errors import MissingExtraError
+from curate.errors import ArtifactError, MissingExtraError
 from curate.files import storage
 from curate.files.addresses import without_secrets
 from curate.pipelines.download.mixed import MixedPairs
@@ -256,7 +256,11 @@ def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[s
         said.update(of_shard["opt_outs"])
     downloaded = counts.pop("success", 0)
     if num_pairs != downloaded + counts.total():
-        raise AssertionError(f"{num_pairs} pairs are not {downloaded} + failed {counts}")
+        raise ArtifactError(
+            f"{output}: of {num_pairs:,} pairs its shards' statistics count {downloaded:,} as "
+            f"downloaded and {counts.total():,} as failed. `curate status --verify` says which "
+            "shard is not what was written; remove it and run the same command again."
+        )
     return {
         "read": num_pairs,
         "downloaded": downloaded,

@@ -10,7 +10,7 @@ thus belongs to the result once it is uploaded, its size compared, and its note 
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from curate.files import storage
 from curate.files.listing import file_sizes
+from curate.files.remedies import carried
 from curate.pipelines.executor.lease import require_lease
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
@@ -41,12 +42,28 @@ Summary = dict[str, Any]
 class Journal:
     """The notes of a folder with `pairs/NNNNN.parquet`.
 
+    Args:
+        folder: of the notes.
+        num_parts: parts, whether they have files or not.
+        made_from: what the notes are stamped with.
+        base: another folder, of which nothing is changed, with files and notes of some parts.
+        of_base: the numbers of these parts.
+
     Attributes:
         found: size in bytes of each part's file, -1 where there is none; shape (num_parts,).
     """
 
-    def __init__(self, folder: str, num_parts: int, made_from: dict[str, Any]) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: str,
+        num_parts: int,
+        made_from: dict[str, Any],
+        base: str | None = None,
+        of_base: Sequence[int] = (),
+    ) -> None:
+        self._folder, self._base = folder, base
+        self._of_base = np.zeros(num_parts, np.bool_)
+        self._of_base[list(of_base)] = True
         self._made_from = made_from
         self.found = np.full(num_parts, -1, np.int64)
         self._noted = np.full(num_parts, -1, np.int64)
@@ -57,26 +74,45 @@ class Journal:
             self._noted[table.column("part").to_numpy()] = table.column("size_bytes").to_numpy()
 
     def _list_parts(self) -> None:
-        for name, size in file_sizes(storage.join(self._folder, "pairs")).items():
-            match = _NAME.fullmatch(name)
-            index = int(match[1]) if match else len(self.found)
-            if index < len(self.found) and name == part_name(index, "parquet"):
-                self.found[index] = size
+        for folder in (self._folder, self._base):
+            sizes = {} if folder is None else file_sizes(storage.join(folder, "pairs"))
+            for name, size in sizes.items():
+                match = _NAME.fullmatch(name)
+                index = int(match[1]) if match else len(self.found)
+                if index >= len(self.found) or name != part_name(index, "parquet"):
+                    continue
+                if self._of_base[index] == (folder is self._base):
+                    self.found[index] = size
 
     def _files(self) -> list[str]:
         """Return the files of notes, the oldest first: later ones hold later notes."""
-        whole = storage.join(self._folder, PARTS)
+        folders = (self._folder,) if self._base is None else (self._base, self._folder)
+        whole = (storage.join(folder, PARTS) for folder in folders)
         later = storage.list_files(storage.join(self._folder, JOURNAL), ".parquet")
-        return [path for path in [whole] if storage.exists(path)] + later
+        return [path for path in whole if storage.exists(path)] + later
+
+    def _read(self, path: str) -> pa.Table:
+        """Read notes; of `base` those of its parts alone."""
+        table = artifacts.read_table(path)
+        parts = table.column("part").to_numpy()
+        taken = parts < len(self.found)
+        if self._base is not None and path == storage.join(self._base, PARTS):
+            taken[taken] = self._of_base[parts[taken]]
+        return table if taken.all() else table.filter(pa.array(taken))
 
     def _tables(self) -> Iterator[pa.Table]:
         for path in self._files():
             stamp = artifacts.read_stamp(path)
             if stamp != self._made_from:
                 artifacts.require_same(path, stamp, self._made_from)
-            table = artifacts.read_table(path)
-            inside = table.column("part").to_numpy() < len(self.found)
-            yield table if inside.all() else table.filter(pa.array(inside))
+            yield self._read(path)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether all notes lie in the one file that a run to its end leaves."""
+        return storage.exists(storage.join(self._folder, PARTS)) and not storage.exists(
+            storage.join(self._folder, JOURNAL)
+        )
 
     def missing(self) -> list[int]:
         """Return the parts that have no file."""
@@ -90,7 +126,9 @@ class Journal:
         """
         unknown = np.flatnonzero((self.found >= 0) & (self._noted != self.found)).tolist()
         with ThreadPoolExecutor(_READERS) as pool:
-            for index, summary in zip(unknown, pool.map(read_summary, unknown), strict=True):
+            for index, summary in zip(
+                unknown, pool.map(carried(read_summary), unknown), strict=True
+            ):
                 self.note(index, int(self.found[index]), summary)
 
     def note(self, index: int, size_bytes: int, summary: Summary) -> None:
@@ -129,7 +167,7 @@ class Journal:
         self.flush()
         seen = np.zeros(len(self.found), dtype=bool)
         for path in reversed(self._files()):
-            table = artifacts.read_table(path)
+            table = self._read(path)
             for batch in reversed(table.to_batches(max_chunksize=_NOTES_PER_FILE)):
                 yield from self._unseen(batch, seen)
 
@@ -145,7 +183,7 @@ class Journal:
         """Leave one file in the order of the parts: the same, whatever order they were done in."""
         require_lease()
         self.flush()
-        tables = [artifacts.read_table(path) for path in self._files()]
+        tables = [self._read(path) for path in self._files()]
         if tables:
             whole = pa.concat_tables(tables)
             parts, sizes = (whole.column(n).to_numpy() for n in ("part", "size_bytes"))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TypeVar
 
+from curate.files.remedies import carried
+
 __all__ = ["StoppedError", "ahead", "stop_with"]
 
 Item = TypeVar("Item")
@@ -44,7 +46,7 @@ def ahead(items: Iterator[Item], depth: int = 2) -> Iterator[Item]:
     run_is_over = _stop.get()
     waiting: queue.Queue[Item | _End] = queue.Queue(depth)
     is_stopped = threading.Event()
-    worker = threading.Thread(target=_fill, args=(items, waiting, is_stopped), daemon=True)
+    worker = threading.Thread(target=carried(_fill), args=(items, waiting, is_stopped), daemon=True)
     worker.start()
     try:
         while not isinstance(item := waiting.get(), _End):

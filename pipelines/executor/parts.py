@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from curate.errors import CurateError
 from curate.files.processes import until_interrupted, worker_pool
+from curate.files.remedies import called
 from curate.files.storage import join
 from curate.pipelines.executor.cluster import LOCAL, Cluster, current_cluster
 from curate.pipelines.executor.lease import require_lease, run_folder
@@ -81,6 +82,7 @@ def run_parts(
         log_folder=join(folder, "log") if folder else None,
         retries=cluster.retries,
         working_folder=os.getcwd(),
+        called=called(),
     )
     WorkerLog.of(work.log_folder).write(
         "plan", run=work.key, stage=work.stage, parts=len(tasks), executor=cluster.kind
@@ -125,8 +127,9 @@ def _in_processes(
             yield result
     except BrokenProcessPool as error:
         raise CurateError(
-            "a worker process died, most often because memory ran out. What is done is kept: "
-            "run the same command again, with fewer --workers if it repeats."
+            "a worker process died: memory ran out most often, and where something else ended it, "
+            "that stands on standard error. What is done is kept: run the same command again, "
+            "with fewer --workers if it repeats."
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate.errors import CurateError
+from curate.files.remedies import Called, in_force_again
 from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.executor.log import WorkerLog
 from curate.pipelines.executor.overlap import StoppedError
@@ -30,6 +31,7 @@ class Work:
         log_folder: of the logs of workers; None to write none.
         retries: how often a task is tried again after a fault that may have passed.
         working_folder: that relative paths mean.
+        called: command and options that what is suggested in messages has.
     """
 
     function: Callable[[Any, Any], Any]
@@ -39,6 +41,7 @@ class Work:
     log_folder: str | None
     retries: int
     working_folder: str
+    called: Called = ("", (), {})
 
     @property
     def stage(self) -> str:
@@ -77,7 +80,8 @@ def perform_here(work: Work, number: int, task: Any) -> Any:
         if _state[0] != work.key:
             if os.path.isdir(work.working_folder):
                 os.chdir(work.working_folder)
-            _state = (work.key, work.setup(*work.arguments))
+            with in_force_again(work.called):
+                _state = (work.key, work.setup(*work.arguments))
         return perform(work, _state[1], number, task)
     except CurateError as error:
         return Failure(error)
@@ -101,7 +105,8 @@ def perform(work: Work, state: Any, number: int, task: Any) -> Any:
         log.write("start", **about, attempt=attempt)
         start = time.perf_counter()
         try:
-            result = work.function(state, task)
+            with in_force_again(work.called):
+                result = work.function(state, task)
         except StoppedError:
             log.write("stopped", **about)
             raise

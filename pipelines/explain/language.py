@@ -11,7 +11,8 @@ from curate.curation.lid.no_text import normalized
 from curate.curation.lid.steps import NO_LANGUAGE, STEPS
 from curate.pipelines.inputs.records import Records
 from curate.pipelines.lid.languages import RecordLanguages
-from curate.pipelines.lid.options import LidOptions, open_steps, priors_of
+from curate.pipelines.lid.options import LidOptions, open_steps
+from curate.pipelines.lid.priors import priors_of
 from curate.pipelines.lid.step_names import STEP_NAMES
 
 __all__ = ["FoundLanguage", "identified"]

@@ -156,7 +156,7 @@ def _explain_all(
     t = t if t is not None else stages.t_of(lang)
     seed = int((stages.parameters or {}).get("seed", 0))
     draw = None if pair_id is None else float(hash_draws(pa.array([pair_id]), seed)[0])
-    is_retracted = pair_id in stages.tombstones.pair_ids.to_pylist() or (
+    is_retracted = pair_id in stages.tombstones.known_ids() or (
         url is not None and short_hash(url) in stages.tombstones.image_ids.to_pylist()
     )
     found = {}

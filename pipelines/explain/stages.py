@@ -67,7 +67,7 @@ class Stages:
         found = find_in_matched(pair_id, self.plan) if self.plan else None
         if found is None and self.plan is None and self.parameters is not None:
             found = find_in_balanced(pair_id, self.balanced)
-        if found is None and pair_id not in self.tombstones.pair_ids.to_pylist():
+        if found is None and pair_id not in self.tombstones.known_ids():
             raise InputError(
                 f"pair {pair_id!r} is not in {self.matched if self.plan else self.balanced}. "
                 "Pairs that match no entry are not stored: give the text itself, "

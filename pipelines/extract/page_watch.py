@@ -5,14 +5,15 @@ cannot be interrupted from Python. So a page of many elements or many bytes goes
 with limits on its processor time and memory; a page below both bounds is parsed in place.
 """
 
-import multiprocessing
 import resource
 import signal
 import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+from multiprocessing.process import BaseProcess
 
+from curate.errors import CurateError
+from curate.files.processes import spawn_context
 from curate.pipelines.extract.pages import BadPageError, PageOptions, PageRows, page_rows
 from curate.pipelines.extract.records import CrawlRecord
 
@@ -37,7 +38,7 @@ class PageWatch:
     def __init__(self, options: PageOptions, parse: Parse = page_rows) -> None:
         self._options = options
         self._parse = parse
-        self._child: SpawnProcess | None = None
+        self._child: BaseProcess | None = None
         self._connection: Connection | None = None
 
     def rows(self, record: CrawlRecord) -> PageRows:
@@ -45,6 +46,7 @@ class PageWatch:
 
         Raises:
             BadPageError: it is no page, or the parser was stopped.
+            CurateError: the child does not start, which is no fault of the page.
         """
         if record.is_wat or not is_large(record.body):
             return self._parse(record, self._options)
@@ -61,22 +63,35 @@ class PageWatch:
 
     def _start(self) -> Connection:
         if self._connection is None:
-            context = multiprocessing.get_context("spawn")
+            context = spawn_context()
             ours, theirs = context.Pipe()
             arguments = (theirs, self._options, self._parse)
             self._child = context.Process(target=_serve, args=arguments, daemon=True)
             self._child.start()
             theirs.close()
             self._connection = ours
+            try:
+                ours.recv()  # that it is there
+            except (EOFError, OSError):
+                code = self._end()
+                raise CurateError(
+                    f"the process that parses large pages ended with exit code {code} before it "
+                    "began; what it wrote to standard error says why. What is done is kept: run "
+                    "the same command again once this is mended."
+                ) from None
         return self._connection
 
     def _autopsy(self) -> str:
         """Return why the child has ended, and forget it; the next page gets another one."""
+        return "page_too_slow" if self._end() == -signal.SIGXCPU else "parser_failed"
+
+    def _end(self) -> int | None:
+        """Forget a child that has ended; return its exit code."""
         assert self._child is not None
         self._child.join()
-        code = self._child.exitcode
+        code: int | None = self._child.exitcode
         self.close()
-        return "page_too_slow" if code == -signal.SIGXCPU else "parser_failed"
+        return code
 
     def close(self) -> None:
         """End the child, if there is one."""
@@ -101,6 +116,7 @@ def _serve(connection: Connection, options: PageOptions, parse: Parse) -> None:
     if sys.platform == "linux":
         resource.setrlimit(resource.RLIMIT_AS, (_CHILD_BYTES, _CHILD_BYTES))
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    connection.send(None)
     while True:
         try:
             record = connection.recv()

@@ -22,6 +22,7 @@ import pyarrow as pa
 from curate.errors import ArtifactError, BadShareError, UsageError
 from curate.files import storage
 from curate.files.patterns import expand
+from curate.files.remedies import damaged
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.extract.dedup import MODES, Duplicates, find_duplicates
@@ -293,12 +294,12 @@ def _finish(plan: ExtractPlan, max_bad: float) -> dict[str, Any]:
     summaries = _summaries(plan)
     _check_bad_share(plan, summaries, max_bad)
     total = sum(summaries, ExtractSummary()).as_dict()
-    num_rows = 0
-    for index in range(len(plan.inputs)):
-        with artifacts.open_parquet(plan.pairs_path(index)) as file:
-            num_rows += file.metadata.num_rows
-    if total["pairs"] != num_rows:
-        raise AssertionError(f"{num_rows} pairs are written, {total['pairs']} counted")
+    for index, one in enumerate(summaries):
+        path = plan.pairs_path(index)
+        with artifacts.open_parquet(path) as file:
+            if file.metadata.num_rows != one.pairs["pairs"]:
+                damaged(path, f"it has {file.metadata.num_rows:,} pairs, its stamp counts "
+                              f"{one.pairs['pairs']:,}")  # fmt: skip
     if total["read"] != total["pairs"] + sum(total["dropped"].values()):
         raise AssertionError(f"read {total['read']} != {total['pairs']} + {total['dropped']}")
     summary = {

@@ -1,18 +1,19 @@
 """An input that `curate extract` wrote: what its pages said of the use of their pairs."""
 
 import json
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.inputs.formats.parquet import PARQUET_ERRORS, open_parquet
+from curate.pipelines.opt_outs.content import WRITTEN
 
 __all__ = ["extracted_opt_outs", "sum_opt_outs"]
 
 # An input may be anybody's: what is no count of ours is not believed.
-_NAME = re.compile(r"(?:(?:allow|deny|malformed|unknown): [a-z0-9 .-]{1,64}|ignored|opted_out)")
+_NAMES = WRITTEN | {"ignored", "opted_out"}
+_MOST = 1 << 40  # pairs of an input; the sum of thousands of them is a number that JSON holds
 
 
 def extracted_opt_outs(path: str) -> dict[str, int]:
@@ -36,7 +37,7 @@ def extracted_opt_outs(path: str) -> dict[str, int]:
     found = {**summary["opt_outs"], **({"opted_out": left_out} if left_out else {})}
     return {
         name: num for name, num in sorted(found.items())
-        if _NAME.fullmatch(name) and type(num) is int and 0 < num < 1 << 62
+        if name in _NAMES and type(num) is int and 0 < num < _MOST
     }  # fmt: skip
 
 

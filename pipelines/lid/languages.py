@@ -28,8 +28,9 @@ from curate.pipelines.lid.options import (
     LidOptions,
     open_model,
     open_steps,
-    priors_of,
 )
+from curate.pipelines.lid.priors import priors_of
+from curate.pipelines.views.progress import log
 
 __all__ = ["TOLD", "Identified", "RecordLanguages", "language_of_label"]
 
@@ -85,6 +86,7 @@ class RecordLanguages:
         self._steps: StepwiseIdentifier | None = None
         self._in_other: frozenset[str] = frozenset()
         self._lock = threading.Lock()
+        self._is_told = False
 
     def of(self, records: Records) -> Identified:
         """Return the languages of records, and what decided.
@@ -139,11 +141,21 @@ class RecordLanguages:
         if self._published is not None:
             return self._published.identify(records.texts), Counter()
         assert self._steps is not None
+        self._tell_of_prior(records)
         found = self._steps.identify(records.texts, priors_of(self._lid, records))
         counts = np.bincount(found.step, minlength=len(STEPS)).tolist()
         names = [self._matched_as(lang) for lang in found.lang.dictionary.to_pylist()]
         lang = pa.array(names, pa.string()).take(found.lang.indices).dictionary_encode()
         return Languages(lang, found.score), +Counter(dict(zip(STEPS, counts, strict=True)))
+
+    def _tell_of_prior(self, records: Records) -> None:
+        """Say once if a column that the user named is not in inputs without a schema."""
+        name = self._lid.prior_column
+        if name and name not in records.batch.schema.names and not self._is_told:
+            self._is_told = True
+            log(
+                f"some records have no {name!r} (--prior-column); their languages are found without"
+            )
 
     def _open(self) -> None:
         with self._lock:
@@ -163,7 +175,8 @@ class RecordLanguages:
         """
         if lang == NO_LANGUAGE:
             chosen = self._lid.no_language
-            return NO_LANGUAGE if chosen == DROP else metadata_language(chosen)
+            known = language_of_label(chosen, self._with_metadata)
+            return NO_LANGUAGE if chosen == DROP else known or metadata_language(chosen)
         return OTHER if lang in self._in_other - set(self._with_metadata) else lang
 
 

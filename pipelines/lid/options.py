@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from curate.curation.lid.identify import CompiledIdentifier, FastTextIdentifier
 from curate.curation.lid.opinions import (
     SECOND_OPINIONS,
@@ -16,21 +13,26 @@ from curate.curation.lid.opinions import (
     open_opinion,
     version_of,
 )
-from curate.curation.lid.steps import Prior, StepwiseIdentifier
+from curate.curation.lid.steps import StepwiseIdentifier
 from curate.errors import InputError, UsageError
 from curate.files import storage
-from curate.metadata.languages import OTHER, is_known_label, metadata_language
-from curate.pipelines.inputs.records import Records
-from curate.pipelines.lid.addresses import languages_of_addresses
+from curate.metadata.languages import OTHER, is_known_label
 from curate.pipelines.views.progress import log
 
-__all__ = ["DROP", "LIDS", "LID_ENGINES", "LidOptions", "open_model", "open_steps", "priors_of"]
+__all__ = [
+    "DROP",
+    "LIDS",
+    "LID_ENGINES",
+    "LidOptions",
+    "open_model",
+    "open_steps",
+    "prior_column",
+    "way_to_identify_alike",
+]
 
 LID_ENGINES = ("compiled", "fasttext")
 LIDS = ("steps", "published")
 AUTO, NONE, DROP = "auto", "none", "drop"
-_PAGE_LANG = "page_lang"  # as `extract` names the column
-_PAGE_WEIGHT, _ADDRESS_WEIGHT = 1.5, 0.75  # nats
 
 _WITHOUT_CLD2 = (
     "hint: languages are identified without a second opinion, which is less right about captions: "
@@ -66,7 +68,9 @@ class LidOptions:
         """
         if self.kind not in LIDS:
             raise UsageError(f"--lid is {self.kind!r}; expected {' or '.join(LIDS)}")
-        if self.no_language not in (DROP, OTHER) and not is_known_label(self.no_language):
+        code = self.no_language.strip().replace("-", "_")
+        is_known = is_known_label(code) or is_known_label(code.split("_")[0].lower())
+        if self.no_language not in (DROP, OTHER) and not is_known:
             raise UsageError(
                 f"--no-language is {self.no_language!r}; expected drop, other or a language's code"
             )
@@ -113,13 +117,52 @@ class LidOptions:
             return cls(kind="published")
         names = {package: name for name, (package, _) in SECOND_OPINIONS.items()}
         second = made_from["second"]
-        second = NONE if second == NONE else names.get(second.split()[0])
+        second = NONE if second == NONE else names.get(second.partition(" ")[0])
         if second is None:
             raise InputError(
                 "the matches were made with a fastText model as second opinion; name its file with "
                 "--second-opinion"
             )
-        return cls(**{**made_from, "second": second})
+        return cls(
+            second=second,
+            no_language=made_from["no_language"],
+            prior_column=made_from["prior_column"],
+            address_prior=made_from["address_prior"],
+        )
+
+
+def prior_column(parameters: Mapping[str, Any]) -> str | None:
+    """Return the column of pages' languages that a plan's matches look at, as in `LidOptions`.
+
+    Args:
+        parameters: of the plan.
+    """
+    if parameters["lang"] is not None or "lid" not in parameters:
+        return ""
+    found: str | None = parameters["lid"]["prior_column"]
+    return found
+
+
+def way_to_identify_alike(made: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
+    """Return what to type to identify languages as matches were made, None if that is not at odds.
+
+    Args:
+        made: parameters of the matches.
+        now: parameters of a run.
+    """
+    if made.get("lid") == now.get("lid") or made["lang"] is not None or now["lang"] is not None:
+        return None
+    if "lid" not in made:
+        return "Add --lid published to go on as it was made; or --overwrite makes it anew."
+    second = made["lid"]["second"]
+    name = next((n for n, (p, _) in SECOND_OPINIONS.items() if p == second.partition(" ")[0]), None)
+    if second == NONE:
+        how = "add --second-opinion none"
+    elif name is not None:
+        how = f"add --second-opinion {name}, with {second.replace(' ', '==')} installed"
+    else:
+        how = "name the same fastText model with --second-opinion"
+    return f"To go on as it was made {how}; or --overwrite makes it anew."
 
 
 def _identity(second: str) -> str:
@@ -167,38 +210,3 @@ def open_steps(
         opened = CompiledIdentifier(storage.map_file(options.second), options.second)
         second = FastTextOpinion(opened)
     return StepwiseIdentifier(open_model(model, engine, threads), second)
-
-
-def priors_of(options: LidOptions, records: Records) -> list[Prior]:
-    """Return what is known of records' languages besides their texts.
-
-    Raises:
-        InputError: the column that was named is not there.
-    """
-    priors = []
-    name = options.prior_column
-    names = records.batch.schema.names
-    if name and name not in names:
-        raise InputError(
-            f"there is no column {name!r}; it has {', '.join(names)}. Name the right one with "
-            "--prior-column, or none with an empty name."
-        )
-    if name is None and _PAGE_LANG in names:
-        name = _PAGE_LANG
-    if name:
-        labels = pc.cast(records.batch.column(name), pa.string()).dictionary_encode()
-        langs = [_language(label) for label in labels.dictionary.to_pylist()]
-        priors.append(Prior(pa.array(langs, pa.string()).take(labels.indices), _PAGE_WEIGHT))
-    if options.address_prior and records.urls is not None:
-        priors.append(Prior(languages_of_addresses(records.urls), _ADDRESS_WEIGHT))
-    return priors
-
-
-def _language(label: str) -> str | None:
-    """Return the language of a page's own label; None where it is no code (and often it is not)."""
-    code = label.strip().replace("-", "_")
-    for candidate in (code, code.split("_")[0].lower()):
-        if is_known_label(candidate):
-            found = metadata_language(candidate)
-            return found if found != OTHER else None
-    return None

@@ -77,9 +77,9 @@ def told_of_earlier_inputs(plan: MatchedPlan, paths: Sequence[str]) -> Iterator[
         if not failed:
             raise
         raise type(error)(
-            f"{error}\nOf an earlier run, whose inputs {plan.folder} holds: {listed(failed)}. "
-            "To leave that out, name the other inputs, those of earlier runs too, and add "
-            "--overwrite: they are matched anew."
+            f"{error}\nOf an earlier run, whose inputs {(plan.base or plan).folder} holds: "
+            f"{listed(failed)}. To leave that out, name the other inputs, those of earlier runs "
+            "too, and add --overwrite: they are matched anew."
         ) from error
 
 

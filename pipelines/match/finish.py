@@ -26,7 +26,9 @@ __all__ = ["finish_matched", "open_journal"]
 def open_journal(plan: MatchedPlan) -> Journal:
     """Return the notes of the parts that are done."""
     made_from = {"parameters": artifacts.digest(plan.parameters)}
-    return Journal(plan.folder, len(plan.parts), made_from)
+    base = plan.base.folder if plan.base is not None else None
+    of_base = [index for index in range(len(plan.parts)) if plan.is_of_base(index)]
+    return Journal(plan.folder, len(plan.parts), made_from, base, of_base)
 
 
 def finish_matched(
@@ -47,7 +49,7 @@ def finish_matched(
         BadShareError: too many bad records.
         InputError: pairs that differ share an id, and they are not to be kept so.
     """
-    if plan.retracted:
+    if plan.retracted and plan.base is None:  # what is whole holds none, nor what is matched since
         open_journal(plan).forget()
         purge_parts(plan, combined_hash(store.hashes), workers=workers, quiet=quiet)
     journal = open_journal(plan)

@@ -16,6 +16,7 @@ from curate.pipelines.inputs.rows import Part
 from curate.pipelines.match.earlier_inputs import listed
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.repeated_ids import count_repeated_ids, tars_sharing_keys
+from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store.workspace import part_name
 from curate.pipelines.views.progress import log
 
@@ -45,11 +46,12 @@ def name_tars(plan: MatchedPlan, *, workers: int, quiet: bool) -> bool:
     changed = [i for i, name in names.items() if plan.parts[i].id_prefix != name]
     if not changed:
         return False
+    output = (plan.base or plan).folder
     paths = [plan.parts[i].path for i in changed]
-    if plan.retracted:
+    if len(Tombstones.read(plan.folder).pair_ids):  # keys of tars are known by their tar
         raise ArtifactError(
             f"{listed(paths)}: their keys repeat between tars, so that their pairs need other ids, "
-            f"and what was retracted from {plan.folder} by id would come back. Match them into "
+            f"and what was retracted from {output} by id would come back. Match them into "
             "another --output, and retract there again."
         )
     log(f"keys repeat between tars, so that ids begin with the tar's name, in: {listed(paths)}",

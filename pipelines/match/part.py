@@ -194,13 +194,13 @@ def _matched_batches(
             yield path, found
             continue
         if waiting.records and not waiting.takes(found):
-            yield _match_records(worker, waiting.take_all(), summary)
+            yield _match_records(worker, waiting.take_all(), summary, part)
         if part.more:  # rows of small files are matched together
             waiting.add(found)
         else:
-            yield _match_records(worker, found, summary)
+            yield _match_records(worker, found, summary, part)
     if waiting.records:
-        yield _match_records(worker, waiting.take_all(), summary)
+        yield _match_records(worker, waiting.take_all(), summary, part)
 
 
 def _records(
@@ -240,7 +240,9 @@ def _filter_records(worker: Worker, records: Records, summary: PartSummary) -> R
     return records.select(keep)
 
 
-def _match_records(worker: Worker, records: Records, summary: PartSummary) -> pa.RecordBatch:
+def _match_records(
+    worker: Worker, records: Records, summary: PartSummary, part: Part
+) -> pa.RecordBatch:
     blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(records.texts)), 0)
     blank = blank.to_numpy(zero_copy_only=False)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
@@ -261,7 +263,7 @@ def _match_records(worker: Worker, records: Records, summary: PartSummary) -> pa
         "entry_ids": matches.entry_ids.filter(mask),
     }
     batch = _with_columns(kept.batch, columns)
-    hits = worker.tombstones.hits(batch)
+    hits = worker.tombstones.hits(batch, part)
     what = np.where(has_entries, 0, np.where(matches.has_metadata, 1, 2))
     what[np.flatnonzero(has_entries)[hits]] = 3
     kinds = ("matched", "no_match", "no_metadata", RETRACTED)

@@ -17,6 +17,9 @@ from curate.pipelines.inputs.image_files import names_files
 from curate.pipelines.inputs.readers import input_kind, input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
 from curate.pipelines.inputs.rows import Part, together
+from curate.pipelines.lid.options import prior_column
+from curate.pipelines.lid.priors import prior_problem
+from curate.pipelines.match.adding import begun_parts
 from curate.pipelines.match.earlier_inputs import listed
 from curate.pipelines.matched.plan import REWRITTEN, MatchedPlan
 from curate.pipelines.store import artifacts
@@ -31,6 +34,7 @@ _SHOWN = 5
 class _Look(NamedTuple):
     columns: ColumnNames
     rows_per_part: int | None
+    prior_column: str | None = ""
 
 
 class _Seen(NamedTuple):
@@ -42,6 +46,7 @@ class _Seen(NamedTuple):
         columns: its schema, in words.
         needs_folder: its rows name files beside it, so that elsewhere they are others.
         opt_outs: pairs by what their pages say of their use, where `extract` wrote it.
+        prior: why its column of a page's language says nothing, None if it does or is not asked.
     """
 
     sha256: str
@@ -49,6 +54,7 @@ class _Seen(NamedTuple):
     columns: str
     needs_folder: bool
     opt_outs: dict[str, int]
+    prior: str | None = None
 
 
 def add_inputs(
@@ -83,7 +89,10 @@ def add_inputs(
     described = dict(_described(addresses))
     new = [path for path in addresses if not _is_known(known.get(path), described[path])]
     opened = [addresses[path] for path in new]
-    seen = _look_at_all(opened, _Look(columns, rows_per_part), workers=workers, quiet=quiet)
+    prior = prior_column(plan.parameters)
+    look = _Look(columns, rows_per_part, prior)
+    seen = _look_at_all(opened, look, workers=workers, quiet=quiet)
+    _tell_of_priors(dict(zip(new, seen, strict=True)), prior, quiet=quiet)
     planned = {entry["path"]: entry for entry in plan.inputs}
     by_content: dict[str, list[dict[str, Any]]] = {}
     for entry in plan.inputs:
@@ -168,7 +177,26 @@ def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
         return at, _Seen(sha256, parts, "", False, {})
     opt_outs = extracted_opt_outs(path) if input_kind(path) == "parquet" else {}
     words = schema.to_string(show_schema_metadata=False)
-    return at, _Seen(sha256, parts, words, names_files(schema), opt_outs)
+    prior = prior_problem(schema, look.prior_column)
+    return at, _Seen(sha256, parts, words, names_files(schema), opt_outs, prior)
+
+
+def _tell_of_priors(seen: Mapping[str, _Seen], prior: str | None, *, quiet: bool) -> None:
+    """Say of which inputs a column says nothing of the language; refuse if it is so of all.
+
+    Raises:
+        InputError: the user named the column.
+    """
+    problems = [(path, found.prior) for path, found in seen.items() if found.prior]
+    if prior and problems and len(problems) == len(seen):
+        path, why = problems[0]
+        raise InputError(
+            f"{path}: {why}. Name the right one with --prior-column, or none with an empty name."
+        )
+    for path, why in problems[:_SHOWN]:
+        log(f"{path}: {why}; languages of its texts are found without it", quiet=quiet)
+    if len(problems) > _SHOWN:
+        log(f"… and so in {len(problems) - _SHOWN:,} more inputs", quiet=quiet)
 
 
 def _tell_of_copies(copies: Sequence[tuple[str, str]], *, quiet: bool) -> None:
@@ -187,7 +215,8 @@ def planned_work(plan: MatchedPlan, before: int, first_stale: int | None) -> dic
     paths = [one["path"] for one in plan.inputs]
     found = file_sizes(storage.join(plan.folder, "pairs"))
     stop = len(plan.parts) if first_stale is None else first_stale
-    num_done = sum(part_name(index, "parquet") in found for index in range(stop))
+    there = {*found, *(begun_parts(plan) if before else ())}
+    num_done = sum(part_name(index, "parquet") in there for index in range(stop))
     return {"inputs": len(paths), "parts": len(plan.parts),
             "parts_to_do": len(plan.parts) - num_done,
             "matched_before": paths[:before], "new": paths[before:]}  # fmt: skip

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.inputs.rows import Part
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.matched.counting import split_by_language
 from curate.pipelines.matched.facts import pair_facts
@@ -18,7 +19,7 @@ from curate.pipelines.views.progress import progress
 
 __all__ = ["purge_parts"]
 
-_COLUMNS = ["pair_id", "image_id"]
+_COLUMNS = ["pair_id", "image_id", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,7 @@ class PurgeJob:
     """What every part has to know."""
 
     paths: list[str]
+    parts: list[Part]
     tombstones: Tombstones
     metadata_hash: str
     columns: ColumnNames
@@ -42,6 +44,7 @@ def purge_parts(plan: MatchedPlan, metadata_hash: str, *, workers: int, quiet: b
     """
     job = PurgeJob(
         paths=[plan.pairs_path(index) for index in range(len(plan.parts))],
+        parts=plan.parts,
         tombstones=Tombstones.read(plan.folder),
         metadata_hash=metadata_hash,
         columns=ColumnNames(**plan.parameters["columns"]),
@@ -57,10 +60,11 @@ def purge_parts(plan: MatchedPlan, metadata_hash: str, *, workers: int, quiet: b
 
 def purge_part(job: PurgeJob, index: int) -> int:
     """Rewrite a part without the retracted pairs, if it has any; return how many it had."""
-    path = job.paths[index]
+    path, part = job.paths[index], job.parts[index]
     with artifacts.open_parquet(path) as file:
-        batches = file.iter_batches(columns=_COLUMNS)
-        if not any(job.tombstones.hits(batch).any() for batch in batches):
+        columns = [name for name in _COLUMNS if name in file.schema_arrow.names]
+        batches = file.iter_batches(columns=columns)
+        if not any(job.tombstones.hits(batch, part).any() for batch in batches):
             return 0
     stamp = artifacts.read_stamp(path)
     removed: Counter[str] = Counter()
@@ -68,7 +72,7 @@ def purge_part(job: PurgeJob, index: int) -> int:
     with artifacts.open_parquet(path) as file:
         with artifacts.parquet_writer(path, file.schema_arrow) as writer:
             for batch in file.iter_batches():
-                hits = job.tombstones.hits(batch)
+                hits = job.tombstones.hits(batch, part)
                 for lang, rows in split_by_language(batch):
                     removed[lang] += int(np.count_nonzero(hits[rows]))
                 facts.update(pair_facts(batch.filter(pa.array(hits)), job.columns))

@@ -17,16 +17,23 @@ from curate.curation.matching.normalize import check_normalization
 from curate.errors import UsageError
 from curate.files import storage
 from curate.files.addresses import without_secrets
-from curate.files.listing import file_sizes, sizes_and_times
+from curate.files.listing import sizes_and_times
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.filters import load_filters
-from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed
+from curate.pipelines.inputs.own_inputs import by_name
 from curate.pipelines.inputs.own_outputs import input_files
 from curate.pipelines.inputs.records import ColumnNames
-from curate.pipelines.lid.options import LID_ENGINES, LidOptions
+from curate.pipelines.lid.options import LID_ENGINES, LidOptions, way_to_identify_alike
+from curate.pipelines.match.adding import (
+    begin_addition,
+    end_addition,
+    is_whole,
+    require_chosen,
+    seal_replacement,
+)
 from curate.pipelines.match.earlier_inputs import (
     leave_out_unmatched,
     remove_parts,
@@ -47,14 +54,14 @@ from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import ENGINES, MetadataStore
-from curate.pipelines.store.swap import folder_to_fill
+from curate.pipelines.store.swap import ADDING, folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
 __all__ = ["MatchOptions", "match_inputs"]
 
 # What a folder of matches holds, and an overwrite replaces.
-_ENTRIES = ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN)
+_ENTRIES = ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN, ADDING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +171,8 @@ def match_inputs(
         if folder != output:
             _begin_anew(folder, output, store, options, addresses)
         summary = _match_into(folder, store, metadata, options, addresses, workers, quiet)
+        if folder != output:
+            seal_replacement(folder, output, paths)
     note_metadata(output, metadata)
     return summary
 
@@ -206,40 +215,38 @@ def _match_into(
     """Match files into a folder, on top of what is there; return the summary."""
     paths = list(addresses)
     plan, first_stale = _plan(store, output, options, paths, anew=False, quiet=quiet)
+    before, was_whole = plan.completed().inputs, first_stale is None and is_whole(plan)
     is_another = add_inputs(
         plan, addresses, options.columns, options.rows_per_part, workers=workers, quiet=quiet
     )
-    before = plan.completed().inputs
     if first_stale is not None:
         remove_parts(plan, first_stale)
-    journal = open_journal(plan)
     added = {"inputs_added": len(plan.inputs) - before}
-    if not journal.missing() and (done := plan.summary()) and _has_counts(plan):
+    if (done := plan.summary()) and is_whole(plan):
         if is_another:
             plan.write()
         return {**done, **added}
-    if not plan.is_own:
-        refuse_unnamed(output, {plan.parts[i].path for i in journal.missing()}, paths)
+    if was_whole and plan.summary() is None:
+        begin_addition(plan, addresses, quiet=quiet)
+    require_chosen(plan, paths)
     if options.lang is None:
         hint_at_labels(store, options.lid_model, quiet=quiet)
     plan.write()
     storage.remove_leftovers(output)
     job = _job(plan, store, metadata, options)
     with told_of_earlier_inputs(plan, paths):
-        _run(job, plan, journal, options.max_bad, workers, quiet)
+        _run(job, plan, open_journal(plan), options.max_bad, workers, quiet)
         if name_tars(plan, workers=workers, quiet=quiet):
+            require_chosen(plan, paths)
             _run(job, plan, open_journal(plan), options.max_bad, workers, quiet)
         summary = finish_matched(
             plan, store, max_bad=options.max_bad, on_repeated_ids=options.repeated_ids,
             workers=workers, quiet=quiet,
         )  # fmt: skip
+    if plan.base is not None:
+        plan.seal(output)
+        end_addition(output)
     return {**summary, **added}
-
-
-def _has_counts(plan: MatchedPlan) -> bool:
-    """Tell whether the counts are all there: somebody may have removed one that was damaged."""
-    there = file_sizes(storage.join(plan.folder, "counts"))
-    return all(f"{lang}.parquet" in there for lang in plan.parameters["metadata"])
 
 
 def _plan(
@@ -258,7 +265,8 @@ def _plan(
         plan = MatchedPlan.read(output)
         plan.is_own = plan.is_sealed() or set(plan.sources()) <= set(paths)
         first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
-        artifacts.require_same(output, plan.parameters, parameters)
+        way = way_to_identify_alike(plan.parameters, parameters) or artifacts.REPLACE
+        artifacts.require_same(output, plan.parameters, parameters, remedy=way)
     plan.retracted = Tombstones.read(output).digest()
     return plan, first_stale
 

@@ -3,10 +3,11 @@
 import heapq
 from typing import Any
 
-from curate.errors import BadShareError
+from curate.errors import ArtifactError, BadShareError
 from curate.files import storage
+from curate.files.remedies import remedy
 from curate.pipelines.match.summary import PartSummary
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.plan import PLAN, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.pipelines.views.terminal import inert
@@ -76,8 +77,10 @@ class MatchTotals:
         """Return the sum as JSON-able values, after checking that nothing got lost."""
         total = self.total
         if total.read != total.matched + sum(total.dropped().values()):
-            raise AssertionError(
-                f"read {total.read} != matched {total.matched} + {total.dropped()}"
+            raise ArtifactError(
+                f"{self._plan.folder}: of {total.read:,} records that its parts count as read "
+                f"{total.matched:,} matched and {sum(total.dropped().values()):,} were dropped, "
+                f"which is not all of them. {remedy(storage.join(self._plan.folder, PLAN))}"
             )
         return total.as_dict()
 

@@ -11,6 +11,7 @@ from curate.pipelines.inputs.own_inputs import are_own_inputs, seal_inputs
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.swap import ADDING, NEXT
 from curate.pipelines.store.workspace import part_name, require_codes
 
 __all__ = ["PLAN", "REWRITTEN", "SUMMARY", "Completed", "MatchedPlan"]
@@ -35,6 +36,8 @@ class MatchedPlan:
     Attributes:
         is_own: this user chose all of its inputs in this run or, sealed, in earlier ones; if so,
             that is noted where the plan is written.
+        base: the plan of what is whole, which this one adds to in a folder of its own; parts that
+            both have are those of `base`.
     """
 
     folder: str
@@ -43,6 +46,7 @@ class MatchedPlan:
     parts: list[Part]
     retracted: str | None = None
     is_own: bool = field(default=False, compare=False)
+    base: "MatchedPlan | None" = field(default=None, compare=False)
     _digest: tuple[tuple[int, str | None], str] | None = field(default=None, compare=False)
 
     @classmethod
@@ -91,8 +95,13 @@ class MatchedPlan:
     def write(self) -> None:
         """Publish `plan.json`."""
         artifacts.write_json(storage.join(self.folder, PLAN), self.as_dict())
+        if self.folder.rsplit("/", 1)[-1] not in (NEXT, ADDING):  # else what is there is sealed
+            self.seal(self.folder)
+
+    def seal(self, output: str) -> None:
+        """Note of an output that this user chose the inputs, if so."""
         if self.is_own:
-            seal_inputs(self.folder, self.sources(), self.parameters.get("image_roots", []))
+            seal_inputs(output, self.sources(), self.parameters.get("image_roots", []))
 
     def is_sealed(self) -> bool:
         """Tell whether this user chose the inputs, or whether the folder is somebody else's."""
@@ -115,7 +124,14 @@ class MatchedPlan:
 
     def pairs_path(self, index: int) -> str:
         """Return the path of a part's pairs."""
+        if self.base is not None and self.is_of_base(index):
+            return self.base.pairs_path(index)
         return storage.join(self.folder, "pairs", part_name(index, "parquet"))
+
+    def is_of_base(self, index: int) -> bool:
+        """Tell whether a part is one of `base`, and as it is there."""
+        base = self.base.parts if self.base is not None else []
+        return index < len(base) and base[index] == self.parts[index]
 
     def counts_path(self, lang: str) -> str:
         """Return the path of a language's counts."""

@@ -26,14 +26,15 @@ from curate.pipelines.matched.notes import same_folder
 from curate.pipelines.matched.plan import REWRITTEN, MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.retract.check import Wanted, places_of, require_gone
+from curate.pipelines.retract.find import find_ids
 from curate.pipelines.retract.shards import purge_shards
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
-from curate.pipelines.store.swap import forget_next
+from curate.pipelines.store.swap import forget_added, forget_next
 from curate.pipelines.store.workspace import Workspace
-from curate.pipelines.views.progress import log, progress
+from curate.pipelines.views.progress import log
 
 __all__ = ["retract_pairs"]
 
@@ -106,6 +107,7 @@ def retract_pairs(
     # The plan is read by the only one who may change it: a `match` could add to it meanwhile.
     with driving(matched, "retract"):
         forget_next(matched)
+        forget_added(matched)  # it may hold them too
         plan = _whole_plan(matched)
         known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
         store = MetadataStore.open(metadata)
@@ -222,12 +224,14 @@ def _find(
     wanted = Tombstones() | Tombstones(
         artifacts.strings(asked), artifacts.strings(image_of.values())
     )
-    pairs, images, num_pairs = _ids_there(plan, wanted, quiet)
-    old_pairs, old_images = set(known.pair_ids.to_pylist()), set(known.image_ids.to_pylist())
+    there = find_ids(plan, wanted, quiet=quiet)
+    pairs, images, num_pairs = there.pairs, there.images, there.num_pairs
+    old_pairs, old_images = known.known_ids(), set(known.image_ids.to_pylist())
     missing = [
         one
         for one in asked
-        if one not in pairs | old_pairs and image_of.get(one) not in images | old_images
+        if one not in pairs | there.names | old_pairs
+        and image_of.get(one) not in images | old_images
     ]
     if missing and not ignore_missing:
         raise InputError(
@@ -238,10 +242,14 @@ def _find(
     # What is not there may come as either; but nobody's id is a whole address.
     pairs |= {one for one in missing if "://" not in one}
     images |= {image_of[one] for one in missing}
-    adds = [one for one in asked if one in pairs - old_pairs
+    adds = [one for one in asked if one in (pairs | there.names) - old_pairs
+            or one in there.names and not there.keys <= known.keys
             or image_of.get(one) in images - old_images]  # fmt: skip
     new = Tombstones() | Tombstones(
-        artifacts.strings(pairs - old_pairs), artifacts.strings(images - old_images)
+        artifacts.strings(pairs - set(known.pair_ids.to_pylist())),
+        artifacts.strings(images - old_images),
+        frozenset(there.keys),
+        frozenset(there.names),
     )
     return known, new, {
         "asked": len(asked),
@@ -250,25 +258,6 @@ def _find(
         "missing": len(missing),
         "retracted": num_pairs,
     }  # fmt: skip
-
-
-def _ids_there(
-    plan: MatchedPlan, wanted: Tombstones, quiet: bool
-) -> tuple[set[str], set[str], int]:
-    """Return which ids of pairs and of images are in the matches, and how many pairs they are."""
-    pairs: set[str] = set()
-    images: set[str] = set()
-    num_pairs = 0
-    paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
-    for path in progress(paths, total=len(paths), label="find", unit="part", quiet=quiet):
-        with artifacts.open_parquet(path) as file:
-            for batch in file.iter_batches(columns=["pair_id", "image_id"]):
-                num_pairs += int(wanted.hits(batch).sum())
-                for name, ids, there in (("pair_id", wanted.pair_ids, pairs),
-                                         ("image_id", wanted.image_ids, images)):  # fmt: skip
-                    column = batch.column(name)
-                    there.update(column.filter(pc.is_in(column, value_set=ids)).to_pylist())
-    return pairs, images, num_pairs
 
 
 def _purge_downloads(shards: str, tombstones: Tombstones, quiet: bool) -> None:

@@ -23,7 +23,7 @@ from curate.files.parquet.sealed_file import SealedReader, SealingWriter
 from curate.files.remedies import damaged, remedy
 from curate.files.sealed_json import read_json_of_anyone, write_json
 from curate.pipelines.store.row_sizes import row_bytes
-from curate.pipelines.store.shapes import read_json
+from curate.pipelines.store.shapes import read_json, require_stamp
 
 __all__ = [
     "PLAN",
@@ -250,7 +250,9 @@ def _stamp_of(file: pq.ParquetFile, path: str) -> dict[str, Any]:
             f"{path}: schema version is {version}, expected {SCHEMA_VERSION}. "
             "Run the command that writes it again with --overwrite."
         )
-    return parse_own(found[b"curate"], path)
+    stamp = parse_own(found[b"curate"], path)
+    require_stamp(stamp, path)
+    return stamp
 
 
 def read_table(path: str, columns: list[str] | None = None) -> pa.Table:

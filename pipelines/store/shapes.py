@@ -1,4 +1,4 @@
-"""What stands in the JSON files of a workspace: the types of values, for whoever reads them.
+"""What stands in the JSON files and footers of a workspace: types of values, for whoever reads.
 
 A checksum tells that a file is what was written, not that this program wrote it. A file that has
 another shape than ours is refused where it is read, with its name and the place in it. Keys that
@@ -12,7 +12,7 @@ from curate.files import sealed_json
 from curate.files.own_json import OwnObject
 from curate.files.remedies import remedy
 
-__all__ = ["read_json", "require_shape"]
+__all__ = ["read_json", "require_shape", "require_stamp"]
 
 _NUM, _T = range(2**53), range(1, 2**53 + 1)  # whole numbers that they stand for
 _COUNTS = {"*": _NUM}
@@ -21,6 +21,9 @@ _INPUTS = [
     {"path": str, "sha256": (str, None), "size_bytes": _NUM, "modified": str, "opt_outs": _COUNTS}
 ]
 _FILTERS = [{"filter": str}]
+_LID = {
+    "second": str, "no_language": str, "prior_column": (str, None), "address_prior": bool,
+}  # fmt: skip
 _EXACT = {"pairs": int, "below": {"*": (_T, None)}, "largest": int}
 
 _MATCHED_PLAN = {
@@ -28,7 +31,7 @@ _MATCHED_PLAN = {
     "parameters": {
         "normalization": str, "lang": (str, None), "lid_model": (str, None),
         "columns": {"*": (str, None)}, "metadata": {"*": str}, "filters": _FILTERS,
-        "image_roots": [str],
+        "image_roots": [str], "lid": _LID,
     },
 }  # fmt: skip
 _BALANCED_PLAN = {
@@ -40,14 +43,16 @@ _BALANCED_PLAN = {
     },
 }  # fmt: skip
 _OTHER_PLAN = {"schema_version": str, "parameters": dict, "inputs": _INPUTS}
-_SUMMARY = {
-    "plan": str, "metadata_hash": str, "inputs": _NUM, "matches": _COUNTS, "read": _NUM,
-    "matched": _NUM, "parts": _NUM, "dropped": _COUNTS, "lost_files": _NUM, "with_image": _NUM,
-    "without_url": _NUM, "more_images": _NUM, "pairs": _NUM,
+_OF_PAIRS = {
+    "read": _NUM, "matched": _NUM, "dropped": _COUNTS, "lost_files": _NUM, "with_image": _NUM,
+    "without_url": _NUM, "more_images": _NUM, "pairs": _NUM, "opt_outs": _COUNTS,
     "records": {"read": _NUM, "pages": _NUM, "skipped": _COUNTS},
     "languages": {"*": {"read": _NUM, "matched": _NUM, "dropped": _COUNTS}},
-    "examples": {"*": [{"lang": str, "text": str}]},
-    "unknown_labels": {"*": int}, "opt_outs": _COUNTS,
+    "examples": {"*": [{"lang": str, "text": str}]}, "language_decided_by": _COUNTS,
+}  # fmt: skip
+_SUMMARY = {
+    "plan": str, "metadata_hash": str, "inputs": _NUM, "matches": _COUNTS, "parts": _NUM,
+    "unknown_labels": {"*": int}, "repeated_ids": {"copies": _NUM, "others": _NUM}, **_OF_PAIRS,
 }  # fmt: skip
 _CARD = {
     "matched": str, "balanced": str, "total": {"kept": _NUM, "matched": _NUM, "read": _NUM},
@@ -55,8 +60,26 @@ _CARD = {
     "pages": {"*": _SUM}, "metadata": {"*": str},
     "opt_outs": {"pairs": _COUNTS, "sources": {"*": str}},
 }  # fmt: skip
+_FILES = ([{"url": (str, None), "file": str}], None)
+_MADE_FROM = {
+    "kinds": [str], "thresholds": {"*": (float, None)}, "dumps": _FILES, "pageviews": _FILES,
+    "wordnet": _FILES, "union_of": {"*": str},
+}  # fmt: skip
+_REPORT = {
+    "most_viewed": ({"missing_share": float, "titles": _NUM, "examples": [str]}, None),
+    "script": (str, None),
+}  # fmt: skip
 _MANIFEST = {
-    "languages": {"*": {"sha256": str, "entries": _NUM, "made_from": dict, "sources": dict}},
+    "languages": {"*": {
+        "sha256": str, "entries": _NUM, "made_from": _MADE_FROM, "report": _REPORT,
+        "sources": _COUNTS, "articles": [{"layout": str, "date": (str, None)}],
+    }},
+    "failed": dict, "absent": [str], "beyond_table": [str],
+}  # fmt: skip
+# What stands in the footer of a Parquet file of ours, whichever stage wrote it.
+_STAMP = {
+    "sha256": str, "made_from": _MADE_FROM, "report": _REPORT, "lang": str, "plan": str,
+    "kept": _COUNTS, "summary": {**_OF_PAIRS, "unknown_labels": {"rows": _NUM, "first": _COUNTS}},
 }  # fmt: skip
 _SHARD = {
     "parameters": str, "sha256": str, "size_bytes": _NUM, "tar": _SUM, "index": _SUM, "pairs": _NUM,
@@ -96,6 +119,15 @@ def read_json(path: str) -> OwnObject:
     value = sealed_json.read_json(path)
     require_shape(value, _shape_of(path, value), path)
     return value
+
+
+def require_stamp(value: dict[str, Any], path: str) -> None:
+    """Compare what stands in the footer of a Parquet file of ours with what should.
+
+    Raises:
+        ArtifactError: it is not what this program writes.
+    """
+    require_shape(value, _STAMP, path)
 
 
 def _shape_of(path: str, value: dict[str, Any]) -> Any:
@@ -166,4 +198,5 @@ def _not_in(value: Any, shape: range, place: str) -> str:
 
 
 def _wrong(value: Any, expected: str, place: str) -> str:
-    return f"{place.lstrip('.') or 'it'} is a {type(value).__name__}, expected {expected}"
+    kind = "an object" if isinstance(value, dict) else f"a {type(value).__name__}"
+    return f"{place.lstrip('.') or 'it'} is {kind}, expected {expected}"

@@ -9,6 +9,9 @@ in between is told that it is not whole. Whoever drives the output next finishes
 A failure before that leaves what was there; the same command, given again, goes on in `.next`.
 Object stores cannot rename: there everything is copied by the store itself, and what was copied is
 removed when all of it is in its place, so that a swap that was cut short begins once more.
+
+`<output>/.adding/` is filled likewise with what is added to an output that is whole; there, files
+of folders that grow are moved one by one, and what is in the output already stays.
 """
 
 from collections.abc import Collection, Iterator
@@ -22,16 +25,22 @@ from curate.pipelines.store.shapes import read_json
 from curate.pipelines.store.verify import verify_tree
 
 __all__ = [
-    "NEXT", "finish_swap", "folder_to_fill", "forget_next", "next_folder", "refuse_half", "swap_in",
+    "ADDING", "NEXT", "adding_folder", "finish_swap", "folder_to_fill", "forget_added",
+    "forget_next", "next_folder", "refuse_half", "swap_in",
 ]  # fmt: skip
 
-NEXT = ".next"
+NEXT, ADDING = ".next", ".adding"
 _SWAP, _OLD = "swap.json", ".old"
 
 
 def next_folder(output: str) -> str:
     """Return the folder that an output is made anew in."""
     return storage.join(output, NEXT)
+
+
+def adding_folder(output: str) -> str:
+    """Return the folder that what is added to an output is made in."""
+    return storage.join(output, ADDING)
 
 
 @contextmanager
@@ -54,32 +63,45 @@ def folder_to_fill(
     swap_in(output, sign=sign, gone=gone)
 
 
-def swap_in(output: str, *, sign: str, gone: Collection[str] = ()) -> None:
+def swap_in(
+    output: str, *, sign: str, gone: Collection[str] = (), added: Collection[str] = ()
+) -> None:
     """Let what was made in `.next` take its place, as `folder_to_fill` does.
+
+    Args:
+        output: folder.
+        sign: name of the file that says that it is whole.
+        gone: names that go even if the new output has nothing of that name.
+        added: names of folders that grow; if there are any, all is made in `.adding`.
 
     Raises:
         ArtifactError: a file of it is not what was written; what was there stays.
     """
-    folder = next_folder(output)
+    folder = adding_folder(output) if added else next_folder(output)
     storage.remove_leftovers(folder)
     if bad := [problem for _, problem in verify_tree(folder) if problem is not None]:
         raise ArtifactError(
             f"{output} stays as it was: what was to replace it is damaged already. {bad[0]}"
         )
-    moves = [name for name in _names(folder) if not name.startswith(".")]
+    moves = [n for n in _names(folder) if not n.startswith(".") and n not in added]
     values = {"sign": sign, "moves": moves, "gone": sorted({*moves, *gone})}
-    write_json(storage.join(folder, _SWAP), values)
+    write_json(storage.join(folder, _SWAP), {**values, "added": sorted(added)})
     finish_swap(output)
 
 
 def finish_swap(output: str) -> None:
     """Go on with a swap that was begun; nothing happens where none was."""
-    folder = next_folder(output)
+    for folder in (next_folder(output), adding_folder(output)):
+        _finish(output, folder)
+
+
+def _finish(output: str, folder: str) -> None:
     if not storage.exists(storage.join(folder, _SWAP)):
         return
     values = read_json(storage.join(folder, _SWAP))
     sign, moves, gone = str(values["sign"]), set(values["moves"]), set(values["gone"])
-    for name in (sign, *moves, *gone):
+    added = set(values.get("added", ()))
+    for name in (sign, *moves, *gone, *added):
         if name in ("", ".", "..") or "/" in name or "\0" in name:  # it came with a copy
             damaged(storage.join(folder, _SWAP), f"{name!r} leads out of the folder")
     there = set(_names(folder))
@@ -87,6 +109,10 @@ def finish_swap(output: str) -> None:
         if name in moves and name not in there:
             continue  # the new one is in its place
         _put_away(storage.join(output, name), storage.join(folder, _OLD, name))
+    for name in sorted(added):
+        for path in storage.list_files(storage.join(folder, name), ""):
+            target = storage.join(output, name, path.rsplit("/", 1)[-1])
+            storage.move_or_copy(path, target)  # in place of one of that name
     for name in sorted(moves & there, key=lambda name: name == sign):
         storage.move_or_copy(storage.join(folder, name), storage.join(output, name))
     storage.remove(storage.join(folder, _SWAP))  # from here on nothing is put away any more
@@ -114,13 +140,20 @@ def forget_next(output: str) -> None:
     storage.remove(next_folder(output))
 
 
+def forget_added(output: str) -> None:
+    """Remove what was to be added to an output, and is not yet."""
+    finish_swap(output)
+    storage.remove(adding_folder(output))
+
+
 def refuse_half(folder: str) -> None:
     """Refuse to read a folder whose content is being replaced.
 
     Raises:
         ArtifactError: it is.
     """
-    if storage.exists(storage.join(next_folder(folder), _SWAP)):
+    places = (next_folder(folder), adding_folder(folder))
+    if any(storage.exists(storage.join(place, _SWAP)) for place in places):
         raise ArtifactError(
             f"{folder}: its content is being replaced. Try again in a moment; if nothing works on "
             "it, run the command that wrote it again, which finishes that."

@@ -12,13 +12,18 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from curate.errors import CurateError
+from curate.pipelines.store import artifacts
 from tests.fuzz.mutations import mutated_json
-from tests.fuzz.workspace import READERS, changed, write_workspace
+from tests.fuzz.workspace import READERS, STAMPED, changed, changed_stamp, write_workspace
 
-__all__ = ["try_values"]
+__all__ = ["try_stamps", "try_values"]
+
+Reader = Callable[[Path], object]
 
 _REMEDY = re.compile(
     "[Rr]emove|[Rr]un |again|anew|--overwrite|--output|[Cc]hoose|[Gg]ive|backup|expected a folder"
@@ -39,15 +44,38 @@ def try_values(folder: Path, name: str, numbers: range) -> int:
     for number in numbers:
         value = mutated_json(whole, number // 2)
         with changed(folder, name, value, sealed=bool(number % 2)):
-            for at, read in enumerate(READERS[name]):
-                try:
-                    read(folder)
-                except CurateError as error:
-                    refused += 1
-                    _require_told(str(error), folder, f"{name}, number {number}, reader {at}")
-                except Exception as error:
-                    error.add_note(f"{name}, number {number}, reader {at}: {value!r:.600}")
-                    raise
+            refused += _try(folder, READERS[name], f"{name}, number {number}", value)
+    return refused
+
+
+def try_stamps(folder: Path, name: str, numbers: range) -> int:
+    """Read a Parquet file with other values in its stamp; return how often that was refused.
+
+    Raises:
+        AssertionError: as for `try_values`.
+    """
+    whole = artifacts.read_stamp(str(min(folder.glob(name))))
+    refused = 0
+    for number in numbers:
+        value = mutated_json(whole, number)
+        if not isinstance(value, dict):
+            continue
+        with changed_stamp(folder, name, value):
+            refused += _try(folder, STAMPED[name], f"{name}, number {number}", value)
+    return refused
+
+
+def _try(folder: Path, readers: Iterable[Reader], where: str, value: Any) -> int:
+    refused = 0
+    for at, read in enumerate(readers):
+        try:
+            read(folder)
+        except CurateError as error:
+            refused += 1
+            _require_told(str(error), folder, f"{where}, reader {at}")
+        except Exception as error:
+            error.add_note(f"{where}, reader {at}: {value!r:.600}")
+            raise
     return refused
 
 

@@ -37,7 +37,7 @@ from curate.pipelines.store.swap import finish_swap
 from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.helpers import WORDS, match, png, texts, write_metadata, write_pairs
 
-__all__ = ["READERS", "changed", "write_workspace"]
+__all__ = ["READERS", "STAMPED", "changed", "changed_stamp", "write_workspace"]
 
 REQUEST = {"days": 1}
 Reader = Callable[[Path], object]
@@ -122,7 +122,7 @@ def _extracted(folder: Path) -> object:
 
 def _explained(folder: Path) -> object:
     places = {name: str(folder / name) for name in ("metadata", "matched", "balanced")}
-    return explain_text("a red dog", lang="en", **places)
+    return explain_text("a red dog", **places)
 
 
 def _card(folder: Path) -> object:
@@ -188,6 +188,37 @@ READERS: dict[str, tuple[Reader, ...]] = {
     "runs/a/sums.json": (lambda w: check_listed(str(w / "runs/a"), "tokenizer.json"),),
     "swapped/.next/swap.json": (lambda w: finish_swap(str(w / "swapped")),),
 }  # fmt: skip
+
+
+# Of each Parquet file those that look at its stamp.
+STAMPED: dict[str, tuple[Reader, ...]] = {
+    "metadata/en.parquet": (
+        lambda w: match([w / "a.parquet"], w / "metadata", w / "matched"),
+        differences, lambda w: reindex(str(w / "metadata"))),
+    "matched/pairs/00000.parquet": (
+        lambda w: match([w / "a.parquet"], w / "metadata", w / "matched"),
+        counts, _card, lambda w: verify_workspace(str(w))),
+    "matched/counts/en.parquet": (counts, _card, lambda w: balance(w, "balanced", "parquet")),
+    "matched/parts.parquet": (
+        lambda w: match([w / "a.parquet"], w / "metadata", w / "matched"),
+        counts, lambda w: verify_workspace(str(w))),
+    "balanced/pairs/00000.parquet": (*_OF_SET, lambda w: verify_workspace(str(w))),
+    "balanced/probabilities/en.parquet": _OF_SET,
+    "pairs/*.parquet": (_extracted, lambda w: purge_extracted(str(w / "pairs"), Tombstones())),
+}  # fmt: skip
+
+
+@contextmanager
+def changed_stamp(folder: Path, name: str, stamp: dict[str, Any]) -> Iterator[Path]:
+    """Have another stamp in a Parquet file, whose checksums are right, and the old one after it."""
+    path = min(folder.glob(name))
+    content = path.read_bytes()
+    try:
+        artifacts.write_table(str(path), artifacts.read_table(str(path)), stamp, "")
+        yield path
+    finally:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
 
 
 @contextmanager

@@ -47,6 +47,10 @@ def found(identifier, text, priors=()):
     ("DSC_0042.JPG", "file_name"), ("100_1234.JPG", "file_name"), ("Screenshot (12)", "file_name"),
     ("d41d8cd98f00b204e9800998ecf8427e", "hash"),
     ("123e4567-e89b-12d3-a456-426614174000.png", "hash"),
+    ("IMG\u00a01234", "file_name"), ("300\u00a0x\u00a0250 px", "dimensions"),
+    ("shinseki.JPG", "file_name"), ("a\u00e7ai.jpg", "file_name"), ("犬.jpg", "file_name"),
+    ("小狗在草地上奔跑.png", "text"), ("東京タワーの夜景.jpg", "text"), ("강아지.jpg", "text"),
+    ("แมวนอนบนโซฟา.jpg", "text"), ("लाल-कुर्सी.jpg", "text"), ("Красная-площадь.jpg", "text"),
     ("red-leather-sofa.jpg", "text"), ("犬", "text"), ("facade", "text"), ("B2B", "text"),
     ("3 dogs", "text"), ("room 12", "text"), ("deadbeefdeadbeef", "text"),
 ])  # fmt: skip
@@ -100,6 +104,21 @@ def test_a_sure_answer_is_not_asked_about(first):
 def test_the_second_opinion_decides_over_what_the_first_does_not_know(first):
     assert found(StepwiseIdentifier(first, Says("deu", 4.0)), "Hund") == ("de", "second")
     assert found(StepwiseIdentifier(first, Says("zxx_Zxxx", 4.0)), "Hund") == ("", "no_evidence")
+
+
+def test_a_vote_without_weight_is_none(first):
+    identifier = StepwiseIdentifier(first, Says("eng", 0.0))
+    assert found(identifier, "bkhgf") == ("", "no_evidence")
+    assert identifier.identify(pa.array(["bkhgf"])).second[0].as_py() == "en"  # what it said
+    pytest.importorskip("pycld2", reason="pip install 'curate-clip[lid]'")
+    assert found(StepwiseIdentifier(first, open_opinion("cld2")), "Hund") == ("", "no_evidence")
+
+
+def test_an_end_of_line_that_is_written_out_is_no_evidence(first):
+    library = StepwiseIdentifier(FastTextIdentifier(str(MODEL)), None)
+    for text in ("</s> hund", "</s>", "a </s> b"):
+        assert found(StepwiseIdentifier(first, None), text) == found(library, text)
+    assert found(library, "</s> hund") == ("", "no_evidence")
 
 
 def test_a_prior_decides_where_nobody_is_sure(first):

@@ -5,8 +5,10 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from yarl import URL
 
 from curate.pipelines.download.fetch import ImageFetcher
+from curate.pipelines.download.host_rules import HostFile, HostRules
 from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.shards.options import Resize
 from tests.pipelines.image_server import ImageServer, answer, photo
@@ -136,6 +138,22 @@ def test_a_host_that_fails_to_give_its_rules_is_not_asked_for_images(server):
     found = fetch(server, "/photo/1", "/photo/2")
     assert [f.reason for f in found] == ["host_rules"] * 2 and server.asked["/photo/1"] == 0
     assert fetch(server, "/photo/1", honour_opt_outs=False)[0].reason == ""
+
+
+@pytest.mark.parametrize("reason", ["http_404", "timeout", "http_500"])
+def test_rules_are_kept_within_a_bound_whatever_hosts_answer(monkeypatch, reason):
+    monkeypatch.setattr("curate.pipelines.download.host_rules._MOST_CHARACTERS", 5_000)
+
+    async def get(_):
+        return HostFile(reason=reason)
+
+    async def run():
+        rules = HostRules(get, "curate")
+        for i in range(200):
+            await rules.signals(URL(f"https://host{i}.example/a.jpg"))
+        return len(rules._known)
+
+    assert asyncio.run(run()) == 10
 
 
 def test_rules_that_hang_end_with_the_timeout(server):

@@ -121,6 +121,9 @@ def test_opting_out_can_be_overruled(server):
         (["noai"], True), (["NoIndex, nofollow"], True), (["none"], True), (["nofollow"], False),
         (["curate: noimageai"], True), (["other: noai"], False), (["other: noai", "noai"], True),
         (["unavailable_after: 25 Jun 2030 15:00:00 PST, noimageindex"], True),
+        (["noai noimageai"], True), (["nofollow; noai"], True), (["max-age: 1, noai"], True),
+        (["other bot: noai"], True), (["other: nofollow noai"], False), (["other:noai"], False),
+        (["other: max-snippet:-1, noai"], False),
         (["other: nofollow, curate: noai"], True), (["max-snippet:-1"], False), ([], False),
     ],
 )  # fmt: skip

@@ -120,7 +120,13 @@ def test_that_it_was_not_heard_stands_in_summary_and_matches(tmp_path):
 
 @pytest.mark.parametrize(
     "stamp",
-    [b"[1]", b"{", b'{"summary": {"opt_outs": {"deny: x": -1, "<b>": 3, "ignored": true}}}'],
+    [
+        b"[1]",
+        b"{",
+        b'{"summary": {"opt_outs": {"deny: x": -1, "<b>": 3, "ignored": true}}}',
+        b'{"summary": {"opt_outs": {"deny: meta robots noai": 1152921504606846976}}}',
+        b'{"summary": {"opt_outs": {"deny: made up": 3, "deny: content-usage": 2.0}}}',
+    ],
 )
 def test_counts_in_a_strangers_file_are_not_believed(tmp_path, stamp):
     table = pa.table({"url": ["http://x.example/a.jpg"], "text": ["a red car"]})

@@ -76,13 +76,14 @@ def test_an_unreadable_input_is_left_out_of_the_next_run(tmp_path, english, is_f
         match([good], english, out)
     with pytest.raises(BadShareError, match="cannot be read whole"):
         match([tmp_path / "bad.parquet"], english, out)
-    assert (out / "rejected").exists()
+    assert (out / "rejected" if is_first else out / ".adding/rejected").exists()
     planned = match([more], english, out, dry_run=True)
     assert (planned["new"], planned["parts_to_do"]) == ([str(more)], 1)
     summary = match_inputs(
         [str(more)], metadata=str(english), output=str(out), options=MatchOptions(lang="en")
     )
-    assert "bad.parquet, of which an earlier run got no pair" in capfd.readouterr().err
+    why = "of which an earlier run got no pair" if is_first else "which an earlier run was to add"
+    assert f"bad.parquet, {why}" in capfd.readouterr().err
     plain = tmp_path / "plain"
     for file in [more] if is_first else [good, more]:
         expected = match([file], english, plain)

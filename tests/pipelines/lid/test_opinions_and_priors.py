@@ -8,7 +8,8 @@ import pytest
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.inputs.records import Records
 from curate.pipelines.lid.addresses import languages_of_addresses
-from curate.pipelines.lid.options import LidOptions, priors_of
+from curate.pipelines.lid.options import LidOptions
+from curate.pipelines.lid.priors import priors_of
 from curate.pipelines.match import MatchOptions, match_inputs
 from tests.curation.lid.models import write_classifier
 from tests.pipelines.helpers import WORDS, contents, write_metadata
@@ -71,8 +72,14 @@ def test_its_label_for_no_language_is_no_vote(tmp_path, metadata, own_model):
 def test_another_second_opinion_is_another_run(tmp_path, metadata, own_model):
     source = write(tmp_path / "in.parquet", text=MAORI)
     run(source, metadata, tmp_path / "m", second=own_model)
-    with pytest.raises(ArtifactError, match="lid"):
+    with pytest.raises(ArtifactError, match="same fastText model with --second-opinion"):
         run(source, metadata, tmp_path / "m", second="none")
+    run(source, metadata, tmp_path / "n", second="none")
+    with pytest.raises(ArtifactError, match="add --second-opinion none; or --overwrite"):
+        run(source, metadata, tmp_path / "n", second=own_model)
+    run(source, metadata, tmp_path / "p", kind="published")
+    with pytest.raises(ArtifactError, match="Add --lid published"):
+        run(source, metadata, tmp_path / "p", second="none")
 
 
 @pytest.mark.parametrize("content", [b"", b"no model at all", None], ids=["empty", "text", "none"])
@@ -127,8 +134,51 @@ def test_another_column_serves_as_prior_and_a_missing_one_is_an_error(tmp_path, 
     source = write(tmp_path / "in.parquet", text=["Hund", "Hund"], site=["da_DK", None])
     found = run(source, metadata, tmp_path / "m", second="none", prior_column="site")
     assert matched(found) == {"da": 1}
-    with pytest.raises(InputError, match=r"no column 'locale'.*site.*--prior-column"):
+    with pytest.raises(InputError, match=r"in.parquet: .*no column 'locale'.*site.*--prior-column"):
         run(source, metadata, tmp_path / "n", second="none", prior_column="locale")
+    assert not (tmp_path / "n/plan.json").exists()
+
+
+def test_a_table_of_a_pool_without_the_column_goes_without_it_and_that_is_said(
+    tmp_path, metadata, capsys
+):
+    write(tmp_path / "a.parquet", text=["Hund"], site=["da"])
+    write(tmp_path / "b.parquet", text=["Hund"])
+    lid = LidOptions(second="none", prior_column="site")
+    found = match_inputs(
+        [str(tmp_path / "a.parquet"), str(tmp_path / "b.parquet")], metadata=str(metadata),
+        output=str(tmp_path / "m"), options=MatchOptions(lid=lid),
+    )  # fmt: skip
+    assert found["language_decided_by"] == {"no_evidence": 1, "prior": 1}
+    assert "b.parquet: there is no column 'site'" in capsys.readouterr().err
+
+
+PAGES = {
+    "list": pa.array([["da"]] * 2), "struct": pa.array([{"lang": "da"}] * 2),
+    "number": pa.array([1, 2]), "bytes": pa.array([b"da\xff", b"da"]),
+    "dictionary": pa.array(["da", None]).dictionary_encode(),
+    "view": pa.array(["da", None], pa.string_view()), "null": pa.nulls(2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_column_that_nobody_named_stops_nothing(tmp_path, metadata, kind, capsys):
+    source = write(tmp_path / "in.parquet", text=["Hund", "Hund"], page_lang=PAGES[kind])
+    found = match_inputs([source], metadata=str(metadata), output=str(tmp_path / "m"),
+                         options=MatchOptions(lid=LidOptions(second="none")))  # fmt: skip
+    is_read = kind in ("bytes", "dictionary", "view")
+    assert matched(found) == ({"da": 1} if is_read else {})
+    assert ("column 'page_lang' is" in capsys.readouterr().err) == (not is_read)
+
+
+def test_a_language_is_named_in_any_case(tmp_path, metadata):
+    for name in ("EN", "eng", "en-US"):
+        assert LidOptions(no_language=name).no_language == name
+    found = run(write(tmp_path / "no.parquet", text=["IMG_1234"]), metadata, tmp_path / "m",
+                second="none", no_language="EN")  # fmt: skip
+    assert found["languages"]["en"]["read"] == 1
+    with pytest.raises(UsageError, match="expected drop, other or a language's code"):
+        LidOptions(no_language="english")
 
 
 def test_labels_that_are_no_codes_and_numbers_say_nothing():

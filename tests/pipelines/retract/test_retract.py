@@ -165,25 +165,26 @@ def test_a_retraction_that_was_cut_short_goes_on_when_it_is_run_again(workspace,
 
 
 def test_matches_that_have_not_come_to_their_end_are_not_retracted_from(workspace, monkeypatch):
-    late = write_pairs(workspace / "late.parquet", texts(30), first=9000, lang=["en"] * 30)
+    ids = some_ids(workspace)
+    shutil.rmtree(workspace / "matched")
     monkeypatch.setattr(match_module, "finish_matched", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        match([*inputs(workspace), late], workspace / "metadata", workspace / "matched", lang=None)
+        match(inputs(workspace), workspace / "metadata", workspace / "matched", lang=None)
     with pytest.raises(ArtifactError, match="matching has not come to its end"):
-        retract(workspace, some_ids(workspace))
+        retract(workspace, ids)
 
 
 def test_nobody_adds_files_between_the_search_and_the_retraction(workspace, monkeypatch):
     late = write_pairs(workspace / "late.parquet", texts(30), first=9000, lang=["en"] * 30)
     files = [*inputs(workspace), late]
-    find = retract_module._ids_there
+    find = retract_module.find_ids
 
-    def find_while_another_matches(*arguments):
+    def find_while_another_matches(*arguments, **options):
         with pytest.raises(ArtifactError, match="another"):
             match(files, workspace / "metadata", workspace / "matched", lang=None)
-        return find(*arguments)
+        return find(*arguments, **options)
 
-    monkeypatch.setattr(retract_module, "_ids_there", find_while_another_matches)
+    monkeypatch.setattr(retract_module, "find_ids", find_while_another_matches)
     retract(workspace, some_ids(workspace))
     match(files, workspace / "metadata", workspace / "matched", lang=None)
     assert url(9029) in read_pairs(workspace / "matched").column("url").to_pylist()

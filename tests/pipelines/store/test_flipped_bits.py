@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import curate
 from curate.curation.matching.index import unpack_index
 from curate.errors import ArtifactError, CurateError
 from curate.files import storage
@@ -223,6 +224,40 @@ def test_what_was_damaged_and_removed_is_made_anew_with_the_same_bytes(workspace
     for name in ARTIFACTS.values():
         if not name.startswith(("runs", "sources", "taken")):
             assert (copy / name).read_bytes() == (workspace / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("name", [
+    "matched/parts.parquet", "matched/summary.json", "matched/pairs/00000.parquet",
+    "matched/counts/en.parquet", "balanced/pairs/00000.parquet", "balanced/datacard.json",
+    "balanced/probabilities/en.parquet",
+])  # fmt: skip
+def test_a_file_that_is_removed_alone_is_made_anew(workspace, tmp_path, name):
+    copy = tmp_path / "w"
+    shutil.copytree(workspace, copy)
+    (copy / name).unlink()
+    match([workspace / "a.parquet"], copy / "metadata", copy / "matched")
+    balance(copy, "balanced", output_format="parquet")
+    assert (copy / name).read_bytes() == (workspace / name).read_bytes()
+
+
+def test_all_that_is_damaged_is_told_at_once(workspace, tmp_path):
+    copy = tmp_path / "w"
+    shutil.copytree(workspace, copy)
+    damaged = ("metadata/manifest.json", "matched/summary.json", "balanced/pairs/00000.parquet")
+    for name in damaged:
+        flip(copy / name, (copy / name).read_bytes(), 8 * 70)
+    with pytest.raises(ArtifactError) as told:
+        curate.status(verify=True, workspace=str(copy))
+    assert all(f"{copy / name}" in str(told.value) for name in damaged)
+
+
+def test_a_damaged_index_names_the_workspace_in_what_is_to_be_typed(workspace, tmp_path):
+    copy = tmp_path / "a workspace"
+    shutil.copytree(workspace, copy)
+    (copy / "metadata/en.index").write_bytes(b"no index")
+    with pytest.raises(ArtifactError, match=r"--reindex") as told:
+        curate.match(str(workspace / "a.parquet"), workspace=str(copy), lang="en", overwrite=True)
+    assert f"curate build-metadata --reindex -w '{copy}'" in str(told.value)
 
 
 def test_balance_and_train_stop_at_a_flipped_bit_and_leave_what_was_there(workspace, tmp_path):
