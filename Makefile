@@ -4,20 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help install demo test test-slow fuzz bench bench-gpu lint fix unicode clean
+.PHONY: help install demo test test-slow fuzz bench bench-gpu lint fix unicode kernels clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 $(BIN)/curate: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,examples]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,dedup,embed,examples]'
 	touch $@
 
 $(VENV)/.test-extras: $(BIN)/curate
-	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,examples,test,lint]'
+	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[train,segment,crawl,download,dedup,embed,examples,test,lint]'
 	# Without its dependencies: PyPI has no torchvision for torch's CPU build.
 	$(BIN)/pip install -q --no-compile --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
+	$(BIN)/pip install -q --no-compile --no-deps --upgrade --target $(VENV)/torchvision -c constraints.txt torchvision
 	touch $@
 
 install: $(BIN)/curate ## Create .venv if it is missing and install the package into it
@@ -34,9 +35,9 @@ test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models tra
 fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all; FILES=20000 for so many of each
 	$(BIN)/python -m tests.fuzz.readers $(if $(FILES),--files $(FILES) --seconds 3600,--seconds 2) --first $${FIRST:-0}
 
-bench: $(VENV)/.test-extras ## Time matching, language identification and the stages
+bench: $(VENV)/.test-extras ## Time matching, LID, stages and commands; AGAINST=REV: beside another revision, by turns
 	$(BIN)/pip install -q --no-compile -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m examples.bench
+	$(BIN)/python -m examples.bench $(if $(AGAINST),--against $(AGAINST))
 
 bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_clip if it is installed
 	$(BIN)/python -m examples.bench.gpu
@@ -52,6 +53,9 @@ fix: $(VENV)/.test-extras ## Mend style and formatting
 
 unicode: $(VENV)/.test-extras ## Make the character table anew (changes which pairs match!)
 	$(BIN)/python tests/curation/make_unicode_ranges.py
+
+kernels: $(VENV)/.test-extras ## Make the shipped machine code anew, after a kernel was changed (needs ld)
+	$(BIN)/python -m tests.make_kernels
 
 clean: ## Remove the demo's output
 	rm -rf $(DEMO)

@@ -22,13 +22,18 @@ if TYPE_CHECKING:
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.captions import caption, train_captioner
     from curate.api.crawl import extract
+    from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
     from curate.api.judge import judge_captions
+    from curate.api.looking import browse
+    from curate.api.machine import warm_up
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
-    from curate.api.models import evaluate, export, load, train
+    from curate.api.models import evaluate, export, train
+    from curate.api.published import load, models
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
+    from curate.api.vectors import embed, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -79,15 +84,19 @@ __all__ = [
     "ThresholdError",
     "UsageError",
     "balance",
+    "browse",
     "build_index",
     "build_metadata",
     "caption",
     "card",
     "count_entries",
     "curation",
+    "decontaminate",
+    "dedup",
     "default_lid_model",
     "diff",
     "download",
+    "embed",
     "evaluate",
     "explain",
     "export",
@@ -98,12 +107,14 @@ __all__ = [
     "match",
     "match_by_language",
     "metadata",
+    "models",
     "normalize_entry",
     "normalize_text",
     "pair_probability",
     "pipelines",
     "retract",
     "sampling_probability",
+    "score",
     "slots",
     "status",
     "tail_share",
@@ -111,6 +122,7 @@ __all__ = [
     "train",
     "train_captioner",
     "training",
+    "warm_up",
     "yield_grid",
 ]
 
@@ -120,13 +132,18 @@ __getattr__, __dir__ = lazy_names(
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.captions": ["caption", "train_captioner"],
         "api.crawl": ["extract"],
+        "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],
         "api.judge": ["judge_captions"],
+        "api.looking": ["browse"],
+        "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
-        "api.models": ["evaluate", "export", "load", "train"],
+        "api.models": ["evaluate", "export", "train"],
+        "api.published": ["load", "models"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
+        "api.vectors": ["embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

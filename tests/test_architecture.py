@@ -21,7 +21,9 @@ IMPURE = {"os", "logging", "time", "datetime", "random", "fsspec", "requests"}
 
 # What stands on what: a room sees those before it in its line, and no others of its package.
 # A name with a point is a module at the top of its package.
-FOUNDATION = ("curate.distribution", "curate.errors", "curate.lazy", "curate.files")
+FOUNDATION = (
+    "curate.distribution", "curate.errors", "curate.lazy", "curate.compiled", "curate.files",
+)  # fmt: skip
 ORDER = {
     "metadata": (
         "metadata.languages", "metadata.entries", "metadata.best", "metadata.own_entries",
@@ -30,18 +32,17 @@ ORDER = {
     ),
     "curation": (
         "curation.compiled", "curation.hashing", "curation.lid", "curation.matching",
-        "curation.sampling",
+        "curation.sampling", "curation.vectors",
     ),
     "training": (
-        "training.model", "training.text", "training.tars", "training.captions", "training.data",
-        "training.loop",
-        "training.eval", "training.export", "training.captioner",
+        "training.model", "training.text", "training.published", "training.tars",
+        "training.captions", "training.data", "training.loop", "training.eval",
+        "training.export", "training.embedding", "training.captioner",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
         "pipelines.duplicates", "pipelines.inputs", "pipelines.caption_tables", "pipelines.lid",
-        "pipelines.matched",
-        "pipelines.shards",
+        "pipelines.matched", "pipelines.shards", "pipelines.embedded",
     ),
 }  # fmt: skip
 BELOW = {
@@ -55,10 +56,14 @@ BELOW = {
 # Stages that begin others do so through the other's package, and never in a circle.
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
+    "pipelines.browse": {"pipelines.explain", "pipelines.train"},  # explains texts, shows runs
     "pipelines.caption": {"pipelines.train_captioner"},  # our captioner is one of those asked
+    "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
+    "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.train_captioner": {"pipelines.train"},  # the same loop
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
+    "pipelines.score": {"pipelines.match"},  # whose counts are made anew
     "pipelines.retract": {
         "pipelines.balance",
         "pipelines.download",
@@ -168,6 +173,8 @@ def test_the_foundation_stands_on_nothing():
     for path in [ROOT / "curate/errors.py", ROOT / "curate/lazy.py",
                  *sorted((ROOT / "curate/files").rglob("*.py"))]:  # fmt: skip
         assert {name.split(".")[0] for name in ours(path)} <= {"errors", "files", "distribution"}
+    for path in sorted((ROOT / "curate/compiled").glob("*.py")):
+        assert {name.split(".")[0] for name in ours(path)} <= {"compiled"}
 
 
 def test_no_room_holds_more_than_sixteen_modules():
@@ -227,7 +234,7 @@ DISTRIBUTIONS = {
 }  # fmt: skip
 # Asked for by a message of their own, for tokenizers by their names on the Hub alone.
 # HeLI is under the GPL, and so nothing of ours may depend on it.
-ON_DEMAND = {"transformers", "huggingface_hub", "heliport"}
+ON_DEMAND = {"transformers", "huggingface_hub", "heliport", "sentencepiece"}
 
 
 def test_what_the_package_imports_is_declared():

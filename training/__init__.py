@@ -30,18 +30,26 @@ def require_packages(feature: str) -> None:
 
 
 def load(
-    source: str, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
+    source: str,
+    device: str = "cpu",
+    *,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    pretrained: str | None = None,
 ) -> "tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]":
     """Load a trained model.
 
     Args:
         source: folder that `curate train` or `curate export` wrote, or one of OpenCLIP or
-            Hugging Face; or, with `model`, a file of published weights.
+            Hugging Face; with `model`, a file of weights; or the name of a published model, which
+            is fetched: ``metaclip2_worldwide/ViT-B-16-worldwide``, ``hf:org/name``,
+            ``open_clip:NAME/TAG``.
         device: where the model goes.
         model: name or JSON file of the shape, for weights that come without it, such as
             ``vit-b-32-quickgelu``.
         tokenizer: a file, or a name on the Hugging Face Hub; None for the one that came with the
             weights.
+        pretrained: name of the weights of a published model, where `source` does not say it.
 
     Returns:
         The model in evaluation mode; `preprocess`, from a Pillow image to (3, H, W); `tokenize`,
@@ -55,4 +63,4 @@ def load(
     require_packages("Loading a model")
     from curate.training.export.load import load_run
 
-    return load_run(source, device, model, tokenizer)
+    return load_run(source, device, model, tokenizer, pretrained)

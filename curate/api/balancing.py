@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
     Number,
@@ -87,12 +87,12 @@ def balance(
     in_memory = isinstance(matched, MatchResult) and bool(matched._keep)
     found = path_of(matched) or place.matched
     folder = path_of(output) or place.balanced
-    keep: tuple[object, ...] = (matched,)
+    keep: tuple[object, ...] = (found, matched)
     if in_memory and output is None:
-        from curate.api.memory import temporary_folder
+        from curate.api.calls.memory import temporary_folder
 
         own = temporary_folder()  # another one for each t, so that results can be compared
-        folder, keep = f"{own.name}/balanced", (matched, own)
+        folder, keep = f"{own.name}/balanced", (found, matched, own)
     options = BalanceOptions(
         t=wanted,
         target_pairs=target,
@@ -129,6 +129,7 @@ def balance(
 
 @command
 def yield_grid(
+    matched: Folder = None,
     *,
     grid: str | Sequence[int] | None = None,
     pairs: Number | None = None,
@@ -137,7 +138,6 @@ def yield_grid(
     seed: int = 0,
     plot: str | None = None,
     filter: str | list[str] | None = None,
-    matched: Folder = None,
     workspace: Folder = None,
     workers: int | None = None,
     quiet: bool = False,
@@ -184,13 +184,15 @@ def yield_grid(
 
 @command
 def card(
+    balanced: Folder = None,
     *,
     classes: str | None = None,
     classes_lang: str = "en",
     examples: int | None = None,
+    name: str | None = None,
+    license: str | None = None,
     filter: str | list[str] | None = None,
     matched: Folder = None,
-    balanced: Folder = None,
     workspace: Folder = None,
     output: Folder = None,
     workers: int | None = None,
@@ -206,6 +208,8 @@ def card(
         classes: show the coverage of a list: a class per line, names between tabs.
         classes_lang: language of their names.
         examples: texts to show per language and decision; 0: none. Default: 2 to 8.
+        name: of the set, as the Hub shows it.
+        license: of the set, by the Hub's name for it, such as cc-by-4.0.
         filter: those that the set was made with, again: a plan's filters are not loaded because it
             names them. Not needed for lengths and for installed ones without argument.
 
@@ -221,6 +225,8 @@ def card(
 
     place = place_of(workspace)
     folder = path_of(balanced) or place.balanced
+    if matched is None and isinstance(balanced, BalanceResult):
+        matched = balanced.matched_folder
     found = make_card(
         matched=path_of(matched) or place.matched,
         balanced=folder,
@@ -228,6 +234,8 @@ def card(
         classes=classes,
         classes_lang=classes_lang,
         num_examples=examples,
+        name=name,
+        license=license,
         filters=listed(filter),
         workers=num_workers(workers),
         overwrite=overwrite,

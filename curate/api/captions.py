@@ -2,8 +2,8 @@
 
 from typing import Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
     listed,

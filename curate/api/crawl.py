@@ -2,8 +2,8 @@
 
 from typing import Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
     Paths,
@@ -14,7 +14,6 @@ from curate.api.options import (
     running,
 )
 from curate.api.results import ExtractResult
-from curate.distribution import is_ours
 
 __all__ = ["extract"]
 
@@ -62,14 +61,8 @@ def extract(
         BadShareError: too many bad records.
         ArtifactError: the folder holds pairs of something else.
     """
-    try:
-        from curate.pipelines.extract import ExtractOptions, PageOptions, extract_pairs
-    except ModuleNotFoundError as error:
-        from curate.errors import MissingExtraError
+    from curate.pipelines.extract import ExtractOptions, PageOptions, extract_pairs
 
-        if is_ours(error):
-            raise
-        raise MissingExtraError("curate extract", "crawl") from error
     folder = path_of(output) or place_of(workspace).pairs
     with running(cluster):
         found = extract_pairs(

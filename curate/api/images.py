@@ -2,8 +2,8 @@
 
 import os
 
-from curate.api.command import command
-from curate.api.options import Folder, Size, num_workers, path_of, place_of, shard_options
+from curate.api.calls.command import command
+from curate.api.calls.options import Folder, Size, num_workers, path_of, place_of, shard_options
 from curate.api.results import DownloadResult
 
 __all__ = ["download"]
@@ -11,6 +11,7 @@ __all__ = ["download"]
 
 @command
 def download(
+    balanced: Folder = None,
     *,
     retry_failed: bool = False,
     pairs_per_shard: int = 10_000,
@@ -32,7 +33,6 @@ def download(
     allow_private_addresses: bool = False,
     url_column: str | None = None,
     text_column: str | None = None,
-    balanced: Folder = None,
     workspace: Folder = None,
     output: Folder = None,
     workers: int | None = None,
@@ -106,8 +106,16 @@ def download(
     )
     if found.get("failed") and not found["downloaded"]:
         reasons = ", ".join(f"{reason} {num}" for reason, num in found["failed"].items())
+        again = ["--retry-failed"]
+        why = ""
+        if "private_address" in found["failed"] and not allow_private_addresses:
+            again.append("--allow-private-addresses")
+            why = (
+                ". Addresses of your own network are not asked unless --allow-private-addresses "
+                "is given, which lets a list of URLs reach every machine of it"
+            )
         raise InputError(
-            f"{target}: none of {found['read']} images could be had ({reasons}). Its shards hold "
-            f"no image; `{suggest('download', '--retry-failed')}` asks for them again."
+            f"{target}: none of {found['read']} images could be had ({reasons}){why}. Its shards "
+            f"hold no image; `{suggest('download', *again)}` asks for them again."
         )
     return DownloadResult(found, target)

@@ -1,7 +1,7 @@
 """`judge_captions`: captions beside their images and alt-texts in; which are good, out."""
 
-from curate.api.command import command
-from curate.api.options import Folder, listed, path_of, place_of
+from curate.api.calls.command import command
+from curate.api.calls.options import Folder, listed, path_of, place_of
 from curate.api.results import JudgeResult
 
 __all__ = ["judge_captions"]

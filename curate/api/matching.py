@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
+    kind_of,
     listed,
     num_workers,
     path_of,
@@ -14,6 +15,7 @@ from curate.api.options import (
     running,
 )
 from curate.api.results import MatchResult
+from curate.errors import UsageError
 
 __all__ = ["match"]
 
@@ -91,16 +93,28 @@ def match(
 
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.2.
     """
-    from curate.api.memory import entries_folder, is_stream, stored_stream, temporary_folder
+    from curate.api.calls.memory import (
+        check_inputs,
+        entries_folder,
+        is_stream,
+        stored_stream,
+        temporary_folder,
+    )
     from curate.pipelines.inputs.records import ColumnNames
     from curate.pipelines.lid.options import LidOptions
     from curate.pipelines.match import MatchOptions, match_inputs
 
+    check_inputs(inputs)
     place = place_of(workspace)
     keep: list[object] = []
     if isinstance(metadata, Mapping) and not hasattr(metadata, "folder"):
         keep.append(own := temporary_folder())
         metadata = entries_folder(own, metadata)
+    elif isinstance(metadata, list | tuple | set):
+        raise UsageError(
+            f"metadata is {kind_of(metadata)}; expected entries by language, such as "
+            "{'en': ['dog', 'red dog']}, or a folder"
+        )
     folder = path_of(output) or place.matched
     if is_stream(inputs):
         keep.append(own := temporary_folder())

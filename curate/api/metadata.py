@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from typing import Unpack
 
-from curate.api.command import command
-from curate.api.options import (
+from curate.api.calls.command import command
+from curate.api.calls.options import (
     ClusterOptions,
     Folder,
     Size,
@@ -16,6 +16,7 @@ from curate.api.options import (
     running,
 )
 from curate.api.results import MetadataResult
+from curate.errors import UsageError
 
 __all__ = ["build_metadata"]
 
@@ -23,7 +24,7 @@ __all__ = ["build_metadata"]
 @command
 def build_metadata(
     *,
-    lang: str | Sequence[str] = "all",
+    lang: str | Sequence[str] | None = None,
     sources: str | Sequence[str] = "wordnet,unigram,bigram,title",
     entries: str | None = None,
     dumps: str | None = None,
@@ -72,7 +73,8 @@ def build_metadata(
     Example: curate build-metadata --lang en --contact me@example.org --dry-run
 
     Args:
-        lang: codes, comma-separated; all: every Wikipedia, but with dumps of your own and no
+        lang: codes, comma-separated; has to be given; all: every Wikipedia, about 210 GB, but with
+            dumps of your own and no
             mirror, those.
         sources: of wordnet, unigram, bigram, title; none: own entries alone.
         entries: entries of your own, added as titles: text, one a line, or Parquet with a column
@@ -114,7 +116,7 @@ def build_metadata(
         dry_run, the plan.
 
     Raises:
-        UsageError: an unknown language, source or threshold.
+        UsageError: no language, or an unknown language, source or threshold.
         InputError: a named language could not be built, or with ``all`` none could.
         ArtifactError: a language's file was made from something else.
         DiskSpaceError: a disk is full, or would be.
@@ -129,6 +131,11 @@ def build_metadata(
     folder = path_of(output) or place.metadata
     if reindex:
         return MetadataResult(write_indices(folder), folder)
+    if lang is None:
+        raise UsageError(
+            "--lang says which languages are built: codes such as en,de; or all, every Wikipedia, "
+            "which downloads about 210 GB (see with --dry-run)"
+        )
     if offline is None:
         offline = os.environ.get("CURATE_OFFLINE", "").lower() in ("1", "true", "yes", "on")
     thresholds = {

@@ -1,26 +1,28 @@
-"""`train`, `evaluate`, `export` and `load`: shards in, a model out, and how good it is."""
+"""`train`, `evaluate` and `export`: shards in, a model out, and how good it is."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from curate.api.command import command
-from curate.api.options import Folder, listed, num_workers, path_of, place_of
+from curate.api.calls.command import command
+from curate.api.calls.names import (
+    captions_of,
+    refuse_with_students,
+    run_or_model,
+    scale_of,
+    shards_of,
+    teacher_of,
+)
+from curate.api.calls.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
 
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
-    from curate.training.model.clip import CLIP
-
-__all__ = ["evaluate", "export", "load", "train"]
+__all__ = ["evaluate", "export", "train"]
 
 
 @command
 def train(
     *,
     name: str = "clip",
-    model: str = "vit-b-32",
+    model: str | None = None,
     steps: int = 1000,
     batch_size: int = 256,
     learning_rate: float = 1e-3,
@@ -41,6 +43,12 @@ def train(
     compile: bool | None = None,
     sharding: str = "ddp",
     init: str | None = None,
+    teacher: str | None = None,
+    students: str | list[str] | None = None,
+    teacher_scale: str = "200",
+    contrastive_weight: float = 1.0,
+    relation_weight: float = 1.0,
+    feature_weight: float = 0.0,
     tokenizer: str | None = None,
     checkpoint_every: int = 500,
     checkpoint_minutes: float = 0.0,
@@ -59,9 +67,11 @@ def train(
     json_captions: str | None = None,
     syn_ratio: float | None = None,
     caption_weights: str | None = None,
-    shards: Folder = None,
+    shards: Folder | list[str] = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
+    lanes: int | None = None,
+    allow_lost: bool = False,
     device: str | None = None,
     workspace: Folder = None,
     output: Folder = None,
@@ -77,7 +87,7 @@ def train(
 
     Args:
         name: of the run.
-        model: name of a model, or a JSON file.
+        model: name of a shape, or a JSON file; default: init's, else vit-b-32.
         steps: optimizer steps.
         batch_size: pairs per step, of all processes.
         learning_rate: at its peak.
@@ -97,7 +107,14 @@ def train(
         grad_checkpointing: less memory, a third more arithmetic.
         compile: compile the blocks; default: on a GPU.
         sharding: ddp: a model each; fsdp: weights shared out among processes.
-        init: begin with the weights of a file, a run or an export.
+        init: begin with the weights of a file, a run, an export or a published model's name.
+        teacher: run, export or published model to learn from as well.
+        students: shapes of several students of the teacher instead of a model, each a run in a
+            folder of its own; NAME or FILE, with @TOKENIZER behind it; given again, one more.
+        teacher_scale: inverse temperature of its softmax, or own: the one that it learned.
+        contrastive_weight: with a teacher: of the loss that needs none.
+        relation_weight: with a teacher: of the divergence from its softmax over a batch.
+        feature_weight: with a teacher: of the distance to its features.
         tokenizer: file or Hub name; default: init's, or learned.
         checkpoint_every: steps; 0: at the end only.
         checkpoint_minutes: also by the clock; 0: no.
@@ -116,9 +133,12 @@ def train(
         json_captions: fields of the shards' JSON that are captions, with commas.
         syn_ratio: share of texts that are captions, such as 0.15.
         caption_weights: instead: source=weight with commas, alt for the alt-text.
-        shards: folder, pattern or URL of tars instead of balanced/.
+        shards: folder, pattern or URL of tars instead of balanced/; given again, one more.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
+        lanes: parts of the shards that batches take from side by side, so that a machine reads its
+            own; default: one for each machine.
+        allow_lost: go on without shards that are not there any more.
 
     Returns:
         The model card; of a run that was asked to stop, how far it came.
@@ -129,75 +149,81 @@ def train(
         InputError: shards or weights cannot be read.
         MissingExtraError: the extra `train` is not installed.
     """
-    from curate.pipelines.caption_tables import CaptionOptions, parse_weights
-    from curate.pipelines.train import TrainExtras, check_run_name, train_model
-    from curate.training.loop.config import StepOptions, TrainConfig
+    from curate.pipelines.train import TrainExtras, check_run_name, train_model, train_students
+    from curate.training.loop.config import DistillConfig, StepOptions, TrainConfig
 
     place = place_of(workspace)
     folder = path_of(output) or place.run(check_run_name(name))
-    several = captions if isinstance(captions, list | tuple) else [captions] if captions else []
     if threads is not None:
         num_workers(threads)
-    trained = train_model(
-        shards=path_of(shards) or f"{place.balanced}/shards",
-        output=folder,
-        model=model,
-        config=TrainConfig(
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            warmup_steps=warmup_steps,
-            schedule=schedule,
-            decay_share=decay_share,
-            weight_decay=weight_decay,
-            beta2=beta2,
-            max_grad_norm=max_grad_norm,
-            loss=loss,
-            patch_dropout=patch_dropout,
-            ema_decay=ema_decay,
-            precision=precision,
-            seed=seed,
-            checkpoint_every=checkpoint_every,
-            checkpoint_minutes=checkpoint_minutes,
-            keep_checkpoints=keep_checkpoints,
-            log_every=log_every,
-            max_bad_steps=max_bad_steps,
+    config = TrainConfig(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        schedule=schedule,
+        decay_share=decay_share,
+        weight_decay=weight_decay,
+        beta2=beta2,
+        max_grad_norm=max_grad_norm,
+        loss=loss,
+        patch_dropout=patch_dropout,
+        ema_decay=ema_decay,
+        precision=precision,
+        seed=seed,
+        checkpoint_every=checkpoint_every,
+        checkpoint_minutes=checkpoint_minutes,
+        keep_checkpoints=keep_checkpoints,
+        log_every=log_every,
+        max_bad_steps=max_bad_steps,
+        distill=None
+        if teacher is None
+        else DistillConfig(
+            contrastive_weight=contrastive_weight,
+            relation_weight=relation_weight,
+            feature_weight=feature_weight,
+            teacher_scale=scale_of(teacher_scale),
         ),
-        options=StepOptions(
-            accumulate=accumulate,
-            loss_chunk=loss_chunk,
-            grad_checkpointing=grad_checkpointing,
-            compile=compile,
-            sharding=sharding,
-        ),
-        extras=TrainExtras(
-            init=init,
-            tokenizer=tokenizer,
-            datacard=None if shards else f"{place.balanced}/datacard.json",
-            balanced=None if shards else place.balanced,
-            trackers=tuple(listed(tracker)),
-            eval_config=eval_config,
-            eval_every=eval_every,
-            peak_tflops=peak_tflops,
-            online=online,
-            unit=unit,
-            decoder=decoder,
-            threads=threads,
-            shard_cache=shard_cache,
-            shard_cache_gb=shard_cache_gb,
-            captions=CaptionOptions(
-                tables=tuple(path_of(one) or "" for one in several),
-                json_keys=tuple(word.strip() for word in (json_captions or "").split(",") if word),
-                syn_ratio=syn_ratio,
-                weights=parse_weights(caption_weights) or None,
-                cache_bytes=int(shard_cache_gb * 1e9),
-            ),
-        ),
-        device=device,
-        overwrite=overwrite,
-        dry_run=dry_run,
-        quiet=quiet,
     )
+    options = StepOptions(
+        accumulate=accumulate,
+        loss_chunk=loss_chunk,
+        grad_checkpointing=grad_checkpointing,
+        compile=compile,
+        sharding=sharding,
+    )
+    extras = TrainExtras(
+        init=init,
+        teacher=None if teacher is None else teacher_of(teacher, place),
+        tokenizer=tokenizer,
+        datacard=None if shards else f"{place.balanced}/datacard.json",
+        balanced=None if shards else place.balanced,
+        trackers=tuple(listed(tracker)),
+        eval_config=eval_config,
+        eval_every=eval_every,
+        peak_tflops=peak_tflops,
+        online=online,
+        unit=unit,
+        decoder=decoder,
+        threads=threads,
+        shard_cache=shard_cache,
+        shard_cache_gb=shard_cache_gb,
+        lanes=lanes,
+        allow_lost=allow_lost,
+        captions=captions_of(captions, json_captions, syn_ratio, caption_weights, shard_cache_gb),
+    )
+    places = shards_of(shards) or f"{place.balanced}/shards"
+    if listed(students):
+        refuse_with_students(model=model, overwrite=overwrite, dry_run=dry_run)
+        trained = train_students(
+            shards=places, output=folder, students=listed(students), config=config,
+            options=options, extras=extras, device=device, quiet=quiet,
+        )  # fmt: skip
+        return TrainResult(trained, folder)
+    trained = train_model(
+        shards=places, output=folder, model=model, config=config, options=options, extras=extras,
+        device=device, overwrite=overwrite, dry_run=dry_run, quiet=quiet,
+    )  # fmt: skip
     return TrainResult(trained, folder)
 
 
@@ -217,8 +243,11 @@ def evaluate(
     prompt: str = "{question} {option}",
     batch_size: int = 256,
     run: Folder = None,
+    model: str | None = None,
+    tokenizer: str | None = None,
     device: str | None = None,
     workspace: Folder = None,
+    output: Folder = None,
     workers: int | None = None,
 ) -> EvalResult:
     """Evaluate a model: zero-shot classes, retrieval of captions, multiple-choice questions.
@@ -228,7 +257,7 @@ def evaluate(
     Args:
         data: folders of classes, WebDataset, Parquet, tables that name image files,
             Crossmodal-3600, CVQA.
-        name: of the run.
+        name: of the run, or of a published model.
         config: eval.json that names more sets.
         format: folder, wds, parquet, table (CSV and JSON lines too), xm3600, cvqa; auto: by the
             files.
@@ -240,7 +269,9 @@ def evaluate(
         texts: CVQA: local or english.
         prompt: CVQA: of an answer.
         batch_size: images at once.
-        run: folder of the run.
+        run: folder of the run or of an export, or a file of weights, instead of name.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
         workers: threads that decode; default: all cores.
 
     Returns:
@@ -252,13 +283,15 @@ def evaluate(
         ArtifactError: the run is not finished.
     """
     from curate.pipelines.evaluate import evaluate_model
-    from curate.pipelines.train import check_run_name
 
-    folder = path_of(run) or place_of(workspace).run(check_run_name(name))
+    folder = path_of(run) or run_or_model(name, place_of(workspace))
     codes = languages.split(",") if isinstance(languages, str) else languages
     found = evaluate_model(
         listed(data),
         run=folder,
+        model=model,
+        tokenizer=tokenizer,
+        output=path_of(output),
         config=config,
         device=device,
         batch_size=batch_size,
@@ -292,7 +325,7 @@ def export(
     Example: curate export clip --format huggingface -o clip-hf
 
     Args:
-        run: name of a run, a folder, or a file of weights.
+        run: name of a run or of a published model, a folder, or a file of weights.
         format: safetensors, open_clip or huggingface: of curate.load, OpenCLIP or transformers.
         model: of a file: name or JSON file.
         tokenizer: of a file: file or Hub name.
@@ -313,30 +346,3 @@ def export(
         dry_run=dry_run,
     )  # fmt: skip
     return ExportResult(found, found["output"])
-
-
-def load(
-    source: Folder, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
-) -> "tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]":
-    """Load a trained model, ready for use.
-
-    Args:
-        source: folder that `train` or `export` wrote, the result of either, or a folder of OpenCLIP
-            or Hugging Face; or, with `model`, a file of published weights.
-        device: where the model goes.
-        model: name or JSON file of the shape, for weights that come without it.
-        tokenizer: a file, or a name on the Hugging Face Hub; None for the one that came with the
-            weights.
-
-    Returns:
-        The model in evaluation mode; `preprocess`, from a Pillow image to (3, H, W); `tokenize`,
-        from texts to (B, T). `model.encode_image` and `model.encode_text` take batches of these.
-
-    Raises:
-        ArtifactError: there is no finished model, or its parts do not belong together.
-        InputError: the weights, config or tokenizer cannot be read, or hold another model.
-        UsageError: a file of weights is given without a model, or comes without a tokenizer.
-    """
-    from curate.training import load as load_model
-
-    return load_model(str(path_of(source)), device, model=model, tokenizer=tokenizer)

@@ -3,8 +3,8 @@
 import os
 from collections.abc import Sequence
 
-from curate.api.command import command
-from curate.api.options import Folder, Number, listed, num_workers, number, path_of, place_of
+from curate.api.calls.command import command
+from curate.api.calls.options import Folder, Number, listed, num_workers, number, path_of, place_of
 from curate.api.results import DiffResult, Explanation, RetractResult, Status
 
 __all__ = ["diff", "explain", "retract", "status"]

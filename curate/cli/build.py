@@ -12,12 +12,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import click
 
-from curate.api.command import Parameter, parameters_of, sentence_of
+from curate.api.calls.command import Parameter, parameters_of, sentence_of
 
 __all__ = ["Command", "command_of", "shared_options"]
 
 _SHORT = {"t": "-t", "output": "-o", "workspace": "-w"}
-_SWITCHES = {"keep_sources": "--keep-sources/--drop-sources"}
+_SWITCHES = {"keep_sources": "--keep-sources/--drop-sources", "turned": "--turned/--not-turned"}
 _CLUSTER = "Where parts are worked on; the result is the same"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from curate.api.command import sentence_of
+from curate.api.calls.command import sentence_of
 from curate.cli.build import command_of
 from curate.distribution import COMMAND, VERSION, conflict, is_ours, is_whole
 from curate.errors import CurateError
@@ -31,8 +31,13 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "yield": ("balancing", "yield_grid", ()),
     "retract": ("stored", "retract", ("listing",)),
     "download": ("images", "download", ()),
+    "embed": ("vectors", "embed", ("run",)),
+    "dedup": ("duplicates", "dedup", ()),
+    "score": ("vectors", "score", ("run",)),
+    "decontaminate": ("duplicates", "decontaminate", ("data...",)),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
+    "browse": ("looking", "browse", ("path",)),
     "diff": ("stored", "diff", ("a", "b")),
     "caption": ("captions", "caption", ("captioner",)),
     "train-captioner": ("captions", "train_captioner", ()),
@@ -40,7 +45,11 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
+    "models": ("published", "models", ("names...",)),
+    "warm-up": ("machine", "warm_up", ()),
 }
+
+_WITHOUT_PANDAS = ("build-metadata", "extract", "match", "balance", "card", "yield", "explain")
 
 
 class _Group(click.Group):
@@ -56,9 +65,23 @@ class _Group(click.Group):
             from curate.cli.status import status_command
 
             return status_command()
+        if cmd_name == "browse":
+            from curate.cli.browse import browse_command
+
+            return browse_command()
         if cmd_name not in COMMANDS:
             return None
         return command_of(cmd_name, _function(cmd_name), arguments=COMMANDS[cmd_name][2])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read what stands before the command, which no option of a command may."""
+        first = args[0] if args else ""
+        if first.startswith("-") and first not in ("--help", "--version"):
+            behind = next((word for word in args if word in COMMANDS), "COMMAND")
+            raise click.UsageError(
+                f"Options go behind the command: curate {behind} … {first} …", ctx
+            )
+        return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -74,9 +97,10 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command, with its messages on stderr."""
+        from curate.files.remedies import on_command_line
         from curate.pipelines.views.progress import shown_on_terminal
 
-        with shown_on_terminal():
+        with on_command_line(), shown_on_terminal():
             return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -114,6 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_training = words[:1] in (["train"], ["train-captioner"])
+    if arguments is None and words[:1] and words[0] in _WITHOUT_PANDAS:
+        if not {"--filter", "--executor"} & {word.partition("=")[0] for word in words}:
+            _without_pandas()
     with interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():
@@ -153,6 +180,30 @@ def _run(words: list[str]) -> Any:
         if why is None:
             raise
         raise CurateError(f"{error}. {why}") from error
+
+
+def _without_pandas() -> None:
+    """Spare pyarrow loading pandas, which it does for its first array, if that is installed.
+
+    It wants to recognize pandas' objects, of which a command has none; a user's filter, or what
+    runs a cluster, may have.
+    """
+    if "pandas" not in sys.modules:
+        sys.meta_path.insert(0, _NoPandas())
+
+
+class _NoPandas:
+    """Says that there is no pandas."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Refuse pandas.
+
+        Raises:
+            ModuleNotFoundError: it is asked for.
+        """
+        del path, target
+        if name == "pandas":
+            raise ModuleNotFoundError("commands do without pandas", name=name)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ def finish(run: Callable[[], "Result"], *, as_json: bool, quiet: bool) -> None:
 
     Of the processes that torchrun starts, the first one prints.
     """
+    from curate.compiled.notice import seconds_of_compiling
     from curate.pipelines.views.terminal import colour_wanted, inert_lines
 
     start = time.perf_counter()
@@ -29,7 +30,9 @@ def finish(run: Callable[[], "Result"], *, as_json: bool, quiet: bool) -> None:
         print_json(result)
     elif not quiet:
         read = result.get("read") or (result.get("total") or {}).get("read")
-        rate = f", {read / seconds:,.0f} records/s" if read else ""
+        compiling = seconds_of_compiling()
+        rate = f", {read / max(seconds - compiling, 1e-3):,.0f} records/s" if read else ""
+        rate += f" without {compiling:.1f} s of compiling" if read and compiling >= 0.05 else ""
         table = inert_lines(result.table(colour=colour_wanted()))
         sys.stdout.write(f"{table}\n{seconds:.1f} s{rate}\n")
 

@@ -25,13 +25,23 @@ def told_when_full(folder: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
+    except (OSError, RuntimeError) as error:
+        if not _is_full(error):
             raise
         raise DiskSpaceError(
             f"{folder}: the disk is full. What is done is kept: free some space and run the same "
             "command again."
         ) from error
+
+
+def _is_full(error: BaseException) -> bool:
+    """Tell whether a full disk is behind an error: torch raises another one while it closes."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def require_space(needs: Iterable[tuple[str, int]], advice: str) -> None:

@@ -1,5 +1,7 @@
 """What to type next, in words that can be pasted: with the options in force.
 
+On the command line that is a command, for callers of the API a call of its function.
+
 The API notes what it was called with (`in_force`); whoever suggests a command asks for it here. The
 same command carries all of its options, another one the folders that it shares. Of a file of ours
 that is damaged, where it lies says which command makes it anew.
@@ -9,7 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from curate.errors import ArtifactError
 
@@ -20,14 +22,30 @@ __all__ = [
     "damaged",
     "in_force",
     "in_force_again",
+    "is_python",
+    "on_command_line",
     "remedy",
     "suggest",
 ]
 
 Value = TypeVar("Value")
 
-# A command, its arguments and its options, as `in_force` takes them.
-Called = tuple[str, tuple[str, ...], Mapping[str, Any]]
+
+class Called(NamedTuple):
+    """A function of the API, and what it was called with.
+
+    Attributes:
+        command: that it is on the command line.
+        words: its arguments.
+        options: by their names in Python, those that were given and are not the default.
+        is_python: whether it was called from Python, and not by the command line.
+    """
+
+    command: str = ""
+    words: tuple[str, ...] = ()
+    options: Mapping[str, Any] = {}  # noqa: RUF012
+    is_python: bool = False
+
 
 # Folders of a stage's output that a file may lie in, from the innermost on.
 _INNER = ("pairs", "rejected", "found", "_extract", ".next")
@@ -40,6 +58,9 @@ _MARKS = (
     ("parts.parquet", "match"),
 )
 
+_WITH_ARGUMENTS = ("match", "extract", "retract", "eval", "export")
+# Commands whose function has another name.
+FUNCTIONS = {"yield": "yield_grid", "eval": "evaluate"}
 _NEVER = ("overwrite", "dry_run", "quiet")
 _SHARED = {
     "metadata": ("match", "explain", "retract"),
@@ -47,20 +68,37 @@ _SHARED = {
     "balanced": ("card", "download", "explain", "retract"),
 }
 
-_called: ContextVar[Called] = ContextVar("called", default=("", (), {}))
+_NOTHING = Called()
+_called: ContextVar[Called] = ContextVar("called", default=_NOTHING)
+_is_shell: ContextVar[bool] = ContextVar("is_shell", default=False)
 
 
 @contextmanager
 def in_force(command: str, words: tuple[str, ...], options: Mapping[str, Any]) -> Iterator[None]:
-    """Note within the block what a command was called with.
+    """Note within the block what a function of the API was called with.
 
     Args:
         command: such as ``balance``.
         words: its arguments.
         options: by their names in Python, those that were given and are not the default.
     """
-    with in_force_again((command, words, options)):
+    with in_force_again(Called(command, words, options, not _is_shell.get())):
         yield
+
+
+@contextmanager
+def on_command_line() -> Iterator[None]:
+    """Have whatever is suggested within the block be something to type into a shell."""
+    token = _is_shell.set(True)
+    try:
+        yield
+    finally:
+        _is_shell.reset(token)
+
+
+def is_python() -> bool:
+    """Tell whether who is spoken to called a function from Python."""
+    return _called.get().is_python
 
 
 def called() -> Called:
@@ -90,30 +128,36 @@ def carried(function: Callable[..., Value]) -> Callable[..., Value]:
 
 
 def suggest(command: str, *words: str) -> str:
-    """Return a command line that somebody can paste.
+    """Return a command line that somebody can paste, or a call of its function.
 
     Args:
         command: such as ``balance``.
-        words: arguments and options that it is to have.
+        words: arguments and options that it is to have, as on the command line.
 
     >>> suggest("build-metadata", "--lang", "de")
     'curate build-metadata --lang de'
     >>> with in_force("balance", (), {"t": "20k", "workspace": "my data"}):
-    ...     suggest("balance", "--overwrite"), suggest("yield")
-    ("curate balance --t 20k -w 'my data' --overwrite", "curate yield -w 'my data'")
+    ...     print(suggest("balance", "--overwrite"), suggest("yield"))
+    curate.balance(t='20k', workspace='my data', overwrite=True) \
+curate.yield_grid(workspace='my data')
+    >>> with on_command_line(), in_force("balance", (), {"t": "20k", "workspace": "my data"}):
+    ...     print(suggest("balance", "--overwrite"))
+    curate balance --t 20k -w 'my data' --overwrite
     """
-    begun, arguments, options = _called.get()
-    line = ["curate", command]
+    begun, arguments, options, _ = _called.get()
     if command == begun:
-        line += [*arguments, *_words({k: v for k, v in options.items() if k not in _NEVER}, words)]
+        kept = {name: value for name, value in options.items() if name not in _NEVER}
+        first, last = [*arguments, *_words(kept, words)], list(words)
     else:
         kept = {name: options[name] for name, users in _SHARED.items()
                 if name in options and command in users}  # fmt: skip
         kept |= {name: value for name, value in options.items() if name == "workspace"}
         if command == "build-metadata" and "metadata" in options:
             kept["output"] = options["metadata"]  # where it is read is where it is to be
-        return shlex.join([*line, *words, *_words(kept, words)])
-    return shlex.join([*line, *words])
+        first, last = list(words), _words(kept, words)
+    if is_python():
+        return _call(command, [*first, *last])
+    return shlex.join(["curate", command, *first, *last])
 
 
 def _words(options: Mapping[str, Any], given: tuple[str, ...]) -> list[str]:
@@ -125,9 +169,42 @@ def _words(options: Mapping[str, Any], given: tuple[str, ...]) -> list[str]:
             continue
         values = value if isinstance(value, list | tuple) else [value]
         for one in values:
-            text = str(getattr(one, "folder", None) or one)
-            found += [option] if one is True else [option, text]
+            found += [option] if one is True else [option, str(one)]
     return found
+
+
+def _call(command: str, words: list[str]) -> str:
+    """Write a command line as a call of the command's function.
+
+    >>> _call("match", ["a b.parquet", "--lang", "de", "--filter", "x", "--filter", "y", "-w", "…"])
+    "curate.match('a b.parquet', lang='de', filter=['x', 'y'], workspace=…)"
+    """
+    arguments: list[str] = []
+    options: dict[str, list[str]] = {}
+    name = None
+    for word in words:
+        if word.startswith("-") and not word[1:2].isdigit():
+            name = "workspace" if word == "-w" else word.lstrip("-").replace("-", "_")
+            options.setdefault(name, [])
+        elif name is None:
+            arguments.append(_literal(word))
+        else:
+            options[name].append(_literal(word))
+            name = None
+    keywords = [f"{key}={_one_or_all(values)}" for key, values in options.items()]
+    first = [f"[{', '.join(arguments)}]"] if len(arguments) > 1 and command != "diff" else arguments
+    if not first and command in _WITH_ARGUMENTS:
+        first = ["…"]
+    function = FUNCTIONS.get(command, command.replace("-", "_"))
+    return f"curate.{function}({', '.join([*first, *keywords])})"
+
+
+def _literal(word: str) -> str:
+    return word if word in ("…", "INPUTS") else repr(word)
+
+
+def _one_or_all(values: list[str]) -> str:
+    return f"[{', '.join(values)}]" if len(values) > 1 else next(iter(values), "True")
 
 
 def remedy(path: str) -> str:
@@ -135,7 +212,7 @@ def remedy(path: str) -> str:
 
     >>> remedy("data/balanced/probabilities/en.parquet")
     'Remove it and run `curate balance` again with the same options: it is made anew.'
-    >>> with in_force("status", (), {"workspace": "mine"}):
+    >>> with on_command_line(), in_force("status", (), {"workspace": "mine"}):
     ...     remedy("mine/balanced/plan.json")
     'Run `curate balance -w mine` again with the same options and --overwrite.'
     """
@@ -148,6 +225,9 @@ def remedy(path: str) -> str:
     if name == "plan.json":
         return f"Run `{again}` again with the same options and --overwrite."
     if command == "build-metadata":
+        lang = name.removesuffix(".parquet").partition(".")[0]
+        if lang != name and not name.endswith(".json"):
+            again = suggest(command, "--lang", lang)
         return f"Run `{again}` for its language again, with --overwrite."
     if command == "extract":
         return f"Run `{again}` again with the same files and --overwrite."

@@ -6,7 +6,7 @@ told to; their callers see to it that this is inside, for which arrays end with 
 
 from typing import Any
 
-import numba
+from curate.compiled.kernel import intrinsic
 
 __all__ = [
     "LANES",
@@ -31,22 +31,24 @@ def _place(context: Any, builder: Any, array_type: Any, array: Any, at: Any, kin
     return builder.bitcast(builder.gep(first, [at]), kind.as_pointer())
 
 
-@numba.extending.intrinsic
+@intrinsic
 def load_word(_typing_context: Any, array: Any, _at: Any) -> Any:
     """Return the eight bytes that begin at a byte of an array, wherever it lies."""
     from llvmlite import ir
+    from numba import types
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         place = _place(context, builder, signature.args[0], *arguments, ir.IntType(64))
         return builder.load(place, align=1)
 
-    return numba.types.uint64(array, numba.types.int64), generate
+    return types.uint64(array, types.int64), generate
 
 
-@numba.extending.intrinsic
+@intrinsic
 def store_word(_typing_context: Any, array: Any, _at: Any, _word: Any) -> Any:
     """Write eight bytes to a byte of an array and those after it."""
     from llvmlite import ir
+    from numba import types
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         array, at, word = arguments
@@ -54,31 +56,33 @@ def store_word(_typing_context: Any, array: Any, _at: Any, _word: Any) -> Any:
         builder.store(word, place, align=1)
         return context.get_dummy_value()
 
-    return numba.types.void(array, numba.types.int64, numba.types.uint64), generate
+    return types.void(array, types.int64, types.uint64), generate
 
 
-@numba.extending.intrinsic
+@intrinsic
 def trailing_zeros(_typing_context: Any, _word: Any) -> Any:
     """Return how many of the lowest bits of a word are 0; 64 if all are."""
     from llvmlite import ir
+    from numba import types
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
 
-    return numba.types.int64(numba.types.uint64), generate
+    return types.int64(types.uint64), generate
 
 
-@numba.extending.intrinsic
+@intrinsic
 def count_ones(_typing_context: Any, _word: Any) -> Any:
     """Return how many bits of a word are 1."""
+    from numba import types
 
     def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
 
-    return numba.types.int64(numba.types.uint64), generate
+    return types.int64(types.uint64), generate
 
 
-@numba.extending.intrinsic
+@intrinsic
 def sum_rows(
     _typing_context: Any, matrix: Any, rows: Any, _num: Any, _column: Any, out: Any
 ) -> Any:
@@ -95,6 +99,7 @@ def sum_rows(
         out: float32; written from `column` on.
     """
     from llvmlite import ir
+    from numba import types
 
     word, lanes = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
 
@@ -134,11 +139,11 @@ def sum_rows(
         builder.store(result, _place(context, builder, out_type, out_value, target, lanes), align=4)
         return context.get_dummy_value()
 
-    int64 = numba.types.int64
-    return numba.types.void(matrix, rows, int64, int64, out), generate
+    int64 = types.int64
+    return types.void(matrix, rows, int64, int64, out), generate
 
 
-@numba.extending.intrinsic
+@intrinsic
 def count_smaller(
     _typing_context: Any, numbers: Any, _first: Any, _stop: Any, _at: Any, out: Any, _to: Any
 ) -> Any:
@@ -153,6 +158,7 @@ def count_smaller(
         to: see there.
     """
     from llvmlite import ir
+    from numba import types
 
     word, number = ir.IntType(64), ir.IntType(32)
     lanes = ir.VectorType(number, LANES)
@@ -190,11 +196,11 @@ def count_smaller(
         builder.store(counted, target, align=4)
         return context.get_dummy_value()
 
-    int64 = numba.types.int64
-    return numba.types.void(numbers, int64, int64, int64, out, int64), generate
+    int64 = types.int64
+    return types.void(numbers, int64, int64, int64, out, int64), generate
 
 
-@numba.extending.intrinsic
+@intrinsic
 def find_among_eight(_typing_context: Any, words: Any, _at: Any, _shift: Any, _wanted: Any) -> Any:
     """Return which of eight words is `wanted` once shifted to the right; 8 if none is.
 
@@ -205,6 +211,7 @@ def find_among_eight(_typing_context: Any, words: Any, _at: Any, _shift: Any, _w
         wanted: uint64.
     """
     from llvmlite import ir
+    from numba import types
 
     word = ir.IntType(64)
     eight = ir.VectorType(word, 8)
@@ -229,5 +236,4 @@ def find_among_eight(_typing_context: Any, words: Any, _at: Any, _shift: Any, _w
         found = builder.or_(bits, ir.Constant(word, 1 << 8))
         return builder.cttz(found, ir.Constant(ir.IntType(1), 1))
 
-    types = numba.types
     return types.int64(words, types.int64, types.uint64, types.uint64), generate

@@ -1,68 +1,22 @@
 """Units in, their keys out: what is compared before bytes are."""
 
-from collections.abc import Callable
-from functools import cache
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word
 
 __all__ = [
     "LONG",
     "SHORT",
     "SLACK",
-    "compiled",
     "key_units",
     "low_bytes",
     "mix",
     "same_bytes",
     "same_short_bytes",
 ]
-
-
-@cache
-def _sources() -> str:
-    """Return a hash of all of our sources: compiled functions hold code of several of them."""
-    digest = sha256()
-    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def compiled(function: Callable[..., Any]) -> Any:
-    """Compile a function when it is first called, and keep the machine code on disk.
-
-    numba looks at a function's own file to tell whether what it kept is still true; what is
-    compiled here calls functions of other files, so all of them count. Where no cache can be
-    written (a read-only installation without a home), every process compiles anew;
-    NUMBA_CACHE_DIR names a place.
-    """
-    try:
-        dispatcher: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
-    except RuntimeError:
-        return _without_literals(numba.njit(nogil=True, error_model="numpy")(function))
-    kept = dispatcher._cache._cache_file
-    kept._source_stamp = (kept._source_stamp, _sources())
-    return _without_literals(dispatcher)
-
-
-def _without_literals(dispatcher: Any) -> Any:
-    """Have a variable that begins as a constant passed as the number that it becomes.
-
-    While numba infers types, such an argument is a literal at first: the function, and all that it
-    calls, would be compiled for it, never run, and compiled again for a number.
-    """
-    of_types, plain = dispatcher.get_call_template, cast(Any, numba.types.unliteral)
-
-    def of_numbers(args: Any, kws: Any) -> Any:
-        return of_types(tuple(map(plain, args)), {name: plain(kws[name]) for name in kws})
-
-    dispatcher.get_call_template = of_numbers
-    return dispatcher
 
 
 LONG = 17  # length given for units of more than 16 bytes
@@ -82,7 +36,7 @@ _BITS_OF_WORDS = np.array(
 )
 
 
-@numba.njit(forceinline=True)
+@inlined
 def mix(state: np.uint64) -> np.uint64:
     """Spread the bits of a hash: its upper ones choose the slot, its lower ones are compared."""
     state ^= state >> np.uint64(32)
@@ -90,7 +44,7 @@ def mix(state: np.uint64) -> np.uint64:
     return state ^ state >> np.uint64(29)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def low_bytes(word: np.uint64, num: int) -> np.uint64:
     """Return the first bytes of a word, the others 0; 0 < num <= 8."""
     return word << np.uint64(64 - 8 * num) >> np.uint64(64 - 8 * num)
@@ -149,7 +103,7 @@ def same_bytes(first: Any, at: int, second: Any, start: int, length: int) -> boo
     return low_bytes(difference, length) == 0
 
 
-@numba.njit(forceinline=True)
+@inlined
 def same_short_bytes(first: Any, at: int, second: Any, start: int, length: int) -> bool:
     """Compare at most SHORT bytes of two arrays that both end with SLACK, without a branch."""
     different = np.uint64(0)

@@ -8,11 +8,11 @@ Source: FIPS 180-4, sections 4.1.2, 6.2 and 6.3.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined, intrinsic
 from curate.curation.compiled.intrinsics import LANES, load_word, store_word
-from curate.curation.compiled.unit_keys import SLACK, compiled
+from curate.curation.compiled.unit_keys import SLACK
 
 __all__ = ["HEX_DIGITS", "MAX_LENGTH", "hash_messages"]
 
@@ -52,7 +52,7 @@ _ROUND_CONSTANTS = [_root_bits(prime, 3, 0) for prime in _primes(64)]
 _INITIAL = np.array([_root_bits(prime, 2, 32) for prime in _primes(16)[8:]], np.uint32)
 
 
-@numba.extending.intrinsic
+@intrinsic
 def _compress(_typing_context: Any, words: Any, states: Any) -> Any:
     """Take sixteen blocks into sixteen states.
 
@@ -61,6 +61,7 @@ def _compress(_typing_context: Any, words: Any, states: Any) -> Any:
         states: uint32, shape (8, LANES); replaced.
     """
     from llvmlite import ir
+    from numba import types
 
     lanes = ir.VectorType(ir.IntType(32), LANES)
 
@@ -110,10 +111,10 @@ def _compress(_typing_context: Any, words: Any, states: Any) -> Any:
             builder.store(builder.add(old, new), row(1, i), align=4)
         return context.get_dummy_value()
 
-    return numba.types.void(words, states), generate
+    return types.void(words, states), generate
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _copy(source: Any, at: int, target: Any, to: int, length: int) -> None:
     """Copy bytes, eight at a time where the source has them; target ends with SLACK."""
     done = 0
@@ -153,7 +154,7 @@ def _write_message(
     return num_blocks
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _big_endian(data: Any, at: int) -> np.uint32:
     word = np.uint32(load_word(data, at))
     return np.uint32(

@@ -6,11 +6,10 @@ others by the xxhash library, which is also what the tests compare with.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word
-from curate.curation.compiled.unit_keys import compiled
 
 __all__ = ["MAX_LENGTH", "MIN_LENGTH", "hash_strings"]
 
@@ -30,7 +29,7 @@ _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _fold_product(a: np.uint64, b: np.uint64) -> np.uint64:
     """Return the exclusive or of the two halves of the 128-bit product."""
     a_low, a_high, b_low, b_high = a & _LOW, a >> _HALF, b & _LOW, b >> _HALF
@@ -41,7 +40,7 @@ def _fold_product(a: np.uint64, b: np.uint64) -> np.uint64:
     return high ^ (middle << _HALF | low & _LOW)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _mix(data: Any, at: int, secret: int, seed: np.uint64) -> np.uint64:
     low, high = load_word(data, at), load_word(data, at + 8)
     return _fold_product(low ^ (_SECRET[secret] + seed), high ^ (_SECRET[secret + 1] - seed))

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from curate.compiled.kernel import compiled
 from curate.curation.compiled.intrinsics import LANES, sum_rows
-from curate.curation.compiled.unit_keys import SLACK, compiled
+from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.lid.model import HIERARCHICAL_SOFTMAX, SOFTMAX
 from curate.curation.lid.ngrams import find_rows, find_word_ngrams, list_marked, mark_ngrams
 from curate.curation.lid.outputs import (

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import LANES, count_ones, trailing_zeros
-from curate.curation.compiled.unit_keys import compiled
 from curate.curation.lid.words import OFFSET, hashed, whole_lanes
 
 __all__ = ["find_rows", "find_word_ngrams", "list_marked", "mark_ngrams"]
@@ -83,7 +82,7 @@ def mark_ngrams(
                 marks[i] |= np.uint64(bits & np.uint32(1)) << shift
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _row_of(place: int, num_words: int, is_there: Any, num_before: Any) -> int:
     """Return the row of a bucket that was not pruned."""
     if len(is_there) == 0:

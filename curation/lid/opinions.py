@@ -155,23 +155,22 @@ class _Cld2(_Labels):
 
     def ask(self, texts: pa.StringArray) -> Votes:
         """Return what CLD2 says of each text."""
-        found = Votes(np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32))
-        for i, text in enumerate(texts.to_pylist()):
-            label, is_reliable = self._answer(_valid(text))
-            found.label[i] = self.code(label)
-            weight = self._ENGLISH if label == "en" else self._WEIGHT
-            found.weight[i] = weight + self._RELIABLE * is_reliable
-        return found
-
-    def _answer(self, text: str) -> tuple[str, bool]:
-        try:
-            _, _, languages = self._detect(text, isPlainText=True)
-            if languages[0][1] != "un":
-                return str(languages[0][1]), True
-            _, _, languages = self._detect(text, isPlainText=True, bestEffort=True)
-        except self._error:  # characters that it refuses: it has no answer
-            return "un", False
-        return str(languages[0][1]), False
+        detect, error, code_of = self._detect, self._error, self._code_of
+        sure, unsure = self._WEIGHT + self._RELIABLE, self._WEIGHT
+        sure_english, english = self._ENGLISH + self._RELIABLE, self._ENGLISH
+        labels, weights = [], []
+        for text in map(_valid, texts.to_pylist()):
+            weight, of_english = sure, sure_english
+            try:
+                label = detect(text, True)[2][0][1]
+                if label == "un":
+                    weight, of_english = unsure, english
+                    label = detect(text, True, bestEffort=True)[2][0][1]
+            except error:  # characters that it refuses: it has no answer
+                weight, of_english, label = unsure, english, "un"
+            labels.append(code_of.get(label, -1))
+            weights.append(of_english if label == "en" else weight)
+        return Votes(np.array(labels, np.int32), np.array(weights, np.float32))
 
 
 class _Heli(_Labels):
@@ -228,7 +227,8 @@ class FastTextOpinion:
 
 def _valid(text: str) -> str:
     """Return the beginning of a text without what CLD2 takes for damage: control characters."""
-    text = text[:_MOST_CHARACTERS]
+    if len(text) > _MOST_CHARACTERS:
+        text = text[:_MOST_CHARACTERS]
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c in _JOINERS else " " for c in text)

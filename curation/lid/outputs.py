@@ -3,10 +3,9 @@
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled, inlined
 
 __all__ = ["all_leaves", "all_outputs", "best_output", "exact_leaf", "likeliest_leaf"]
 
@@ -16,12 +15,12 @@ _MARGIN = 1.002
 _NEGLIGIBLE = np.float32(1e-3)  # probability of a whole branch
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _std_log(x: np.float32) -> np.float32:
     return np.float32(math.log(np.float64(x) + 1e-5))
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _to_the_right(outputs: Any, row: int, hidden: Any) -> np.float32:
     """Return the probability of a node's right child: a sigmoid."""
     dot = np.float32(0)

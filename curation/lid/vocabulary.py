@@ -5,12 +5,12 @@ The hash is our own, eight bytes at a time; the library's serves its n-grams onl
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word
-from curate.curation.compiled.unit_keys import compiled, low_bytes, mix, same_bytes
+from curate.curation.compiled.unit_keys import low_bytes, mix, same_bytes
 
 __all__ = ["build_vocabulary", "find_word"]
 
@@ -19,7 +19,7 @@ _PLACE = np.uint64(0xFFFFFFFF)
 _HASH_SHIFT = np.uint64(32)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _hash_word(data: Any, at: int, length: int) -> np.uint64:
     state = np.uint64(length)
     while length > 8:

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import LANES, load_word, store_word, trailing_zeros
-from curate.curation.compiled.unit_keys import compiled
 from curate.curation.lid.vocabulary import find_word
 
 __all__ = [
@@ -35,13 +34,13 @@ _BLANKS, _FROM_TAB = np.uint64(0x20 * _ONES), np.uint64((0x80 - 9) * _ONES)
 _AFTER_RETURN = np.uint64((0x7F - 13) * _ONES)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _operand(byte: np.uint8) -> np.uint32:
     """Return a byte as the hash takes it: with its sign."""
     return np.uint32(np.int32(np.int8(byte)))
 
 
-@numba.njit(forceinline=True)
+@inlined
 def hashed(state: np.uint32, operand: np.uint32) -> np.uint32:
     """Return FNV-1a's hash of one byte more."""
     return np.uint32(np.uint32(state ^ operand) * _PRIME)
@@ -66,7 +65,7 @@ def _begins_with(data: Any, first: int, stop: int, other: Any) -> bool:
     return True
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _leading_letters(word: np.uint64) -> int:
     """Return how many of a word's first bytes are no white space: not 0, 9 to 13, or 32."""
     low = word & _LOW_BITS
@@ -154,7 +153,7 @@ def split_words(
     return num, write, is_over
 
 
-@numba.njit(forceinline=True)
+@inlined
 def whole_lanes(num: int) -> int:
     """Round up to whole vectors, so that no loop goes through what is left one by one."""
     return (num + LANES - 1) & -LANES

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from curate.curation.compiled.unit_keys import SLACK, compiled
+from curate.compiled.kernel import compiled
+from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.matching.kernels import split_characters, split_pieces, split_tokens
 
 __all__ = ["split_metaclip_entries", "split_standard_entries"]

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from curate.compiled.kernel import compiled
 from curate.curation.compiled.intrinsics import LANES, count_smaller
-from curate.curation.compiled.unit_keys import SLACK, compiled, key_units
+from curate.curation.compiled.unit_keys import SLACK, key_units
 from curate.curation.matching.kernels import (
     space_text,
     split_characters,

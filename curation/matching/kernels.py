@@ -10,11 +10,10 @@ invalid UTF-8 gives unspecified units but no access out of bounds.
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word, store_word, trailing_zeros
-from curate.curation.compiled.unit_keys import compiled
 from curate.curation.matching.character_table import (
     COMBINING,
     DIGIT,
@@ -46,7 +45,7 @@ _FROM_0, _AFTER_9 = np.uint64((0x80 - ord("0")) * _ONES), np.uint64((0x7F - ord(
 _COENG, _VIRAMA = 0x17D2, 0x1039  # they stack the next consonant under the last one
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
     """Return the code point at a position and the number of its bytes."""
     first = np.int32(data[at])
@@ -71,7 +70,7 @@ def _decode(data: Any, at: int, stop: int) -> tuple[int, int]:
     return 0, 1  # cut off: as a control character, which is no token
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _encode(code: int, out: Any, at: int) -> int:
     """Write a code point; return the position after it."""
     if code < 0x80:
@@ -93,7 +92,7 @@ def _encode(code: int, out: Any, at: int) -> int:
     return at + 4
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _leading_letters(word: np.uint64) -> int:
     """Return how many of a word's first bytes are ASCII letters, digits or underscores.
 

@@ -27,7 +27,10 @@ from typing import Literal, get_args
 from curate.curation.matching.unicode_ranges import character_class
 from curate.errors import UsageError
 
-__all__ = ["Normalization", "check_normalization", "normalize_entry", "normalize_text", "tokens"]
+__all__ = [
+    "Normalization", "check_normalization", "normalize_entry", "normalize_text", "token_places",
+    "tokens",
+]  # fmt: skip
 
 Normalization = Literal["standard", "metaclip"]
 
@@ -113,6 +116,22 @@ def tokens(text: str) -> list[str]:
     """
     _, token, ascii_token = _patterns()
     return ascii_token.findall(text) if text.isascii() else token.findall(compose(text))
+
+
+def token_places(text: str) -> list[tuple[int, int, int]] | None:
+    """Return where each token of a text begins and ends in it, and how long the token is.
+
+    Returns:
+        None where folding or composing changes the text, so that places would be of another one.
+
+    >>> token_places("a T-shirt."), token_places("ｶﾒﾗ")
+    ([(0, 1, 1), (2, 9, 7), (9, 10, 1)], None)
+    """
+    _, token, ascii_token = _patterns()
+    if not text.isascii() and compose(text) != text:
+        return None
+    found = (ascii_token if text.isascii() else token).finditer(text)
+    return [(one.start(), one.end(), one.end() - one.start()) for one in found]
 
 
 def _standard(text: str) -> str:

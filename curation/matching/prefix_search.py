@@ -2,11 +2,11 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import find_among_eight
-from curate.curation.compiled.unit_keys import LONG, SHORT, compiled, same_bytes, same_short_bytes
+from curate.curation.compiled.unit_keys import LONG, SHORT, same_bytes, same_short_bytes
 from curate.curation.matching.prefix_table import (
     ENTRY_SHIFT,
     GOES_ON,
@@ -161,7 +161,7 @@ def find_needles(
     return num_found
 
 
-@numba.njit(forceinline=True)
+@inlined
 def _find_tail(tails: Any, at: int, print_: np.uint64) -> np.uint64:
     """Return the first tail of a print, 0 if there is none, from the first slot of a line on."""
     found = find_among_eight(tails, at, PRINT_SHIFT, print_)

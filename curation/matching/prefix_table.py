@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.curation.compiled.unit_keys import LONG, SLACK, compiled, key_units, same_bytes
+from curate.compiled.kernel import compiled
+from curate.curation.compiled.unit_keys import LONG, SLACK, key_units, same_bytes
 from curate.curation.matching.unit_hashes import (
     filter_place,
     head_hash,

@@ -3,10 +3,10 @@
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
-from curate.curation.compiled.unit_keys import SLACK, compiled, key_units, mix
+from curate.compiled.kernel import compiled, inlined
+from curate.curation.compiled.unit_keys import SLACK, key_units, mix
 
 __all__ = [
     "filter_place",
@@ -21,25 +21,25 @@ __all__ = [
 _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def head_hash(low: np.uint64, high: np.uint64, length: int) -> np.uint64:
     """Return the hash of a run of one unit."""
     return mix((low * _MULTIPLIER + np.uint64(length)) ^ mix(high))
 
 
-@numba.njit(forceinline=True)
+@inlined
 def next_hash(state: np.uint64, low: np.uint64, high: np.uint64, length: int) -> np.uint64:
     """Return the hash of a run that is one unit longer."""
     return mix((state ^ mix((low + np.uint64(length)) ^ high * _MULTIPLIER)) * _MULTIPLIER)
 
 
-@numba.njit(forceinline=True)
+@inlined
 def slot(state: np.uint64, num_slots: np.uint64) -> int:
     """Return the slot where a search begins: the upper half of the hash, scaled."""
     return np.int64((state >> np.uint64(32)) * num_slots >> np.uint64(32))
 
 
-@numba.njit(forceinline=True)
+@inlined
 def tail_slot(state: np.uint64, num_slots: np.uint64) -> int:
     """Return the slot where a search among the tails begins: the first of a line of the cache."""
     return slot(state, num_slots >> np.uint64(3)) << 3

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled
 
 __all__ = ["add_counts", "multiply_misses"]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled
 from curate.errors import ArtifactError
 
 __all__ = ["EntryRanges", "add_kept", "probabilities_of_pairs"]

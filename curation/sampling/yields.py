@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from curate.curation.compiled.unit_keys import compiled
+from curate.compiled.kernel import compiled
 from curate.curation.sampling.tally import EntryRanges
 from curate.errors import ArtifactError, ThresholdError
 

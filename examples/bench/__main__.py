@@ -1,6 +1,6 @@
 """How fast matching, language identification and the stages are.
 
-    python -m examples.bench [--quick] [--only matching|lid|stages]
+    python -m examples.bench [--quick] [--only matching|lid|stages|commands] [--against REV]
 
 Texts and entries are generated; every engine works on the same ones, the slow ones on fewer.
 """
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from examples.bench.against import bench_against, checked_out
 from examples.bench.engines import bench_lid, bench_matching
 from examples.bench.stages import bench_help, bench_second_worker, bench_stages
 from examples.bench.texts import SPACELESS
@@ -45,7 +46,9 @@ def _processor() -> str:
 
 def main(
     quick: Annotated[bool, typer.Option(help="Fewer entries and texts.")] = False,
-    only: Annotated[str, typer.Option(help="matching, lid or stages.")] = "",
+    only: Annotated[str, typer.Option(help="matching, lid, stages or commands.")] = "",
+    against: Annotated[str, typer.Option(help="Revision to run commands of by turns.")] = "",
+    rounds: Annotated[int, typer.Option(help="Runs of each command.")] = 5,
 ) -> None:
     """Print the tables."""
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -67,6 +70,22 @@ def main(
             rows = [bench_stages(Path(folder), size, texts, files)]
             show("Stages on two cores", rows)
             show("Index and start", [bench_second_worker(Path(folder)) | bench_help()])
+    if only in ("", "commands"):
+        with tempfile.TemporaryDirectory() as folder:
+            _show_commands(Path(folder), against, rounds, quick)
+
+
+def _show_commands(folder: Path, against: str, rounds: int, quick: bool) -> None:
+    """Time commands of this build, and of a revision by turns."""
+    builds = [checked_out(None, "this build", folder / "this")]
+    if against:
+        builds.append(checked_out(against, against, folder / "other"))
+    data = Path(os.environ.get("CURATE_TEST_DATA", "../shared/data"))
+    num_entries, num_texts = (10_000, 50_000) if quick else (500_000, 2_000_000)
+    rows = bench_against(
+        builds, folder, num_entries=num_entries, num_texts=num_texts, rounds=rounds, data=data
+    )
+    show(f"Commands by processor time, {num_texts:,} captions, one worker", rows)
 
 
 if __name__ == "__main__":

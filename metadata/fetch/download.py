@@ -67,6 +67,7 @@ class Fetcher:
         wait: called with the seconds between two attempts.
         on_bytes: called with the number of bytes that came; less than 0 for bytes that turned out
             to be of no use.
+        elsewhere: what else its user may do, for messages.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class Fetcher:
         retries: Retries | None = None,
         wait: Callable[[float], object] | None = None,
         on_bytes: Callable[[int], object] | None = None,
+        elsewhere: str = "name another --mirror",
     ) -> None:
+        self._elsewhere = elsewhere
         self._stopped = threading.Event()
         self._retries = retries or Retries()
         self._hosts = Hosts(self._retries, wait or self._stopped.wait)
@@ -99,6 +102,10 @@ class Fetcher:
         """Stop, and close the connections."""
         self.stop()
         self._session.close()
+
+    def is_down(self, url: str) -> bool:
+        """Tell whether the server of an address was given up again and again."""
+        return self._hosts.is_down(_host(url))
 
     def text(self, url: str) -> str:
         """Return a small text file.
@@ -174,8 +181,7 @@ class Fetcher:
             if last:
                 raise FetchError(
                     f"{file.url}: {_unlike(file, sha1, sha256)} is listed, in two downloads. "
-                    "The file on the server is damaged or was replaced: name another --mirror or "
-                    "--dump-date."
+                    f"The file on the server is damaged or was replaced: {self._elsewhere}."
                 )
         raise AssertionError("the last round returns or raises")
 
@@ -267,7 +273,7 @@ class Fetcher:
                     raise FetchError(
                         f"{url}: {problem}; given up after {failures} attempt"
                         f"{'s' if failures > 1 else ''}. What has come is "
-                        "kept: run the same command again later, or name another --mirror."
+                        f"kept: run the same command again later, or {self._elsewhere}."
                     ) from problem
                 self._pause(url, problem, failures)
             else:

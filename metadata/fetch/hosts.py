@@ -44,9 +44,12 @@ class Hosts:
         self._closed_until: dict[str, float] = {}  # on the monotonic clock
 
     def attempts(self, host: str) -> int:
-        """Return how often to try: a server that has been given up again and again is down."""
-        is_down = self._given_up[host] >= _GIVEN_UP_TO_BE_DOWN
-        return 1 if is_down else self._retries.attempts
+        """Return how often to try: a server that is down, once."""
+        return 1 if self.is_down(host) else self._retries.attempts
+
+    def is_down(self, host: str) -> bool:
+        """Tell whether a server has been given up again and again, with nothing coming since."""
+        return self._given_up[host] >= _GIVEN_UP_TO_BE_DOWN
 
     def note(self, host: str, *, came: bool) -> None:
         """Note that a file came, or that it was given up."""

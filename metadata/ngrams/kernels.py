@@ -7,15 +7,15 @@ resume where a table was full: the caller grows or empties the tables and calls 
 
 from typing import Any
 
-import numba
 import numpy as np
+
+from curate.compiled.kernel import compiled, inlined
 
 __all__ = [
     "BREAK",
     "JOINER",
     "SPACE",
     "WORD",
-    "compiled",
     "count_segments",
     "count_words",
     "hash_strings",
@@ -23,9 +23,6 @@ __all__ = [
     "put_words",
     "take_pairs",
 ]
-
-compiled = numba.njit(nogil=True, cache=True, error_model="numpy")
-_inlined = numba.njit(inline="always", error_model="numpy")
 
 # Classes of characters. In segments, which a segmenter has cut, no joiner is looked for.
 BREAK, WORD, JOINER, SPACE = 0, 1, 2, 3
@@ -39,7 +36,7 @@ _HALF = np.uint64(32)
 _SHIFT = np.uint64(33)
 
 
-@_inlined
+@inlined
 def _decode(text: Any, at: int) -> Any:
     """Return the code point at a position of valid UTF-8, and its length in bytes."""
     first = np.int64(text[at])
@@ -54,7 +51,7 @@ def _decode(text: Any, at: int) -> Any:
     return (first & 7) << 18 | middle << 12 | last, 4
 
 
-@_inlined
+@inlined
 def _mix(state: Any) -> Any:
     """Spread the bits of a hash (the last step of MurmurHash3)."""
     state = (state ^ state >> _SHIFT) * _MIX1
@@ -62,7 +59,7 @@ def _mix(state: Any) -> Any:
     return state ^ state >> _SHIFT
 
 
-@_inlined
+@inlined
 def _hash(text: Any, start: int, end: int) -> Any:
     """Hash bytes with FNV-1a, mixed. What it gives is stored in files: it must never change."""
     state = _OFFSET
@@ -71,13 +68,13 @@ def _hash(text: Any, start: int, end: int) -> Any:
     return _mix(state)
 
 
-@_inlined
+@inlined
 def _slot(hashed: Any, num_slots: int) -> Any:
     """Scale a hash to a slot."""
     return np.int64((hashed >> _HALF) * np.uint64(num_slots) >> _HALF)
 
 
-@_inlined
+@inlined
 def _word_id(
     text: Any, start: int, end: int, slots: Any, hashes: Any, ends: Any, arena: Any, sizes: Any
 ) -> Any:
@@ -108,7 +105,7 @@ def _word_id(
     return word
 
 
-@_inlined
+@inlined
 def _add_pair(pairs: Any, key: Any, count: Any) -> int:
     """Add to the count of a pair; return 1 if it is new."""
     num_slots = len(pairs) // 2
@@ -127,7 +124,7 @@ def _add_pair(pairs: Any, key: Any, count: Any) -> int:
             slot = 0
 
 
-@_inlined
+@inlined
 def _count_word(
     text: Any, start: int, end: int, previous: int, slots: Any, hashes: Any, ends: Any,
     counts: Any, arena: Any, pairs: Any, sizes: Any,

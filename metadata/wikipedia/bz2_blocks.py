@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.metadata.ngrams.kernels import compiled
+from curate.compiled.kernel import compiled
 
 __all__ = ["BlockError", "is_bz2", "read_blocks"]
 

@@ -36,6 +36,7 @@ from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.image_sources import image_sources
 from curate.pipelines.matched.notes import note_balanced
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.stale import tell_of_new_metadata
 from curate.pipelines.matched.thresholds import load_counts, thresholds
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.write import has_images, pairs_per_shard, write_shards
@@ -144,6 +145,7 @@ def balance_pairs(
         UsageError: t or the target cannot be meant.
     """
     plan = MatchedPlan.read(matched)
+    tell_of_new_metadata(plan, quiet=quiet)
     counts = load_counts(plan)
     refuse_foreign(output, PLAN)
     target, exact = None, None

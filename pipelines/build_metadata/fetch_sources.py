@@ -76,6 +76,7 @@ class Sources:
         )
         self._bar: ByteBar | None = None
         self._exported: frozenset[str] | None = None
+        self._problem: str | None = None  # of the last wiki that could not be asked for
         self.fetcher = (
             Fetcher(contact=options.contact, retries=options.retries, on_bytes=self._came)
             if options.mirror is not None
@@ -116,6 +117,8 @@ class Sources:
 
     def _of_wiki(self, wiki: str) -> WikiSources:
         own = self._own.get(wiki, []) if self.options.dump_date != "latest" else []
+        if not own and self._is_down():
+            return WikiSources(wiki=wiki, problem=self._problem)
         try:
             if own:
                 return WikiSources(wiki=wiki, files=own_files_of(own))
@@ -123,7 +126,14 @@ class Sources:
         except NotFoundError as error:
             return WikiSources(wiki=wiki, problem=str(error), is_absent=True)
         except InputError as error:
-            return WikiSources(wiki=wiki, problem=str(error))
+            self._problem = str(error)
+            return WikiSources(wiki=wiki, problem=self._problem)
+
+    def _is_down(self) -> bool:
+        """Tell a run that only looks that the server was given up again and again."""
+        if self.fetcher is None or self._problem is None or self.write:
+            return False
+        return self.fetcher.is_down(self.options.mirror or "")
 
     def _fetchable(self, wiki: str) -> WikiSources:
         """Return the files of a dump that was written down, or else of one that the server has."""

@@ -22,6 +22,7 @@ __all__ = [
     "named_languages",
     "new_wikis",
     "plan_languages",
+    "require_some",
 ]
 
 
@@ -229,6 +230,19 @@ def _require_all(plan: LanguagePlan, kinds: Sequence[str], folder: str) -> None:
             f"{plan.lang}wiki-20260101-pages-articles.xml.bz2. Name its folder with --dumps, or "
             "use --sources wordnet"
         )
+
+
+def require_some(plans: Sequence[LanguagePlan]) -> None:
+    """Refuse to tell what would be built where not one language could be asked for.
+
+    Raises:
+        InputError: so it is; with the first one's reason.
+    """
+    failed = [plan for plan in plans if plan.problem is not None]
+    if failed and len(failed) == len(plans):
+        those = f"{failed[0].lang} and {len(failed) - 1} more languages" if failed[1:] else ""
+        told = f"nothing could be found out about {those}: " if those else ""
+        raise InputError(f"{told}{failed[0].problem}")
 
 
 def describe(

@@ -39,12 +39,14 @@ from curate.pipelines.build_metadata.plan import (
     named_languages,
     new_wikis,
     plan_languages,
+    require_some,
 )
 from curate.pipelines.build_metadata.prefetch import in_words
 from curate.pipelines.build_metadata.space_needed import check_space
 from curate.pipelines.build_metadata.task import BuildRun, build_all, language_path, needs_sources
 from curate.pipelines.executor.lease import driven, driving
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.build_ways import note_way
 from curate.pipelines.store.metadata_store import KINDS, MANIFEST, MetadataStore, write_indices
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import log
@@ -52,6 +54,7 @@ from curate.pipelines.views.progress import log
 __all__ = ["build_languages", "reindex"]
 
 LEAST_MEMORY_BYTES = 256_000_000
+_SHOWN = 10  # languages that failed
 
 
 @driven("build-metadata")
@@ -130,6 +133,7 @@ def build_languages(
         # Of one kind of entries alone, WordNet's, no server of dumps is asked.
         beyond = sources.wikis_beyond() if lang == "all" and set(wanted) - {"wordnet"} else ()
         if dry_run:
+            require_some(plans)
             return describe(plans, wanted, sample, wordnets, overrides, beyond)
         for plan in plans:
             if plan.no_wordnet and plan.problem is None:
@@ -304,8 +308,9 @@ def _finish(
         write_other(output, label_set, overwrite=overwrite, quiet=quiet)
     if built:
         manifest = write_manifest(output, failed, absent, plans, beyond)
+        note_way(output)
     if failed and (lang != "all" or not built):
-        raise InputError(_in_lines(failed))
+        raise InputError(_in_lines(failed) + (_built_lines(manifest, built) if built else ""))
     if not built:
         raise InputError(f"the server has none of the {len(absent)} Wikipedias asked for")
     tell_sources(plans, built, manifest, quiet=quiet)
@@ -323,8 +328,16 @@ def _tell_own(lang: str, report: dict[str, Any] | None, *, quiet: bool) -> None:
         log(f"{lang}: {added}; left out: {left_out or 'none'}", quiet=quiet)
 
 
+def _built_lines(manifest: dict[str, Any], built: Sequence[str]) -> str:
+    """Say what is there although others failed, and is kept."""
+    found = (f"{code} {manifest['languages'][code]['entries']:,}" for code in built)
+    return f"\nBuilt, with so many entries: {', '.join(found)}. They are kept."
+
+
 def _in_lines(failed: dict[str, str]) -> str:
     if len(failed) == 1:
         return next(iter(failed.values()))
-    lines = "".join(f"\n  {code}: {problem}" for code, problem in failed.items())
+    first = list(failed.items())[:_SHOWN]
+    lines = "".join(f"\n  {code}: {problem}" for code, problem in first)
+    lines += f"\n  … and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
     return f"{len(failed)} languages could not be built:{lines}"

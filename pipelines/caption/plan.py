@@ -10,8 +10,8 @@ from curate.files.storage import is_remote
 from curate.files.sums import shard_sum
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
-from curate.training.data.promised import promised_samples
 from curate.training.data.shards import index_shard
+from curate.training.tars.promised import promised_samples
 
 __all__ = ["CaptionPart", "CaptionPlan", "plan_parts"]
 

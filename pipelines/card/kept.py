@@ -10,7 +10,8 @@ from curate.files.remedies import carried
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
-__all__ = ["beside_text", "kept_facts"]
+__all__ = ["beside_text", "downloaded_facts", "kept_facts", "opt_outs_text",
+           "said_of_use"]  # fmt: skip
 
 _READERS = 16  # threads that read notes, which is waiting most of all
 
@@ -47,6 +48,63 @@ def _facts_of_shards(folder: str, num_kept: int) -> dict[str, Any]:
             without_url += note.get("without_url", 0)
             reasons.update(note["without_image"])
     return {**_named(num_kept, with_image, without_url), "no_image": dict(sorted(reasons.items()))}
+
+
+def downloaded_facts(balanced: str) -> dict[str, Any]:
+    """Count what came of the URLs of the kept pairs, where `download` has asked for them.
+
+    Args:
+        balanced: folder, beside whose pairs `download` writes its shards.
+
+    Returns:
+        ``pairs`` that were asked for, ``images`` that came, ``failed`` by reason, and ``opt_outs``:
+        pairs by what servers and hosts said; {} where nothing was downloaded.
+    """
+    notes = storage.list_files(storage.join(balanced, "shards"), "_stats.json")
+    if not notes:
+        return {}
+    failed, opt_outs = Counter[str](), Counter[str]()
+    pairs = images = 0
+    with ThreadPoolExecutor(_READERS) as pool:
+        for note in pool.map(carried(artifacts.read_json), notes):
+            pairs += note["count"]
+            images += note["successes"]
+            failed.update({k: n for k, n in note["status_dict"].items() if k != "success"})
+            opt_outs.update(note.get("opt_outs", {}))
+    return {"pairs": pairs, "images": images, "failed": dict(sorted(failed.items())),
+            "opt_outs": dict(sorted(opt_outs.items()))}  # fmt: skip
+
+
+def opt_outs_text(found: Mapping[str, int], what: str) -> str:
+    """Say how many pairs were left out because of what was said of their use, or taken although.
+
+    Args:
+        found: pairs by signal, ``opted_out`` and ``ignored``.
+        what: that says so: page, or server.
+
+    >>> opt_outs_text({"opted_out": 2}, "page"), opt_outs_text({}, "server")
+    ('2 pairs were left out because their page says no.', 'No pair was left out.')
+    """
+    if ignored := found.get("ignored", 0):
+        return f"{ignored:,} pairs were taken although their {what} says no (--ignore-opt-outs)."
+    left = found.get("opted_out", 0)
+    if not left:
+        return "No pair was left out."
+    were = "pair was" if left == 1 else "pairs were"
+    return f"{left:,} {were} left out because their {what} says no."
+
+
+def said_of_use(card: Mapping[str, Any]) -> dict[str, Mapping[str, int]]:
+    """Return pairs by signal, of the pages that they are from and of the servers of images.
+
+    Args:
+        card: as `curate.pipelines.card.write` puts it together.
+    """
+    said = {"page": card["opt_outs"]["pairs"]} if card["opt_outs"]["pairs"] else {}
+    if downloaded := card.get("downloaded"):
+        left = downloaded["failed"].get("opted_out", 0)
+        said["server"] = {**downloaded["opt_outs"], **({"opted_out": left} if left else {})}
+    return said
 
 
 def _named(num_kept: int, with_image: int, without_url: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.pipelines.card.kept import beside_text
+from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
 from curate.pipelines.card.page import MOST_INPUTS, shown_command, target_sentence
 from curate.pipelines.lid.step_names import steps_line
 from curate.pipelines.views.markdown import inert_markdown
@@ -90,7 +90,8 @@ def yaml_head(card: Mapping[str, Any]) -> str:
     files = "shards/*.tar" if card["format"] == "shards" else "pairs/*.parquet"
     several = "multilingual" if len(kept) > 1 else "monolingual"
     head: list[tuple[str, Any]] = [
-        ("pretty_name", f"Balanced image-text pairs, t = {card['t']:,}"),
+        ("pretty_name", card.get("name") or f"Balanced image-text pairs, t = {card['t']:,}"),
+        ("license", card.get("license")),
         ("language", codes),
         ("multilinguality", [several]),
         ("size_categories", [size_category(card["total"]["kept"])]),
@@ -112,7 +113,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
     total = card["total"]
     parts = [
         yaml_head(card),
-        "# Data card",
+        f"# {inert_markdown(card['name'])}" if card.get("name") else "# Data card",
         f"{total['kept']:,} pairs kept of {total['matched']:,} matched and {total['read']:,} read. "
         f"Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: one pair "
         "fills a slot of every entry it matches, so pairs are fewer than slots.",
@@ -129,6 +130,7 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         "## Languages",
         _languages(card["languages"]),
         *_steps(card),
+        *_contaminated(card),
         *_opt_outs(card),
         *_entries(card),
         *_examples(card),
@@ -207,23 +209,37 @@ def _steps(card: Mapping[str, Any]) -> list[str]:
     return [f"{line[0].upper()}{line[1:]}. Second opinion: {card['lid']['second']}."]
 
 
+def _contaminated(card: Mapping[str, Any]) -> list[str]:
+    """Say against which evaluation sets the pairs were compared, and how many fell."""
+    if "contaminated" not in card:
+        return []
+    about = card["contaminated"]
+    ways = inert_markdown(", ".join(map(str, about["methods"])))
+    rows = [[inert_markdown(name), one["images"], one["pairs"]]
+            for name, one in about["sets"].items()]  # fmt: skip
+    return [
+        "## Evaluation sets",
+        f"Pairs that these sets hold too were dropped, by {ways}.",
+        _table(["set", "images", "pairs that fell"], rows),
+    ]
+
+
 def _opt_outs(card: Mapping[str, Any]) -> list[str]:
-    """Say what pages said of the use of their pairs, and whether it was heard."""
+    """Say what pages, and servers of images, said of their use, and whether it was heard."""
     if "opt_outs" not in card:
         return []
-    found = card["opt_outs"]["pairs"]
-    ignored = found.get("ignored", 0)
-    said = (
-        f"**{ignored:,} pairs were taken although their page says no (`--ignore-opt-outs`).**"
-        if ignored
-        else f"{found.get('opted_out', 0):,} pairs were left out because their page says no."
-    )
-    signals = [[name, num] for name, num in found.items() if ":" in name]
+    parts = ["## How sites said no"]
+    for what, found in said_of_use(card).items():
+        said = opt_outs_text(found, what)
+        ignored = "although" in said
+        parts.append(f"**{said}**" if ignored else said)
+        if signals := [[name, num] for name, num in found.items() if ":" in name]:
+            parts.append(_table(["signal", "pairs"], signals))
     read_as = "; ".join(f"{name}: {text}" for name, text in card["opt_outs"]["sources"].items())
     return [
-        "## What pages say of the use of their pairs",
-        f"{said} A pair counts under each signal that touches it, before filters and duplicates.",
-        _table(["signal", "pairs"], signals),
+        *parts,
+        "A pair counts under each signal that touches it; those of pages before filters and "
+        "duplicates.",
         f"Signals are read as these texts say, of which the drafts may change. {read_as}.",
     ]
 

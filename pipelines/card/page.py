@@ -4,18 +4,16 @@ The figures stand in it as JSON, and the script makes text nodes of what it show
 page's head lets nothing run but this script, whose hash it names, and lets nothing be fetched.
 """
 
-import base64
 import html
-import json
 import re
 import shlex
 from collections.abc import Mapping
-from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
-from curate.pipelines.card.kept import beside_text
+from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
+from curate.pipelines.views.html import embedded_json, policy_hash
 
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
 
@@ -32,14 +30,14 @@ def render_page(card: Mapping[str, Any]) -> str:
     style, script, page = (_source(name) for name in ("card.css", "card.js", "card.html"))
     total = card["total"]
     values = {
-        "title": f"Data card: {total['kept']:,} pairs",
+        "title": f"{card.get('name') or 'Data card'}: {total['kept']:,} pairs",
         "summary": f"{total['kept']:,} pairs kept of {total['matched']:,} matched and "
         f"{total['read']:,} read.",
         "style": style,
         "script": script,
-        "style-hash": _policy_hash(style),
-        "script-hash": _policy_hash(script),
-        "data": _embedded(page_data(card)),
+        "style-hash": policy_hash(style),
+        "script-hash": policy_hash(script),
+        "data": embedded_json(page_data(card)),
     }
     for name in ("title", "summary"):
         values[name] = html.escape(values[name])
@@ -48,23 +46,6 @@ def render_page(card: Mapping[str, Any]) -> str:
 
 def _source(name: str) -> str:
     return (files("curate.pipelines.card") / "page_files" / name).read_text("utf-8")
-
-
-def _policy_hash(source: str) -> str:
-    """Return what a Content-Security-Policy calls an inline source by."""
-    return f"sha256-{base64.b64encode(sha256(source.encode()).digest()).decode()}"
-
-
-def _embedded(value: Any) -> str:
-    r"""Write JSON that can end no element and open no comment.
-
-    >>> print(_embedded("</script><!--"))
-    "\u003c/script\u003e\u003c!--"
-    """
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
 
 
 def shown_command(card: Mapping[str, Any]) -> str:
@@ -123,9 +104,21 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
         "target": target_sentence(card) if card.get("target") else None,
         "command": shown_command(card),
         "beside": beside_text(card),
+        "said": _said(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),
     }
+
+
+def _said(card: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what pages and servers said of the use of their pairs: a sentence, and signals."""
+    if "opt_outs" not in card:
+        return []
+    return [
+        {"of": what, "text": opt_outs_text(found, what),
+         "signals": [[name, num] for name, num in found.items() if ":" in name]}
+        for what, found in said_of_use(card).items()
+    ]  # fmt: skip
 
 
 def _compact(figures: Mapping[str, Any]) -> dict[str, Any]:

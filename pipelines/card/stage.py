@@ -31,6 +31,8 @@ def make_card(
     classes: str | None = None,
     classes_lang: str = "en",
     num_examples: int | None = None,
+    name: str | None = None,
+    license: str | None = None,
     filters: Sequence[str] = (),
     workers: int = 1,
     overwrite: bool = False,
@@ -47,6 +49,8 @@ def make_card(
             separated by tabs.
         classes_lang: language of their names.
         num_examples: texts to show per language and decision; None for a few, 0 for none.
+        name: of the set, as the Hub shows it.
+        license: of the set, by the Hub's name for it.
         filters: those that the set was made with, named again where its plan alone is not to be
             trusted: functions, and filters that read a file.
         workers: threads.
@@ -65,6 +69,10 @@ def make_card(
     """
     if num_examples is not None and not 0 <= num_examples <= 100:
         raise UsageError(f"--examples is {num_examples}; expected 0 to 100")
+    titles = {"name": name, "license": license}
+    for option, value in titles.items():
+        if value is not None and not (value.isprintable() and 0 < len(value.strip()) <= 200):
+            raise UsageError(f"--{option} is {value!r}; expected a line of at most 200 characters")
     folder = output or balanced
 
     def read() -> tuple[MatchedPlan, Counts, ClassList | None, dict[str, Any], tuple[str, ...]]:
@@ -91,6 +99,7 @@ def make_card(
         card = write_cards(
             plan, counts, parameters["t_of_language"], _job(plan, balanced, parameters, specs),
             parameters, next_folder(folder), classes=listed, num_examples=num_examples,
+            titles={option: value for option, value in titles.items() if value is not None},
             workers=workers, quiet=quiet,
         )  # fmt: skip
         swap_in(folder, sign=CARD)

@@ -209,6 +209,9 @@ def _add_batch(
     worker: _Worker, sums: _Sums, batch: pa.RecordBatch, part: int, first: int
 ) -> Counter[str]:
     """Add a batch to the sums; return the drops by filter."""
+    places = np.flatnonzero(worker.balance.drops.counting(batch))
+    if len(places) < batch.num_rows:  # of pairs that do not count nothing is shown
+        batch = batch.take(pa.array(places))
     lang = batch.column("lang")
     langs = worker.indices(lang.dictionary.to_pylist())[lang.indices.to_numpy()]
     entry_ids = batch.column("entry_ids")
@@ -224,7 +227,7 @@ def _add_batch(
         add_kept(entry_ids, langs, worker.ranges, keep, worker.kept)
         for row in _candidates(worker, groups, keys):
             ids = tuple(entry_ids[row].as_py())
-            chosen = Chosen(int(keys[row]), part, first + row, float(draws[row]),
+            chosen = Chosen(int(keys[row]), part, first + int(places[row]), float(draws[row]),
                             float(probability[row]), ids)  # fmt: skip
             worker.choose(chosen, int(groups[row]))
     return dropped

@@ -35,12 +35,13 @@ from curate.pipelines.card.examples import (
     pair_examples,
     rarest,
 )
-from curate.pipelines.card.kept import kept_facts
+from curate.pipelines.card.kept import downloaded_facts, kept_facts
 from curate.pipelines.card.markdown import render_markdown
 from curate.pipelines.card.page import render_page
 from curate.pipelines.card.replay import replay_command
 from curate.pipelines.card.tally import Tally, tally_pairs
 from curate.pipelines.matched.decisions import BalanceJob, KeptSummary
+from curate.pipelines.matched.drops import CONTAMINATED
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.opt_outs.signals import SOURCES
 from curate.pipelines.store import artifacts
@@ -70,6 +71,7 @@ def write_cards(
     kept: KeptSummary | None = None,
     classes: ClassList | None = None,
     num_examples: int | None = None,
+    titles: Mapping[str, str] | None = None,
     workers: int = 1,
     quiet: bool = True,
 ) -> dict[str, Any]:
@@ -86,6 +88,7 @@ def write_cards(
         classes: whose coverage is to be shown; None for none.
         num_examples: texts to show per language and decision; None for a few, 0 for none, not
             even dropped ones.
+        titles: name and license of the set, as far as they are given.
         workers: threads.
         quiet: no progress.
 
@@ -102,6 +105,7 @@ def write_cards(
     card = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "command": replay_command(plan, parameters),
+        **(titles or {}),
         "seed": parameters["seed"],
         "t": parameters["t"],
         **{k: parameters[k] for k in ("target", "exact") if parameters.get(k)},
@@ -130,8 +134,13 @@ def write_cards(
     if "language_decided_by" in summary:
         card["language_decided_by"] = summary["language_decided_by"]
         card["lid"] = plan.parameters["lid"]
+    if CONTAMINATED in summary:
+        card[CONTAMINATED] = summary[CONTAMINATED]
     if "opt_outs" in summary:
         card["opt_outs"] = {"pairs": summary["opt_outs"], "sources": SOURCES}
+    if downloaded := downloaded_facts(job.output):
+        card["downloaded"] = downloaded
+        card.setdefault("opt_outs", {"pairs": {}, "sources": SOURCES})
     if "filters" in parameters:
         card["total"]["filtered"] = dict(sorted(tally.pairs.summary.filters.items()))
     if classes is not None:

@@ -113,7 +113,7 @@ def _spill(
         ]
         files = progress(side.files, total=len(side.files), label="read", unit="file", quiet=quiet)
         for path in files:
-            for batch in read_pairs(path):
+            for batch in read_pairs(path, side.drops):
                 _count(batch, counts, ranges_of, path)
                 for part, piece in _pieces(batch, num, names):
                     writers[part].write_batch(piece)

@@ -17,6 +17,7 @@ from curate.pipelines.inputs.rows import Part, Rows
 from curate.pipelines.inputs.tar import read_tar
 from curate.pipelines.matched.balanced_set import require_all, require_part
 from curate.pipelines.matched.decisions import DECISION_COLUMNS
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST
@@ -44,6 +45,7 @@ class Side:
         parameters: that it was made with.
         files: Parquet files or tars of pairs, in order.
         num_pairs: rows in them.
+        drops: those of them that do not count.
         counted: per language, the file with its entries and their counts in `matched/`.
         t_of: per language, where the set was balanced.
     """
@@ -53,6 +55,7 @@ class Side:
     parameters: dict[str, Any]
     files: list[str]
     num_pairs: int
+    drops: Drops
     counted: dict[str, str]
     t_of: dict[str, int | None] = field(default_factory=dict)
 
@@ -111,12 +114,15 @@ def _open_matched(folder: str) -> Side:
         raise _unfinished(folder, "match")
     files = [plan.pairs_path(index) for index in range(len(plan.parts))]
     inputs = {i["path"]: i["sha256"] for i in plan.inputs}
+    left_out = {"retracted": plan.retracted, "dropped": plan.dropped}
+    parameters = {**plan.parameters, "inputs": inputs, **left_out}
     return Side(
         folder=folder,
         kind="matched",
-        parameters={**plan.parameters, "inputs": inputs, "retracted": plan.retracted},
+        parameters=parameters,
         files=files,
         num_pairs=sum(map(_num_rows, files)),
+        drops=Drops.read(folder),
         counted={lang: plan.counts_path(lang) for lang in sorted(plan.parameters["metadata"])},
     )
 
@@ -141,6 +147,7 @@ def _open_balanced(folder: str) -> Side:
         parameters={k: v for k, v in parameters.items() if k != "t_of_language"},
         files=files,
         num_pairs=sum(sizes),
+        drops=Drops(),
         counted={
             lang: storage.join(probabilities, f"{lang}.parquet")
             for lang in sorted(parameters["t_of_language"])
@@ -165,11 +172,11 @@ def _num_samples(path: str) -> int:
     return int(artifacts.read_json(path.removesuffix(".tar") + ".json")["pairs"])
 
 
-def read_pairs(path: str) -> Iterator[pa.RecordBatch]:
+def read_pairs(path: str, drops: Drops) -> Iterator[pa.RecordBatch]:
     """Yield the ids, languages and entries of a file's pairs: Parquet, or a tar of ours."""
     if not path.endswith(".tar"):
         with artifacts.open_parquet(path) as file:
-            yield from file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS)
+            yield from map(drops.left, file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS))
         return
     check_shard(path)
     for rows in read_tar(Part(path=path, sha256="", kind="tar")):

@@ -6,16 +6,16 @@ from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from curate.pipelines.download.options import FetchOptions
-    from curate.pipelines.download.stage import PLAN, download_images, require_packages
+    from curate.pipelines.download.stage import download_images, require_packages
     from curate.pipelines.download.view import download_table
 
-__all__ = ["FetchOptions", "PLAN", "download_images", "download_table", "require_packages"]
+__all__ = ["FetchOptions", "download_images", "download_table", "require_packages"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "options": ["FetchOptions"],
-        "stage": ["PLAN", "download_images", "require_packages"],
+        "stage": ["download_images", "require_packages"],
         "view": ["download_table"],
     },
 )

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from curate.errors import UsageError
+from curate.files.storage import is_folder
 from curate.pipelines.train import add_evaluations, short_identity, write_evaluation
 from curate.training import load, require_packages
 
@@ -20,6 +21,9 @@ def evaluate_model(
     data: Sequence[str],
     *,
     run: str,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    output: str | None = None,
     config: str | None = None,
     device: str | None = None,
     batch_size: int = 256,
@@ -31,7 +35,10 @@ def evaluate_model(
     Args:
         data: folders of classes, WebDataset tars or folders of them, Parquet files, folders of
             Crossmodal-3600.
-        run: folder that `train` wrote.
+        run: what `curate.load` takes: a folder that `train` or `export` wrote, a file of weights.
+        model: name or JSON file of the shape, for a file of weights.
+        tokenizer: None for the one that came with the weights.
+        output: folder for the figures; None for that of the run.
         config: an ``eval.json`` that names more sets.
         device: where the model runs; None for a GPU if there is one.
         batch_size: images, or texts, at once.
@@ -42,7 +49,8 @@ def evaluate_model(
         Per set: its task, its number of images, and the figures with 95 % intervals, all and by
         group. They are written to ``<run>/eval/<name>.json`` as well, and what they say of the
         whole set to the run's model card. A set of the same name from another path, or asked
-        for otherwise, goes to ``<run>/eval/<name>-<hash>.json``.
+        for otherwise, goes to ``<run>/eval/<name>-<hash>.json``. Of what is no folder, nothing is
+        written unless `output` says where.
 
     Raises:
         UsageError: there is nothing to evaluate on.
@@ -59,15 +67,16 @@ def evaluate_model(
     with _process_group(device) as place:
         sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
         sets = _with_own_names([*sets, *(load_datasets(config) if config else [])])
-        model, preprocess, tokenize = load(run, place)
+        clip, preprocess, tokenize = load(run, place, model=model, tokenizer=tokenizer)
+        folder = output or (run if is_folder(run) else None)
         results = {}
         for dataset in sets:
             results[dataset.name] = evaluate(
-                model, tokenize, preprocess, dataset, batch_size=batch_size, workers=workers
+                clip, tokenize, preprocess, dataset, batch_size=batch_size, workers=workers
             )
-            if is_first_rank():
-                write_evaluation(run, dataset.name, results[dataset.name])
-        if is_first_rank():
+            if is_first_rank() and folder:
+                write_evaluation(folder, dataset.name, results[dataset.name])
+        if is_first_rank() and folder == run:
             add_evaluations(run)
     return {"run": run, "results": results}
 

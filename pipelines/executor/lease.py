@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
+from curate.files.paths import beside
 from curate.pipelines.executor.log import flush_logs
 from curate.pipelines.store.swap import finish_swap, forget_next
 from curate.pipelines.views.progress import log
@@ -129,19 +130,6 @@ def require_lease() -> None:
 def run_folder() -> str | None:
     """Return the folder beside the output that is worked on now; None outside of `driving`."""
     return _folder.get()
-
-
-def beside(output: str) -> str:
-    """Return the folder for the lease and the logs of an output.
-
-    >>> beside("data/matched"), beside("s3://bucket/a/balanced/"), beside("out")
-    ('data/.curate/matched', 's3://bucket/a/.curate/balanced', '.curate/out')
-    """
-    output = output.rstrip("/").removesuffix("/.next")  # where an output is made anew
-    parent, _, name = output.rpartition("/")
-    if parent.endswith(":/"):  # the output is a bucket itself
-        return f"{output.rstrip('/')}/.curate"
-    return storage.join(parent, ".curate", name) if parent else f".curate/{name}"
 
 
 def holder(output: str) -> dict[str, Any] | None:

@@ -41,7 +41,7 @@ class Work:
     log_folder: str | None
     retries: int
     working_folder: str
-    called: Called = ("", (), {})
+    called: Called = Called()
 
     @property
     def stage(self) -> str:

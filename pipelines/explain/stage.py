@@ -99,8 +99,9 @@ def explain_text(
         return {**explained, **_outcome("no_language", None, None), "notes": notes}
     if lang not in store.hashes:
         outcome = _outcome("no_metadata", None, None)
-        return {**explained, **outcome, "decision": f"{outcome['decision']} for {lang}. Build it "
-                f"with: {store.build_command(lang)}", "notes": notes}  # fmt: skip
+        ways = "; ".join(store.ways_to_build(lang))
+        decision = f"{outcome['decision']} for {lang}. {ways[:1].upper()}{ways[1:]}"
+        return {**explained, **outcome, "decision": decision, "notes": notes}
     explained |= _explain_all(str(explained["text"]), pair_id, url, lang, t, store, stages)
     explained["notes"] = notes + stages.notes(model if is_identified else None)
     return explained
@@ -159,20 +160,33 @@ def _explain_all(
     is_retracted = pair_id in stages.tombstones.known_ids() or (
         url is not None and short_hash(url) in stages.tombstones.image_ids.to_pylist()
     )
+    dropped_as = stages.dropped_as(pair_id)
     found = {}
     for name in _BOTH:
         values = _explain(text, lang, store, name, counts, t)
         status = _status(values, draw, is_retracted)
+        if dropped_as is not None and status not in ("no_match", "retracted"):
+            why = f"dropped: {dropped_as}, so that it does not count"
+            found[name] = {**values, "probability": None, "status": "dropped", "decision": why}
+            continue
         if status == "kept" and exact and not _is_exactly_kept(values, draw, exact, lang):
             status = "beyond_exact"
-        found[name] = {**values, **_outcome(status, values["probability"], draw, exact)}
+        found[name] = {
+            **values,
+            **_outcome(status, values["probability"], draw, exact, is_counted=counts is not None),
+        }
     chosen = stages.normalization()
+    lower: list[str] = []
+    if not found[chosen]["matches"] and text != text.lower():
+        in_lower = _explain(text.lower(), lang, store, chosen, None, None)["matches"]
+        lower = [match["entry"] for match in in_lower]
     return {
         "t": t,
         "seed": seed,
         "draw": draw,
         "normalization": chosen,
         "normalizations": found,
+        **({"in_lower_case": lower} if lower else {}),
         "status": found[chosen]["status"],
         "decision": found[chosen]["decision"],
     }
@@ -256,7 +270,12 @@ def _is_exactly_kept(
 
 
 def _outcome(
-    status: str, probability: float | None, draw: float | None, exact: ExactCut | None = None
+    status: str,
+    probability: float | None,
+    draw: float | None,
+    exact: ExactCut | None = None,
+    *,
+    is_counted: bool = False,
 ) -> dict[str, str]:
     """Return a status and what it means."""
     pairs = f"{exact.pairs:,}" if exact else ""
@@ -275,6 +294,8 @@ def _outcome(
         "those whose draws are a smaller share of their probability",
         "matched": f"kept with probability {p}"
         if p
+        else "matched; give --t, or balance, for the probability"
+        if is_counted
         else f"matched; run `{suggest('match')}` and give --t for the probability",
     }
     shown = "not_sampled" if status == "beyond_exact" else status

@@ -6,10 +6,13 @@ from typing import Any
 from curate.curation.matching.normalize import Normalization, check_normalization
 from curate.errors import InputError
 from curate.files import storage
+from curate.files.remedies import suggest
 from curate.pipelines.lid.options import LidOptions
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair, find_in_balanced, find_in_matched
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.stale import require_metadata
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
 
@@ -58,6 +61,14 @@ class Stages:
             tombstones=Tombstones.read(matched),
         )
 
+    def dropped_as(self, pair_id: str | None) -> str | None:
+        """Return why a pair does not count, None if it does."""
+        if pair_id is None:
+            return None
+        drops = Drops.read(self.matched)
+        code = int(drops.found(artifacts.strings([pair_id]))[0])
+        return None if code < 0 else drops.reasons[code]
+
     def find(self, pair_id: str) -> StoredPair | None:
         """Return a stored pair, or None if it is retracted.
 
@@ -82,15 +93,17 @@ class Stages:
             ArtifactError: it is of other metadata.
         """
         if self.plan is not None:
-            known = {"metadata": self.plan.parameters["metadata"].get(lang)}
-            artifacts.require_same(self.matched, known, {"metadata": metadata_hash})
+            if self.plan.parameters["metadata"].get(lang) != metadata_hash:
+                known = {**self.plan.parameters["metadata"], lang: metadata_hash}
+                require_metadata(self.plan, known)
             return self.plan.counts_path(lang) if self.plan.summary() else None
         path = storage.join(self.balanced, "probabilities", f"{lang}.parquet")
         if self.parameters is None or not storage.exists(path):
             return None
         with artifacts.open_parquet(path) as file:
             found = (file.metadata.metadata or {})[b"metadata_hash"].decode()
-        artifacts.require_same(path, {"metadata": found}, {"metadata": metadata_hash})
+        way = f"Run `{suggest('match')}` and `{suggest('balance')}` again, or name its --metadata."
+        artifacts.require_same(path, {"metadata": found}, {"metadata": metadata_hash}, remedy=way)
         return path
 
     def normalization(self) -> Normalization:

@@ -35,6 +35,9 @@ def explanation(result: Mapping[str, Any], *, colour: bool = False) -> Inert:
     t = "" if result["t"] is None else f"; t is {result['t']:,}"
     lines.append(f"matched with: {result['normalization']}{t}")
     lines += [f"{name}: {inert(found['decision'])}" for name, found in both.items()]
+    if lower := result.get("in_lower_case"):
+        shown = ", ".join(map(inert, lower))
+        lines.append(f"would match in lower case: {shown} (case counts, as published)")
     return Inert("\n".join([*lines, *(f"note: {inert(note)}" for note in result["notes"])]))
 
 

@@ -12,13 +12,19 @@ from curate.pipelines.executor.lease import driving
 from curate.pipelines.store.swap import NEXT, folder_to_fill, forget_next
 from curate.pipelines.store.workspace import Workspace
 from curate.training import require_packages
+from curate.training.published.registry import HUB, is_name
 
 __all__ = ["export_model", "find_run"]
 
 
 def find_run(run: str, workspace: str) -> str:
-    """Return what an argument names: a folder or file as it is, else a run of the workspace."""
-    return run if "://" in run or Path(run).exists() else Workspace(workspace).run(run)
+    """Return what an argument names: a folder, a file, a run of the workspace, else a model."""
+    if "://" in run or Path(run).exists():
+        return run
+    folder = Workspace(workspace).run(run)
+    if (is_name(run) or run.startswith(HUB)) and not storage.is_folder(folder):
+        return run
+    return folder
 
 
 def export_model(
@@ -34,7 +40,8 @@ def export_model(
     """Write a model in another program's layout.
 
     Args:
-        source: folder of a run or of an export; or, with `model`, a file of weights.
+        source: folder of a run or of an export; with `model`, a file of weights; or a name, as for
+            `curate.load`.
         output: folder or URL; None for ``export/<format>`` in the run's folder.
         export_format: safetensors, open_clip or huggingface.
         model: name or JSON file of the shape, for weights that come without it.
@@ -55,7 +62,7 @@ def export_model(
     from curate.training.export.files import export_files
     from curate.training.export.load import load_model
 
-    if output is None and model is not None:
+    if output is None and (model is not None or is_name(source) or source.startswith(HUB)):
         raise UsageError(f"{source} is no run; say with --output where its export is to go")
     folder = output or storage.join(source, f"export/{export_format}")
     there = [path for path in storage.list_files(folder, "") if not path.endswith(f"/{NEXT}")]

@@ -7,7 +7,7 @@ from typing import Any
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import of_ours
-from curate.pipelines.extract.part import ExtractSummary
+from curate.pipelines.extract.summary import ExtractSummary
 from curate.pipelines.inputs.own_inputs import are_own_inputs
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from curate.files import storage
 from curate.pipelines.executor.lease import driving
-from curate.pipelines.extract.part import ExtractSummary
+from curate.pipelines.extract.summary import ExtractSummary
 from curate.pipelines.matched.tombstones import RETRACTED, Tombstones
 from curate.pipelines.store import artifacts
 

@@ -21,7 +21,6 @@ from curate.pipelines.extract.warc.segments import Packing, can_begin, holds_one
 
 __all__ = ["CrawlRecord", "SkippedRecord", "read_records"]
 
-BAD_RECORDS = frozenset({"bad_http", "bad_page_url", "truncated_record", "unreadable_records"})
 
 _KEY_FIELDS = (b"WARC-Record-ID", b"WARC-Target-URI", b"Content-Length")
 

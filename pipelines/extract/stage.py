@@ -27,8 +27,9 @@ from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.extract.dedup import MODES, Duplicates, find_duplicates
 from curate.pipelines.extract.pages import PageOptions
-from curate.pipelines.extract.part import ExtractJob, ExtractSummary, Worker, extract_part
+from curate.pipelines.extract.part import ExtractJob, Worker, extract_part
 from curate.pipelines.extract.plan import OURS, PLAN, SUMMARY, ExtractPlan, plan_inputs
+from curate.pipelines.extract.summary import ExtractSummary
 from curate.pipelines.inputs.filters import load_filters
 from curate.pipelines.inputs.own_inputs import by_name, refuse_unnamed, seal_inputs
 from curate.pipelines.store import artifacts

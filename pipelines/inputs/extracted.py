@@ -7,7 +7,7 @@ from typing import Any
 
 from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.inputs.formats.parquet import PARQUET_ERRORS, open_parquet
-from curate.pipelines.opt_outs.content import WRITTEN
+from curate.pipelines.opt_outs.robots_words import WRITTEN
 
 __all__ = ["extracted_opt_outs", "sum_opt_outs"]
 

@@ -13,7 +13,7 @@ from curate.pipelines.inputs.image_files import data_files, is_image_name
 from curate.pipelines.inputs.readers import input_kind, kind_of
 from curate.pipelines.views.progress import log
 from curate.pipelines.views.terminal import inert
-from curate.training.data.promised import missing_tars, promised_samples
+from curate.training.tars.promised import missing_tars, promised_samples
 
 __all__ = ["input_files"]
 

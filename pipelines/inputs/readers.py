@@ -5,6 +5,7 @@ a part is the unit of work, and what it gives depends on nothing but the part. C
 names and types; `curate.pipelines.inputs.records` finds the ones we need and checks their values.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
@@ -52,9 +53,30 @@ def input_kind(path: str) -> str:
         raise InputError(
             f"{path}: cannot tell what kind of file this is; "
             f"expected a name that ends in {', '.join(_KINDS)} "
-            "(text files may be compressed: .gz, .bz2, .xz, .zst)"
+            "(text files may be compressed: .gz, .bz2, .xz, .zst)" + _how_to_convert(path)
         )
     return kind
+
+
+def _how_to_convert(path: str) -> str:
+    """Say how a file of another usual kind becomes one that is read, in a shell; "" of others.
+
+    >>> _how_to_convert("pairs.json")
+    ". An array of objects becomes lines with: jq -c '.[]' pairs.json > pairs.jsonl"
+    """
+    suffix = PurePosixPath(path).suffix.lower()
+    name = shlex.quote(path)
+    as_lines = shlex.quote(path.removesuffix(PurePosixPath(path).suffix) + ".jsonl")
+    ways = {
+        ".json": f"An array of objects becomes lines with: jq -c '.[]' {name} > {as_lines}",
+        ".txt": "A text in each line becomes a table with: "
+        f"jq -Rc '{{text: .}}' {name} > {as_lines}",
+        ".zip": f"Unpack it first: unzip {name}",
+        ".xlsx": "Save the sheet as .csv",
+        ".feather": "Make it Parquet with pyarrow.feather.read_table and pyarrow.parquet",
+        ".arrow": "Make it Parquet with pyarrow.ipc and pyarrow.parquet",
+    }
+    return f". {ways[suffix]}" if suffix in ways else ""
 
 
 def kind_of(path: str) -> str | None:

@@ -5,6 +5,7 @@ A row with a value that cannot be used (null or non-string text, invalid UTF-8) 
 """
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,8 @@ def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
     if name is None:
         raise InputError(
             f"{path}: no text column; expected one of {', '.join(_CANDIDATES['text'])}, it has "
-            f"{', '.join(schema.names) or 'no columns'}. Name it with --text-column."
+            f"{', '.join(schema.names) or 'no columns'}. {_header_hint(path)}Name it with "
+            "--text-column."
         )
     kind = schema.field(name).type
     kind = kind.value_type if pa.types.is_dictionary(kind) else kind
@@ -152,6 +154,12 @@ def text_column(schema: pa.Schema, names: ColumnNames, path: str) -> str:
             "Name another one with --text-column, or convert it."
         )
     return name
+
+
+def _header_hint(path: str) -> str:
+    """Ask of a table of delimited text whether its first line is a header, as it has to be."""
+    is_delimited = {".csv", ".tsv"} & set(PurePosixPath(path).suffixes[-2:])
+    return "Is the first line a header, with the names of the columns? " if is_delimited else ""
 
 
 def check_columns(schema: pa.Schema, names: ColumnNames, path: str) -> dict[str, str]:
@@ -230,6 +238,9 @@ def _without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
         if field.type in plain:
             column = pc.cast(batch.column(i), plain[field.type])
             batch = batch.set_column(i, field.name, column)
+        elif pa.types.is_dictionary(field.type) and field.type.value_type in plain:
+            kind = pa.dictionary(field.type.index_type, plain[field.type.value_type])
+            batch = batch.set_column(i, field.name, pc.cast(batch.column(i), kind))
     return batch
 
 

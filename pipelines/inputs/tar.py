@@ -20,10 +20,10 @@ from curate.pipelines.inputs.rows import (
     Rows,
     Unreadable,
 )
-from curate.training.data.captions import caption_of, json_object
-from curate.training.data.promised import promised_samples
+from curate.training.tars.captions import caption_of, json_object
 from curate.training.tars.members import TarBytes, open_tar, scan
 from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.promised import promised_samples
 from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = ["IMAGE_SUFFIXES", "read_tar"]

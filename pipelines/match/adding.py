@@ -44,7 +44,7 @@ def begin_addition(plan: MatchedPlan, addresses: Mapping[str, str], *, quiet: bo
     """
     output = plan.folder
     plan.folder, plan.base = adding_folder(output), MatchedPlan.read(output)
-    plan.base.retracted = plan.retracted
+    plan.base.retracted, plan.base.dropped = plan.retracted, plan.dropped
     tombstones = Tombstones.read(output)
     if tombstones.digest() != Tombstones.read(plan.folder).digest():
         storage.remove(plan.folder)

@@ -1,26 +1,32 @@
 """The end of matching: what was retracted taken out, sums checked, counts and summary written."""
 
+from collections import Counter
 from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from curate.errors import ArtifactError
+from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.inputs.extracted import sum_opt_outs
 from curate.pipelines.match.ids import repeated_ids
+from curate.pipelines.match.not_counted import leave_out_drops
 from curate.pipelines.match.purge import purge_parts
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import count_parts
+from curate.pipelines.matched.drops import CONTAMINATED, Drops
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore, combined_hash
+from curate.pipelines.views.progress import log
 
 __all__ = ["finish_matched", "open_journal"]
+
+_SHOWN = 5
 
 
 def open_journal(plan: MatchedPlan) -> Journal:
@@ -47,7 +53,8 @@ def finish_matched(
 
     Raises:
         BadShareError: too many bad records.
-        InputError: pairs that differ share an id, and they are not to be kept so.
+        InputError: pairs that differ share an id, and they are not to be kept so; or no input has
+            any row.
     """
     if plan.retracted and plan.base is None:  # what is whole holds none, nor what is matched since
         open_journal(plan).forget()
@@ -60,12 +67,18 @@ def finish_matched(
             f"`{suggest('match')}` again."
         )
     totals = MatchTotals(plan, max_bad)
+    rows: Counter[str] = Counter()
     for index, found in journal.summaries():
         totals.add(index, PartSummary.from_dict(found))
+        rows.update({piece.path: found["read"] for piece in plan.parts[index].pieces()})
+    _tell_of_empty([one["path"] for one in plan.inputs if not rows[one["path"]]], plan, quiet=quiet)
     totals.check_bad_share(totals.total.read)
+    drops = Drops.read((plan.base or plan).folder) if plan.dropped else Drops()
+    if drops.lists:
+        leave_out_drops(plan, drops, totals.total, workers=workers)
     sums = totals.check_sums()
     repeats = repeated_ids(plan, on_repeated_ids, workers=workers, quiet=quiet)
-    matches = _write_counts(plan, store, workers, quiet)
+    matches = _write_counts(plan, store, drops, workers, quiet)
     journal.close()
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION,
@@ -79,20 +92,41 @@ def finish_matched(
         **sums,
         **repeats,
     }
+    if about := drops.about.get(CONTAMINATED):
+        summary[CONTAMINATED] = about
     if opt_outs := sum_opt_outs(plan.inputs):
         summary["opt_outs"] = opt_outs
     artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
 
 
+def _tell_of_empty(empty: list[str], plan: MatchedPlan, *, quiet: bool) -> None:
+    """Say which inputs have no rows.
+
+    Raises:
+        InputError: not one of them has any, so that there is nothing to go on with.
+    """
+    if not empty:
+        return
+    more = f" and {len(empty) - _SHOWN:,} more" if len(empty) > _SHOWN else ""
+    shown = ", ".join(empty[:_SHOWN]) + more
+    if len(empty) == len(plan.inputs):
+        raise InputError(
+            f"nothing was read: {shown}: no rows. Expected a pair in each row; look at what wrote "
+            f"{'them' if len(empty) > 1 else 'it'}."
+        )
+    log(f"without rows, and so without pairs: {shown}", quiet=quiet)
+
+
 def _write_counts(
-    plan: MatchedPlan, store: MetadataStore, workers: int, quiet: bool
+    plan: MatchedPlan, store: MetadataStore, drops: Drops, workers: int, quiet: bool
 ) -> dict[str, int]:
     """Write the counts of all languages; return the sum of each, with which readers compare."""
     paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
     counts = count_parts(
-        paths, store, folder=plan.folder, plan=plan.digest(), workers=workers, quiet=quiet
-    )
+        paths, store, folder=plan.folder, plan=plan.digest(), left=drops.left if drops.lists else
+        None, workers=workers, quiet=quiet,
+    )  # fmt: skip
     for lang, count in counts.items():
         entry = store.table(lang).column("entry")
         table = pa.table(

@@ -81,7 +81,7 @@ def _hint(
     ]
     advice = (
         " To make `other` anew, and nothing else: "
-        + suggest("build-metadata", "--lid-labels", fitting[0])
+        + suggest("build-metadata", "--lang", "all", "--lid-labels", fitting[0])
         if fitting
         else ""
     )

@@ -47,6 +47,7 @@ class _Seen(NamedTuple):
         needs_folder: its rows name files beside it, so that elsewhere they are others.
         opt_outs: pairs by what their pages say of their use, where `extract` wrote it.
         prior: why its column of a page's language says nothing, None if it does or is not asked.
+        roles: its columns by what they are: text, url, …
     """
 
     sha256: str
@@ -55,6 +56,7 @@ class _Seen(NamedTuple):
     needs_folder: bool
     opt_outs: dict[str, int]
     prior: str | None = None
+    roles: Mapping[str, str] = {}  # noqa: RUF012
 
 
 def add_inputs(
@@ -92,6 +94,7 @@ def add_inputs(
     prior = prior_column(plan.parameters)
     look = _Look(columns, rows_per_part, prior)
     seen = _look_at_all(opened, look, workers=workers, quiet=quiet)
+    _tell_of_columns([one.roles for one in seen if one.roles], quiet=quiet)
     _tell_of_priors(dict(zip(new, seen, strict=True)), prior, quiet=quiet)
     planned = {entry["path"]: entry for entry in plan.inputs}
     by_content: dict[str, list[dict[str, Any]]] = {}
@@ -169,8 +172,7 @@ def _is_known(before: Mapping[str, Any] | None, now: tuple[int, str]) -> bool:
 def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
     at, path = task
     schema = input_schema(path)
-    if schema is not None:
-        check_columns(schema, look.columns, path)
+    roles = {} if schema is None else check_columns(schema, look.columns, path)
     sha256 = storage.file_sha256(path)
     parts = plan_parts(path, sha256, look.rows_per_part)
     if schema is None:
@@ -178,7 +180,19 @@ def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
     opt_outs = extracted_opt_outs(path) if input_kind(path) == "parquet" else {}
     words = schema.to_string(show_schema_metadata=False)
     prior = prior_problem(schema, look.prior_column)
-    return at, _Seen(sha256, parts, words, names_files(schema), opt_outs, prior)
+    return at, _Seen(sha256, parts, words, names_files(schema), opt_outs, prior, roles)
+
+
+def _tell_of_columns(roles: Sequence[Mapping[str, str]], *, quiet: bool) -> None:
+    """Say which columns are taken for what, once for all inputs where it is the same."""
+    words = {"text": "texts", "url": "URLs", "uid": "ids", "lang": "languages", "image": "images"}
+    said = dict.fromkeys(
+        ", ".join(f"{words[role]} from {name!r}" for role, name in one.items()) for one in roles
+    )
+    for line in list(said)[:_SHOWN]:
+        log(f"columns: {line}", quiet=quiet)
+    if len(said) > _SHOWN:
+        log(f"… and {len(said) - _SHOWN:,} other sets of columns in more inputs", quiet=quiet)
 
 
 def _tell_of_priors(seen: Mapping[str, _Seen], prior: str | None, *, quiet: bool) -> None:

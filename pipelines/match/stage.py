@@ -47,9 +47,11 @@ from curate.pipelines.match.plan import add_inputs, copies_of, planned_work
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals, stamped_summary
 from curate.pipelines.matched.counting import COUNTING
+from curate.pipelines.matched.drops import DROPS, Drops
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
 from curate.pipelines.matched.repeated_ids import KEYS
+from curate.pipelines.matched.stale import require_metadata
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
@@ -61,7 +63,9 @@ from curate.pipelines.views.progress import progress
 __all__ = ["MatchOptions", "match_inputs"]
 
 # What a folder of matches holds, and an overwrite replaces.
-_ENTRIES = ("pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, SUMMARY, PLAN, ADDING)
+_ENTRIES = (
+    "pairs", "counts", "rejected", COUNTING, JOURNAL, PARTS, KEYS, DROPS, SUMMARY, PLAN, ADDING,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,9 +269,12 @@ def _plan(
         plan = MatchedPlan.read(output)
         plan.is_own = plan.is_sealed() or set(plan.sources()) <= set(paths)
         first_stale = leave_out_unmatched(plan, paths, parameters, quiet=quiet)
+        if {**plan.parameters, "metadata": parameters["metadata"]} == parameters:
+            require_metadata(plan, store.hashes)
         way = way_to_identify_alike(plan.parameters, parameters) or artifacts.REPLACE
         artifacts.require_same(output, plan.parameters, parameters, remedy=way)
     plan.retracted = Tombstones.read(output).digest()
+    plan.dropped = Drops.read(output).digest() if not anew else None
     return plan, first_stale
 
 

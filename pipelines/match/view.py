@@ -20,6 +20,7 @@ MAX_INPUTS = 10
 
 
 SUGGESTED = 10  # languages to build
+_MANY = 0.3  # share of texts without an entry above which it is said why
 
 
 def match_table(result: Mapping[str, Any], output: str) -> str:
@@ -47,6 +48,13 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"
               f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip
+    unmatched = result["dropped"].get("no_match", 0)
+    if unmatched > _MANY * result["read"]:
+        told = suggest("explain", "TEXT")
+        lines.append(
+            f"no_match is {unmatched / result['read']:.0%}: case counts, `Dog` is not `dog`; "
+            f"`{told}` says of a text what it would match in lower case"
+        )
     if any(reason in REJECTED_REASONS for reason in result["dropped"]):
         lines.append(f"which records are bad: {output}/rejected")
     return "\n".join([*lines, *_inputs_added(result), f"→ {output}"])
@@ -74,17 +82,19 @@ def _without_metadata(texts: Mapping[str, int], output: str) -> list[str]:
     are = "is" if total == 1 else "are"
     lines = [f"{several(total, 'text')} {are} in {num} without metadata: {shown}{more}"]
     if named := [lang for lang in langs if lang != OTHER][:SUGGESTED]:
-        lines.append("to match them (see with --dry-run what is fetched): "
-                     f"{_build_command(named, output)}; then match with --overwrite")  # fmt: skip
+        ways = _ways_to_build(named, output)
+        lines += [f"to match them, {way}" for way in ways]
+        if any("Wikipedia" in way or "build" in way for way in ways):
+            lines.append("see with --dry-run what is fetched; then match with --overwrite")
     return lines
 
 
-def _build_command(langs: list[str], output: str) -> str:
-    """Return the command that builds languages as those were built that were matched with."""
+def _ways_to_build(langs: list[str], output: str) -> list[str]:
+    """Say how to build languages as those were built that were matched with."""
     metadata = noted_metadata(output) if output else None
     if metadata is None:
-        return suggest("build-metadata", "--lang", ",".join(langs))
-    return MetadataStore(metadata).build_command(*langs)
+        return [f"build them with: {suggest('build-metadata', '--lang', ','.join(langs))}"]
+    return MetadataStore(metadata).ways_to_build(*langs)
 
 
 def _unknown_labels(found: Mapping[str, Any] | None) -> list[str]:

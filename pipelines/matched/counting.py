@@ -5,7 +5,7 @@ with them, whatever was killed, added or taken away. Many parts are counted as a
 parts become files of counts, groups of those become fewer, until few enough are left to add up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +27,7 @@ COUNTING = "counting"
 FAN_IN = 64
 
 Counts = dict[str, NDArray[np.int64]]
+Left = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 _SCHEMA = pa.schema(
     {"lang": pa.dictionary(pa.int32(), pa.string()), "entry_id": pa.uint32(), "count": pa.uint64()}
@@ -49,6 +50,7 @@ class _Job:
 
     store: MetadataStore
     plan: str
+    left: Left | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ def count_parts(
     *,
     folder: str,
     plan: str,
+    left: Left | None = None,
     workers: int = 1,
     quiet: bool = True,
 ) -> Counts:
@@ -76,6 +79,7 @@ def count_parts(
         store: of the languages that are counted.
         folder: the folder of the parts; for files in between, which are removed.
         plan: a hash of what is counted; what an earlier run counted of the same is used.
+        left: returns the pairs of a batch that count; None if all do.
         workers: as for `run_parts`.
         quiet: no progress.
 
@@ -83,7 +87,7 @@ def count_parts(
         Per language of the metadata: the counts, shape (num_entries,), zeros included.
     """
     scratch = storage.join(folder, COUNTING)
-    job = _Job(store=store, plan=plan)
+    job = _Job(store=store, plan=plan, left=left)
     is_first, level = True, 0
     while len(paths) > FAN_IN:
         groups = [
@@ -101,7 +105,7 @@ def count_parts(
         paths, is_first, level = [group.target for group in groups], False, level + 1
     counts = {lang: np.zeros(store.num_entries(lang), np.int64) for lang in store.hashes}
     for path in progress(paths, total=len(paths), label="count", unit="file", quiet=quiet):
-        _add_file(path, counts, store, is_pairs=is_first)
+        _add_file(path, counts, store, is_pairs=is_first, left=left)
     storage.remove(scratch)
     return counts
 
@@ -113,7 +117,7 @@ def _count_group(job: _Job, group: _Group) -> str:
         return group.target
     counts: Counts = {}
     for path in group.sources:
-        _add_file(path, counts, job.store, is_pairs=group.is_first)
+        _add_file(path, counts, job.store, is_pairs=group.is_first, left=job.left)
     with artifacts.parquet_writer(group.target, _SCHEMA) as writer:
         for lang, count in sorted(counts.items()):
             ids = np.flatnonzero(count)
@@ -124,10 +128,16 @@ def _count_group(job: _Job, group: _Group) -> str:
     return group.target
 
 
-def _add_file(path: str, counts: Counts, store: MetadataStore, *, is_pairs: bool) -> None:
+def _add_file(
+    path: str, counts: Counts, store: MetadataStore, *, is_pairs: bool, left: Left | None
+) -> None:
     with artifacts.open_parquet(path) as file:
-        columns = ["lang", "entry_ids"] if is_pairs else None
+        columns = None
+        if is_pairs:
+            columns = [*(["pair_id"] if left else []), "lang", "entry_ids"]
         for batch in file.iter_batches(columns=columns):
+            if is_pairs and left is not None:
+                batch = left(batch)
             for lang, rows in split_by_language(batch):
                 if lang not in counts:
                     counts[lang] = np.zeros(store.num_entries(lang), np.int64)

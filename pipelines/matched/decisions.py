@@ -22,6 +22,7 @@ from curate.files import storage
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.matched.counting import split_by_language
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.image_sources import ImageSources
 from curate.pipelines.store import artifacts
@@ -143,6 +144,7 @@ class BalanceWorker:
     def __init__(self, job: BalanceJob) -> None:
         self.job = job
         self.filters = load_filters(job.filters)
+        self.drops = Drops.read(job.matched)
         # A filter may look at any column, a draw at three of them.
         self.columns = None if job.filters else DECISION_COLUMNS
         self._probability: dict[str, NDArray[np.float64]] = {}
@@ -212,10 +214,14 @@ class BalanceWorker:
         return probability, self.filter(batch, drawn)[0]
 
     def draw(self, batch: pa.RecordBatch) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the probability of each pair of a batch, and whether it is drawn."""
-        probability = self.pair_probability(batch)
+        """Return the probability of each pair of a batch, and whether it is drawn.
+
+        A pair that does not count has none and is not.
+        """
+        counts = self.drops.counting(batch)
+        probability = np.where(counts, self.pair_probability(batch), 0.0)
         draws = hash_draws(batch.column("pair_id"), self.job.seed)
-        return probability, self.is_drawn(batch, draws, probability)
+        return probability, self.is_drawn(batch, draws, probability) & counts
 
     def filter(
         self, batch: pa.RecordBatch, drawn: NDArray[np.bool_]
@@ -261,9 +267,10 @@ def decide_and_count(
     probability, drawn = worker.draw(batch)
     keep, dropped = worker.filter(batch, drawn)
     summary.filters.update(dropped)
+    counts = worker.drops.counting(batch)
     for lang, rows in split_by_language(batch):
         summary.filtered[lang] += int((drawn[rows] & ~keep[rows]).sum())
-        summary.matched[lang] += len(rows)
+        summary.matched[lang] += int(counts[rows].sum())
         summary.kept[lang] += int(keep[rows].sum())
         expected = float(probability[rows].sum())
         summary.expected[lang] = summary.expected.get(lang, 0.0) + expected

@@ -31,7 +31,9 @@ class Completed(NamedTuple):
 
 @dataclass(slots=True)
 class MatchedPlan:
-    """What `matched/` is made of, in `plan.json`; `retracted` is a hash of its tombstones.
+    """What `matched/` is made of, in `plan.json`.
+
+    `retracted` is a hash of its tombstones, `dropped` of the lists of pairs that do not count.
 
     Attributes:
         is_own: this user chose all of its inputs in this run or, sealed, in earlier ones; if so,
@@ -45,9 +47,12 @@ class MatchedPlan:
     inputs: list[dict[str, Any]]
     parts: list[Part]
     retracted: str | None = None
+    dropped: str | None = None
     is_own: bool = field(default=False, compare=False)
     base: "MatchedPlan | None" = field(default=None, compare=False)
-    _digest: tuple[tuple[int, str | None], str] | None = field(default=None, compare=False)
+    _digest: tuple[tuple[int, str | None, str | None], str] | None = field(
+        default=None, compare=False
+    )
 
     @classmethod
     def read(cls, folder: str) -> "MatchedPlan":
@@ -72,7 +77,9 @@ class MatchedPlan:
             inputs = [{**one, **{key: one[key] for key in _OF_INPUT}} for one in values["inputs"]]
             parameters: dict[str, Any] = values["parameters"]
             ColumnNames(**parameters["columns"])
-        return cls(folder, parameters, inputs, parts, values.get("retracted"))
+        return cls(
+            folder, parameters, inputs, parts, values.get("retracted"), values.get("dropped")
+        )
 
     def sources(self) -> list[str]:
         """Return the names of all files that the plan would have read, each once."""
@@ -86,11 +93,12 @@ class MatchedPlan:
             "parameters": self.parameters,
             "inputs": self.inputs,
             "parts": [part.as_dict() for part in self.parts],
-            **self._retracted(),
+            **self._left_out(),
         }
 
-    def _retracted(self) -> dict[str, str]:
-        return {"retracted": self.retracted} if self.retracted else {}
+    def _left_out(self) -> dict[str, str]:
+        left_out = {"retracted": self.retracted, "dropped": self.dropped}
+        return {name: digest for name, digest in left_out.items() if digest}
 
     def write(self) -> None:
         """Publish `plan.json`."""
@@ -110,10 +118,10 @@ class MatchedPlan:
 
     def digest(self) -> str:
         """Return a hash of all that decides the content of `matched/`."""
-        state = (len(self.parts), self.retracted)  # parts are only ever added
+        state = (len(self.parts), self.retracted, self.dropped)  # parts are only ever added
         if self._digest is None or self._digest[0] != state:
             parts = [part.as_dict() for part in self.parts]
-            values = {"parameters": self.parameters, "parts": parts, **self._retracted()}
+            values = {"parameters": self.parameters, "parts": parts, **self._left_out()}
             self._digest = (state, artifacts.digest(values))
         return self._digest[1]
 

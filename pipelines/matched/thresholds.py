@@ -1,6 +1,6 @@
 """Entry counts of `matched/` in, the threshold t of each language out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from curate.curation.sampling.sampling import tail_share, threshold_for_tail_share
 from curate.errors import ArtifactError, UsageError
 from curate.files.remedies import damaged, suggest
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
-__all__ = ["load_counts", "thresholds"]
+__all__ = ["complete_summary", "each_count", "load_counts", "thresholds"]
 
 
 def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
@@ -24,21 +25,48 @@ def load_counts(plan: MatchedPlan) -> dict[str, NDArray[np.int64]]:
     Raises:
         ArtifactError: matching has not come to its end.
     """
+    summary = complete_summary(plan)
+    return {lang: count.astype(np.int64) for lang, count in _checked(plan, summary)}
+
+
+def each_count(plan: MatchedPlan) -> Iterator[tuple[str, NDArray[np.uint64]]]:
+    """Yield the entry counts of one language after the other, as `load_counts` reads them.
+
+    Raises:
+        ArtifactError: matching has not come to its end.
+    """
+    yield from _checked(plan, complete_summary(plan))
+
+
+def complete_summary(plan: MatchedPlan) -> dict[str, Any]:
+    """Return the summary of matches.
+
+    Raises:
+        ArtifactError: matching has not come to its end.
+    """
     if (summary := plan.summary()) is None:
         raise ArtifactError(
             f"{plan.folder}: matching has not come to its end. "
             f"Run the same `{suggest('match')}` again; it goes on where it was."
         )
-    counts = {}
+    if Drops.listed(plan.folder) != plan.dropped:
+        raise ArtifactError(
+            f"{plan.folder}: its lists of dropped pairs are not those that it was counted without. "
+            f"Run the command that drops pairs, or the same `{suggest('match')}`, again."
+        )
+    return summary
+
+
+def _checked(
+    plan: MatchedPlan, summary: Mapping[str, Any]
+) -> Iterator[tuple[str, NDArray[np.uint64]]]:
     for lang in sorted(plan.parameters["metadata"]):
         path = plan.counts_path(lang)
         stamp = artifacts.read_stamp(path)
         artifacts.require_same(path, stamp, {"lang": lang, "plan": plan.digest()})
-        column = artifacts.read_table(path, ["count"]).column("count")
-        counts[lang] = column.to_numpy()
-        _check_counts(path, counts[lang], summary, lang)
-        counts[lang] = counts[lang].astype(np.int64)
-    return counts
+        count = artifacts.read_table(path, ["count"]).column("count").to_numpy()
+        _check_counts(path, count, summary, lang)
+        yield lang, count
 
 
 def _check_counts(

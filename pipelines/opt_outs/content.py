@@ -7,25 +7,16 @@ No draft defines a preference at a single image of a page, neither by `rel` nor 
 from collections.abc import Callable, Iterable, Sequence
 
 from curate.pipelines.opt_outs.content_usage import usage_signal
-from curate.pipelines.opt_outs.robots_words import DENYING, header_words, meta_words, word_signals
+from curate.pipelines.opt_outs.robots_words import header_words, meta_words, word_signals
 from curate.pipelines.opt_outs.signals import Signal, Verdict
 from curate.pipelines.opt_outs.tdm import reservation_signals
 
-__all__ = ["HEADERS", "META_NAMES", "ROBOT", "WRITTEN", "header_signals", "meta_signals"]
+__all__ = ["HEADERS", "META_NAMES", "ROBOT", "header_signals", "meta_signals"]
 
 ROBOT = "curate"
 _MOST_VALUES = 64  # of a header; an honest answer has one
 HEADERS = ("x-robots-tag", "content-usage", "tdm-reservation")
 META_NAMES = ("robots", ROBOT, "tdm-reservation")
-# What signals of content are written as in counts (`signals.written`).
-WRITTEN = frozenset(
-    f"{said}: {source}"
-    for source in (
-        "content-usage", "tdm-reservation", "meta tdm-reservation",
-        *(f"{carrier} {word}" for carrier in ("x-robots-tag", "meta robots") for word in DENYING),
-    )
-    for said in (*Verdict, "malformed")
-)  # fmt: skip
 
 
 def header_signals(values_of: Callable[[str], Sequence[str]], robot: str = ROBOT) -> list[Signal]:

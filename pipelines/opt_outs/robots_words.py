@@ -5,9 +5,18 @@ from collections.abc import Iterator
 
 from curate.pipelines.opt_outs.signals import Signal, Verdict
 
-__all__ = ["DENYING", "header_words", "meta_words", "word_signals"]
+__all__ = ["WRITTEN", "header_words", "meta_words", "word_signals"]
 
 DENYING = frozenset(("noai", "noimageai", "noindex", "noimageindex", "none"))
+# What signals of content, headers and pages, are written as in counts (`signals.written`).
+WRITTEN = frozenset(
+    f"{said}: {source}"
+    for source in (
+        "content-usage", "tdm-reservation", "meta tdm-reservation",
+        *(f"{carrier} {word}" for carrier in ("x-robots-tag", "meta robots") for word in DENYING),
+    )
+    for said in (*Verdict, "malformed")
+)  # fmt: skip
 # Directives with a value, so that what stands before their colon is no robot's name.
 _VALUED = frozenset(("unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"))
 _KNOWN = DENYING | _VALUED | frozenset((

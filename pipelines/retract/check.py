@@ -94,7 +94,9 @@ def stale_cards(places: Iterable[str]) -> list[str]:
     for path in (path for place in places for path in _files(place)):
         name = os.path.basename(path)
         if name == "plan.json" and "parts" in (plan := artifacts.read_json(path)):
-            state = {k: plan[k] for k in ("parameters", "parts", "retracted") if k in plan}
+            state = {
+                k: plan[k] for k in ("parameters", "parts", "retracted", "dropped") if k in plan
+            }
             current.add(artifacts.digest(state))
         elif name == CARD:
             cards.append((path, artifacts.read_json(path)["matched"]))

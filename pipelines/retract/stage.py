@@ -17,7 +17,6 @@ from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.balance import BalanceOptions, balance_pairs
-from curate.pipelines.download import PLAN as DOWNLOAD_PLAN
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.extract import purge_extracted
 from curate.pipelines.match import finish_matched
@@ -30,7 +29,7 @@ from curate.pipelines.retract.find import find_ids
 from curate.pipelines.retract.shards import purge_shards
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.artifacts import PLAN as BALANCED_PLAN
+from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.store.swap import forget_added, forget_next
 from curate.pipelines.store.workspace import Workspace
@@ -147,7 +146,7 @@ def _filters_of_sets(balanced: Sequence[str], filters: Sequence[str]) -> dict[st
     """Return the balanced sets that are there, each with its filters as `--filter` takes them."""
     found = {}
     for folder in balanced:
-        path = storage.join(folder, BALANCED_PLAN)
+        path = storage.join(folder, PLAN)
         if storage.exists(path):
             found[folder] = filters_again(artifacts.read_json(path)["parameters"], filters, folder)
     refuse_unused(filters, [spec for specs in found.values() for spec in specs])
@@ -262,7 +261,7 @@ def _find(
 
 def _purge_downloads(shards: str, tombstones: Tombstones, quiet: bool) -> None:
     """Take pairs out of downloaded images; the others stay, however long they took to come."""
-    if not storage.exists(storage.join(shards, DOWNLOAD_PLAN)):
+    if not storage.exists(storage.join(shards, PLAN)):
         return
     num = purge_shards(output=shards, tombstones=tombstones, quiet=quiet)
     log(
@@ -281,7 +280,7 @@ def _balance_again(
     quiet: bool,
 ) -> dict[str, Any]:
     """Make a balanced set anew with the options it was made with."""
-    made_with = artifacts.read_json(storage.join(balanced, BALANCED_PLAN))["parameters"]
+    made_with = artifacts.read_json(storage.join(balanced, PLAN))["parameters"]
     size = made_with["pairs_per_shard"]
     options = BalanceOptions(
         t=None if made_with["target_pairs"] else made_with["t"],

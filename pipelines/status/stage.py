@@ -9,9 +9,11 @@ from curate.files.addresses import without_secrets
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.files.remedies import suggest
 from curate.pipelines.executor.lease import holder
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.notes import noted_metadata, same_folder
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.stale import new_metadata
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.status.log import LogReader
 from curate.pipelines.store import artifacts
@@ -89,22 +91,17 @@ class StatusReader:
         why = self._new_metadata(plan) + _changed_inputs(plan)
         if Tombstones.read(output).digest() != plan.retracted:
             why.append("a retraction has not come to its end: run the same `curate retract` again")
+        if Drops.listed(output) != plan.dropped:
+            why.append("a list of dropped pairs has not been counted without: run the command that "
+                       "drops pairs again")  # fmt: skip
         return _judged(why, is_complete=plan.summary() is not None, done=done,
                        total=len(plan.parts), unit="parts")  # fmt: skip
 
     def _new_metadata(self, plan: MatchedPlan) -> list[str]:
         if not storage.exists(storage.join(self._matched_with, MANIFEST)):
             return []
-        now = MetadataStore.open(self._matched_with).hashes
-        lang, matched = plan.parameters["lang"], plan.parameters["metadata"]
-        now = {k: v for k, v in now.items() if lang in (None, k)}
-        changed = [code for code in sorted({*now, *matched}) if now.get(code) != matched.get(code)]
-        if not changed:
-            return []
-        return [
-            f"the metadata of {_few(changed)} has changed since: "
-            f"run `{suggest('match')}` as before, with --overwrite"
-        ]
+        why = new_metadata(plan, MetadataStore.open(self._matched_with).hashes)
+        return [] if why is None else [why]
 
     def _balanced(self, output: str) -> Stage:
         path = storage.join(output, "plan.json")
@@ -151,9 +148,8 @@ def _metadata(output: str) -> Stage:
     languages = MetadataStore.open(output).hashes
     names = file_sizes(output)
     lost = [code for code in sorted(languages) if f"{code}.parquet" not in names]
-    why = (
-        [f"the entries of {_few(lost)} are gone: run `{suggest('build-metadata')}`"] if lost else []
-    )
+    again = suggest("build-metadata", "--lang", ",".join(lost))
+    why = [f"the entries of {_few(lost)} are gone: run `{again}`"] if lost else []
     bare = [
         code for code in sorted(languages)
         for path in (index_path("", code, "standard"), index_path("", code, "metaclip"))

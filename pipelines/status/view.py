@@ -9,6 +9,27 @@ from curate.pipelines.views.tables import cell, render_table
 __all__ = ["status_table"]
 
 
+# What is done by the functions that work on parts.
+_WORK = {
+    "_look_at": "looking at the inputs",
+    "match_part": "matching",
+    "purge_part": "taking out what is retracted",
+    "_count_group": "counting entries",
+    "balance_part": "sampling",
+    "_write_window": "writing shards",
+    "_write_run": "sorting pairs into shards",
+    "_write_shard": "writing shards",
+    "_part_yields": "counting yields",
+    "_count_keys": "counting draws",
+    "_tally_part": "counting for the card",
+    "extract_part": "extracting",
+    "_write_unique": "writing each pair once",
+    "_build": "building languages",
+    "_count": "counting articles",
+    "_count_file": "counting page views",
+}
+
+
 def status_table(status: Mapping[str, Any]) -> str:
     """Return a table of the stages, why they are stale, and what is going on."""
     rows, notes = [], []
@@ -36,9 +57,10 @@ def _progress(stage: Mapping[str, Any]) -> str:
 def _run_lines(run: Mapping[str, Any]) -> list[str]:
     """Say of a run what a person wants to know who waits for it."""
     driver = run["driver"]
-    who = f"process {driver['pid']} on {driver['host']}" if driver else "nobody drives it"
+    who = f"process {driver['pid']} on {driver['host']}" if driver else "its command has ended"
     lines = [
-        f"{run['stage']} ({run['executor']}, {who}): {run['done']:,} of {run['parts']:,} done, "
+        f"{_work(run['stage'])} ({run['executor']}, {who}): "
+        f"{run['done']:,} of {run['parts']:,} done, "
         f"{run['running']} running, {run['failed']} failed, {run['retries']} tried again"
     ]
     if run["parts_per_s"]:
@@ -58,6 +80,15 @@ def _run_lines(run: Mapping[str, Any]) -> list[str]:
         reasons = ", ".join(f"{reason} {num:,}" for reason, num in run["dropped"].items())
         lines.append(f"dropped of {run['read']:,}: {reasons}")
     return lines
+
+
+def _work(function: str) -> str:
+    """Say in words what workers do, of the function that does it.
+
+    >>> _work("_look_at"), _work("match_part"), _work("some_new_part")
+    ('looking at the inputs', 'matching', 'some new part')
+    """
+    return _WORK.get(function, function.strip("_").replace("_", " "))
 
 
 def _duration(seconds: float) -> str:

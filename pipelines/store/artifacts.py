@@ -39,6 +39,7 @@ __all__ = [
     "read_stamp",
     "read_table",
     "require_same",
+    "seal_of",
     "strings",
     "verify_parquet",
     "write_json",
@@ -230,6 +231,21 @@ def verify_parquet(path: str) -> str:
     with _opened(path, source):
         source.compare_all()
     return source.seal
+
+
+def seal_of(path: str) -> str:
+    """Return the sum that stands for one of our Parquet files; its footer alone is read.
+
+    Raises:
+        ArtifactError: it is missing, cut off, or not a Parquet file of ours.
+    """
+    if not storage.exists(path):
+        raise ArtifactError(f"{path}: there is no such file")
+    source = SealedReader(path, partial(damaged, path))
+    try:
+        return source.seal
+    finally:
+        source.close()
 
 
 def read_stamp(path: str) -> dict[str, Any]:

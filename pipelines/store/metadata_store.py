@@ -14,6 +14,7 @@ from curate.files.own_json import of_ours
 from curate.files.remedies import suggest
 from curate.metadata.entries import metadata_hash
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.build_ways import ways_to_build
 from curate.pipelines.store.workspace import require_codes
 
 __all__ = ["ENGINES", "MetadataStore", "combined_hash", "index_path", "write_indices"]
@@ -75,10 +76,11 @@ class MetadataStore:
         if not storage.exists(path):
             below = storage.join(folder, "metadata")
             is_workspace = storage.exists(storage.join(below, MANIFEST))
+            first = suggest("build-metadata", "--lang", "en")
             remedy = (
                 f"It is a workspace: its metadata are --metadata {shlex.quote(below)}."
                 if is_workspace
-                else f"Run `{suggest('build-metadata')}` first, or name its folder with --metadata."
+                else f"Run `{first}` first, or name its folder with --metadata."
             )
             raise ArtifactError(f"{folder}: no metadata here (there is no {MANIFEST}). {remedy}")
         manifest = artifacts.read_json(path)
@@ -94,20 +96,20 @@ class MetadataStore:
             UsageError: there is no metadata for it.
         """
         if lang not in self.hashes:
+            ways = "; ".join(self.ways_to_build(lang)) or "expected a code of a Wikipedia"
             raise UsageError(
                 f"there is no metadata for language {lang!r} in {self.folder}; "
                 f"it has {', '.join(sorted(self.hashes)) or 'none'}. "
-                f"Build it with: {self.build_command(lang)}"
+                f"{ways[:1].upper()}{ways[1:]}"
             )
         return MetadataStore(self.folder, {lang: self.hashes[lang]})
 
-    def build_command(self, *langs: str) -> str:
-        """Return the command that builds languages here as those were that are here."""
+    def ways_to_build(self, *langs: str) -> list[str]:
+        """Say how to add languages to those that are here, as those were built."""
         values = artifacts.read_json(storage.join(self.folder, MANIFEST))["languages"].values()
         kinds = {tuple(one.get("made_from", {}).get("kinds", ())) for one in values}
         widest = max(kinds, key=len, default=())
-        sources = ("--sources", ",".join(widest)) if 0 < len(widest) < len(KINDS) else ()
-        return suggest("build-metadata", "--lang", ",".join(langs), *sources)
+        return ways_to_build(self.folder, widest if len(widest) < len(KINDS) else (), langs)
 
     def path(self, lang: str) -> str:
         """Return the path of a language's Parquet file."""

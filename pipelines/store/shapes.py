@@ -28,6 +28,7 @@ _EXACT = {"pairs": int, "below": {"*": (_T, None)}, "largest": int}
 
 _MATCHED_PLAN = {
     "schema_version": str, "inputs": _INPUTS, "parts": [dict], "retracted": (str, None),
+    "dropped": (str, None),
     "parameters": {
         "normalization": str, "lang": (str, None), "lid_model": (str, None),
         "columns": {"*": (str, None)}, "metadata": {"*": str}, "filters": _FILTERS,
@@ -59,6 +60,8 @@ _CARD = {
     "languages": {"*": {"kept": _NUM, "matched": _NUM, "read": _NUM}},
     "pages": {"*": _SUM}, "metadata": {"*": str},
     "opt_outs": {"pairs": _COUNTS, "sources": {"*": str}},
+    "downloaded": {"pairs": _NUM, "images": _NUM, "failed": _COUNTS, "opt_outs": _COUNTS},
+    "name": str, "license": str,
 }  # fmt: skip
 _FILES = ([{"url": (str, None), "file": str}], None)
 _MADE_FROM = {
@@ -94,6 +97,7 @@ _MODEL_CARD = {
     "balanced": (str, None), "bad_steps": _NUM, "machine": dict, "skipped": _COUNTS,
     "datacard_sha256": (str, None), "consumed_sha256": str,
     "evaluations": {"*": {"task": str, "images": _NUM}},
+    "contaminated": {"*": {"images": _NUM, "pairs": _NUM}},
 }  # fmt: skip
 _CONSUMED = {
     "pairs": _NUM,

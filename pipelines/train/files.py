@@ -2,6 +2,7 @@
 
 runs/<name>/
 config.json      what the run is made of
+shards.json      its shards, and what they are known by
 tokenizer.json
 log.jsonl        a line every `log_every` steps, each with its checksum
 checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone
@@ -13,7 +14,7 @@ modelcard.json, modelcard.md, loss.svg, languages.svg
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -24,18 +25,21 @@ from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.own_json import of_ours
-from curate.files.sealed_json import CHECKSUM, read_json
+from curate.files.sealed_json import CHECKSUM, read_json, write_json
 from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sums
+from curate.pipelines.train.shard_facts import ShardFacts
 
 __all__ = [
-    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "progress_of_run", "read_checkpoint",
+    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "log_of_run", "progress_of_run",
+    "read_checkpoint",
 ]  # fmt: skip
 
 _STEP = "step-"
 # Whatever a run writes.
 RUN_ENTRIES = (
-    "config.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md", "loss.svg",
-    "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval", "tensorboard", SUMS,
+    "config.json", "shards.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md",
+    "loss.svg", "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval", "tensorboard",
+    SUMS,
 )  # fmt: skip
 
 
@@ -53,6 +57,22 @@ class RunFiles:
     def config(self) -> str:
         """What the run is made of."""
         return self.path("config.json")
+
+    def write_shards(self, facts: Sequence[ShardFacts]) -> None:
+        """Write down which shards the run is begun with."""
+        rows = [[one.name, one.identity, one.samples] for one in facts]
+        write_json(self.path("shards.json"), {"shards": rows})
+
+    def read_shards(self) -> list[ShardFacts]:
+        """Return the shards that the run was begun with; [] where nobody wrote them down."""
+        path = self.path("shards.json")
+        if not storage.exists(path):
+            return []
+        with of_ours(path):
+            return [
+                ShardFacts(str(name), str(known), None, None if num is None else int(num))
+                for name, known, num in read_json(path)["shards"]
+            ]
 
     @property
     def tokenizer(self) -> str:
@@ -235,6 +255,15 @@ def progress_of_run(folder: str) -> tuple[int, int, bool] | None:
     lines = _read_lines(files.log)
     with of_ours(files.log):
         return (int(lines[-1]["step"]) if lines else 0), total, False
+
+
+def log_of_run(folder: str) -> list[dict[str, Any]]:
+    """Return the lines of a run's log, each with its step; [] where there is none yet.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    return _read_lines(RunFiles(folder).log)
 
 
 def _as_line(line: dict[str, Any]) -> bytes:

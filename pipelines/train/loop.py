@@ -8,7 +8,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from curate.errors import CurateError
@@ -17,12 +17,12 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.evaluations import numbers_of
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
-from curate.pipelines.train.progress import TrainView
 from curate.pipelines.train.trackers import Tracker
+from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.loop.config import TrainConfig
 
-__all__ = ["Progress", "TrainLoop", "restore"]
+__all__ = ["Progress", "TrainLoop", "restore", "run_together"]
 
 
 @dataclass(slots=True)
@@ -57,13 +57,17 @@ class Progress:
 
         if world.size == 1:
             return
-        found = gather_objects((dict(self.skipped), self.consumed.state()), world)
+        mine = dict(self.skipped), self.consumed.state(), self.position.lanes
+        found = gather_objects(mine, world)
         self.skipped.clear()
         self.consumed.clear()
         if world.is_main:
-            for skipped, state in found:
+            lanes: dict[int, Any] = {}
+            for skipped, state, ends in found:
                 self.skipped.update(skipped)
                 self.consumed.merge([state])
+                lanes |= ends
+            self.position = replace(self.position, lanes=lanes)
 
     def state(self) -> dict[str, Any]:
         """Return it as plain values and tensors, for a checkpoint."""
@@ -131,24 +135,24 @@ class TrainLoop:
         Raises:
             CurateError: too many steps in a row gave no finite loss.
         """
-        writer = CheckpointWriter(self.files, self.config.keep_checkpoints)
+        return run_together([self], batches, stop)
+
+    def begin(self) -> CheckpointWriter:
+        """Start the clocks; return what writes this run's checkpoints."""
         self._logged_step = self.trainer.step_number
         self._logged_at = self._saved_at = time.monotonic()
-        try:
-            while self.trainer.step_number < self.config.steps:
-                is_stopped, is_due = self._agree(stop.is_made)
-                if is_stopped:
-                    self._save(writer)
-                    return False
-                self._step(batches, writer, is_due)
-        finally:
-            writer.wait()
-        return True
+        return CheckpointWriter(self.files, self.config.keep_checkpoints)
 
-    def _step(self, batches: Iterator[Any], writer: CheckpointWriter, is_due: bool) -> None:
-        with self.trainer.timer.loading():
-            batch = next(batches)
-        metrics = self.trainer.step(batch)
+    def take(self, batch: Any, taught: Any, writer: CheckpointWriter, is_due: bool) -> None:
+        """Train on a batch, and do what is due after it.
+
+        Args:
+            batch: of the loader.
+            taught: what a teacher says of it; None: the trainer asks its own, if it has one.
+            writer: of checkpoints.
+            is_due: the clock says to save.
+        """
+        metrics = self.trainer.step(batch, taught) if taught else self.trainer.step(batch)
         self.progress.take(batch)
         self._tokens += metrics.num_tokens
         if metrics.skipped:
@@ -162,13 +166,13 @@ class TrainLoop:
         if self.evaluate and self._is_eval_due(step):
             self._evaluate(step)
         if is_due or (self.config.checkpoint_every and step % self.config.checkpoint_every == 0):
-            self._save(writer)
+            self.save(writer)
 
     def _is_eval_due(self, step: int) -> bool:
         is_last = step == self.config.steps
         return is_last or (self.eval_every > 0 and step % self.eval_every == 0)
 
-    def _agree(self, wants_stop: bool) -> tuple[bool, bool]:
+    def agree(self, wants_stop: bool) -> tuple[bool, bool]:
         """Return whether any rank has been asked to stop, and whether the clock says to save."""
         from curate.training.loop.distributed import max_over_ranks
 
@@ -177,7 +181,7 @@ class TrainLoop:
         stop, due = max_over_ranks([float(wants_stop), float(is_due)], self.trainer.world)
         return stop > 0, due > 0
 
-    def _save(self, writer: CheckpointWriter) -> None:
+    def save(self, writer: CheckpointWriter) -> None:
         """Copy the state and let a thread write it."""
         self.progress.gather(self.trainer.world)
         state = self.trainer.state()
@@ -258,9 +262,56 @@ class TrainLoop:
             for name, found in results.items()
             for figure, value in numbers_of(found)
         })  # fmt: skip
-        seconds = time.monotonic() - start
+        self.leave_out(time.monotonic() - start)
+
+    def leave_out(self, seconds: float) -> None:
+        """Leave out of the rate seconds in which something else was done than this run's steps."""
         self.trainer.timer.leave_out(seconds)
         self._logged_at += seconds
+
+
+def run_together(
+    loops: "Sequence[TrainLoop]",
+    batches: Iterator[Any],
+    stop: StopRequest,
+    share: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None,
+) -> bool:
+    """Train several runs on the same batches to the last step, or until a stop is asked for.
+
+    Args:
+        loops: of the runs, all at the same step of as many.
+        batches: of a loader.
+        stop: asked for from outside.
+        share: gives of a batch each run's own, and what a teacher says of it; None: as it is.
+
+    Returns:
+        Whether the last step is done.
+
+    Raises:
+        CurateError: too many steps in a row of one of them gave no finite loss.
+    """
+    first = loops[0]
+    writers = [loop.begin() for loop in loops]
+    try:
+        while first.trainer.step_number < first.config.steps:
+            is_stopped, is_due = first.agree(stop.is_made)
+            if is_stopped:
+                for loop, writer in zip(loops, writers, strict=True):
+                    loop.save(writer)
+                return False
+            with first.trainer.timer.loading():
+                batch = next(batches)
+            shares = share(batch) if share else [(batch, None)] * len(loops)
+            for loop, writer, (own, taught) in zip(loops, writers, shares, strict=True):
+                begun = time.monotonic()
+                loop.take(own, taught, writer, is_due)
+                for other in loops:
+                    if other is not loop:
+                        other.leave_out(time.monotonic() - begun)
+    finally:
+        for writer in writers:
+            writer.wait()
+    return True
 
 
 def _finite(value: float) -> float | None:

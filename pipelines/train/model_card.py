@@ -13,9 +13,38 @@ from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
 
-__all__ = ["add_evaluations", "write_model_card"]
+__all__ = ["add_evaluations", "contaminated_sets", "write_model_card"]
 
 _SHOWN_LANGUAGES = 20
+
+
+def contaminated_sets(datacard: str | None) -> dict[str, Any]:
+    """Return what a data card says of the evaluation sets that its pairs were compared with.
+
+    Returns:
+        ``contaminated``: of each set, images and pairs that fell; nothing if none was compared.
+    """
+    if datacard is None or not storage.exists(datacard):
+        return {}
+    card = artifacts.read_json_of_anyone(datacard)
+    about = card.get("contaminated") if isinstance(card, dict) else None
+    sets = about.get("sets") if isinstance(about, dict) else None
+    if not isinstance(sets, dict):
+        return {}
+    return {"contaminated": {
+        str(name): {"images": int(one["images"]), "pairs": int(one["pairs"])}
+        for name, one in sets.items() if isinstance(one, dict)
+        and all(isinstance(one.get(key), int) for key in ("images", "pairs"))
+    }}  # fmt: skip
+
+
+def _contaminated(card: Mapping[str, Any]) -> str:
+    found = card.get("contaminated")
+    if not found:
+        return ""
+    shown = ", ".join(f"{_cell(name)} ({one['images']:,} images, {one['pairs']:,} pairs fell)"
+                      for name, one in found.items())  # fmt: skip
+    return f"- pairs were compared with evaluation sets: {shown}\n"
 
 
 def write_model_card(
@@ -95,9 +124,11 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"{card['final_loss']:.3f}. The weights are {weights}.\n\n- shape: {shape}\n"
         f"- training: {how}\n"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
+        f"{_teacher_line(card.get('teacher'))}"
         f"- tokenizer: {_hash_or(card['tokenizer_sha256'], 'learned from the captions')}\n"
         f"- shards: {card['num_shards']}, sha256 `{card['shards']}`\n"
         f"- data card: sha256 `{card['datacard_sha256']}`\n"
+        f"{_contaminated(card)}"
         f"- pairs consumed: [consumed.json](consumed.json), sha256 `{card['consumed_sha256']}`\n"
         f"{_captions(card, consumed)}"
         f"- samples skipped: {_cell(skipped or 'none')}\n"
@@ -161,6 +192,12 @@ def _languages_table(consumed: Mapping[str, Any]) -> str:
         rows.append(f"| {_cell(lang)} | {' | '.join(figures)} |")
     more = len(languages) - _SHOWN_LANGUAGES
     return "\n".join(rows) + (f"\n\nand {more} more languages" if more > 0 else "") + "\n"
+
+
+def _teacher_line(teacher: Mapping[str, Any] | None) -> str:
+    if teacher is None:
+        return ""
+    return f"- teacher: {_cell(teacher['name'])}, sha256 `{_cell(teacher['weights_sha256'])}`\n"
 
 
 def _hash_or(sha256: str | None, otherwise: str) -> str:

@@ -1,72 +1,31 @@
 """One process of a run: its parts put together, trained, and the result published."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from itertools import islice, zip_longest
+from itertools import islice
 from typing import Any
 
-from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
-from curate.pipelines.caption_tables.join import CaptionOptions
 from curate.pipelines.executor.stopping import StopRequest
-from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import entry_names
-from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
+from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.machine import cores_of_rank, describe_machine, device_name
-from curate.pipelines.train.model_card import write_model_card
-from curate.pipelines.train.progress import TrainView
+from curate.pipelines.train.model_card import contaminated_sets, write_model_card
+from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
+from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.captions.mix import TextMix
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
-__all__ = ["TrainExtras", "TrainRun", "read_online"]
+__all__ = ["TrainRun", "close"]
 
 MAX_TOKENIZER_CAPTIONS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainExtras:
-    """What goes on around the steps.
-
-    Attributes:
-        init: weights to begin with instead of random ones: a file, or a folder of a run.
-        tokenizer: a file or Hub name; None: that of `init`, else learned from the captions.
-        datacard: of the shards; its hash goes into the model card.
-        balanced: folder that `balance` wrote, for the names of entries.
-        trackers: tensorboard, wandb.
-        eval_config: an eval.json of sets to evaluate on; None: never.
-        eval_every: steps between evaluations; the last step is always followed by one.
-        peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
-        online: folder of `balance` whose probabilities decide while loading; None: train on all.
-        unit: pair: every pair once per epoch; image: one pair of each image.
-        decoder: of JPEGs: auto, simplejpeg or pillow.
-        threads: that decode; None: one for each core of this process.
-        shard_cache: folder for copies of remote shards; None: in the user's cache.
-        shard_cache_gb: of such copies, in GB.
-        captions: beside the alt-texts.
-    """
-
-    init: str | None = None
-    tokenizer: str | None = None
-    datacard: str | None = None
-    balanced: str | None = None
-    trackers: Sequence[str] = ()
-    eval_config: str | None = None
-    eval_every: int = 0
-    peak_tflops: float | None = None
-    online: str | None = None
-    unit: str = "pair"
-    decoder: str = "auto"
-    threads: int | None = None
-    shard_cache: str | None = None
-    shard_cache_gb: float = 50.0
-    captions: CaptionOptions = CaptionOptions()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,7 +35,8 @@ class TrainRun:
     Attributes:
         files: where it writes.
         tars: the shards.
-        sums: xxh3_128 of those that are ours, by path.
+        facts: what is known of each of them.
+        lanes: that batches are taken from.
         shape: of the model; gets the tokens of a tokenizer that is learned.
         config: how to train.
         options: how a step is computed.
@@ -89,7 +49,8 @@ class TrainRun:
 
     files: RunFiles
     tars: list[str]
-    sums: dict[str, str]
+    facts: list[ShardFacts]
+    lanes: int
     shape: ModelConfig
     config: TrainConfig
     options: StepOptions
@@ -99,65 +60,99 @@ class TrainRun:
     quiet: bool
     texts: TextMix | None = None
 
+    def open_texts(self, values: dict[str, Any]) -> None:
+        """Open the captions that are mixed with the alt-texts, if there are any.
+
+        Raises:
+            InputError: no caption is of a pair of the shards.
+            UsageError: a share is missing, out of range, or of a source that there is not.
+        """
+        digest = values["loader"].get("captions", {}).get("tables")
+        is_new = not self.files.step_checkpoints()
+        self.texts = self.loading().open_texts(digest, is_new=is_new, quiet=self.quiet)
+
     def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
         from curate.training.data.prefetch import DevicePrefetcher
 
-        tokenizer = self._tokenizer()
-        trainer = self._trainer(tokenizer)
-        progress = self._resume(trainer)
-        loop = self._loop(trainer, progress, tokenizer)
-        stream = DevicePrefetcher(self._batches(tokenizer, progress.position), self.world.device)
+        tokenizer = self.tokenizer()
+        teacher, words = self.teacher()
+        is_same = words is None or _same(words, tokenizer)
+        loop = self.begin(tokenizer, teacher)
+        more = [] if is_same else [words]
+        batches = self.loading().batches(tokenizer, loop.progress.position, more)
+        stream = DevicePrefetcher(batches, self.world.device)
         try:
             is_done = loop.run(stream, stop)
         finally:
             stream.close()
-            loop.view.close()
-            for tracker in loop.trackers:
-                tracker.close()
-        if not is_done:
-            checkpoint = self.files.step_checkpoint(trainer.step_number)
-            return {"stopped_at": trainer.step_number, "of": self.config.steps,
-                    "goes_on_from": checkpoint}  # fmt: skip
-        return self._finish(loop, values)
+            close(loop)
+        return self.finish(loop, values) if is_done else self.stopped(loop)
 
-    def _tokenizer(self) -> Any:
+    def begin(self, tokenizer: Any, teacher: Any = None, step: int | None = None) -> TrainLoop:
+        """Make the trainer, and go on from the newest checkpoint, or that of a step."""
+        trainer = self._trainer(tokenizer, teacher)
+        return self._loop(trainer, self._resume(trainer, step), tokenizer)
+
+    def stopped(self, loop: TrainLoop) -> dict[str, Any]:
+        """Return where a run has stopped before its end."""
+        step = loop.trainer.step_number
+        return {"stopped_at": step, "of": self.config.steps,
+                "goes_on_from": self.files.step_checkpoint(step)}  # fmt: skip
+
+    def tokenizer(self) -> Any:
         """Read the run's tokenizer; rank 0 fetches it or learns it from the captions first."""
-        from curate.training.loop.distributed import wait_for_all
+        from curate.training.loop.waiting import done_by_main
         from curate.training.text.tokenizer import Tokenizer
 
-        if self.world.is_main and not storage.exists(self.files.tokenizer):
+        def write() -> None:
+            if storage.exists(self.files.tokenizer):
+                return
             with storage.publish(self.files.tokenizer) as file:
                 summed = SummedFile(file)
                 summed.write(self._new_tokenizer().to_json().encode())
                 self.files.write_sums(self.files.tokenizer, summed.sum)
-        wait_for_all(self.world)
+
+        done_by_main(write, self.world, "makes the tokenizer", log)
         check_listed(self.files.folder, "tokenizer.json", must=True)
         with storage.open_read(self.files.tokenizer) as file:
             return Tokenizer.from_json(file.read().decode(), self.shape.context_length)
 
-    def _shard_cache(self) -> Any:
-        from curate.training.data.shard_cache import ShardCache, default_folder
-
-        return ShardCache(
-            folder=self.extras.shard_cache or default_folder(),
-            max_bytes=int(self.extras.shard_cache_gb * 1e9),
-        )
-
     def _new_tokenizer(self) -> Any:
-        from curate.training.data.loader import captions
         from curate.training.text.tokenizer import learn_tokenizer
 
         if self.start.tokenizer is not None:
             return self.start.tokenizer
-        found = captions(self.tars, self._shard_cache().open, self.sums)
-        if self.texts is not None and self.texts.index is not None:
-            pairs = zip_longest(found, self.texts.index.texts())
-            found = (text for pair in pairs for text in pair if text is not None)
-        texts = islice(found, MAX_TOKENIZER_CAPTIONS)
+        texts = islice(self.loading().captions(), MAX_TOKENIZER_CAPTIONS)
         return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
 
-    def _trainer(self, tokenizer: Any) -> Any:
+    def loading(self) -> Loading:
+        """Return where the pairs come from."""
+        return Loading(
+            tars=self.tars,
+            facts=self.facts,
+            config=self.config,
+            extras=self.extras,
+            lanes=self.lanes,
+            image_size=self.shape.image_size,
+            world=self.world,
+            texts=self.texts,
+        )
+
+    def teacher(self) -> tuple[Any, Any]:
+        """Return the teacher and its tokenizer; (None, None) without one."""
+        if self.extras.teacher is None:
+            return None, None
+        from curate.training.export.load import load_model
+
+        model, words = load_model(self.extras.teacher, str(self.world.device))
+        size, own = model.config.image_size, self.shape.image_size
+        if size != own:
+            log(f"the teacher sees images of {size} pixels: those of {own} are resized for it",
+                quiet=self.quiet)  # fmt: skip
+        return model, words
+
+    def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
         from curate.training.loop.trainer import Trainer
 
         if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
@@ -171,55 +166,22 @@ class TrainRun:
             options=self.options,
             world=self.world,
             begin=lambda model: self.start.load_into(model, quiet=self.quiet) if is_new else None,
+            teacher=teacher,
         )
 
-    def _resume(self, trainer: Any) -> Progress:
-        """Go on from the newest checkpoint, if there is one."""
+    def _resume(self, trainer: Any, step: int | None) -> Progress:
+        """Go on from the newest checkpoint, or from that of a step, if there is one."""
         from curate.training.data.loader import Position
 
         found = self.files.step_checkpoints()
+        if step is not None:
+            found = [self.files.step_checkpoint(step)] if step else []
         if not found:
             return Progress(Position())
         state = read_checkpoint(self.files, found[-1])
         trainer.load_state(state)
         log(f"going on from {found[-1]}", quiet=self.quiet)
         return restore(state["progress"], is_main=self.world.is_main)
-
-    def _batches(self, tokenizer: Any, position: Any) -> Iterator[Any]:
-        """Yield this rank's share of the batches."""
-        from curate.training.data.loader import Loader, LoaderConfig
-
-        config = LoaderConfig(
-            image_size=self.shape.image_size,
-            batch_size=self.config.batch_size,
-            seed=self.config.seed,
-            shuffle_pairs=self.config.shuffle_pairs,
-            rank=self.world.rank,
-            num_ranks=self.world.size,
-            unit=self.extras.unit,
-            decoder=self.extras.decoder,
-            threads=self.extras.threads or cores_of_rank(self.world.size),
-            device=str(self.world.device),
-            pin_memory=self.world.device.type == "cuda",
-        )
-        online = read_online(self.extras.online)
-        cache = self._shard_cache()
-        loader = Loader(
-            self.tars, tokenizer, config, online=online, cache=cache, sums=self.sums,
-            texts=self.texts,
-        )  # fmt: skip
-        return loader.batches(position)
-
-    def _pairs_per_epoch(self, epoch: int) -> int | None:
-        from curate.training.data.sampler import Sampler
-
-        sampler = Sampler(
-            shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
-            unit=self.extras.unit, online=read_online(self.extras.online),
-            cache=self._shard_cache(), needs_text=self.texts is None,
-        )  # fmt: skip
-        is_whole = self.extras.online is None and self.extras.unit == "pair"
-        return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
 
     def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
         from curate.training.model.flops import device_peak_flops, flops_per_pair
@@ -238,7 +200,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(self.shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer),
             eval_every=self.extras.eval_every,
         )  # fmt: skip
@@ -260,23 +222,30 @@ class TrainRun:
 
         return evaluate
 
-    def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
         """Publish the weights and the card."""
-        from curate.training.loop.distributed import wait_for_all
+        from curate.training.loop.waiting import done_by_main
+
+        loop.progress.gather(self.world)
+        weights = loop.trainer.weights()
+        return done_by_main(
+            lambda: self._publish(loop, values, weights), self.world, "publishes the model", log
+        )
+
+    def _publish(
+        self, loop: TrainLoop, values: dict[str, Any], weights: dict[str, Any]
+    ) -> dict[str, Any]:
         from curate.training.model.weights_file import FORMAT_VERSION
 
-        progress, trainer = loop.progress, loop.trainer
-        progress.gather(self.world)
-        weights = trainer.weights()
-        if loop.run_log is None:  # not rank 0
-            wait_for_all(self.world)
-            card: dict[str, Any] = artifacts.read_json(self.files.card)
-            return card
+        assert loop.run_log is not None  # this is rank 0
+        progress = loop.progress
         loop.run_log.publish()
-        save_tensors(self.files, self.files.final, {"format": FORMAT_VERSION, "model": weights})
+        with told_when_full(self.files.checkpoints):
+            final = {"format": FORMAT_VERSION, "model": weights}
+            save_tensors(self.files, self.files.final, final)
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
         seen = self.config.steps * self.config.batch_size
-        per_epoch = self._pairs_per_epoch(progress.position.epoch)
+        per_epoch = self.loading().pairs_per_epoch(progress.position.epoch)
         card = {
             **values,
             "model": asdict(self.shape),
@@ -289,46 +258,44 @@ class TrainRun:
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
-            "machine": describe_machine(self.world, self.options),
+            "machine": _machine(self.world, self.options),
             "datacard_sha256": _hash_if_there(self.extras.datacard),
+            **contaminated_sets(self.extras.datacard),
         }
         if self.texts is not None and self.texts.index is not None:
             card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
         names = entry_names(self.extras.balanced)
-        card = write_model_card(self.files, card, loop.run_log.lines, progress.consumed.card(names))
-        wait_for_all(self.world)
-        return card
+        consumed = progress.consumed.card(names)
+        return write_model_card(self.files, card, loop.run_log.lines, consumed)
 
 
-def read_online(folder: str | None) -> Any:
-    """Return the balancing that a folder of `balance` stands for; None without one.
+def close(loop: TrainLoop) -> None:
+    """Let go of what shows a run, and of who is told of it."""
+    loop.view.close()
+    for tracker in loop.trackers:
+        tracker.close()
 
-    Raises:
-        ArtifactError: there are no probabilities in it.
-        UsageError: it was balanced to an exact number of pairs.
-    """
-    from curate.training.data.loader import Online
 
-    if folder is None:
-        return None
-    paths = storage.list_files(storage.join(folder, "probabilities"), ".parquet")
-    if not paths:
-        raise ArtifactError(
-            f"{folder}: there are no probabilities/*.parquet in it; expected a folder that "
-            "`curate balance` wrote"
-        )
-    plan = storage.join(folder, artifacts.PLAN)
-    if storage.exists(plan) and artifacts.read_json(plan)["parameters"].get("exact"):
-        raise UsageError(
-            f"{folder} was balanced with --exact, which probabilities alone do not repeat while "
-            "loading. Train on its shards, or balance with --t."
-        )
-    probability = {}
-    for path in paths:
-        column = artifacts.read_table(path, ["probability"]).column("probability")
-        probability[path.rsplit("/", 1)[-1].removesuffix(".parquet")] = column.to_numpy()
-    return Online(probability)
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other and one.context_length == other.context_length)
 
 
 def _hash_if_there(path: str | None) -> str | None:
     return storage.file_sha256(path) if path and storage.exists(path) else None
+
+
+def _device_name(device: Any) -> str:
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
+    import torch
+
+    return {
+        "device": _device_name(world.device),
+        "processes": world.size,
+        "torch": str(torch.__version__),
+        **asdict(options),
+    }

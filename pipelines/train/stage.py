@@ -5,16 +5,14 @@ refused, a rerun with the same goes on from the newest checkpoint. Started by to
 process runs all of this, and rank 0 alone writes.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.files.sums import shard_sum
-from curate.pipelines.caption_tables.join import caption_identity, joined_captions
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
@@ -22,30 +20,30 @@ from curate.pipelines.store.swap import (
     finish_swap,
     forget_next,
     next_folder,
-    refuse_half,
     swap_in,
 )
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
-from curate.pipelines.train.part import TrainExtras, TrainRun, read_online
-from curate.pipelines.train.start import Start, prepare_start
+from curate.pipelines.train.identity import LOST, difference, identity, take_stock, with_lost
+from curate.pipelines.train.loading import TrainExtras
+from curate.pipelines.train.part import TrainRun
+from curate.pipelines.train.shard_facts import ShardFacts
+from curate.pipelines.train.start import prepare_start, shape_of
+from curate.pipelines.views.progress import log
 from curate.training import require_packages
-from curate.training.captions.mix import TextMix
 from curate.training.loop.config import StepOptions, TrainConfig
-from curate.training.model.config import ModelConfig, load_model_config
 
 __all__ = [
-    "TrainExtras", "check_run_name", "only_driver", "shard_identities", "shard_sums", "train_model",
+    "TrainExtras", "agreed", "check_folder", "check_run_name", "finished_card", "only_driver",
+    "paths", "prepare", "prepare_start", "shape_of", "train_model",
 ]  # fmt: skip
-
-_HASH_THREADS = 8
 
 
 def train_model(
     *,
-    shards: str,
+    shards: str | Sequence[str],
     output: str,
-    model: str,
+    model: str | None,
     config: TrainConfig,
     options: StepOptions | None = None,
     extras: TrainExtras | None = None,
@@ -58,9 +56,9 @@ def train_model(
     """Train a CLIP model on shards, or go on with a run that was interrupted.
 
     Args:
-        shards: folder of tars, or one tar.
+        shards: folder of tars, or one tar; or several of these.
         output: the folder `runs/<name>/`.
-        model: name of a model, or a JSON file of its shape.
+        model: name of a model, or a JSON file of its shape; None for that of `init`, else vit-b-32.
         config: how to train.
         options: how a step is computed; may change when a run goes on.
         extras: what goes on around the steps.
@@ -86,46 +84,53 @@ def train_model(
 
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
-    shape = replace(load_model_config(model), logit_bias=config.loss == "siglip")
-    tars = list_shards(shards)
+    shape = replace(shape_of(model, extras.init), logit_bias=config.loss == "siglip")
+    places = [shards] if isinstance(shards, str) else shards
+    tars = [tar for place in places for tar in list_shards(place)]
+    _refuse_twice(tars)
     anew = overwrite and _has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
     if dry_run:
-        values = _identity(tars, shape, config, extras, start)
-        _check_folder(RunFiles(output), values, overwrite=overwrite)
-        found = files.step_checkpoints()
-        return {"shards": len(tars), "steps": config.steps, "checkpoints": found}
+        facts = take_stock(tars, quiet=quiet)
+        lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
+        values = identity(facts, shape, config, extras, start, lanes)
+        check_folder(RunFiles(output), values, facts, overwrite=overwrite)
+        there = files.step_checkpoints()
+        return {"shards": len(tars), "lanes": lanes, "steps": config.steps, "checkpoints": there}
     with joined_world(device) as world, only_driver(world, output):
-        values, sums = _agreed(world, tars, shape, config, extras, start)
-        _check_folder(RunFiles(output), values, overwrite=overwrite)
+        is_quiet = quiet or not world.is_main
+        found = agreed(world, tars, extras, output, overwrite, is_quiet, shape, config, start)
+        values = found.values
+        check_folder(RunFiles(output), values, found.facts, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
         if world.is_main:
             if anew:
                 finish_swap(output)
             else:
                 forget_next(output)
-            _prepare(files, values, anew=anew)
+            prepare(files, values, found.facts, anew=anew)
         wait_for_all(world)
         if storage.exists(files.final) and storage.exists(files.card):
-            finished = artifacts.read_json(files.card)
+            finished = finished_card(files)
             wait_for_all(world)  # they have all read the card
             if anew and world.is_main:  # a start that was killed before it took its place
                 swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
             return finished
         run = TrainRun(
             files=files,
-            tars=tars,
-            sums=sums,
+            tars=paths(tars, found.facts),
+            facts=found.facts,
+            lanes=found.lanes,
             shape=shape,
             config=config,
             options=options or StepOptions(),
             extras=extras,
             start=start,
             world=world,
-            quiet=quiet or not world.is_main,
+            quiet=is_quiet,
         )
-        run.texts = _texts(run, values)
+        run.open_texts(values)
         card = run.train(values, current_request())
         wait_for_all(world)  # they have all read the card
         if anew and world.is_main and "stopped_at" not in card:
@@ -160,91 +165,96 @@ def only_driver(world: Any, output: str, command: str = "train") -> Iterator[Non
         yield
 
 
-def _agreed(world: Any, tars: Sequence[str], *parts: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return what the run is made of and the sums of its shards, as rank 0 finds them."""
-    from curate.training.loop.distributed import gather_objects
+class _Agreed(NamedTuple):
+    """What rank 0 found out, for all."""
 
-    mine = (_identity(tars, *parts), shard_sums(tars)) if world.is_main else None
-    found: tuple[dict[str, Any], dict[str, str]] = gather_objects(mine, world)[0]
+    values: dict[str, Any]
+    facts: list[ShardFacts]
+    lanes: int
+
+
+def agreed(
+    world: Any, tars: Sequence[str], extras: TrainExtras, output: str, overwrite: bool,
+    quiet: bool, *parts: Any,
+) -> _Agreed:  # fmt: skip
+    """Return what the run is made of and what is known of its shards, as rank 0 finds it.
+
+    Raises:
+        ArtifactError: this rank sees other shards.
+    """
+    from curate.training.loop.waiting import done_by_main
+
+    def look() -> _Agreed:
+        facts = take_stock(tars, quiet=quiet)
+        if extras.allow_lost:
+            facts = with_lost(RunFiles(output).read_shards(), facts)
+        shape, config, start = parts
+        lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
+        return _Agreed(identity(facts, shape, config, extras, start, lanes), facts, lanes)
+
+    found = done_by_main(look, world, "looks at the shards", log)
+    mine = {tar.rpartition("/")[2] for tar in tars}
+    others = {one.name for one in found.facts} - mine
+    if others and not extras.allow_lost:
+        raise ArtifactError(
+            f"process {world.rank} does not see {len(others):,} of the shards that process 0 sees, "
+            f"such as {min(others)}. Give all machines the same --shards."
+        )
     return found
 
 
-def shard_sums(tars: Sequence[str]) -> dict[str, str]:
-    """Return the checksums of the shards that are ours, by path."""
-    for folder in {tar.rpartition("/")[0] for tar in tars}:
-        refuse_half(folder)
-    with ThreadPoolExecutor(_HASH_THREADS) as pool:
-        found = zip(tars, pool.map(shard_sum, tars), strict=True)
-        return {tar: one for tar, one in found if one is not None}
+def finished_card(files: RunFiles) -> dict[str, Any]:
+    """Return the model card of a finished run."""
+    card: dict[str, Any] = artifacts.read_json(files.card)
+    return card
 
 
-def _identity(
-    tars: Sequence[str],
-    shape: ModelConfig,
-    config: TrainConfig,
-    extras: TrainExtras,
-    start: Start,
-) -> dict[str, Any]:
-    """Return what a run is made of: what `config.json` holds."""
-    return {
-        "schema_version": artifacts.SCHEMA_VERSION,
-        "model": asdict(shape),
-        "train": config.decisive(),
-        **start.identity,
-        "loader": _loader_identity(extras),
-        **shard_identities(tars),
-        "balanced": _balanced_digest(extras.datacard),
-    }
-
-
-def shard_identities(tars: Sequence[str]) -> dict[str, Any]:
-    """Return what shards a run is made of."""
-    with ThreadPoolExecutor(_HASH_THREADS) as pool:  # hashing leaves the interpreter's lock
-        found = pool.map(_shard_identity, tars)
-        hashed = [(tar.rsplit("/", 1)[-1], sha) for tar, sha in zip(tars, found, strict=True)]
-    # The folder may move; names that are there twice stand for shards in their order.
-    hashes = dict(hashed) if len(dict(hashed)) == len(hashed) else {"in_order": hashed}
-    return {"shards": artifacts.digest(hashes), "num_shards": len(tars)}
-
-
-def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
-    """Return what decides which pairs are loaded and how their pixels come out."""
-    from curate.training.data.images import describe_decoder, resolve_decoder
-
-    online = read_online(extras.online)
-    joined = caption_identity(extras.captions)
-    return {
-        "decoder": describe_decoder(resolve_decoder(extras.decoder)),
-        "unit": extras.unit,
-        "online": online.digest() if online else None,
-        **({"captions": joined} if joined else {}),
-    }
-
-
-def _texts(run: TrainRun, values: dict[str, Any]) -> TextMix | None:
-    """Return what draws the texts of pairs; None where they have their alt-texts alone.
+def _refuse_twice(tars: Sequence[str]) -> None:
+    """Refuse a shard that is named twice: its pairs would come twice in an epoch.
 
     Raises:
-        InputError: no caption is of a pair of the shards.
-        UsageError: a share is missing, out of range, or of a source that there is not.
+        UsageError: one is.
     """
-    from curate.pipelines.caption_tables.check import require_joined
-    from curate.training.data.shard_cache import ShardCache, default_folder
-
-    options, extras = run.extras.captions, run.extras
-    if not options.is_any:
-        return None
-    quiet = run.quiet
-    index = joined_captions(options, values["loader"]["captions"]["tables"] or "", quiet=quiet)
-    if index is not None and run.world.is_main and not run.files.step_checkpoints():
-        cache = ShardCache(folder=extras.shard_cache or default_folder(),
-                           max_bytes=int(extras.shard_cache_gb * 1e9))  # fmt: skip
-        if not options.json_keys:
-            require_joined(index, options.tables, run.tars, cache.open)
-    return options.mix(run.config.seed, index)
+    twice = [tar for tar, num in Counter(tars).items() if num > 1]
+    if twice:
+        raise UsageError(f"{twice[0]} is named twice by --shards; name each folder once")
 
 
-def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
+def _lanes(
+    extras: TrainExtras, files: RunFiles, config: TrainConfig, num_shards: int, *, overwrite: bool
+) -> int:
+    """Return how many lanes a run has: as asked, as it was begun, or one for each machine.
+
+    Raises:
+        UsageError: there are fewer shards.
+    """
+    from curate.training.loop.distributed import launched_machines
+
+    if extras.lanes is not None:
+        if not 1 <= extras.lanes <= min(num_shards, config.batch_size):
+            raise UsageError(
+                f"--lanes is {extras.lanes}; expected 1 to the number of shards, {num_shards:,}, "
+                f"and of pairs of a batch, {config.batch_size:,}"
+            )
+        return extras.lanes
+    if not overwrite and storage.exists(files.config) and _has_progress(files):
+        loader = artifacts.read_json(files.config)["loader"]
+        return int(loader["lanes"]) if "lanes" in loader else 1
+    return min(launched_machines(), num_shards, config.batch_size)
+
+
+def paths(tars: Sequence[str], facts: Sequence[ShardFacts]) -> list[str]:
+    """Return the paths of shards; of those that are lost, where they would be."""
+    if len(tars) == len(facts):
+        return list(tars)
+    here = {tar.rpartition("/")[2]: tar for tar in tars}
+    folder = tars[0].rpartition("/")[0] or "."
+    return [here.get(one.name, storage.join(folder, one.name)) for one in facts]
+
+
+def check_folder(
+    files: RunFiles, values: dict[str, Any], facts: Sequence[ShardFacts], *, overwrite: bool
+) -> None:
     """Refuse a folder that is none of a run, or of a run that was made of something else."""
     refuse_foreign(files.folder, "config.json")
     if storage.exists(files.config) and _has_progress(files) and not overwrite:
@@ -253,7 +263,25 @@ def _check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -
             "weights. Or replace it with --overwrite."
         )
         found = artifacts.read_json(files.config)
+        if found["shards"] != values["shards"]:
+            _refuse_shards(files, facts, remedy)
         artifacts.require_same(files.folder, found, values, remedy=remedy)
+
+
+def _refuse_shards(files: RunFiles, facts: Sequence[ShardFacts], remedy: str) -> None:
+    """Say which shards of a run are not those that it was begun with, if that is written down.
+
+    Raises:
+        ArtifactError: some are not.
+    """
+    lines = difference(files.read_shards(), facts)
+    if not lines:
+        return
+    if all(line.startswith(LOST) for line in lines):
+        remedy = f"Give them back; or go on without them with --allow-lost. {remedy}"
+    raise ArtifactError(
+        f"{files.folder} was begun with other shards:\n  " + "\n  ".join(lines) + f"\n{remedy}"
+    )
 
 
 def _has_progress(files: RunFiles) -> bool:
@@ -261,40 +289,17 @@ def _has_progress(files: RunFiles) -> bool:
     return bool(files.step_checkpoints()) or storage.exists(files.final)
 
 
-def _prepare(files: RunFiles, values: dict[str, Any], *, anew: bool) -> None:
+def prepare(
+    files: RunFiles, values: dict[str, Any], facts: Sequence[ShardFacts], *, anew: bool
+) -> None:
     """Make the folder of the run: empty, or as an earlier start left it."""
     is_other = anew and storage.exists(files.config) and artifacts.read_json(files.config) != values
     if is_other or not _has_progress(files):
         files.clear()
     if not storage.exists(files.config):
+        files.write_shards(facts)
         artifacts.write_json(files.config, values)
     storage.remove_leftovers(files.checkpoints)
-
-
-def _shard_identity(tar: str) -> str:
-    """Return a shard's hash, from the file that `balance` wrote beside it if there is one.
-
-    A remote shard without such a file is not read for this: its size and time stand for it.
-    """
-    if not storage.exists(tar):
-        return "missing"
-    sidecar = tar.removesuffix(".tar") + ".json"
-    if storage.exists(sidecar):
-        found = artifacts.read_json_of_anyone(sidecar)
-        if isinstance(found, dict) and isinstance(found.get("sha256"), str):
-            return str(found["sha256"])
-    if storage.is_local(tar):
-        return storage.file_sha256(tar)
-    return "{} bytes of {}".format(*storage.size_and_time(tar))
-
-
-def _balanced_digest(datacard: str | None) -> str | None:
-    """Return the digest of what the pairs were balanced by, whatever their card shows."""
-    if datacard is None or not storage.exists(datacard):
-        return None
-    found = artifacts.read_json_of_anyone(datacard)
-    digest = found.get("balanced") if isinstance(found, dict) else None
-    return digest if isinstance(digest, str) else None
 
 
 def check_run_name(name: str) -> str:

@@ -2,18 +2,21 @@
 
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.views.progress import log
-from curate.training.model.config import ModelConfig
+from curate.training.model.config import ModelConfig, load_model_config
 
 if TYPE_CHECKING:
     from curate.training.model.clip import CLIP
+    from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["Start", "prepare_start"]
+__all__ = ["Start", "prepare_start", "shape_of", "teacher_identity"]
+
+_USUAL = "vit-b-32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,12 +61,86 @@ class Start:
         log(f"begun with the weights of {self.init}", quiet=quiet)
 
 
+def shape_of(model: str | None, init: str | None) -> ModelConfig:
+    """Return the shape of a run's model: as named, else that of the weights it begins with.
+
+    Args:
+        model: name or JSON file; None for that of `init`, and vit-b-32 where nobody says it.
+        init: as for `prepare_start`.
+    """
+    from curate.training.model.config_beside import config_beside
+    from curate.training.published.registry import HUB, is_name
+
+    if model is not None or init is None:
+        return load_model_config(model or _USUAL)
+    if is_name(init):
+        from curate.training.published.resolve import resolve
+
+        return resolve(init).config
+    if init.startswith(HUB):
+        from curate.training.published.resolve import hub_folder
+
+        init = hub_folder(init.removeprefix(HUB))
+    beside = config_beside(init)
+    return beside.config if beside is not None else load_model_config(_USUAL)
+
+
+class _Named(NamedTuple):
+    """Weights to begin with: what was asked for, where they are, and what is said of them."""
+
+    asked: str
+    weights: str
+    tokenizer: str | None
+    config: "ConfigBeside | None"
+
+
+def _named(init: str) -> _Named:
+    """Find the weights to begin with, which a name may stand for; they are fetched then."""
+    from curate.training.model.config_beside import ConfigBeside, config_beside
+    from curate.training.published.registry import HUB, is_name
+    from curate.training.published.resolve import hub_folder, resolve
+    from curate.training.text.tokenizer_files import tokenizer_beside
+
+    if is_name(init):
+        found = resolve(init)
+        if found.note:
+            log(f"{found.name}: {found.note}")
+        return _Named(init, found.weights, found.tokenizer, ConfigBeside(found.name, found.config))
+    place = hub_folder(init.removeprefix(HUB)) if init.startswith(HUB) else init
+    return _Named(init, place, tokenizer_beside(place), config_beside(place))
+
+
+def teacher_identity(teacher: str) -> dict[str, Any]:
+    """Return what a teacher is, for the run's config.json; its files are fetched if need be.
+
+    Raises:
+        InputError: there is none.
+        UsageError: it comes without its tokenizer.
+    """
+    from curate.training.model.weights_file import find_weights
+    from curate.training.text.tokenizer_files import open_tokenizer
+
+    found = _named(teacher)
+    weights = find_weights(found.weights)
+    if found.tokenizer is None or found.config is None:
+        raise UsageError(
+            f"--teacher {teacher}: a file of weights alone; expected a run, an export or a model's "
+            "name, which say its shape and its tokenizer. `curate export` makes such a folder."
+        )
+    words = open_tokenizer(found.tokenizer, found.config.config.context_length)
+    return {
+        "name": teacher.rstrip("/").rpartition("/")[2] if storage.is_folder(teacher) else teacher,
+        "weights_sha256": storage.file_sha256(weights),
+        "tokenizer_sha256": sha256(words.to_json().encode()).hexdigest(),
+    }
+
+
 def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None) -> Start:
     """Open what a run begins with, and check that it fits.
 
     Args:
         shape: of the model.
-        init: file of weights, or folder of a run or an export.
+        init: file of weights, folder of a run or an export, or a name as for `curate.load`.
         tokenizer: as for `open_tokenizer`; None for the one that came with `init`, if any.
 
     Raises:
@@ -75,16 +152,16 @@ def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None
     """
     from curate.training.model.weights_file import find_weights
     from curate.training.text.tokenizer import LEARNED_EOS_ID
-    from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
+    from curate.training.text.tokenizer_files import check_fit, open_tokenizer
 
-    beside = tokenizer_beside(init) if init else None
-    place = tokenizer or beside
+    named = _named(init) if init else None
+    place = tokenizer or (named.tokenizer if named else None)
     if place is None:
-        if init is not None:
+        if named is not None:
             raise UsageError(
-                f"--init {init} comes without its tokenizer, and weights mean nothing to another "
-                "one. Give it: --tokenizer bpe_simple_vocab_16e6.txt.gz for published English "
-                "models, facebook/xlm-v-base or google/mt5-base for worldwide ones."
+                f"--init {named.asked} comes without its tokenizer, and weights mean nothing to "
+                "another one. Give it: --tokenizer bpe_simple_vocab_16e6.txt.gz for published "
+                "English models, facebook/xlm-v-base or google/mt5-base for worldwide ones."
             )
         if shape.eos_id not in (None, LEARNED_EOS_ID):
             raise UsageError(
@@ -94,34 +171,33 @@ def prepare_start(shape: ModelConfig, *, init: str | None, tokenizer: str | None
             )
         return Start()
     words = open_tokenizer(place, shape.context_length)
-    if init is None:
+    if named is None:
         check_fit(words, shape, place)
         return Start(tokenizer=words)
-    assumed = _check_config(init, shape, words, place, is_bare=beside is None)
+    assumed = _check_config(named, shape, words, place)
+    beside = named.tokenizer
     if tokenizer and beside and open_tokenizer(beside, shape.context_length) != words:
         raise ArtifactError(
             f"--tokenizer {tokenizer} is not the one that the weights of --init came with, "
             f"{beside}. Leave --tokenizer out."
         )
     return Start(
-        tokenizer=words, init=init, init_sha256=storage.file_sha256(find_weights(init)),
-        assumed=assumed,
+        tokenizer=words, init=named.weights, assumed=assumed,
+        init_sha256=storage.file_sha256(find_weights(named.weights)),
     )  # fmt: skip
 
 
-def _check_config(
-    init: str, shape: ModelConfig, words: "Tokenizer", place: str, *, is_bare: bool
-) -> str | None:
-    """Check weights' model by the config beside them; return what is assumed if there is none."""
-    from curate.training.model.config_beside import assumption, config_beside, require_same_model
+def _check_config(named: _Named, shape: ModelConfig, words: "Tokenizer", place: str) -> str | None:
+    """Check weights' model by what is said of them; return what is assumed if nothing is."""
+    from curate.training.model.config_beside import assumption, require_same_model
     from curate.training.model.weights import published_end
     from curate.training.text.tokenizer_files import check_fit
 
-    said = config_beside(init)
-    ended = published_end(shape) if is_bare and said is None else shape
+    is_bare = named.tokenizer is None and named.config is None
+    ended = published_end(shape) if is_bare else shape
     check_fit(words, ended, place)
     asked = replace(ended, eos_id=words.eos_id)
-    if said is None:
-        return assumption(init, asked)
-    require_same_model(said, asked, init)
+    if named.config is None:
+        return assumption(named.weights, asked)
+    require_same_model(named.config, asked, named.asked)
     return None

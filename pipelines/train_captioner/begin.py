@@ -10,7 +10,7 @@ from curate.files.sums import SummedFile, add_sums, file_sum, read_sums
 from curate.pipelines.caption_tables.join import CaptionOptions, caption_identity
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import refuse_foreign
-from curate.pipelines.train import RUN_ENTRIES, RunFiles, shard_identities
+from curate.pipelines.train import RUN_ENTRIES, RunFiles, ShardFacts, shard_identities
 from curate.pipelines.train_captioner.opened import own_identity
 from curate.training.captioner.config import CaptionerConfig
 from curate.training.loop.config import TrainConfig
@@ -72,7 +72,7 @@ def shape_of(parts: CaptionerParts, shape: CaptionerConfig) -> CaptionerConfig:
 
 
 def identity_of(
-    tars: Sequence[str], parts: CaptionerParts, phase: str, shape: CaptionerConfig,
+    facts: Sequence[ShardFacts], parts: CaptionerParts, phase: str, shape: CaptionerConfig,
     config: TrainConfig, captions: CaptionOptions,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what a run is made of: what `config.json` holds."""
@@ -91,7 +91,7 @@ def identity_of(
         "language_model": parts.language_model and parts.language_model.rpartition("/")[2],
         "captions": joined and joined["tables"],
         "decoder": describe_decoder(resolve_decoder("auto")),
-        **shard_identities(tars),
+        **shard_identities(facts),
     }
 
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from curate.files.disk_space import told_when_full
 from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
 from curate.pipelines.executor.stopping import current_request
@@ -131,18 +132,25 @@ class CaptionerRun:
         return loader.batches(position)
 
     def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
-        from curate.training.loop.distributed import wait_for_all
+        from curate.training.loop.waiting import done_by_main
+
+        loop.progress.gather(self.world)
+        weights = loop.trainer.weights()
+        return done_by_main(
+            lambda: self._publish(loop, values, weights), self.world, "publishes the model", log
+        )
+
+    def _publish(
+        self, loop: TrainLoop, values: dict[str, Any], weights: dict[str, Any]
+    ) -> dict[str, Any]:
         from curate.training.model.weights_file import FORMAT_VERSION
 
+        assert loop.run_log is not None  # this is rank 0
         progress = loop.progress
-        progress.gather(self.world)
-        weights = loop.trainer.weights()
-        if loop.run_log is None:  # not rank 0
-            wait_for_all(self.world)
-            found: dict[str, Any] = artifacts.read_json(self.files.card)
-            return found
         loop.run_log.publish()
-        save_tensors(self.files, self.files.final, {"format": FORMAT_VERSION, "model": weights})
+        with told_when_full(self.files.checkpoints):
+            final = {"format": FORMAT_VERSION, "model": weights}
+            save_tensors(self.files, self.files.final, final)
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
         consumed = progress.consumed.card(lambda *_: None)
         artifacts.write_json(self.files.path("consumed.json"), consumed)
@@ -155,7 +163,6 @@ class CaptionerRun:
             "bad_steps": progress.bad_steps,
         }  # fmt: skip
         artifacts.write_json(self.files.card, card)
-        wait_for_all(self.world)
         return card
 
 

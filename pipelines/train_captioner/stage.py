@@ -13,7 +13,7 @@ from curate.files import storage
 from curate.pipelines.caption_tables.join import CaptionOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import finish_swap, forget_next, next_folder, swap_in
-from curate.pipelines.train import RunFiles, only_driver, shard_sums
+from curate.pipelines.train import RunFiles, only_driver, shard_sums, take_stock
 from curate.pipelines.train_captioner.begin import (
     ENTRIES,
     CaptionerParts,
@@ -24,6 +24,7 @@ from curate.pipelines.train_captioner.begin import (
     shape_of,
 )
 from curate.pipelines.train_captioner.run import CaptionerRun
+from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.captioner.config import PHASES, CaptionerConfig
 from curate.training.loop.config import StepOptions, TrainConfig
@@ -75,7 +76,8 @@ def train_captioner(
     """
     require_packages("curate train-captioner")
     from curate.training.data.loader import list_shards
-    from curate.training.loop.distributed import gather_objects, joined_world, wait_for_all
+    from curate.training.loop.distributed import joined_world, wait_for_all
+    from curate.training.loop.waiting import done_by_main
 
     captions = captions or CaptionOptions()
     if phase not in PHASES:
@@ -89,26 +91,29 @@ def train_captioner(
         if dry_run:
             return {"shards": len(tars), "steps": config.steps, **asdict(parts)}
         with only_driver(world, output, "train-captioner"):
-            mine = None
-            if world.is_main:
-                shape = shape_of(parts, shape)
-                values = identity_of(tars, parts, phase, shape, config, captions)
-                mine = (values, shard_sums(tars), shape)
-            values, sums, shape = gather_objects(mine, world)[0]
-            check_folder(RunFiles(output), values, overwrite=overwrite)
-            wait_for_all(world)
-            if world.is_main:
+
+            def look() -> tuple[dict[str, Any], dict[str, str], CaptionerConfig]:
+                found = shape_of(parts, shape)
+                facts = take_stock(tars, quiet=quiet)
+                values = identity_of(facts, parts, phase, found, config, captions)
+                return values, shard_sums(tars, facts), found
+
+            def begin() -> None:
                 if anew:
                     finish_swap(output)
                 else:
                     forget_next(output)
                 begin_folder(files, values, parts)
-            wait_for_all(world)
+
+            values, sums, own_shape = done_by_main(look, world, "looks at the shards", log)
+            check_folder(RunFiles(output), values, overwrite=overwrite)
+            wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
+            done_by_main(begin, world, "puts the models into the run's folder", log)
             if storage.exists(files.final) and storage.exists(files.card):
                 card: dict[str, Any] = artifacts.read_json(files.card)
             else:
                 run = CaptionerRun(
-                    files=files, tars=tars, sums=sums, parts=parts, phase=phase, shape=shape,
+                    files=files, tars=tars, sums=sums, parts=parts, phase=phase, shape=own_shape,
                     config=config, options=options or StepOptions(), captions=captions,
                     threads=threads, world=world, quiet=quiet or not world.is_main,
                 )  # fmt: skip

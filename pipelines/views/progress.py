@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from curate.compiled.notice import tell_when_compiling
 from curate.files.addresses import hide_secrets
 from curate.pipelines.views.terminal import inert_lines
 
@@ -51,9 +52,11 @@ def shown_on_terminal() -> Iterator[None]:
     _logger.setLevel(logging.INFO)
     _logger.propagate = False
     token = _is_terminal.set(True)
+    tell_when_compiling(log)
     try:
         yield
     finally:
+        tell_when_compiling(None)
         _is_terminal.reset(token)
         _logger.removeHandler(handler)
         _logger.setLevel(before[0])

@@ -14,6 +14,7 @@ from curate.curation.sampling.sampling import hash_draws, pair_probability, samp
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.matched.counting import split_by_language
 from curate.pipelines.matched.decisions import BATCH_ROWS, DECISION_COLUMNS
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.exact import ExactCut, ratio_keys
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
@@ -32,6 +33,7 @@ class _Job:
 
     Attributes:
         plan: of `matched/`.
+        drops: pairs of it that do not count.
         at: probability of each entry at the threshold, per language.
         below: the same one step below; a language without one keeps nothing there.
         seed: of the draws.
@@ -40,6 +42,7 @@ class _Job:
     """
 
     plan: MatchedPlan
+    drops: Drops
     at: dict[str, NDArray[np.float64]]
     below: dict[str, NDArray[np.float64]]
     seed: int
@@ -70,10 +73,13 @@ def exact_cut(
     """
     at = _probabilities(counts, t_of)
     low = {} if below is None else _probabilities(counts, below)
-    prefix, before = 0, kept_below
+    prefix, before, drops = 0, kept_below, Drops.read(plan.folder)
     for step in range(_PASSES):
         shift = _BITS * (_PASSES - 1 - step)
-        job = _Job(plan=plan, at=at, below=low, seed=seed, prefix=prefix, shift=shift)
+        job = _Job(
+            plan=plan, drops=drops, at=at, below=low, seed=seed, prefix=prefix,
+            shift=shift,
+        )  # fmt: skip
         found = run_parts(
             _count_keys, list(range(len(plan.parts))), workers=workers, setup=lambda job=job: job,
             arguments=(), threads=True,
@@ -105,6 +111,7 @@ def _count_keys(job: _Job, index: int) -> NDArray[np.int64]:
     counted = np.zeros(1 << _BITS, np.int64)
     with artifacts.open_parquet(job.plan.pairs_path(index)) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=DECISION_COLUMNS):
+            batch = job.drops.left(batch)
             draws = hash_draws(batch.column("pair_id"), job.seed)
             probability = _of_pairs(batch, job.at)
             comes_in = (draws < probability) & (draws >= _of_pairs(batch, job.below))

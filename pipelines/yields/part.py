@@ -107,6 +107,7 @@ def _part_yields(worker: _Worker, index: int) -> tuple[int, Yields]:
     total = Yields(np.zeros(job.thresholds.shape), np.zeros(job.thresholds.shape, np.int64))
     with artifacts.open_parquet(job.plan.pairs_path(index)) as file:
         for batch in file.iter_batches(BATCH_ROWS, columns=worker.balance.columns):
+            batch = worker.balance.drops.left(batch)
             found = _batch_yields(job, batch)
             if job.filters:  # what they drop is expected all the same, as in a data card
                 keep, _ = worker.balance.filter(batch, np.ones(batch.num_rows, dtype=bool))

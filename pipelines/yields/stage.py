@@ -11,6 +11,7 @@ from curate.pipelines.inputs.filters import recorded_name
 from curate.pipelines.matched.filters_again import recorded_filters
 from curate.pipelines.matched.notes import noted_balanced
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.stale import tell_of_new_metadata
 from curate.pipelines.matched.thresholds import load_counts, thresholds
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
@@ -75,6 +76,7 @@ def measure_yields(
     if pairs is not None and filters:
         raise UsageError("--pairs counts what is drawn, before filters; give --grid with --filter")
     plan = MatchedPlan.read(matched)
+    tell_of_new_metadata(plan, quiet=quiet)
     counts = load_counts(plan)
     if tail_share is not None:
         asked, rows = [0], [_of_tail_share(counts, tail_share)]

@@ -14,9 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import curate
-from curate.api.command import parameters_of
-from curate.api.options import CLUSTER_DEFAULTS, ClusterOptions
+from curate.api.calls.command import parameters_of
+from curate.api.calls.options import CLUSTER_DEFAULTS, ClusterOptions
 from curate.cli.main import COMMANDS
+from curate.files.remedies import on_command_line
 from curate.pipelines.executor.cluster import Cluster
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.files import RunLog
@@ -112,7 +113,7 @@ def test_numbers_may_be_written_as_on_the_command_line(workspace, matched):
     plan = curate.balance(t="1.5k", workspace=workspace, dry_run=True)
     assert plan.t == curate.balance(t=1500, workspace=workspace, dry_run=True).t == 1500
     for t in (0, "1e-3", -1, True):
-        with pytest.raises(curate.UsageError, match="--t is"):
+        with pytest.raises(curate.UsageError, match="^t is"):
             curate.balance(t=t, workspace=workspace)
 
 
@@ -198,19 +199,35 @@ def test_a_column_that_parquet_cannot_hold_is_named():
         curate.match(table, metadata=ENTRIES, lang="en")
 
 
-def test_suggested_commands_carry_what_was_in_force(workspace, tmp_path):
+def test_suggested_calls_carry_what_was_in_force(workspace, tmp_path):
     path = write_pairs(tmp_path / "in.parquet", ["Der rote Hund läuft durch den Wald"] * 3)
     place, metadata = tmp_path / "my data", workspace / "metadata"
     found = curate.match(path, workspace=place, metadata=metadata)
-    assert f"curate build-metadata --lang de -w '{place}' --output {metadata};" in str(found)
-    with pytest.raises(curate.ArtifactError, match=f"curate balance -w '{place}'` first"):
+    where = f"workspace='{place}', output='{metadata}'"
+    assert f"build it with: curate.build_metadata(lang='de', {where})\n" in str(found)
+    with pytest.raises(curate.ArtifactError, match=r"curate\.balance\(workspace='.*'\)` first"):
         curate.card(workspace=place)
-    with pytest.raises(curate.UsageError, match="--lang de -w") as refused:
+    with pytest.raises(curate.UsageError) as refused:
         curate.match(path, lang="de", workspace=place, metadata=metadata)
-    assert "curate build-metadata" in str(refused.value)
+    assert f"curate.build_metadata(lang='de', {where})" in str(refused.value)
     (place / "matched/plan.json").write_text("{")
-    with pytest.raises(curate.ArtifactError, match=f"`curate match -w '{place}'` again with the"):
+    with pytest.raises(curate.ArtifactError) as refused:
         curate.balance(t=5, workspace=place)
+    assert f"`curate.match(…, workspace='{place}')` again with the" in str(refused.value)
+
+
+def test_the_same_commands_are_suggested_on_the_command_line(workspace, tmp_path):
+    path = write_pairs(tmp_path / "in.parquet", ["Der rote Hund läuft durch den Wald"] * 3)
+    place, metadata = tmp_path / "my data", workspace / "metadata"
+    with on_command_line():
+        found = curate.match(path, workspace=place, metadata=metadata)
+        assert f"curate build-metadata --lang de -w '{place}' --output {metadata}\n" in str(found)
+        with pytest.raises(curate.ArtifactError, match=f"curate balance -w '{place}'` first"):
+            curate.card(workspace=place)
+        with pytest.raises(curate.InputError, match="Name the right one with --text-column"):
+            curate.match(path, text_column="words", workspace=tmp_path / "w", metadata=metadata)
+    with pytest.raises(curate.InputError, match="Name the right one with text_column="):
+        curate.match(path, text_column="words", workspace=tmp_path / "w", metadata=metadata)
 
 
 def test_more_languages_are_suggested_with_the_sources_of_those_that_are_there(tmp_path):
@@ -221,10 +238,104 @@ def test_more_languages_are_suggested_with_the_sources_of_those_that_are_there(t
     artifacts.write_json(str(path), {k: v for k, v in manifest.items() if k != "checksum"})
     pairs = write_pairs(tmp_path / "in.parquet", ["Der rote Hund läuft durch den Wald"] * 3)
     found = curate.match(pairs, workspace=tmp_path / "w")
-    command = f"curate build-metadata --lang de --sources wordnet,unigram -w {tmp_path}/w"
-    assert f"{command};" in str(found)
+    call = "curate.build_metadata(lang='de', sources='wordnet,unigram', workspace="
+    assert call in str(found)
     explained = curate.explain("Der rote Hund läuft durch den Wald", workspace=tmp_path / "w")
-    assert command in explained.decision
+    assert call in explained.decision
+
+
+GERMAN = "Der rote Hund läuft durch den Wald"
+
+
+def test_a_dictionary_of_entries_is_never_written_out_as_a_command():
+    entries = {"en": [f"word{n}" for n in range(5000)]}
+    matched = curate.match(pd.DataFrame({"text": [GERMAN, "a word7"]}), metadata=entries)
+    assert "to match them, add 'de' to metadata=" in str(matched)
+    assert "word7" not in str(matched) and len(str(matched)) < 2000
+    with pytest.raises(curate.UsageError) as refused:
+        curate.match(pd.DataFrame({"text": [GERMAN]}), metadata={"de": ["Hund"]}, lang="en")
+    assert "Add 'en' to metadata=" in str(refused.value)
+    assert "Add 'de' to metadata=" in curate.explain(GERMAN, matched=matched).decision
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"en": "dog"}, r"metadata\['en'\] is 'dog'; expected a list of entries"),
+        ({"en": ["dog", 3]}, r"has the entry 3, int; expected a text"),
+        ({"en": ["a\nb"]}, "of several lines; expected a text of one line"),
+        ({}, "has no language"),
+        (["dog"], r"metadata is a list of str; expected entries by language"),
+    ],
+)
+def test_entries_that_are_none_are_refused(entries, words):
+    with pytest.raises(curate.UsageError, match=words):
+        curate.match(FRAME, metadata=entries, lang="en")
+
+
+class LazyFrame:
+    """Stands for that of Polars, which streams nothing before it is collected."""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ([{"text": "a dog"}], r"a list of dict; .*pyarrow\.Table\.from_pylist\(inputs\)"),
+        ({"text": ["a dog"]}, r"a dict; .*pyarrow\.table\(inputs\)"),
+        (FRAME["text"], r"a Series; .*series\.to_frame\('text'\)"),
+        (pa.chunked_array([["a dog"]]), "a ChunkedArray; .*to_frame"),
+        (LazyFrame(), r"a LazyFrame; .*inputs\.collect\(\)"),
+        (3, "an int; expected paths, or a table"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_what_makes_it_one(inputs, words):
+    with pytest.raises(curate.UsageError, match=words):
+        curate.match(inputs, metadata=ENTRIES, lang="en")
+
+
+def test_what_is_no_folder_is_refused():
+    with pytest.raises(curate.UsageError, match="Entries by language are for `match`"):
+        curate.explain("a dog", metadata=ENTRIES)
+    with pytest.raises(curate.UsageError, match="got a DataFrame where a folder is expected"):
+        curate.balance(FRAME, t=5)
+    with pytest.raises(curate.UsageError, match="got a list of int where a path or a text"):
+        curate.build_metadata(lang=[3])
+
+
+def test_errors_name_keywords():
+    bad = pd.DataFrame({"text": ["a dog", None, "a cat", "a dog", "a cat"]})
+    with pytest.raises(curate.BadShareError) as refused:
+        curate.match(bad, metadata=ENTRIES, lang="en")
+    assert "max_bad allows a share of 0.01" not in str(refused.value)
+    assert "larger max_bad= to drop and count them" in str(refused.value)
+    assert "--" not in str(refused.value)
+    assert curate.match(bad, metadata=ENTRIES, lang="en", max_bad=0.2).read == 5
+    with pytest.raises(curate.UsageError, match="^max_bad is 3; expected"):
+        curate.match(FRAME, metadata=ENTRIES, max_bad=3)
+
+
+def test_card_and_yields_take_the_result_of_the_step_before():
+    matched = curate.match(FRAME, metadata=ENTRIES, lang="en")
+    balanced = curate.balance(matched, t=5)
+    assert curate.card(balanced).total == balanced.total
+    assert curate.yield_grid(matched, grid=[5]).to_arrow().column("kept").to_pylist() == [
+        balanced.total["kept"]
+    ]
+    explained = curate.explain(
+        "a red dog", matched=matched, url="http://a.example/0.jpg", lang="en"
+    )
+    assert explained.decision == "matched; give --t, or balance, for the probability"
+    assert "matched; give t=, or balance" in str(explained)
+
+
+def test_categories_of_views_are_read_and_other_columns_named():
+    words = pa.array(["a dog", "a cat"], pa.string_view())
+    column = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.uint32()), words)
+    matched = curate.match(pa.table({"text": column}), metadata=ENTRIES, lang="en")
+    assert (matched.read, matched.matched) == (3, 3)
+    table = pa.table({"text": ["a"], "x": pa.nulls(1, pa.month_day_nano_interval())})
+    with pytest.raises(curate.InputError, match="column 'x' is month_day_nano_interval"):
+        curate.match(table, metadata=ENTRIES, lang="en")
 
 
 def test_a_command_that_is_refused_creates_nothing(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from curate.errors import CurateError
 from examples.bench import gpu
-from tests.training.torchvision_stub import import_open_clip
+from tests.training.their_programs import import_open_clip
 
 
 @pytest.mark.skipif(not find_spec("open_clip"), reason="make test installs open_clip")

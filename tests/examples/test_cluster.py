@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from curate.api import models
-from curate.api.command import parameters_of
+from curate.api.calls.command import parameters_of
 from tests.conftest import ROOT
 
 SRUN = """#!/bin/bash

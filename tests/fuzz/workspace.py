@@ -22,9 +22,9 @@ from curate.pipelines.diff.stage import compare_folders
 from curate.pipelines.download.plan import BalancedPairs
 from curate.pipelines.executor.lease import holder
 from curate.pipelines.explain.stage import explain_text
-from curate.pipelines.extract.part import ExtractSummary
 from curate.pipelines.extract.plan import plan_inputs
 from curate.pipelines.extract.purge import purge_extracted
+from curate.pipelines.extract.summary import ExtractSummary
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts

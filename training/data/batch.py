@@ -1,14 +1,15 @@
 """What the loader gives and takes: batches, positions in the epochs, and settings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
-from curate.training.data.sampler import UNITS
+from curate.training.data.sampler import UNITS, Group
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,13 +23,34 @@ class Position:
 
     `shard` and `before` say where to begin looking: a group of shards begins with the epoch's
     shard number `shard`, and `before` samples were drawn before it. Left at 0, the position is the
-    same, and it takes longer to find.
+    same, and it takes longer to find. Of several lanes, `lanes` says the same four of each, and
+    `epoch` and `drawn` are those of the last one.
     """
 
     epoch: int = 0
     drawn: int = 0
     shard: int = 0
     before: int = 0
+    lanes: Mapping[int, tuple[int, int, int, int]] = field(default_factory=dict)
+
+    def of_lane(self, lane: int) -> "Position":
+        """Return the position of one of several lanes."""
+        return Position(*self.lanes[lane]) if self.lanes else Position(self.epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A batch that is to be made.
+
+    Attributes:
+        places: of this process, in groups.
+        end: where the run then is.
+        skipped: samples left out before it, by reason.
+    """
+
+    places: list[tuple[Group, int]]
+    end: Position
+    skipped: Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,7 @@ class Batch:
         langs: of each pair; None where its shard does not say.
         entry_ids: that each pair matched.
         sources: of the texts: alt, or who wrote the caption.
+        more_tokens: of the same texts by other tokenizers, int64, (B, T) each.
     """
 
     images: "NDArray[np.uint8] | Tensor"
@@ -54,6 +77,7 @@ class Batch:
     langs: Sequence[str | None] = ()
     entry_ids: Sequence[Sequence[int]] = ()
     sources: Sequence[str] = ()
+    more_tokens: Sequence[NDArray[np.int64]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +92,8 @@ class LoaderConfig:
             four times as many neighbours in the epoch's order of shards.
         rank: which share of a batch is loaded here.
         num_ranks: shares of a batch.
+        lanes: parts of the shards that every batch takes its places from, one after the other; a
+            part's shards are read by the processes that have its places (see `lanes`).
         unit: pair: every pair is trained on; image: one pair of each image per epoch.
         decoder: of JPEGs: simplejpeg, pillow, auto for the first of them that is installed, or
             nvimgcodec, on the GPU.
@@ -83,6 +109,7 @@ class LoaderConfig:
     shuffle_pairs: int = 10_000
     rank: int = 0
     num_ranks: int = 1
+    lanes: int = 1
     unit: str = "pair"
     decoder: str = "auto"
     device: str = "cpu"
@@ -96,7 +123,7 @@ class LoaderConfig:
         Raises:
             UsageError: one of them is out of range.
         """
-        for name in ("image_size", "batch_size", "shuffle_pairs", "num_ranks", "ahead"):
+        for name in ("image_size", "batch_size", "shuffle_pairs", "num_ranks", "ahead", "lanes"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)}; expected at least 1")
         if self.threads is not None and self.threads < 1:
@@ -107,6 +134,10 @@ class LoaderConfig:
             raise UsageError(
                 f"a batch of {self.batch_size} pairs cannot be shared by {self.num_ranks} "
                 "processes equally; use a --batch-size that is a multiple of them"
+            )
+        if self.lanes > self.batch_size:
+            raise UsageError(
+                f"lanes is {self.lanes}; expected at most the batch size, {self.batch_size}"
             )
         if self.unit not in UNITS:
             raise UsageError(f"unit is {self.unit!r}; expected {' or '.join(UNITS)}")

@@ -29,8 +29,10 @@ __all__ = [
     "UnusableImageError",
     "crop_into",
     "decode",
+    "decode_pixels",
     "describe_decoder",
     "fit",
+    "fit_into",
     "host_decoder",
     "resolve_decoder",
     "to_rgb",
@@ -171,6 +173,49 @@ def crop_into(out: NDArray[np.uint8], encoded: bytes, key: int, decoder: str) ->
     resize_box(pixels, left, top, left + width, top + height, out)
 
 
+def decode_pixels(
+    encoded: bytes, least: int, decoder: str
+) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """Decode an image, upright; a JPEG no larger than needed.
+
+    Args:
+        encoded: the file's bytes.
+        least: pixels that the shorter side has to have, if the image has as many.
+        decoder: of JPEGs: simplejpeg or pillow.
+
+    Returns:
+        Pixels, shape (H, W, 3), valid until this thread decodes again; and the image's own width
+        and height, upright.
+
+    Raises:
+        UnusableImageError: it is no image, cut off, or too large.
+    """
+    try:
+        image = _Encoded(encoded, decoder)
+        shorter = min(image.width, image.height)
+        scale = next((s for s in _SCALES if shorter >= s * least), 1) if image.can_scale else 1
+        return image.pixels(scale), (image.width, image.height)
+    except _BROKEN as error:
+        raise UnusableImageError("corrupt_image", str(error)) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UnusableImageError("image_too_large", str(error)) from error
+
+
+def fit_into(out: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> None:
+    """Resize the shorter side and cut out the middle, as `fit` does.
+
+    Args:
+        out: written: uint8, shape (3, S, S), C order.
+        pixels: uint8, shape (H, W, 3), C order.
+    """
+    from curate.training.data.resize_kernels import resize_box
+
+    height, width = pixels.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    resize_box(pixels, left, top, left + side, top + side, out)
+
+
 class _Encoded:
     """An image of which so far only the header has been read; width and height are upright."""
 
@@ -261,8 +306,27 @@ def _turned(pixels: NDArray[np.uint8], turn: int) -> NDArray[np.uint8]:
 def fit(image: Image.Image, size: int) -> NDArray[np.uint8]:
     """Resize the shorter side and cut out the middle, as for evaluation.
 
+    Pixel for pixel what torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` make of a
+    Pillow image, which OpenAI's and OpenCLIP's models are used with: the longer side is rounded
+    down, and half a pixel beside the middle goes to the even side. Of an image so long that the
+    resized whole would be larger than `MAX_PIXELS`, only what is kept is computed.
+
     Returns:
         Shape (3, size, size).
+
+    Source: torchvision's documentation of `Resize` and `CenterCrop`.
     """
-    fitted: Any = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.ascontiguousarray(np.asarray(fitted).transpose(2, 0, 1))
+    width, height = image.size
+    short = min(width, height)
+    to_width, to_height = size * width // short, size * height // short
+    left, top = round((to_width - size) / 2), round((to_height - size) / 2)
+    cubic = Image.Resampling.BICUBIC
+    if to_width * to_height <= MAX_PIXELS:
+        resized = image.resize((to_width, to_height), cubic)
+        fitted = resized.crop((left, top, left + size, top + size))
+    else:
+        x, y = width / to_width, height / to_height
+        box = (left * x, top * y, (left + size) * x, (top + size) * y)
+        fitted = image.resize((size, size), cubic, box=box)
+    pixels: Any = np.asarray(fitted)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files.sizes import several
 from curate.training.captions.mix import PairTexts
-from curate.training.data.batch import Batch, LoaderConfig, Position
+from curate.training.data.batch import Batch, LoaderConfig, Plan, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
+from curate.training.data.lanes import plan_lanes
 from curate.training.data.online import Online
 from curate.training.data.prefetch import prefetch
 from curate.training.data.sampler import Group, Sampler
@@ -57,35 +58,25 @@ _FREE_REFERENCES = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """A batch that is to be made: places of groups, where the epoch then is, and what was left."""
-
-    pieces: list[tuple[Group, int, int]]
-    end: Position
-    skipped: Counter[str]
-
-    def share(self, rank: int, num_ranks: int) -> list[tuple[Group, int]]:
-        """Return every `num_ranks`-th place, from number `rank` on."""
-        places = [(group, at + i) for group, at, num in self.pieces for i in range(num)]
-        return places[rank::num_ranks]
-
-
-@dataclass(frozen=True, slots=True)
 class _Making:
     """A batch in work."""
 
-    plan: _Plan
+    plan: Plan
     images: "NDArray[np.uint8] | Tensor"
-    chunks: "list[Future[tuple[list[Pair], NDArray[np.int64], Counter[str]]]]"
+    chunks: "list[Future[tuple[list[Pair], list[NDArray[np.int64]], Counter[str]]]]"
 
     def result(self) -> Batch:
         """Wait for the threads, and return the batch."""
         done = [chunk.result() for chunk in self.chunks]
         pairs = [pair for found, _, _ in done for pair in found]
         skipped = sum((counts for _, _, counts in done), self.plan.skipped)
+        tokens, *more = (
+            np.concatenate(of_one) for of_one in zip(*(found for _, found, _ in done), strict=True)
+        )
         return Batch(
             images=self.images,
-            tokens=np.concatenate([tokens for _, tokens, _ in done]),
+            tokens=tokens,
+            more_tokens=tuple(more),
             pair_ids=[pair.pair_id for pair in pairs],
             end=self.plan.end,
             skipped=dict(skipped),
@@ -105,6 +96,9 @@ class Loader:
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards; None for one as `ShardCache` has by default.
         sums: xxh3_128 of shards by path, which are compared before they are used.
+        lost: shards that are not there any more, and how many samples they had.
+        num_samples: that shards are said to have, by path; by this lanes are cut.
+        more_tokenizers: for the same captions, of a teacher, for example.
         texts: draws one of the texts of a pair; None: its alt-text.
 
     Raises:
@@ -121,14 +115,20 @@ class Loader:
         online: Online | None = None,
         cache: ShardCache | None = None,
         sums: Mapping[str, str] | None = None,
+        lost: Mapping[str, int] | None = None,
+        num_samples: Mapping[str, int] | None = None,
+        more_tokenizers: Sequence[Tokenizer] = (),
         texts: PairTexts | None = None,
     ) -> None:
         self.config = config
-        self._tokenizer = tokenizer
+        self._tokenizers = (tokenizer, *more_tokenizers)
         self._decoder = resolve_decoder(config.decoder)
+        self._num_samples = num_samples or {}
         self._sampler = Sampler(
-            shards=shards, seed=config.seed, shuffle_pairs=config.shuffle_pairs, unit=config.unit,
-            online=online, cache=cache or ShardCache(), sums=sums or {}, needs_text=texts is None,
+            shards=shards, seed=config.seed, unit=config.unit,
+            shuffle_pairs=max(1, config.shuffle_pairs // config.lanes),
+            online=online, cache=cache or ShardCache(), sums=sums or {},
+            lost=lost or {}, needs_text=texts is None,
         )  # fmt: skip
         self._reader = Reader(self._sampler.files, host_decoder(self._decoder), texts)
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
@@ -174,7 +174,12 @@ class Loader:
                 self._sampler.cache.stop()
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _plans(self, start: Position) -> Generator[_Plan, None, None]:
+    def _plans(self, start: Position) -> Generator[Plan, None, None]:
+        if self.config.lanes > 1:
+            return plan_lanes(self._sampler, self.config, self._num_samples, start)
+        return self._plan_epochs(start)
+
+    def _plan_epochs(self, start: Position) -> Generator[Plan, None, None]:
         left: Counter[str] = Counter()
         while True:
             num_batches = 0
@@ -194,7 +199,7 @@ class Loader:
                 )
             start = Position(start.epoch + 1)
 
-    def _epoch(self, start: Position, left: Counter[str]) -> Generator[_Plan, None, None]:
+    def _epoch(self, start: Position, left: Counter[str]) -> Generator[Plan, None, None]:
         """Yield the batches of an epoch; `left` holds what was left out and not told yet."""
         pieces: list[tuple[Group, int, int]] = []
         drawn, missing = start.drawn, self.config.batch_size
@@ -212,7 +217,9 @@ class Loader:
                     if not missing:
                         drawn, missing = drawn + self.config.batch_size, self.config.batch_size
                         end = Position(start.epoch, drawn, group.first_shard, group.first)
-                        yield _Plan(pieces, end, +left)
+                        places = [(group, at + i) for group, at, num in pieces for i in range(num)]
+                        mine = places[self.config.rank :: self.config.num_ranks]
+                        yield Plan(mine, end, +left)
                         pieces = []
                         left.clear()
         finally:
@@ -220,8 +227,8 @@ class Loader:
         if drawn == 0:
             left["usable"] = sum(num for _, _, num in pieces)
 
-    def _make(self, plan: _Plan, pool: ThreadPoolExecutor, threads: int) -> _Making:
-        places = plan.share(self.config.rank, self.config.num_ranks)
+    def _make(self, plan: Plan, pool: ThreadPoolExecutor, threads: int) -> _Making:
+        places = plan.places
         images = self._new_images(len(places))
         size = min(_CHUNK, -(-len(places) // threads))
         load: Any = self._load_on_device if self._cropper else self._load
@@ -253,23 +260,27 @@ class Loader:
 
     def _load(
         self, places: Sequence[tuple[Group, int]], images: NDArray[np.uint8]
-    ) -> tuple[list[Pair], NDArray[np.int64], Counter[str]]:
+    ) -> tuple[list[Pair], list[NDArray[np.int64]], Counter[str]]:
         skipped: Counter[str] = Counter()
         pairs = [
             self._reader.read(group, place, image, skipped)
             for (group, place), image in zip(places, images, strict=True)
         ]
-        return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
+        return pairs, self._tokens(pairs), skipped
+
+    def _tokens(self, pairs: Sequence[Pair]) -> list[NDArray[np.int64]]:
+        texts = [pair.text for pair in pairs]
+        return [tokenizer.encode(texts) for tokenizer in self._tokenizers]
 
     def _load_on_device(
         self, places: Sequence[tuple[Group, int]], images: "Tensor"
-    ) -> tuple[list[Pair], NDArray[np.int64], Counter[str]]:
+    ) -> tuple[list[Pair], list[NDArray[np.int64]], Counter[str]]:
         """Load as `_load` does; what the GPU cannot decode, the host does."""
         from curate.training.data.gpu_decode import crop_or_load
 
         assert self._cropper is not None
         pairs, skipped = crop_or_load(self._cropper, self._reader, places, images)
-        return pairs, self._tokenizer.encode([pair.text for pair in pairs]), skipped
+        return pairs, self._tokens(pairs), skipped
 
 
 def batches(

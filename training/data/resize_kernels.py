@@ -11,11 +11,10 @@ Places in arrays are uint64, since indices that might be negative are not vector
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word, store_word
-from curate.curation.compiled.unit_keys import compiled
 
 __all__ = ["random_box", "resize_box"]
 
@@ -26,7 +25,7 @@ _U = np.uint64
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-@numba.njit(inline="always")
+@inlined
 def _bicubic(x: float) -> float:
     """Keys' cubic convolution with a = -0.5, as Pillow has it.
 
@@ -40,7 +39,7 @@ def _bicubic(x: float) -> float:
     return 0.0
 
 
-@numba.njit(inline="always")
+@inlined
 def _num_taps(start: float, stop: float, size: int) -> int:
     return int(np.ceil(2.0 * max((stop - start) / size, 1.0))) * 2 + 1
 
@@ -77,12 +76,12 @@ def _find_weights(
             weights[i, k] = np.int32(value - 0.5 if value < 0 else value + 0.5)
 
 
-@numba.njit(inline="always")
+@inlined
 def _times(pixel: Any, weight: Any) -> Any:
     return np.int32(np.int32(pixel) * weight)
 
 
-@numba.njit(inline="always")
+@inlined
 def _as_byte(total: Any) -> Any:
     return np.uint8(min(max(total >> np.int32(_BITS), np.int32(0)), np.int32(255)))
 
@@ -122,7 +121,7 @@ def _blend(source: Any, at: int, step: int, num: int, weights: Any, row: int, le
         out[target + i] = _as_byte(sums[i])
 
 
-@numba.njit(inline="always")
+@inlined
 def _swap(a: Any, b: Any, mask: Any, shift: Any) -> Any:
     """Swap the blocks of two rows that are off the diagonal."""
     different = ((a >> shift) ^ b) & mask
@@ -169,7 +168,6 @@ def _transpose(source: Any, rows: int, columns: int, out: Any) -> None:
             _turn(source, row * columns + column, columns, out, column * rows + row, rows)
 
 
-@compiled
 def resize_box(pixels: Any, left: float, top: float, right: float, bottom: float, out: Any) -> None:
     """Resize a rectangle of an image.
 
@@ -186,6 +184,18 @@ def resize_box(pixels: Any, left: float, top: float, right: float, bottom: float
     Source: Pillow's documentation of `Image.resize`; Keys 1981 (see `_bicubic`).
     """
     height, width, size = pixels.shape[0], pixels.shape[1], out.shape[1]
+    if not out.flags.c_contiguous:
+        raise ValueError("a resized image is written in C order; this array lies otherwise")
+    whole = (left, top, right, bottom, out.reshape(-1), size)
+    _resize(pixels.reshape(-1), height, width, *whole)
+
+
+@compiled
+def _resize(
+    source: Any, height: int, width: int, left: float, top: float, right: float, bottom: float,
+    target: Any, size: int,
+) -> None:  # fmt: skip
+    """Do what `resize_box` says, on flat arrays."""
     first_x, num_x = np.empty(size, np.int64), np.empty(size, np.int64)
     first_y, num_y = np.empty(size, np.int64), np.empty(size, np.int64)
     weights_x = np.zeros((size, max(_TAPS, _num_taps(left, right, size))), np.int32)
@@ -196,7 +206,6 @@ def resize_box(pixels: Any, left: float, top: float, right: float, bottom: float
     line = 3 * (end - begin)
     columns, rows = (line + 7) // 8 * 8, (size + 7) // 8 * 8
     sums = np.empty(max(line, rows), np.int32)
-    source, target = pixels.reshape(-1), out.reshape(-1)
 
     # Padding is set to something only so that two runs cannot differ.
     low = np.zeros(rows * columns, np.uint8)
@@ -214,10 +223,11 @@ def resize_box(pixels: Any, left: float, top: float, right: float, bottom: float
         _transpose(plane, rows, rows, upright)
         for i in range(size):
             to, at = (channel * size + i) * size, i * rows
-            target[to : to + size] = upright[at : at + size]
+            for k in range(size):
+                target[to + k] = upright[at + k]
 
 
-@numba.njit(inline="always")
+@inlined
 def _next_uniform(state: Any) -> Any:
     """Return the next state and a draw in [0, 1): SplitMix64.
 
@@ -231,7 +241,7 @@ def _next_uniform(state: Any) -> Any:
 
 
 # Too short to let another thread have the interpreter.
-@numba.njit(cache=True, error_model="numpy")
+@compiled
 def random_box(width: int, height: int, key: Any) -> Any:
     """Draw a rectangle of 90-100 % of the area and a ratio of sides from 3:4 to 4:3.
 

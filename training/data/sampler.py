@@ -13,6 +13,7 @@ run can therefore go on at any place, with other ranks or threads, and meets the
 A window mixes pairs from all over a group, and reads each tar in runs.
 """
 
+import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,14 +25,13 @@ from numpy.typing import NDArray
 
 from curate.training.data.online import Online, SampleRows, read_rows
 from curate.training.data.shard_cache import ShardCache
-from curate.training.data.shards import OpenShards, ShardIndex, index_shard
+from curate.training.data.shards import OpenShards, ShardIndex, index_shard, lost_shard
 
-__all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Sample", "Sampler", "mix", "shard_order"]
+__all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Piece", "Sample", "Sampler", "mix", "shard_order"]
 
 UNITS = ("pair", "image")
 GROUP_WINDOWS = 4
 RUN = 256
-AHEAD = 8  # shards that are fetched from afar while one is read
 _MAX_REMEMBERED = 1 << 22  # samples whose places are kept for the next epoch: 300 MB
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -51,14 +51,38 @@ def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
+def salts(shards: Sequence[str]) -> dict[str, str]:
+    """Return what decides the draws of each shard: its name; of a second one of a name, more.
+
+    >>> salts(["b/0.tar", "a/0.tar", "a/1.tar"])
+    {'a/0.tar': '0.tar', 'a/1.tar': '1.tar', 'b/0.tar': '0.tar#1'}
+    """
+    found: dict[str, str] = {}
+    num: Counter[str] = Counter()
+    for path in sorted(shards):
+        name = path.rpartition("/")[2]
+        found[path] = f"{name}#{num[name]}" if num[name] else name
+        num[name] += 1
+    return found
+
+
 def shard_order(shards: Sequence[str], seed: int, epoch: int) -> list[str]:
     """Return the shards in the order of an epoch; names decide, not folders."""
+    salt = salts(shards)
+    return sorted(shards, key=lambda path: (_hash_text(f"{seed}\t{epoch}\t{salt[path]}"), path))
 
-    def place(path: str) -> tuple[int, str]:
-        name = path.rpartition("/")[2]
-        return _hash_text(f"{seed}\t{epoch}\t{name}"), path
 
-    return sorted(shards, key=place)
+class Piece(NamedTuple):
+    """Samples of a shard: from number `start` to before `stop`; None: to its end."""
+
+    path: str
+    start: int = 0
+    stop: int | None = None
+
+    def inside(self, num: int) -> NDArray[np.bool_]:
+        """Tell of `num` samples of the shard which are in the piece."""
+        number = np.arange(num)
+        return (number >= self.start) & (number < (num if self.stop is None else self.stop))
 
 
 class Sample(NamedTuple):
@@ -118,6 +142,8 @@ class Sampler:
         online: the balancing that is done while loading; None if the shards are balanced.
         cache: holds copies of remote shards.
         sums: xxh3_128 of shards by path, which are compared.
+        lost: shards that are not there any more, and how many samples they had.
+        ahead: shards that are fetched from afar while one is read.
         needs_text: a sample has to have a text or a JSON; else its text may be elsewhere.
     """
 
@@ -128,37 +154,52 @@ class Sampler:
     online: Online | None = None
     cache: ShardCache = field(default_factory=ShardCache)
     sums: Mapping[str, str] = field(default_factory=dict)
+    lost: Mapping[str, int] = field(default_factory=dict)
+    ahead: int = 8
     needs_text: bool = True
     files: OpenShards = field(init=False)
+    _salts: dict[str, str] = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
         default_factory=OrderedDict
     )
     _num_remembered: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # of the indices
 
     def __post_init__(self) -> None:
         """Open files through the cache."""
+        self._salts = salts(self.shards)
         self.files = OpenShards(self.cache.open)
 
-    def groups(self, epoch: int, first_shard: int = 0, first: int = 0) -> Iterator[Group]:
+    def shard_order(self, epoch: int) -> list[str]:
+        """Return the shards in the order of an epoch."""
+        return shard_order(self.shards, self.seed, epoch)
+
+    def groups(
+        self, epoch: int, first_shard: int = 0, first: int = 0,
+        pieces: Sequence[Piece] | None = None,
+    ) -> Iterator[Group]:  # fmt: skip
         """Yield the groups of an epoch.
 
         Args:
             epoch: from 0.
             first_shard: where a group begins, as an earlier one said; 0 for all of them.
             first: the place of that group's first sample.
+            pieces: of the shards that are read, in order; None for all shards of the epoch.
 
         Raises:
             InputError: a shard cannot be opened.
         """
-        order = shard_order(self.shards, self.seed, epoch)
+        order = [Piece(path) for path in self.shard_order(epoch)] if pieces is None else pieces
         enough = GROUP_WINDOWS * self.shuffle_pairs
         while first_shard < len(order):
-            found: list[tuple[ShardIndex, SampleRows | None]] = []
+            found: list[_Found] = []
             num_samples = 0
-            for at, path in enumerate(order[first_shard:], start=first_shard):
-                self.cache.fetch_ahead(order[at + 1 : at + 1 + AHEAD])
-                found.append(self._index(path))
-                num_samples += len(found[-1][0].places)
+            for at, piece in enumerate(order[first_shard:], start=first_shard):
+                self.cache.fetch_ahead([p.path for p in order[at + 1 : at + 1 + self.ahead]])
+                index, rows = self._index(piece.path)
+                inside = piece.inside(len(index.places))
+                found.append(_Found(index, rows, inside, piece.start == 0))
+                num_samples += int(inside.sum())
                 if num_samples >= enough:
                     break
             group = self._group(epoch, first_shard, first, found)
@@ -167,27 +208,33 @@ class Sampler:
             first += len(group)
 
     def _index(self, path: str) -> tuple[ShardIndex, SampleRows | None]:
-        if path in self._indices:
-            return self._indices[path]
-        index = index_shard(path, self.files.open_file, self.sums.get(path))
-        needs_rows = self.online is not None or self.unit == "image"
-        self._indices[path] = index, (read_rows(index, self.files) if needs_rows else None)
-        self._num_remembered += len(index.places)
-        while self._num_remembered > _MAX_REMEMBERED and len(self._indices) > 1:
-            _, (old, _) = self._indices.popitem(last=False)
-            self._num_remembered -= len(old.places)
-        return self._indices[path]
+        with self._lock:
+            if path in self._indices:
+                return self._indices[path]
+        # Outside of the lock: other lanes read other shards meanwhile.
+        if path in self.lost:
+            index = lost_shard(path, self.lost[path])
+        else:
+            index = index_shard(path, self.files.open_file, self.sums.get(path))
+        needs_rows = (self.online is not None or self.unit == "image") and path not in self.lost
+        rows = read_rows(index, self.files) if needs_rows else None
+        with self._lock:
+            if path not in self._indices:
+                self._indices[path] = index, rows
+                self._num_remembered += len(index.places)
+            while self._num_remembered > _MAX_REMEMBERED and len(self._indices) > 1:
+                _, (old, _) = self._indices.popitem(last=False)
+                self._num_remembered -= len(old.places)
+        return index, rows
 
-    def _group(
-        self, epoch: int, first_shard: int, first: int,
-        found: Sequence[tuple[ShardIndex, SampleRows | None]],
-    ) -> Group:  # fmt: skip
+    def _group(self, epoch: int, first_shard: int, first: int, found: "Sequence[_Found]") -> Group:
         skipped: Counter[str] = Counter()
         columns: list[tuple[Any, ...]] = []
-        for place, (index, rows) in enumerate(found):
-            salt = np.uint64(_hash_text(f"{self.seed}\t{epoch}\t{index.path.rpartition('/')[2]}\t"))
+        for place, one in enumerate(found):
+            index = one.shard
+            salt = np.uint64(_hash_text(f"{self.seed}\t{epoch}\t{self._salts[index.path]}\t"))
             all_keys = mix(salt + np.arange(len(index.places), dtype=np.uint64))
-            number = self._usable(index, rows, epoch, all_keys, skipped)
+            number = self._usable(one, epoch, all_keys, skipped)
             # A salt of its own, since runs and samples are both counted from 0.
             run = mix(~salt + (number // RUN).astype(np.uint64))
             columns.append((number, np.full(len(number), place, np.int32), all_keys[number], run))
@@ -196,33 +243,43 @@ class Sampler:
         window = np.empty(len(number), np.int64)
         window[in_runs] = np.arange(len(number)) // self.shuffle_pairs
         order = np.lexsort((number, shard, key, window))
-        indices = [index for index, _ in found]
+        indices = [one.shard for one in found]
         return Group(
             first_shard, first, indices, shard[order], number[order], key[order], skipped, epoch
         )
 
     def _usable(
-        self, index: ShardIndex, rows: SampleRows | None, epoch: int,
-        keys: NDArray[np.uint64], skipped: Counter[str],
-    ) -> NDArray[np.int64]:  # fmt: skip
+        self, one: "_Found", epoch: int, keys: NDArray[np.uint64], skipped: Counter[str]
+    ) -> NDArray[np.int64]:
         """Return the numbers of the samples that are trained on; count the others by reason."""
-        skipped["corrupt_shard"] += not index.is_whole
-        skipped["missing_sample"] += index.num_missing
+        index, rows, inside = one.shard, one.rows, one.inside
+        if one.is_first:
+            skipped["corrupt_shard"] += not index.is_whole
+            skipped["missing_sample"] += index.num_missing
         has_text = (index.text[:, 1] > 0) | (index.json[:, 1] > 0) | (not self.needs_text)
         has_image = index.image[:, 1] > 0
-        skipped["no_caption"] += int((~has_text).sum())
-        skipped["no_image"] += int((has_text & ~has_image).sum())
+        skipped["no_caption"] += int((~has_text & inside).sum())
+        skipped["no_image"] += int((has_text & ~has_image & inside).sum())
         number = np.flatnonzero(has_text & has_image)
         if rows is not None and self.online is not None:
             is_known, is_kept = self.online.decide(rows, number, self.seed + epoch)
-            skipped["no_entries"] += int((~is_known).sum())
-            skipped["not_sampled"] += int((is_known & ~is_kept).sum())
+            skipped["no_entries"] += int((~is_known & inside[number]).sum())
+            skipped["not_sampled"] += int((is_known & ~is_kept & inside[number]).sum())
             number = number[is_kept]
         if rows is not None and self.unit == "image":
             chosen = _one_of_each(rows.image[number], keys[number])
-            skipped["other_text"] += len(number) - len(chosen)
+            skipped["other_text"] += int(inside[number].sum() - inside[number[chosen]].sum())
             number = number[chosen]
-        return number
+        return number[inside[number]]
+
+
+class _Found(NamedTuple):
+    """A shard of a group: its index and rows, which samples are meant, and whether its first is."""
+
+    shard: ShardIndex
+    rows: SampleRows | None
+    inside: NDArray[np.bool_]
+    is_first: bool
 
 
 def _one_of_each(image: NDArray[np.int32], key: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.training.captions.mix import ALT, PairTexts
-from curate.training.data.captions import caption_of, json_object
 from curate.training.data.images import UnusableImageError, crop_into
 from curate.training.data.sampler import Group, Sample, mix
 from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
+from curate.training.tars.captions import caption_of, json_object
 
 __all__ = ["Pair", "Reader", "captions"]
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files.remedies import damaged
 from curate.files.storage import filesystem_of, is_remote, join, local_path
-from curate.training.data.promised import missing_tars, promised_samples
 from curate.training.tars import kernels as k
 from curate.training.tars.headers import read_header
 from curate.training.tars.members import MappedTar, map_descriptor, scan
 from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.promised import missing_tars, promised_samples
 from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "gather_strings",
     "index_shard",
     "list_shards",
+    "lost_shard",
     "open_local",
 ]
 
@@ -155,6 +156,11 @@ def index_shard(
     num_missing = max(0, (promised or 0) - len(found))
     is_whole = members.problem is None and not num_missing
     return ShardIndex(path, _places(found), is_whole, num_missing)
+
+
+def lost_shard(path: str, num_samples: int) -> ShardIndex:
+    """Return the index of a shard that is not there: no samples, and so many are missing."""
+    return ShardIndex(path, np.empty((0, _PLACES), np.int64), True, num_samples)
 
 
 def _is_missing(error: BaseException | None) -> bool:

@@ -16,10 +16,10 @@ import xxhash
 
 from curate.errors import InputError
 from curate.files.storage import open_read
-from curate.training.data.captions import JSON_TEXTS, caption_of, json_object
 from curate.training.eval.files import IMAGE_SUFFIXES, find, folders, read_tar
 from curate.training.eval.prompts import Vocabulary
 from curate.training.eval.table_files import PATH_COLUMNS, named_image, table_batches
+from curate.training.tars.captions import JSON_TEXTS, caption_of, json_object
 
 __all__ = ["EvalDataset", "EvalSample", "folder_samples", "image_key", "table_rows",
            "tar_samples"]  # fmt: skip

@@ -1,13 +1,14 @@
 """Folders and tars of evaluation sets, local or behind an fsspec URL."""
 
+import os
 from collections.abc import Iterator
 
 from curate.errors import InputError
 from curate.files.patterns import is_no_data
-from curate.files.storage import filesystem_of, join
-from curate.training.data.promised import promised_samples
+from curate.files.storage import filesystem_of, is_local, join
 from curate.training.tars.members import TarBytes, open_tar, scan
 from curate.training.tars.names import IMAGE_SUFFIXES
+from curate.training.tars.promised import promised_samples
 from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = ["IMAGE_SUFFIXES", "find", "folders", "read_tar"]
@@ -18,8 +19,11 @@ def folders(path: str) -> list[str]:
     filesystem, inside = filesystem_of(path)
     if not filesystem.isdir(inside):
         return []
-    found = filesystem.ls(inside, detail=True)
-    names = (_name(f["name"]) for f in found if f["type"] == "directory")
+    if is_local(path):  # a link to a folder is one
+        names = [entry.name for entry in os.scandir(inside) if entry.is_dir()]
+    else:
+        found = filesystem.ls(inside, detail=True)
+        names = [_name(f["name"]) for f in found if f["type"] == "directory"]
     return sorted(name for name in names if not is_no_data(name))
 
 
@@ -35,12 +39,28 @@ def find(path: str, suffixes: tuple[str, ...]) -> list[str]:
     if any(c in inside for c in "*?["):
         found, base = filesystem.glob(inside), ""
     else:
-        found, base = filesystem.find(inside), inside.rstrip("/")
+        found = _walk(inside) if is_local(path) else filesystem.find(inside)
+        base = inside.rstrip("/")
     names = [f for f in found if f.lower().endswith(tuple(f".{s}" for s in suffixes))
              and not is_no_data(f[len(base) :] if base else _name(f))]  # fmt: skip
     as_given = [join(path, f[len(base) + 1 :]) if base else filesystem.unstrip_protocol(f)
                 for f in names]  # fmt: skip
     return sorted((p.removeprefix("file://") for p in as_given), key=_by_number)
+
+
+def _walk(folder: str) -> list[str]:
+    """Return the files below a local folder, those behind links to folders as well, once each."""
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    for here, inner, names in os.walk(folder, followlinks=True):
+        about = os.stat(here)
+        if (about.st_dev, about.st_ino) in seen:  # a link that leads back
+            inner.clear()
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        inner.sort()
+        found += [os.path.join(here, name) for name in names]
+    return found
 
 
 def _name(path: str) -> str:

@@ -15,7 +15,6 @@ import xxhash
 
 from curate.errors import InputError, UsageError
 from curate.files.storage import exists, join, read_text
-from curate.training.data.promised import missing_tars, promised_samples
 from curate.training.eval.captions import open_cvqa, open_xm3600
 from curate.training.eval.data import (
     EvalDataset,
@@ -33,6 +32,7 @@ from curate.training.eval.table_files import (
     table_schema,
 )
 from curate.training.eval.tables import open_tables
+from curate.training.tars.promised import missing_tars, promised_samples
 
 __all__ = ["EvalSpec", "load_datasets", "open_dataset"]
 

@@ -1,5 +1,6 @@
 """A model, ready for use: of a finished run, of an export, or of a published file of weights."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,11 +24,14 @@ from curate.training.model.config_beside import (
 )
 from curate.training.model.weights import build_model, fit_weights, published_end, read_weights
 from curate.training.model.weights_file import find_weights
+from curate.training.published.registry import HUB, is_name, nearest
+from curate.training.published.resolve import hub_folder, resolve
 from curate.training.text.tokenizer import Tokenizer
 from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
 
 __all__ = ["input_functions", "load_model", "load_run"]
 
+_log = logging.getLogger("curate")
 _OPEN_CLIP = "open_clip_config.json"
 
 
@@ -40,23 +44,26 @@ class _Source(NamedTuple):
 
 
 def load_model(
-    source: str, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None
-) -> tuple[CLIP, Tokenizer]:
+    source: str, device: str = "cpu", *, model: str | None = None, tokenizer: str | None = None,
+    pretrained: str | None = None,
+) -> tuple[CLIP, Tokenizer]:  # fmt: skip
     """Load a model and its tokenizer.
 
     Args:
         source: folder of a finished run, or of an export (ours, OpenCLIP's, Hugging Face's); or,
-            with `model`, a file of weights. Local, or an fsspec URL.
+            with `model`, a file of weights: local, or an fsspec URL. Or the name of a published
+            model, ``hf:org/name`` or ``open_clip:NAME/TAG``.
         device: where the model goes.
         model: name or JSON file of the shape, for weights that come without it.
         tokenizer: as for `open_tokenizer`; None for the one that came with the weights.
+        pretrained: name of a published model's weights.
 
     Raises:
         ArtifactError: the run is not finished, or the parts do not belong together.
         InputError: the weights, config or tokenizer cannot be read, or hold another model.
         UsageError: a file of weights is given without a model, or comes without a tokenizer.
     """
-    found = _by_name(source, model) if model is not None else _by_folder(source)
+    found = _found(source, model, pretrained)
     place = tokenizer or found.tokenizer
     if place is None:
         raise UsageError(
@@ -67,15 +74,23 @@ def load_model(
     tensors = read_weights(found.weights)
     config = _with_vocabulary_of(tensors, found.config)
     check_fit(words, config, source)
-    fitted, _ = fit_weights(tensors, config, found.weights)
+    fitted, messages = fit_weights(tensors, config, found.weights)
+    for message in messages:
+        _log.info("%s", message)
     return build_model(config, words.eos_id, fitted).to(device).eval(), words
 
 
 def load_run(
-    source: str, device: str, model: str | None = None, tokenizer: str | None = None
+    source: str,
+    device: str,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    pretrained: str | None = None,
 ) -> tuple[CLIP, Callable[[Image.Image], Tensor], Callable[[list[str]], Tensor]]:
     """Return a model with its `preprocess` and `tokenize`; arguments as for `load_model`."""
-    clip, words = load_model(source, device, model=model, tokenizer=tokenizer)
+    clip, words = load_model(
+        source, device, model=model, tokenizer=tokenizer, pretrained=pretrained
+    )
     return clip, *input_functions(clip.config.image_size, words)
 
 
@@ -102,6 +117,19 @@ def input_functions(
     return preprocess, tokenize
 
 
+def _found(source: str, model: str | None, pretrained: str | None) -> _Source:
+    if model is not None:
+        return _by_name(source, model)
+    if is_name(source, pretrained):
+        found = resolve(source, pretrained)
+        if found.note:
+            _log.info("%s: %s", found.name, found.note)
+        return _Source(found.config, found.weights, found.tokenizer)
+    if source.startswith(HUB):
+        return _by_folder(hub_folder(source.removeprefix(HUB)))
+    return _by_folder(source)
+
+
 def _by_name(source: str, model: str) -> _Source:
     config, tokenizer = load_model_config(model), tokenizer_beside(source)
     fixed = config if tokenizer else published_end(config)
@@ -113,6 +141,9 @@ def _by_name(source: str, model: str) -> _Source:
 
 def _by_folder(source: str) -> _Source:
     if is_file(source):
+        beside = config_beside(source)
+        if beside is not None:
+            return _Source(beside.config, find_weights(source), tokenizer_beside(source))
         raise UsageError(
             f"{source} is a file of weights, which does not say what model it is of; give its name "
             "too, such as vit-b-32-quickgelu"
@@ -128,11 +159,20 @@ def _by_folder(source: str) -> _Source:
 def _by_config(source: str) -> _Source:
     """Find the parts of a run or an export of ours."""
     config, tokenizer = join(source, "config.json"), join(source, "tokenizer.json")
+    if is_file(config) and "architecture" in (values := read_json(config)):
+        raise InputError(
+            f"{source}: a model of timm's ({values['architecture']}), which is the image part "
+            "alone; expected a folder of OpenCLIP (with open_clip_config.json), of transformers, "
+            "or of ours"
+        )
     needed = [config, tokenizer]
     if not is_file(join(source, "model.safetensors")):
         needed.append(join(source, "checkpoints", "final.pt"))
     if "://" not in source and not Path(source).exists():
-        raise InputError(f"there is no {source}; {_runs_beside(Path(source))}")
+        raise InputError(
+            f"there is no {source}; {_runs_beside(Path(source))}. Nor is it the name of a "
+            f"published model{nearest(source)}"
+        )
     for path in needed:
         if not is_file(path):
             raise ArtifactError(

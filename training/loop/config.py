@@ -17,6 +17,37 @@ _FREE = ("checkpoint_every", "checkpoint_minutes", "keep_checkpoints", "log_ever
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DistillConfig:
+    """How much a teacher says in the loss.
+
+    Attributes:
+        contrastive_weight: of the loss that needs no teacher.
+        relation_weight: of the divergence (KL) of the student's softmax over the batch from the
+            teacher's, the mean of both ways.
+        feature_weight: of one minus the cosine of projected features to the teacher's.
+        teacher_scale: inverse temperature of the teacher's softmax; None for the one it learned.
+    """
+
+    contrastive_weight: float = 1.0
+    relation_weight: float = 1.0
+    feature_weight: float = 0.0
+    teacher_scale: float | None = 200.0
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            UsageError: one of them is out of range.
+        """
+        for name in ("contrastive_weight", "relation_weight", "feature_weight"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        some = self.contrastive_weight + self.relation_weight + self.feature_weight
+        _require(some > 0, "the sum of all weights", some, "more than 0")
+        if self.teacher_scale is not None:
+            _require(self.teacher_scale > 0, "teacher_scale", self.teacher_scale, "above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainConfig:
     """How a model is trained.
 
@@ -33,6 +64,7 @@ class TrainConfig:
         loss: clip (InfoNCE) or siglip (sigmoid).
         patch_dropout: share of an image's patches left out in training, [0, 1).
         ema_decay: keep a moving average of the weights, (0, 1), and publish it; None: no.
+        distill: what a teacher says in the loss; None without one.
         precision: of activations: float32, bfloat16, float16; auto: bfloat16 on a GPU that has
             it, else float32. Weights, loss and optimizer are float32.
         seed: of the weights, the order of pairs, the crops and the patches left out.
@@ -67,6 +99,7 @@ class TrainConfig:
     log_every: int = 20
     shuffle_pairs: int = 10_000
     max_bad_steps: int = 10
+    distill: DistillConfig | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -80,11 +113,17 @@ class TrainConfig:
         for name in ("learning_rate", "weight_decay", "warmup_steps", "checkpoint_every", "seed",
                      "checkpoint_minutes"):  # fmt: skip
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
+        _require(self.seed < 1 << 63, "seed", self.seed, "below 2^63")
         for name, allowed in (("schedule", SCHEDULES), ("loss", LOSSES), ("precision", PRECISIONS)):
             _require_one_of(name, getattr(self, name), allowed)
         _require(0 < self.decay_share <= 1, "decay_share", self.decay_share, "above 0, up to 1")
         _require(0 <= self.beta2 < 1, "beta2", self.beta2, "0 or more, below 1")
         _require(0 <= self.patch_dropout < 1, "patch_dropout", self.patch_dropout, "0 to below 1")
+        if self.distill is not None and self.loss != "clip":
+            raise UsageError(
+                f"--teacher with --loss {self.loss}: a teacher's similarities are distributions "
+                "over a batch, which SigLIP's loss does not have; use --loss clip"
+            )
         if self.ema_decay is not None:
             _require(0 < self.ema_decay < 1, "ema_decay", self.ema_decay, "between 0 and 1")
         if self.max_grad_norm is not None:
@@ -92,7 +131,10 @@ class TrainConfig:
 
     def decisive(self) -> dict[str, Any]:
         """Return what decides the weights: a run that goes on must have all of it unchanged."""
-        return {k: v for k, v in asdict(self).items() if k not in _FREE}
+        found = {k: v for k, v in asdict(self).items() if k not in _FREE}
+        if self.distill is None:
+            del found["distill"]  # as before there were teachers
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

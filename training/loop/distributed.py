@@ -27,6 +27,7 @@ __all__ = [
     "gather_rows",
     "is_shared_out",
     "joined_world",
+    "launched_machines",
     "launched_ranks",
     "max_over_ranks",
     "scatter_sum_rows",
@@ -89,6 +90,12 @@ ALONE = World()
 def launched_ranks() -> tuple[int, int]:
     """Return this process's rank and the number of ranks, as the launcher (torchrun) says."""
     return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def launched_machines() -> int:
+    """Return the number of machines, as the launcher says; 1 where it does not say."""
+    of_machine = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
+    return max(1, launched_ranks()[1] // of_machine) if of_machine else 1
 
 
 @contextmanager

@@ -25,9 +25,27 @@ from curate.training.loop.distributed import (
     sum_over_ranks,
 )
 
-__all__ = ["clip_loss", "info_nce", "siglip_loss"]
+__all__ = ["Teaching", "clip_loss", "info_nce", "siglip_loss"]
 
 CHUNK = 1024
+
+
+class Teaching(NamedTuple):
+    """What a teacher adds to the contrastive loss; D is its shared width.
+
+    Attributes:
+        image_LD: of this rank's images, unit length.
+        text_LD: of this rank's texts, unit length.
+        scale: inverse temperature of the teacher's softmax; scalar.
+        contrastive_weight: of the loss without the teacher.
+        relation_weight: of the divergence from the teacher.
+    """
+
+    image_LD: Tensor
+    text_LD: Tensor
+    scale: Tensor
+    contrastive_weight: float
+    relation_weight: float
 
 
 def info_nce(image_BE: Tensor, text_BE: Tensor, logit_scale: Tensor) -> Tensor:
@@ -57,8 +75,12 @@ def clip_loss(
     *,
     chunk: int = CHUNK,
     world: World = ALONE,
+    teaching: Teaching | None = None,
 ) -> Tensor:
     """Return `info_nce` of the pairs of all ranks, with memory for `chunk` rows of logits.
+
+    With a teacher it is `contrastive_weight` times that, and `relation_weight` times the mean over
+    images and texts of KL(teacher || student), of the softmax over the batch.
 
     Gradients are multiplied by the number of ranks: DDP and FSDP then take the mean over ranks,
     which makes them those of the one loss.
@@ -69,11 +91,14 @@ def clip_loss(
         logit_scale: inverse temperature; scalar.
         chunk: rows of logits at a time.
         world: the ranks that train together.
+        teaching: of a teacher; None without one.
 
     Returns:
         Scalar, in nats, the same on every rank.
+
+    Source of the teacher's part: Yang et al. 2024, arXiv:2307.12732, section 3.2, equation 5.
     """
-    return _contrastive(image_LE, text_LE, logit_scale, None, chunk, world)
+    return _contrastive(image_LE, text_LE, logit_scale, None, chunk, world, teaching)
 
 
 def siglip_loss(
@@ -92,7 +117,7 @@ def siglip_loss(
 
     Source: Zhai et al. 2023, arXiv:2303.15343, equation 1 and algorithm 1.
     """
-    return _contrastive(image_LE, text_LE, logit_scale, logit_bias, chunk, world)
+    return _contrastive(image_LE, text_LE, logit_scale, logit_bias, chunk, world, None)
 
 
 def _contrastive(*arguments: Any) -> Tensor:
@@ -122,6 +147,7 @@ class _Contrastive(torch.autograd.Function):
         bias: Tensor | None,
         chunk: int,
         world: World,
+        teaching: Teaching | None,
     ) -> Tensor:
         # Under autocast features come in bfloat16; logits up to 100 need more digits than it has.
         wide = torch.promote_types(image_LE.dtype, torch.float32)
@@ -129,7 +155,7 @@ class _Contrastive(torch.autograd.Function):
             text_GE = gather_rows(text_LE.to(wide), world)
             rows = _Rows(image_LE.to(wide), text_GE, world.rank * len(image_LE), chunk)
             if bias is None:
-                found = _info_nce_rows(rows, scale.to(wide), world)
+                found = _info_nce_rows(rows, scale.to(wide), world, teaching)
             else:
                 found = _siglip_rows(rows, scale.to(wide), bias.to(wide))
             text_grad_LE = scatter_sum_rows(found.text_GE, world)
@@ -146,7 +172,7 @@ class _Contrastive(torch.autograd.Function):
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grad_outputs
         scaled = (None if g is None else (g * grad).to(g.dtype) for g in ctx.gradients)
-        return (*scaled, None, None)
+        return (*scaled, None, None, None)
 
 
 class _Rows:
@@ -178,28 +204,64 @@ class _Rows:
         return values_CG.diagonal(self.offset + rows.start)
 
 
-def _info_nce_rows(rows: _Rows, scale: Tensor, world: World) -> _Gradients:
+def _info_nce_rows(
+    rows: _Rows, scale: Tensor, world: World, teaching: Teaching | None = None
+) -> _Gradients:
     """Return the share of this rank's rows in the loss, and the gradients."""
     row_lse_L, column_lse_G, matched = _log_sums(rows, scale, world)
     G = len(rows.text_GE)
+    taught = _Taught(teaching, rows, world) if teaching else None
+    plain, related = taught.weights if taught else (1.0, 0.0)
     # A column's log-sum-exp is known to all ranks: it is counted where the text is from.
     own_G = column_lse_G[rows.offset : rows.offset + len(rows.image_LE)]
-    loss = (row_lse_L.sum() + own_G.sum() - 2 * matched) / (2 * G)
+    loss = plain * (row_lse_L.sum() + own_G.sum() - 2 * matched) / (2 * G)
     image_grad_LE, text_grad_GE = torch.empty_like(rows.image_LE), torch.zeros_like(rows.text_GE)
     scale_grad = torch.zeros_like(scale)
     for part in rows.slices:
         cosine_CG = rows.cosines(part)
         logits_CG = scale * cosine_CG
-        # d loss / d logit = (row softmax + column softmax - 2 · identity) / 2G
-        slope_CG = (logits_CG - row_lse_L[part, None]).exp_()
-        slope_CG += logits_CG.sub_(column_lse_G).exp_()
-        rows.diagonal(slope_CG, part).sub_(2)
+        # d loss / d logit = (row softmax + column softmax - 2 · identity) / 2G; of a teacher's
+        # part its row and column softmax stand in the place of the identity.
+        log_row_CG, log_column_CG = logits_CG - row_lse_L[part, None], logits_CG - column_lse_G
+        slope_CG = (log_row_CG.exp() + log_column_CG.exp()).mul_(plain + related)
+        rows.diagonal(slope_CG, part).sub_(2 * plain)
+        if taught:
+            for own_CG, (their_CG, log_CG) in zip(
+                (log_row_CG, log_column_CG), taught.softmaxes(part), strict=True
+            ):
+                loss += related * (their_CG * (log_CG - own_CG)).sum() / (2 * G)
+                slope_CG -= related * their_CG
         slope_CG /= 2 * G
         scale_grad += (slope_CG * cosine_CG).sum()
         slope_CG *= scale
         image_grad_LE[part] = slope_CG @ rows.text_GE
         text_grad_GE.addmm_(slope_CG.T, rows.image_LE[part])
     return _Gradients(loss, image_grad_LE, text_grad_GE, scale_grad, None)
+
+
+class _Taught:
+    """A teacher's softmax of the rows and of the columns, for the same chunks as the student's.
+
+    Args:
+        teaching: of the teacher.
+        rows: of the student.
+        world: the ranks.
+    """
+
+    def __init__(self, teaching: Teaching, rows: _Rows, world: World) -> None:
+        self.weights = (teaching.contrastive_weight, teaching.relation_weight)
+        wide = rows.image_LE.dtype
+        text_GD = gather_rows(teaching.text_LD.to(wide), world)
+        self._rows = _Rows(teaching.image_LD.to(wide), text_GD, rows.offset, 1)
+        self._rows.slices = rows.slices
+        self._scale = teaching.scale.to(wide)
+        self._row_lse_L, self._column_lse_G, _ = _log_sums(self._rows, self._scale, world)
+
+    def softmaxes(self, part: slice) -> list[tuple[Tensor, Tensor]]:
+        """Return probabilities and their logarithms, (C, G) each, of rows and of columns."""
+        logits_CG = self._scale * self._rows.cosines(part)
+        logs = (logits_CG - self._row_lse_L[part, None], logits_CG - self._column_lse_G)
+        return [(log_CG.exp(), log_CG) for log_CG in logs]
 
 
 def _log_sums(rows: _Rows, scale: Tensor, world: World) -> tuple[Tensor, Tensor, Tensor]:

@@ -23,6 +23,7 @@ from curate.training.loop.checkpoint import (
     optimizer_tensors,
 )
 from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.distill import Distiller, Features
 from curate.training.loop.distributed import World
 from curate.training.loop.ema import MovingAverage
 from curate.training.loop.memory import explain_out_of_memory
@@ -73,6 +74,7 @@ class Trainer:
         options: how a step is computed.
         world: the ranks that train together; each one has its own trainer.
         begin: gives the model other weights than random ones.
+        teacher: to learn from, with `config.distill`; on the world's device.
 
     Attributes:
         model: its weights may be shared out among ranks; `weights` gives them whole.
@@ -90,6 +92,7 @@ class Trainer:
         options: StepOptions | None = None,
         world: World | None = None,
         begin: Callable[[CLIP], object] | None = None,
+        teacher: CLIP | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.options = config, options or StepOptions()
@@ -108,9 +111,11 @@ class Trainer:
         self._forward = Parallel(self.model, world, self.options, dtype, self.timer)
         self.optimizer = make_optimizer(self.model, config)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=dtype is torch.float16)
+        self.distiller = self._new_distiller(teacher, dtype)
         self._backward = Backward(
             self._forward, config=config, options=self.options, dtype=dtype,
             world=replace(world, timer=self.timer), timer=self.timer, scaler=self._scaler,
+            distiller=self.distiller,
         )  # fmt: skip
         self.average = (
             MovingAverage(self.model.named_parameters(), config.ema_decay)
@@ -119,8 +124,20 @@ class Trainer:
         )
         self.step_number = 0
 
-    def step(self, batch: Batch) -> StepMetrics:
+    def _new_distiller(self, teacher: CLIP | None, dtype: torch.dtype | None) -> Distiller | None:
+        if teacher is None or self.config.distill is None:
+            return None
+        return Distiller(
+            teacher, self.config.distill, width=self.model.config.embed_dim, dtype=dtype,
+            learning_rate=self.config.learning_rate, world=self.world,
+        )  # fmt: skip
+
+    def step(self, batch: Batch, taught: Features | None = None) -> StepMetrics:
         """Train on one batch: this rank's share of it.
+
+        Args:
+            batch: pairs; with `taught` its images and tokens may be those of another resolution.
+            taught: what a teacher says of them; None: the trainer's own teacher is asked, if any.
 
         A step whose loss or gradient is not finite changes no weight; all ranks see the same loss
         and gradient, so all of them leave it out.
@@ -133,9 +150,18 @@ class Trainer:
             group["lr"] = rate
         with explain_out_of_memory(self.options, self.config, self.world.size):
             images, tokens = self._on_device(batch)
+            if taught is None and self.distiller is not None:
+                theirs = batch.more_tokens  # none where teacher and student have one tokenizer
+                asked = torch.as_tensor(theirs[0]).to(self.device) if theirs else tokens
+                taught = self.distiller.features(images, asked)
             self.optimizer.zero_grad(set_to_none=True)
-            loss = self._backward(images, tokens, self.step_number)
+            loss = self._backward(images, tokens, self.step_number, taught)
+            if self.distiller is not None and self.distiller.optimizer is not None:
+                self._scaler.unscale_(self.distiller.optimizer)
             value, norm, scale = self._update(loss)
+            if self.distiller is not None:
+                is_good = math.isfinite(value) and math.isfinite(norm)
+                self.distiller.step(rate, is_good=is_good)
         self.step_number += 1
         if self.average:
             self.average.update(self.step_number)
@@ -181,6 +207,7 @@ class Trainer:
             "optimizer": optimizer_tensors(self.model, self.optimizer, keep=keep),
             "scaler": self._scaler.state_dict(),
             "average": full_tensors(averages, keep=keep),
+            **({"projection": self.distiller.state()} if self.distiller else {}),
         }
 
     def weights(self) -> dict[str, Tensor]:
@@ -195,17 +222,21 @@ class Trainer:
     def published(self) -> Iterator[CLIP]:
         """Within this, the model has the weights that `weights` gives; every rank has to call it.
 
+        Blocks are not compiled within: an evaluation has many lengths of text and sizes of batch,
+        each of which would be compiled for (5 to 7 s) to be used once or twice.
+
         FSDP keeps some weights put together after a forward pass: not beyond either end of this.
         """
-        if self.average is None:
-            yield self.model
-            return
-        self._forward.reshard()
-        with self.average.in_place():
-            try:
+        with torch.compiler.set_stance("force_eager"):
+            if self.average is None:
                 yield self.model
-            finally:
-                self._forward.reshard()
+                return
+            self._forward.reshard()
+            with self.average.in_place():
+                try:
+                    yield self.model
+                finally:
+                    self._forward.reshard()
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state; every rank has to be given the same.
@@ -218,6 +249,8 @@ class Trainer:
             load_optimizer(self.model, self.optimizer, state["optimizer"])
             if self.average:
                 load_tensors(self.average.averages.items(), state["average"], "averages")
+            if self.distiller:
+                self.distiller.load_state(state["projection"])
             self._scaler.load_state_dict(state["scaler"])
             self.step_number = state["step"]
         except (KeyError, RuntimeError, ValueError) as error:

@@ -15,6 +15,7 @@ __all__ = [
     "load_model_config",
     "model_config_names",
     "model_variant_names",
+    "num_parameters",
 ]
 
 _VARIANT = "variant-"
@@ -88,6 +89,28 @@ class ModelConfig:
                 )
 
 
+def num_parameters(config: ModelConfig) -> int:
+    """Return how many weights a model of a shape has.
+
+    >>> num_parameters(load_model_config("vit-b-32"))
+    151277313
+    """
+
+    def blocks(layers: int, width: int, hidden: int) -> int:
+        attention = 4 * width * width + 4 * width
+        mlp = 2 * width * hidden + hidden + width
+        return layers * (attention + mlp + 4 * width)
+
+    c = config
+    patches = (c.image_size // c.patch_size) ** 2
+    hidden = int(c.vision_width * c.vision_mlp_ratio)
+    image = c.vision_width * (3 * c.patch_size**2 + patches + 2 + 4 + c.embed_dim)
+    text = c.text_width * (c.vocab_size + c.context_length + 2 + c.embed_dim)
+    towers = blocks(c.vision_layers, c.vision_width, hidden)
+    towers += blocks(c.text_layers, c.text_width, 4 * c.text_width)
+    return image + text + towers + 1 + c.logit_bias
+
+
 def model_config_names() -> list[str]:
     """Return the names of the models that come with the package, without their variants.
 
@@ -141,12 +164,20 @@ def _read_config(name: str) -> dict[str, Any]:
 
 
 def _named_config(name: str) -> dict[str, Any] | None:
-    """Return a model's fields, overlaid by those of the variants in its name, left to right."""
-    if name in model_config_names():
-        return _read_config(name)
-    rest, _, variant = name.rpartition("-")
-    values = _named_config(rest) if rest and variant in model_variant_names() else None
-    return None if values is None else {**values, **_read_config(_VARIANT + variant)}
+    """Return a model's fields, overlaid by those of the variants in its name, in any order.
+
+    -mt5-worldwide is -worldwide-mt5: the vocabulary of mT5, also where the languages are all.
+    """
+    rest, variants = name.lower(), list[str]()
+    while rest not in model_config_names():
+        rest, _, variant = rest.rpartition("-")
+        if not rest or variant not in model_variant_names():
+            return None
+        variants.append(variant)
+    values = _read_config(rest)
+    for variant in sorted(variants, key=lambda one: one == "mt5"):
+        values |= _read_config(_VARIANT + variant)
+    return values
 
 
 def _model_config(name: str, text: str) -> ModelConfig:

@@ -14,6 +14,7 @@ from curate.training.model.config import ModelConfig
 from curate.training.model.foreign_configs import (
     from_huggingface,
     from_open_clip,
+    require_fit,
     require_normalisation,
 )
 from curate.training.model.weights_file import find_weights, require_known_version
@@ -139,6 +140,7 @@ def _require_pixels(path: str) -> None:
     if is_file(path):
         values = read_json(path)
         require_normalisation(values.get("image_mean"), values.get("image_std"), path)
+        require_fit(values, path)
 
 
 def _parent(path: str) -> str:

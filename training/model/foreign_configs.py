@@ -8,18 +8,26 @@ from curate.errors import InputError, UsageError
 from curate.training.model.config import IMAGE_MEAN, IMAGE_STD, ModelConfig
 
 __all__ = [
-    "from_huggingface", "from_open_clip", "require_normalisation", "to_huggingface", "to_open_clip",
+    "from_huggingface", "from_open_clip", "require_fit", "require_normalisation",
+    "to_huggingface", "to_open_clip",
 ]  # fmt: skip
 
 _HEAD_WIDTH = 64  # OpenCLIP's, where it says nothing
 _LAYER_NORM_EPS = 1e-5
-_UNKNOWN_IN_VISION = ("timm_model_name", "attentional_pool", "final_ln_after_pool",
-                      "no_ln_pre", "ls_init_value", "act_kwargs", "norm_kwargs")  # fmt: skip
-_UNKNOWN_IN_TEXT = ("hf_model_name", "embed_cls", "no_causal_mask", "proj_bias", "ls_init_value",
-                    "act_kwargs", "norm_kwargs")  # fmt: skip
+# What we build, or what changes nothing of a trained model; anything else is another model.
+_KNOWN_IN_VISION = {
+    "image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio", "patch_dropout",
+    "pool_type", "pos_embed_type", "output_tokens", "timm_model_pretrained",
+}  # fmt: skip
+_KNOWN_IN_TEXT = {
+    "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "pool_type", "eos_id",
+    "proj_type", "hf_tokenizer_name", "tokenizer_kwargs", "pad_id", "output_tokens",
+    "hf_model_pretrained", "embed_cls",
+}  # fmt: skip
 # What OpenCLIP builds where it says nothing, and we build at all.
 _ONLY_IN_VISION = {"pool_type": "tok", "pos_embed_type": "learnable"}
 _ONLY_IN_TEXT = {"proj_type": "linear", "mlp_ratio": 4.0}
+_ONLY_IN_PREPROCESS = {"mode": "RGB", "interpolation": "bicubic", "resize_mode": "shortest"}
 _TEXT_POOLS = ("argmax", "eos")
 
 
@@ -69,13 +77,17 @@ def from_open_clip(values: Mapping[str, Any], name: str) -> ModelConfig:
     try:
         model, preprocess = values["model_cfg"], values.get("preprocess_cfg", {})
         vision, text = model["vision_cfg"], model["text_cfg"]
-        for part, unknown in ((vision, _UNKNOWN_IN_VISION), (text, _UNKNOWN_IN_TEXT)):
-            _refuse([k for k in unknown if part.get(k)], name)
+        for part, known in ((vision, _KNOWN_IN_VISION), (text, _KNOWN_IN_TEXT)):
+            _refuse([k for k in part if k not in known and part[k]], name)
+        _refuse(["embed_cls"] if text.get("embed_cls") else [], name)
         for part, only in ((vision, _ONLY_IN_VISION), (text, _ONLY_IN_TEXT)):
             _refuse([f"{k} {part[k]}" for k, v in only.items() if part.get(k, v) != v], name)
         pool = text.get("pool_type", "argmax")
         _refuse([f"a text's pool_type {pool}"] if pool not in _TEXT_POOLS else [], name)
         require_normalisation(preprocess.get("mean"), preprocess.get("std"), name)
+        for key, usual in _ONLY_IN_PREPROCESS.items():
+            other = preprocess.get(key, usual)
+            _refuse([f"images of {key} {other}"] if other != usual else [], name)
         is_eos = pool == "eos"
         return ModelConfig(
             embed_dim=model["embed_dim"],
@@ -205,6 +217,30 @@ def _refuse(found: list[str], name: str) -> None:
         raise InputError(
             f"{name}: the model has {', '.join(found)}; expected CLIP's own vision and text "
             "transformers, without"
+        )
+
+
+def require_fit(values: Mapping[str, Any], name: str) -> None:
+    """Refuse what transformers does to images otherwise than CLIP: another resize, no crop.
+
+    Args:
+        values: of `preprocessor_config.json`.
+        name: of the file.
+
+    Raises:
+        InputError: it does.
+    """
+    size = values.get("size", {"shortest_edge": 0})
+    wrong = [f"{key} {values[key]}" for key in ("do_resize", "do_center_crop", "do_normalize")
+             if values.get(key) is False]  # fmt: skip
+    if values.get("resample", 3) != 3:
+        wrong.append(f"resample {values['resample']}")
+    if isinstance(size, Mapping) and "shortest_edge" not in size:
+        wrong.append(f"size {dict(size)}")
+    if wrong:
+        raise InputError(
+            f"{name}: images are prepared with {', '.join(wrong)}; expected the shorter side "
+            "resized (bicubic, resample 3), the middle cut out, and normalised"
         )
 
 

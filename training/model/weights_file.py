@@ -24,13 +24,10 @@ __all__ = ["FORMAT_VERSION", "find_weights", "read_tensors", "require_known_vers
 # Of checkpoints (`format`) and of exports (`format_version`); grows when an older reader would
 # misread them.
 FORMAT_VERSION = 2
-_NAMES = (
-    "checkpoints/final.pt",
-    "model.safetensors",
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin",
-    "pytorch_model.bin",
-)
+_OURS = "checkpoints/final.pt"
+_OPEN_CLIP = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_HUGGING_FACE = ("model.safetensors", "pytorch_model.bin")
+_NAMES = (_OURS, *_HUGGING_FACE, *_OPEN_CLIP)
 # Of the zip archives of today, and of the pickles before them.
 _TORCH_STARTS = (b"PK", b"\x80\x02")
 _WRAPPED = ("state_dict", "model", "model_state_dict", "module")
@@ -39,10 +36,16 @@ _WRAPPED = ("state_dict", "model", "model_state_dict", "module")
 def find_weights(path: str) -> str:
     """Return the file of weights that a path or URL names, itself or in a folder.
 
+    A folder of the Hub may hold the same model for several programs: OpenCLIP's weights and config,
+    and in `model.safetensors` the image part for timm, or all of it for transformers. Of a folder
+    with OpenCLIP's config its weights are meant.
+
     Raises:
         InputError: there is none.
     """
-    for place in (path, *(join(path, name) for name in _NAMES)):
+    is_open_clip = is_file(join(path, "open_clip_config.json"))
+    names = (_OURS, *_OPEN_CLIP, *_HUGGING_FACE) if is_open_clip else _NAMES
+    for place in (path, *(join(path, name) for name in names)):
         if is_file(place):
             return place
     raise InputError(

@@ -39,8 +39,8 @@ def byte_alphabet() -> list[str]:
 def build_clip_bpe(content: bytes, name: str) -> Any:
     """Build the tokenizer: white space made one space, lower case, words, bytes, merges.
 
-    Ids: the 256 bytes, the same at a word's end, one per merge, start, end. HTML entities and
-    broken encodings are not mended here; they are the business of whoever extracts captions.
+    Ids: the 256 bytes, the same at a word's end, one per merge, start, end. The published tokenizer
+    mends a text before (`cleaning.clean_clip`), which `Tokenizer` does.
 
     Args:
         content: of the merges file, gzip or plain.

@@ -6,6 +6,7 @@ checkpoint. `curate.training.text.tokenizer_files` opens others.
 
 import json
 import re
+import string
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.training.text.cleaning import cleaning_of
 
 __all__ = ["LEARNED_EOS_ID", "Tokenizer", "learn_tokenizer"]
 
@@ -31,6 +33,29 @@ _SENTINEL = "<extra_id_"
 _PROBES = ("a", "\u4e00\U0001f415 \u0e01")
 
 
+_CLEANING = "cleaning"  # our key in the JSON of the library
+
+
+def _replace(pattern: str, content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": {"Regex": pattern}, "content": content}
+
+
+_SIGLIP_STEPS = (
+    _replace(f"[{re.escape(string.punctuation)}]", ""),
+    _replace(r"\s+|\u2581", " "),
+    {"type": "Strip", "strip_left": True, "strip_right": True},
+)
+
+
+def _without_cleaning(text: str) -> tuple[str | None, str]:
+    """Return the name of the cleaning that JSON of ours has, and what the library reads of it."""
+    if f'"{_CLEANING}"' not in text[:64]:
+        return None, text
+    values = json.loads(text)
+    cleaning = values.pop(_CLEANING, None)
+    return cleaning if isinstance(cleaning, str) else None, json.dumps(values, ensure_ascii=False)
+
+
 class Tokenizer:
     """A `tokenizers` model, with what comes before and after each text.
 
@@ -38,17 +63,21 @@ class Tokenizer:
         model: of the `tokenizers` library. Start and end are what it puts around a text itself,
             else tokens known by name.
         context_length: tokens of a text at most, start and end included.
+        cleaning: what is done to a text before, by its name in `cleaning.CLEANINGS`.
 
     Attributes:
+        cleaning: as given.
         start_ids: put before each text; may be empty.
         eos_id: the end token, put after each text; text itself never gives it.
         pad_id: fills rows up; 0, or 1 where 0 is the end token. No embedding depends on it.
 
     Raises:
         InputError: there is no end token, or no room between start and end.
+        MissingExtraError: ftfy is not installed, and texts are cleaned with it.
     """
 
-    def __init__(self, model: Any, context_length: int) -> None:
+    def __init__(self, model: Any, context_length: int, cleaning: str | None = None) -> None:
+        self.cleaning, self._clean = cleaning, cleaning_of(cleaning)
         model.no_truncation()
         model.no_padding()
         # A caption may spell a special token: it is text there.
@@ -78,34 +107,39 @@ class Tokenizer:
         import tokenizers
 
         try:
+            cleaning, text = _without_cleaning(text)
             model = tokenizers.Tokenizer.from_str(text)
             for probe in _PROBES:
                 model.encode(probe, add_special_tokens=False)
         except Exception as error:  # the library raises bare Exception
             raise InputError(f"not a tokenizer of the tokenizers library: {error}") from error
-        return cls(model, context_length)
+        return cls(model, context_length, cleaning)
 
     def to_json(self) -> str:
         """Return the tokenizer as JSON."""
         text: str = self._model.to_str()
-        return text
+        if self.cleaning is None:
+            return text
+        return json.dumps({_CLEANING: self.cleaning, **json.loads(text)}, ensure_ascii=False)
 
     def to_foreign_json(self) -> str:
         """Return it as JSON for programs that take no ids out of texts, as `encode` does.
 
         A vocabulary of pieces may hold "</s>" as one, which a text could spell: a space stands
-        for it there. A space, so that what was around it is not joined to another.
+        for it there. A space, so that what was around it is not joined to another. SigLIP's
+        cleaning becomes steps of the library's; CLIP's cannot: OpenCLIP does it by itself.
         """
         tokens = (self.token(i) for i in sorted(self._reserved))
         spelled = [token for token in tokens if self._is_spelled(token)]
-        if not spelled:
-            return self.to_json()
-        values = json.loads(self.to_json())
-        pattern = "|".join(re.escape(token) for token in spelled)
-        replace = {"type": "Replace", "pattern": {"Regex": pattern}, "content": " "}
-        before = values.get("normalizer")
-        steps = [before, replace] if before else [replace]
-        values["normalizer"] = {"type": "Sequence", "normalizers": steps}
+        first = list(_SIGLIP_STEPS) if (self.cleaning or "").startswith("siglip") else []
+        if self.cleaning == "siglip-lower":
+            first.insert(0, {"type": "Lowercase"})
+        if not spelled and not first:
+            return str(self._model.to_str())
+        values = json.loads(self._model.to_str())
+        last = [_replace("|".join(re.escape(token) for token in spelled), " ")] if spelled else []
+        before = [values["normalizer"]] if values.get("normalizer") else []
+        values["normalizer"] = {"type": "Sequence", "normalizers": [*first, *before, *last]}
         return json.dumps(values, ensure_ascii=False)
 
     def _is_spelled(self, token: str) -> bool:
@@ -153,7 +187,8 @@ class Tokenizer:
         Returns:
             Shape (B, context_length); a longer text is cut before its end token.
         """
-        encoded = self._model.encode_batch_fast(list(texts), add_special_tokens=False)
+        cleaned = list(texts) if self._clean is None else [self._clean(text) for text in texts]
+        encoded = self._model.encode_batch_fast(cleaned, add_special_tokens=False)
         ids = np.full((len(texts), self.context_length), self.pad_id, dtype=np.int64)
         room = self.context_length - len(self.start_ids) - 1
         for row, found in enumerate(encoded):

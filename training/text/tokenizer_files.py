@@ -1,5 +1,7 @@
 """Tokenizers from files and from the Hugging Face Hub, and whether one fits a model."""
 
+import logging
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from curate.training.text.tokenizer import Tokenizer
 
 __all__ = ["check_fit", "open_tokenizer", "tokenizer_beside"]
 
+_log = logging.getLogger("curate")
 _FILE = "tokenizer.json"
 _MERGES = (".txt", ".txt.gz")
 
@@ -33,13 +36,19 @@ def open_tokenizer(source: str, context_length: int) -> Tokenizer:
     """
     if is_folder(source):
         if not is_file(join(source, _FILE)):
-            return Tokenizer(_convert(source), context_length)
+            return _converted(source, context_length)
         source = join(source, _FILE)
     if source.endswith(_MERGES):
-        return Tokenizer(build_clip_bpe(_read(source), source), context_length)
+        found = Tokenizer(build_clip_bpe(_read(source), source), context_length, "clip")
+        _log.info(
+            "texts are cleaned as CLIP's published tokenizer does it (broken encodings mended by "
+            "ftfy %s, HTML entities undone), since its weights were trained so",
+            version("ftfy"),
+        )
+        return found
     if "://" in source or source.endswith(".json") or Path(source).is_file():
         return _from_json(_read(source), source, context_length)
-    return Tokenizer(_from_hub(source), context_length)
+    return _from_hub(source, context_length)
 
 
 def check_fit(tokenizer: Tokenizer, config: ModelConfig, where: str) -> None:
@@ -101,14 +110,14 @@ def _from_json(content: bytes, source: str, context_length: int) -> Tokenizer:
         raise InputError(f"{source}: {error}") from error
 
 
-def _from_hub(name: str) -> Any:
+def _from_hub(name: str, context_length: int) -> Tokenizer:
     """Fetch a tokenizer by its name."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     from tokenizers import Tokenizer as Model
 
     try:
-        return Model.from_file(hf_hub_download(name, _FILE))
+        return Tokenizer(Model.from_file(hf_hub_download(name, _FILE)), context_length)
     except LocalEntryNotFoundError as error:
         raise InputError(
             f"tokenizer {name!r} is not a file, not in the cache of the Hugging Face Hub, and the "
@@ -116,15 +125,39 @@ def _from_hub(name: str) -> Any:
             f"hf download {name} {_FILE}"
         ) from error
     except EntryNotFoundError:
-        return _convert(name)
+        return _converted(name, context_length)
     except (OSError, ValueError) as error:
         raise InputError(
             f"tokenizer {name!r}: neither a file nor a name on the Hugging Face Hub ({error})"
         ) from error
 
 
-def _convert(name: str) -> Any:
-    """Convert a tokenizer that is published as a SentencePiece model, such as mT5's."""
+def _converted(name: str, context_length: int) -> Tokenizer:
+    """Convert a tokenizer that is published as a SentencePiece model, as its class uses it.
+
+    Args:
+        name: of a folder, or on the Hub.
+        context_length: tokens of a text at most.
+
+    Raises:
+        InputError: it cannot be converted, or gives other ids then.
+    """
+    opened = _open_with_transformers(name)
+    if type(opened).__name__ == "SiglipTokenizer":
+        cleaning = "siglip-lower" if opened.do_lower_case else "siglip"
+        found = Tokenizer(_sentencepiece_model(opened.sp_model), context_length, cleaning)
+        _require_same_ids(found, opened, name)
+        return found
+    try:
+        return Tokenizer(opened.backend_tokenizer, context_length)
+    except AttributeError as error:
+        raise InputError(
+            f"tokenizer {name!r}: has no {_FILE}, and a {type(opened).__name__} cannot be "
+            "converted. Give another, or one with that file."
+        ) from error
+
+
+def _open_with_transformers(name: str) -> Any:
     if not all(find_spec(package) for package in ("transformers", "sentencepiece")):
         raise InputError(
             f"tokenizer {name!r} has no {_FILE}; a SentencePiece model is converted if you "
@@ -135,11 +168,54 @@ def _convert(name: str) -> Any:
     try:
         # Of a folder nothing is looked up elsewhere; and no code that comes with one is run, nor is
         # the user asked whether it may be.
-        opened = AutoTokenizer.from_pretrained(
+        return AutoTokenizer.from_pretrained(
             name, trust_remote_code=False, local_files_only=is_folder(name)
         )
-        return opened.backend_tokenizer
     except (AttributeError, KeyError, OSError, ValueError) as error:
         raise InputError(
             f"tokenizer {name!r}: has no {_FILE}, and cannot be converted either ({error})"
         ) from error
+
+
+def _sentencepiece_model(pieces: Any) -> Any:
+    """Return a unigram model of the `tokenizers` library that cuts texts as SentencePiece does.
+
+    Args:
+        pieces: the model, as a SentencePieceProcessor.
+    """
+    from sentencepiece import sentencepiece_model_pb2
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    said: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
+    said.ParseFromString(pieces.serialized_model_proto())
+    vocab = [(piece.piece, piece.score) for piece in said.pieces]
+    model = Tokenizer(models.Unigram(vocab, unk_id=pieces.unk_id(), byte_fallback=False))
+    charsmap = said.normalizer_spec.precompiled_charsmap
+    steps: list[Any] = [normalizers.Precompiled(charsmap)] if charsmap else []
+    steps += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
+    model.normalizer = normalizers.Sequence(steps)
+    model.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    end = pieces.id_to_piece(pieces.eos_id())
+    model.post_processor = processors.TemplateProcessing(
+        f"$A {end}", None, [(end, pieces.eos_id())]
+    )
+    return model
+
+
+# What a conversion may get wrong: case, punctuation, spaces, compatibility forms, the unknown.
+_SAMPLES = (
+    "a photo of a red dog", "A Dog's  (RED) ball!", "ein roter Hund, eine Katze", "红色的狗 🐕",
+    "ﬁne café cafe\u0301 ½", "الكلب الأحمر", "", "  ", "...", "x" * 40, "1,234.5 kg",
+)  # fmt: skip
+
+
+def _require_same_ids(found: Tokenizer, theirs: Any, name: str) -> None:
+    rows = found.encode(_SAMPLES).tolist()
+    for text, row in zip(_SAMPLES, rows, strict=True):
+        expected = theirs(text, truncation=True, max_length=found.context_length).input_ids
+        if row[: row.index(found.eos_id) + 1] != expected:
+            raise InputError(
+                f"tokenizer {name!r}: converted, it gives other ids for {text!r} "
+                f"({row[: len(expected)]}) than {type(theirs).__name__} ({expected}). "
+                "Give one with a tokenizer.json."
+            )

@@ -303,10 +303,22 @@ function renderClasses() {
         el("td", {}, number(r.count)), el("td", {}, number(r.slots)), el("td", {}, number(r.kept))))))));
 }
 
+// ---- What sites say of the use of their pairs ----
+function renderSignals() {
+  const names = { page: "Pages", server: "Servers of images" };
+  const got = card.downloaded ? el("p", { class: "note" }, `Images were asked for by ${number(card.downloaded.pairs)} pairs; ${number(card.downloaded.images)} came.`) : null;
+  if (!card.said.length) return fill("signal-lists", el("p", { class: "note" }, "Nothing is known of it: these pairs are from no crawl that was read here, and no images were downloaded."));
+  fill("signal-lists", got, el("div", { class: "two" }, card.said.map((one) => el("div", {}, el("h3", {}, names[one.of]),
+    el("p", { class: one.text.includes("although") ? "note warned" : "note" }, one.text),
+    one.signals.length ? el("div", { class: "panel scroll", tabindex: "0", role: "region", "aria-label": `Signals of ${names[one.of].toLowerCase()}` },
+      el("table", {}, el("thead", {}, row("th", ["Signal", "Pairs"])), el("tbody", {}, [...one.signals].sort((a, b) => b[1] - a[1]).map(([name, n]) => row("td", [quoted(name), number(n)]))))) : el("p", { class: "note" }, "No signal.")))),
+    el("h3", {}, "Read as these texts say"), el("dl", { class: "panel facts" }, Object.entries(card.opt_outs.sources).map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])));
+}
+
 // ---- Origin ----
 function renderOrigin() {
   fill("command", card.command.split("\n").map((line, i) => [i ? "\n" : "", quoted(line)]));
-  const facts = [["Seed", number(card.seed)], ["Format", card.format], ["Normalization", card.normalization], ["Metadata sha256", card.metadata_hash], ["Matches sha256", card.matched],
+  const facts = [["Seed", number(card.seed)], ["Format", card.format], ...(card.license ? [["License", quoted(card.license)]] : []), ["Normalization", card.normalization], ["Metadata sha256", card.metadata_hash], ["Matches sha256", card.matched],
     ["Parameters sha256", card.balanced], ["LID model sha256", card.lid_model || "none: the language was given"], ["Schema", card.schema_version],
     ["Versions", Object.entries(card.versions).map(([name, v]) => `${name} ${v}`).join(", ")]];
   fill("facts", facts.map(([term, value]) => [el("dt", {}, term), el("dd", {}, value)]));
@@ -343,5 +355,7 @@ addEventListener("resize", () => { if (innerWidth !== lastWidth) { lastWidth = i
 renderScoped();
 renderLanguages();
 renderClasses();
+if (card.name) fill("set-name", bdi(card.name));
+renderSignals();
 renderOrigin();
 document.documentElement.dataset.ready = "yes";

@@ -1,21 +1,247 @@
-"""What all compiled functions share."""
+"""What all kernels share: the ways they become machine code, and that both give the same."""
 
-from curate.curation.compiled.unit_keys import compiled
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from curate.compiled import shipped
+from curate.compiled.kernel import KERNELS, compiled, inlined, intrinsic
+from curate.compiled.on_site import kept_on_disk
+from tests.conftest import ROOT
+from tests.make_kernels import KINDS, sources
+
+
+@inlined
+def _doubled(number):
+    return 2 * number
 
 
 @compiled
-def _doubled(number):
-    return 2 * number
+def _twice(number):
+    return _doubled(number)
 
 
 @compiled
 def _counted(size):
     num = 0
     for _ in range(size):
-        num = _doubled(num) + 1
+        num = _twice(num) + 1
     return num
 
 
+@intrinsic
+def _seven(_context):
+    from llvmlite import ir
+    from numba import types
+
+    return types.int64(), lambda *_: ir.Constant(ir.IntType(64), 7)
+
+
+@compiled
+def _plus_seven(number):
+    return number + _seven()
+
+
 def test_a_variable_that_begins_as_a_constant_compiles_nothing_twice():
-    assert _counted(5) == 31
-    assert [str(kind) for (kind,) in _doubled.signatures] == ["int64"]
+    assert _counted(5) == 31 and _twice(4) == 8
+    assert [str(kind) for (kind,) in _twice.made.signatures] == ["int64"]
+
+
+def test_kernels_call_kernels_inlined_functions_and_instructions():
+    assert _twice(4) == 8 and _doubled(4) == 8 and _plus_seven(1) == 8
+    with pytest.raises(TypeError, match="_seven can only be called in compiled code"):
+        _seven()
+
+
+def test_what_is_kept_of_compiled_code_depends_on_the_sources_of_all_kernels():
+    dispatcher = kept_on_disk(_counted.function)
+    assert shipped.source_digest() in dispatcher._cache._cache_file._source_stamp
+
+
+def test_the_list_of_sources_names_all_modules_with_kernels_and_what_they_import():
+    listed = (ROOT / "curate/compiled/sources.txt").read_text("ascii").splitlines()
+    assert listed == sources(), "run `make kernels`"
+    assert {f"{k.function.__module__.removeprefix('curate.').replace('.', '/')}.py"
+            for k in KERNELS.values() if k.name.startswith("curate.")} <= set(listed)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shipped_machine_code_is_that_of_these_sources(kind):
+    made = json.loads((shipped.FOLDER / f"{kind}.json").read_text("ascii"))
+    assert made["sources"] == shipped.source_digest(), "run `make kernels`"
+    raw = (shipped.FOLDER / f"{kind}.so").read_bytes()
+    assert made["sha256"] == shipped.sha256(raw).hexdigest()
+
+
+_ALL = """
+import sys
+from curate.compiled.shipped import shipped
+from curate.pipelines.warm_up.exercise import EXERCISES
+for exercise in EXERCISES.values():
+    exercise()
+assert shipped().kind, shipped().why_not
+print("numba" in sys.modules)
+"""
+
+
+def _needs_machine_code():
+    if not shipped.shipped().kind:
+        pytest.skip(shipped.shipped().why_not)
+
+
+def test_nothing_is_compiled_where_machine_code_was_shipped():
+    _needs_machine_code()
+    done = subprocess.run([sys.executable, "-c", _ALL], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout.strip(), done.stderr) == ("False", "")
+
+
+@pytest.mark.parametrize(
+    "value, kind",
+    [
+        (np.zeros((2, 3), np.uint8), "u1[2]"), (np.zeros(4, np.float32), "f4[1]"),
+        (np.zeros(4, bool), "b1[1]"), (3, "i8"), (np.int32(3), "i4"), (np.uint64(3), "u8"),
+        (True, "b1"), (np.True_, "b1"), (0.5, "f8"), (np.float32(0.5), "f4"),
+        (np.zeros(4, np.uint8)[::2], "other"), (np.zeros(4, ">i4"), "other"),
+        (np.frombuffer(b"123456789", np.uint8)[1:9].view(np.int64), "other"), ("a", "other"),
+    ],
+)  # fmt: skip
+def test_arguments_are_told_apart_by_kind_and_those_that_lie_otherwise_are_compiled_for(
+    value, kind
+):
+    assert shipped.kind_of(value) == kind
+
+
+def test_arrays_that_a_kernel_returns_keep_their_memory_until_nobody_looks():
+    _needs_machine_code()
+    from curate.curation.matching.prefix_table import _group
+
+    arguments = (np.frombuffer(b"dogdog" + bytes(48), np.uint8), np.array([0, 3, 6]),
+                 np.array([5, 5], np.uint64), np.array([0, 1, 2]), 6)  # fmt: skip
+    kept = [_group(*arguments) for _ in range(2000)]
+    assert all(found.tolist() == [0, 0] for found in kept)
+    views = [found[1:] for found in kept]
+    del kept
+    others = [_group(*arguments) for _ in range(2000)]
+    assert all(view.tolist() == [0] for view in views) and len(others) == 2000
+    nothing = np.zeros(1, np.int64)
+    empty = _group(arguments[0], nothing, np.zeros(0, np.uint64), nothing, 6)
+    assert empty.shape == (0,) and empty.dtype == np.int64
+
+
+def test_too_little_memory_is_an_error_of_python():
+    _needs_machine_code()
+    from curate.curation.matching.prefix_table import _group
+
+    with pytest.raises(MemoryError, match="_group"):
+        _group(np.zeros(48, np.uint8), np.zeros(1, np.int64), np.zeros(0, np.uint64),
+               np.zeros(1, np.int64), 58)  # fmt: skip
+
+
+def _fresh(monkeypatch, tmp_path, **changes):
+    """Copy what is shipped, with changes to its list, and read it."""
+    folder = tmp_path / "machine_code"
+    folder.mkdir()
+    for path in shipped.FOLDER.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    listing = folder / "x86_64_v3.json"
+    listing.write_text(json.dumps({**json.loads(listing.read_text()), **changes}))
+    monkeypatch.setattr(shipped, "FOLDER", folder)
+    monkeypatch.setattr(
+        shipped, "_features", lambda: set(shipped._KINDS_OF_PROCESSORS["x86_64_v3"][1].split())
+    )
+    monkeypatch.setattr(shipped.platform, "machine", lambda: "x86_64")
+    return folder
+
+
+def test_machine_code_of_other_sources_is_not_used(monkeypatch, tmp_path):
+    _fresh(monkeypatch, tmp_path, sources="0" * 64)
+    found = shipped.shipped.__wrapped__()
+    assert not found.kind and "the sources of kernels are not those" in found.why_not
+
+
+def test_damaged_machine_code_is_not_loaded(monkeypatch, tmp_path):
+    folder = _fresh(monkeypatch, tmp_path)
+    library = folder / "x86_64_v3.so"
+    library.write_bytes(library.read_bytes()[:-1] + b"!")
+    found = shipped.shipped.__wrapped__()
+    assert not found.routines and found.why_not.endswith("is damaged (its sha256 differs)")
+
+
+def test_a_processor_that_lacks_instructions_compiles_for_itself(monkeypatch, tmp_path):
+    _fresh(monkeypatch, tmp_path)
+    monkeypatch.setattr(shipped, "_features", lambda: {"avx", "ssse3"})
+    found = shipped.shipped.__wrapped__()
+    assert not found.kind and found.why_not.startswith("this processor lacks abm, avx2, bmi1")
+
+
+@pytest.mark.parametrize("system, machine", [("darwin", "arm64"), ("linux", "riscv64")])
+def test_other_machines_compile_for_themselves(monkeypatch, system, machine):
+    monkeypatch.setattr(shipped.sys, "platform", system)
+    monkeypatch.setattr(shipped.platform, "machine", lambda: machine)
+    found = shipped.shipped.__wrapped__()
+    assert not found.routines and found.why_not.startswith("there is no machine code for ")
+
+
+_BOTH = """
+import sys
+import numpy as np, pyarrow as pa
+from curate.compiled import kernel
+if sys.argv[1] == "numba":
+    kernel.shipped_routines = lambda _name: {}
+from curate.curation.hashing.ids import quick_hashes, short_hashes
+from curate.curation.lid.identify import CompiledIdentifier, default_lid_model
+from curate.curation.matching.index import IndexMatcher, build_index, pack_index
+texts = pa.array(open(sys.argv[2], encoding="utf-8").read().split("\\n"))
+words = sorted({" ".join(t.split()[i : i + n]) for t in texts.to_pylist() for n in (1, 2)
+                for i in (0, 1, 3)})
+out = open(sys.argv[3], "wb")
+for normalization in ("standard", "metaclip"):
+    index = build_index(words, normalization)
+    out.write(pack_index(index, ""))
+    for buffer in IndexMatcher(index).match(texts).flatten().buffers():
+        out.write(buffer or b"")
+model = default_lid_model()
+identifier = CompiledIdentifier(open(model, "rb").read(), model)
+for found in identifier.predict(texts):
+    out.write(found.tobytes())
+out.write(identifier.probabilities(texts[:200]).tobytes())
+out.write("".join(short_hashes(texts, texts).to_pylist()).encode())
+out.write(quick_hashes(short_hashes(texts), 7).tobytes())
+print("numba" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_shipped_machine_code_and_numba_give_the_same_bytes(tmp_path):
+    _needs_machine_code()
+    texts = tmp_path / "texts"
+    readme = [p.read_text("utf-8") for p in sorted((ROOT / "docs").glob("*.md"))]
+    strange = ["東京タワーの夜景", "ماشین قرمز در خیابان", "สุนัขสีแดง", "e\u0301a", "\ud7ff𝔘"]
+    texts.write_text("\n".join([*readme, *strange]), "utf-8")
+    results = []
+    for way in ("shipped", "numba"):
+        words = [sys.executable, "-c", _BOTH, way, str(texts), str(tmp_path / way)]
+        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
+        assert done.stdout.strip() == str(way == "numba")
+        results.append(Path(tmp_path / way).read_bytes())
+    assert results[0] == results[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_machine_code_made_anew_is_the_shipped_one(kind, tmp_path):
+    import llvmlite
+    import numba
+
+    made = json.loads((shipped.FOLDER / f"{kind}.json").read_text("ascii"))["made_with"]
+    here = {"numba": numba.__version__, "llvmlite": llvmlite.__version__}
+    if {name: made[name] for name in here} != here:
+        pytest.skip(f"made with {made}, here is {here}")
+    words = [sys.executable, "-m", "tests.make_kernels", "--folder", str(tmp_path)]
+    subprocess.run(words, check=True, cwd=ROOT)
+    for name in (f"{kind}.so", f"{kind}.json"):
+        assert (tmp_path / name).read_bytes() == (shipped.FOLDER / name).read_bytes(), name

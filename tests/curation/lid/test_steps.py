@@ -176,3 +176,29 @@ def test_cld2_is_given_no_characters_that_it_refuses(first):
     result = StepwiseIdentifier(first, open_opinion("cld2")).identify(texts)
     assert result.lang.to_pylist()[0] == "fr"
     assert open_opinion("cld2").ask(texts).label[1] == -1
+
+
+def test_cld2_is_asked_once_and_again_for_its_best_effort():
+    pycld2 = pytest.importorskip("pycld2")
+    texts = [
+        "ein roter Hund im Park",
+        "a red dog in the park",
+        "x",
+        "",
+        "犬が走る",
+        "a\x00b",
+        "\ufffe",
+    ]
+    opinion = open_opinion("cld2")
+    votes = opinion.ask(pa.array(texts))
+    for text, label, weight in zip(texts, votes.label, votes.weight, strict=True):
+        usual = "".join(c if c.isprintable() else " " for c in text)
+        try:
+            answers = [
+                pycld2.detect(usual, isPlainText=True, bestEffort=b)[2][0][1] for b in (0, 1)
+            ]
+        except pycld2.error:
+            answers = ["un", "un"]
+        code = answers[0] if answers[0] != "un" else answers[1]
+        assert label == (opinion.labels.index(code) if code in opinion.labels else -1), text
+        assert weight == (code != "en") * 4 + (answers[0] != "un"), text

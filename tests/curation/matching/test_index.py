@@ -184,10 +184,3 @@ def test_arrays_of_other_types_are_refused():
     matcher = IndexMatcher(build_index(["dog"], "standard"))
     with pytest.raises(TypeError, match="string_view; expected string or large_string"):
         matcher.match(pa.array(["dog"], pa.string_view()))
-
-
-def test_what_is_kept_of_compiled_code_depends_on_all_sources():
-    from curate.curation.compiled.unit_keys import _sources
-    from curate.curation.matching.index_kernels import match_standard
-
-    assert _sources() in match_standard._cache._cache_file._source_stamp

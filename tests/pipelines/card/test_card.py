@@ -384,3 +384,21 @@ def test_the_page_is_one_file_that_runs_nothing_but_its_own_script(workspace):
     assert "<" not in data and json.loads(data)["t"] == 25
     assert not re.search(r'(src|href)="(?!#)', page) and "url(" not in page
     assert "%script%" not in page and "%data%" not in page
+
+
+def test_name_and_license_stand_in_the_card_and_in_the_hubs_head(tmp_path):
+    folder = write_workspace(tmp_path)
+    card = card_of(folder, name='Dogs: "red" <b>', license="cc-by-4.0")
+    assert (card["name"], card["license"]) == ('Dogs: "red" <b>', "cc-by-4.0")
+    markdown = (folder / "balanced/datacard.md").read_text()
+    assert 'pretty_name: "Dogs: \\"red\\" <b>"\nlicense: "cc-by-4.0"\n' in markdown
+    head = huggingface_hub.DatasetCard(markdown).data
+    assert (head.pretty_name, head.license) == (card["name"], "cc-by-4.0")
+    assert "<b>" not in markdown.split("---", 2)[2].split("\n\n")[1]
+    page = (folder / "balanced/datacard.html").read_text()
+    assert "<title>Dogs: &quot;red&quot; &lt;b&gt;: " in page
+    again = card_of(folder)
+    assert "name" not in again and "license" not in again
+    for wrong in ("", "a\nb", "x" * 201):
+        with pytest.raises(UsageError, match="--name is"):
+            card_of(folder, name=wrong)

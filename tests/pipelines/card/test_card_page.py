@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.card.page import render_page
+from curate.pipelines.opt_outs.signals import SOURCES
 from examples.bench_card import write_matched
 from tests.pipelines.card.test_card import HOSTILE, card_of, write_workspace
 
@@ -201,6 +203,25 @@ def test_light_dark_and_phone(workspace, show):
         page.click("#theme")
         assert page.evaluate(body) != before
     assert lights["dark"] < 60 < 200 < lights["light"]
+
+
+def test_how_sites_said_no_stands_on_the_page_and_that_nothing_is_known(workspace, tmp_path, show):
+    assert "Nothing is known" in show(workspace).inner_text("#signals")
+    card = card_in(workspace)
+    card["opt_outs"] = {"pairs": {"deny: meta robots noai": 12, "deny: </b>": 3, "ignored": 15},
+                        "sources": SOURCES}  # fmt: skip
+    said = {"deny: tdm-reservation": 4, "allow: robots.txt": 70}
+    card["downloaded"] = {"pairs": 90, "images": 80, "failed": {"opted_out": 4}, "opt_outs": said}
+    (tmp_path / "balanced").mkdir()
+    (tmp_path / "balanced/datacard.html").write_text(render_page(card), "utf-8")
+    text = show(tmp_path).inner_text("#signals")
+    assert "15 pairs were taken although their page says no" in text
+    assert "4 pairs were left out because their server says no." in text
+    for words in ("deny: </b>", "Images were asked for by 90 pairs; 80 came.", "RFC 9309"):
+        assert words in text
+    page = show(tmp_path, viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    assert page.locator("#links, .links a[href='#signals']").count() == 1
 
 
 def test_a_page_of_all_languages_stays_small(tmp_path, show):

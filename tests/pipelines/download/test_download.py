@@ -22,6 +22,7 @@ from PIL import Image
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.card.stage import make_card
 from curate.pipelines.download.mixed import MixedPairs
 from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.plan import BalancedPairs
@@ -507,3 +508,28 @@ def test_runs_of_any_size_give_the_same_shards(tmp_path):
         mixed.close()
     assert found[0] == found[1] and [len(shard) for shard in found[0]] == [12, 12, 12, 12, 2]
     assert not list((tmp_path / "near").iterdir())
+
+
+def test_a_card_made_after_a_download_says_what_came_and_how_sites_said_no(tmp_path, server):
+    server.files["/b"] = answer(200, photo(2), tdm_reservation="1")
+    urls = [server.url(path) for path in ("/b", "/photo/1", "/photo/2", "/none")]
+    metadata = write_metadata(tmp_path / "metadata", {"en": ["dog"]})
+    table = pa.table({"url": urls, "text": [f"a dog {i}" for i in range(4)]})
+    pq.write_table(table, tmp_path / "in.parquet")
+    match([tmp_path / "in.parquet"], metadata, tmp_path / "matched")
+    balance_pairs(matched=str(tmp_path / "matched"), output=str(tmp_path / "balanced"),
+                  options=BalanceOptions(t=9), quiet=True)  # fmt: skip
+    before = json.loads((tmp_path / "balanced/datacard.json").read_text())
+    assert "downloaded" not in before and "opt_outs" not in before
+    found = download(tmp_path / "balanced")
+    card = make_card(matched=str(tmp_path / "matched"), balanced=str(tmp_path / "balanced"),
+                     quiet=True)  # fmt: skip
+    assert card["downloaded"] == {
+        "pairs": 4, "images": found["downloaded"], "failed": found["failed"],
+        "opt_outs": {"deny: tdm-reservation": 1},
+    }  # fmt: skip
+    markdown = (tmp_path / "balanced/datacard.md").read_text()
+    assert "## How sites said no" in markdown and "| deny\\: tdm-reservation | 1 |" in markdown
+    assert "1 pair was left out because their server says no." in markdown
+    page = (tmp_path / "balanced/datacard.html").read_text()
+    assert "their server says no" in page and "W3C Community Group Final Report" in page

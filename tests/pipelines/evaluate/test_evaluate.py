@@ -107,6 +107,40 @@ def test_a_set_of_several_classes_per_image_has_its_table(workspace):
     assert "several: multilabel, mean average precision" in shown and "chance 33.3%" in shown
 
 
+def test_a_folder_behind_links_is_evaluated_like_the_folder(workspace, tmp_path):
+    real = write_folder(tmp_path / "real")
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for name in NAMES:
+        (linked / name).symlink_to(real / name)
+    (real / NAMES[0] / "back").symlink_to(real / NAMES[0])
+    (tmp_path / "set").symlink_to(linked)
+    classes = str(tmp_path / "classes.txt")
+    found = [
+        evaluate_model([str(tmp_path / name)], run=str(workspace / "runs/clip"), classes=classes,
+                       output=str(tmp_path / "out"))["results"][name]
+        for name in ("real", "linked", "set")
+    ]  # fmt: skip
+    assert found[0]["images"] == found[1]["images"] == found[2]["images"] == 8
+    assert found[0]["top1"] == found[1]["top1"] == found[2]["top1"]
+
+
+def test_a_file_of_weights_is_evaluated_as_the_run_is(workspace, tmp_path):
+    run, sets = workspace / "runs/clip", [str(workspace / "folder")]
+    expected = evaluate_model(sets, run=str(run))["results"]
+    found = evaluate_model(sets, run=str(run / "checkpoints/final.pt"))["results"]
+    assert found == expected and not (run / "checkpoints/final.pt/eval").exists()
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes((run / "checkpoints/final.pt").read_bytes())
+    with pytest.raises(UsageError, match="does not say what model it is of"):
+        evaluate_model(sets, run=str(weights))
+    (tmp_path / "shape.json").write_text(json.dumps({**SHAPE, "eos_id": 2}))
+    given = {"model": str(tmp_path / "shape.json"), "tokenizer": str(run / "tokenizer.json")}
+    out = tmp_path / "out"
+    found = evaluate_model(sets, run=str(weights), output=str(out), **given)["results"]
+    assert found == expected and read_json(str(out / "eval/folder.json")) == expected["folder"]
+
+
 def test_wrong_use_says_what_to_do(workspace):
     run = str(workspace / "runs/clip")
     with pytest.raises(UsageError, match="nothing to evaluate on; name files or folders"):

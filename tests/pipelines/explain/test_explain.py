@@ -231,8 +231,11 @@ def test_what_cannot_be_meant_is_refused(workspace, options, error, message):
 
 def test_counts_of_other_metadata_are_refused(workspace, tmp_path):
     write_metadata(tmp_path / "metadata", {"en": WORDS[:3]})
-    for folder in ("matched", "nowhere"):  # the balanced set's counts are looked at without one
-        with pytest.raises(ArtifactError, match="made with something else"):
+    for folder, words in (
+        ("matched", "the metadata of en has changed since"),
+        ("nowhere", "made with something else"),  # the balanced set's counts are looked at
+    ):
+        with pytest.raises(ArtifactError, match=words):
             explain_text(
                 "red", lang="en", metadata=str(tmp_path / "metadata"),
                 matched=str(workspace / folder), balanced=str(workspace / "balanced"),

@@ -181,7 +181,7 @@ def test_a_file_of_unknown_kind_is_an_error(name):
 
 def test_missing_metadata_is_an_error_that_says_what_to_run(tmp_path):
     a = write_pairs(tmp_path / "a.parquet", ["a dog"])
-    with pytest.raises(ArtifactError, match="Run `curate build-metadata` first"):
+    with pytest.raises(ArtifactError, match="Run `curate build-metadata --lang en` first"):
         match([a], tmp_path / "none", tmp_path / "o")
 
 

@@ -139,7 +139,8 @@ def test_inputs_of_the_same_content_are_named(tmp_path, english, capfd):
         )  # fmt: skip
     assert summary["read"] == 40
     said = capfd.readouterr().err.splitlines()
-    assert said == [
+    assert said[:2] == ["columns: texts from 'text', URLs from 'url'"] * 2
+    assert said[2:] == [
         f"the same file as {tmp_path}/a.parquet, whose pairs are taken once: "
         f"{tmp_path}/copy.parquet"
     ]
@@ -181,8 +182,8 @@ def test_the_table_says_which_languages_have_no_metadata_and_where_rejects_are(t
         "(none)     1        0        1",
         "en         1        1        0",
         "4 texts are in 3 languages without metadata: fr 2, de 1, other 1",
-        "to match them (see with --dry-run what is fetched): "
-        "curate build-metadata --lang fr,de; then match with --overwrite",
+        "to match them, build them with: curate build-metadata --lang fr,de",
+        "see with --dry-run what is fetched; then match with --overwrite",
         "read 6 = matched 1 + dropped 5 (no_metadata 4, null_text 1)",
         "which records are bad: data/matched/rejected",
         "→ data/matched",

@@ -11,7 +11,7 @@ import pytest
 from curate.errors import ArtifactError, InputError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.balance.uid_file import write_uid_file
-from curate.pipelines.extract.part import ExtractSummary
+from curate.pipelines.extract.summary import ExtractSummary
 from curate.pipelines.retract.check import Wanted, find_held
 from curate.pipelines.retract.stage import retract_pairs
 from curate.pipelines.store import artifacts

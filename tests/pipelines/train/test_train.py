@@ -20,16 +20,17 @@ from curate.pipelines.card.stage import make_card
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import stop_on_sigterm
-from curate.pipelines.train import stage
 from curate.pipelines.train.consumed import Consumed
-from curate.pipelines.train.epochs import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
+from curate.pipelines.train.identity import identity, take_stock
+from curate.pipelines.train.loading import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.view import train_table
 from curate.training.data.sampler import Sampler
 from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.loop.distributed import launched_machines
 from curate.training.loop.trainer import Trainer
 from curate.training.model.config import load_model_config
 from tests.pipelines.helpers import png
@@ -105,6 +106,46 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     assert [(x["step"], x["loss"]) for x in lines[0]] == [(x["step"], x["loss"]) for x in lines[1]]
     consumed = [(workspace / run / "consumed.json").read_bytes() for run in (straight, interrupted)]
     assert consumed[0] == consumed[1]
+
+
+def test_shards_of_several_folders_are_added_and_none_comes_twice(workspace, tmp_path):
+    for name in ("a", "b"):
+        shutil.copytree(workspace / "balanced/shards", tmp_path / name / "shards")
+    places = [f"{tmp_path}/a/shards", f"{tmp_path}/b/shards"]
+    options = {"model": str(workspace / "tiny.json"), "device": "cpu", "quiet": True,
+               "config": TrainConfig(steps=4, batch_size=60, warmup_steps=1)}  # fmt: skip
+    found = train_model(shards=places, output=str(tmp_path / "run"), **options)
+    assert found["num_shards"] == 6 and found["pairs_per_epoch"] == 240
+    # Shards of one name are two: each of their pairs comes, and with crops of its own.
+    consumed = json.loads((tmp_path / "run/consumed.json").read_text())
+    assert consumed["pairs"] == 240
+    with pytest.raises(UsageError, match="00000.tar is named twice by --shards"):
+        train_model(shards=[*places, places[0]], output=str(tmp_path / "twice"), **options)
+
+
+def test_a_run_in_lanes_goes_on_in_them_and_in_no_others(workspace, monkeypatch):
+    train(workspace, "lanes", extras=TrainExtras(lanes=3))
+    interrupt_at(monkeypatch, 25, lambda: train(workspace, "cut", extras=TrainExtras(lanes=3)))
+    with pytest.raises(ArtifactError, match=r"loader\.lanes: it was made with 3"):
+        train(workspace, "cut", extras=TrainExtras(lanes=2))
+    train(workspace, "cut")
+    assert_same(weights(workspace, "lanes"), weights(workspace, "cut"))
+    with pytest.raises(UsageError, match="--lanes is 4; expected 1 to the number of shards, 3"):
+        train(workspace, "lanes4", extras=TrainExtras(lanes=4))
+
+
+def test_a_run_has_a_lane_for_each_machine_that_it_is_begun_on(workspace, monkeypatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.training.loop.distributed.launched_ranks", lambda: (0, 2))
+        assert launched_machines() == 2
+        patch.setattr("curate.training.loop.distributed.launched_machines", lambda: 2)
+        found = train_model(
+            shards=str(workspace / "balanced/shards"), output=str(workspace / "machines"),
+            model=str(workspace / "tiny.json"), config=TrainConfig(steps=5, warmup_steps=1),
+            device="cpu", dry_run=True, quiet=True,
+        )  # fmt: skip
+    assert found["lanes"] == 2
 
 
 def test_sigterm_saves_the_step_it_came_in_and_the_run_goes_on(workspace, monkeypatch):
@@ -189,9 +230,9 @@ def test_shards_of_one_name_in_two_folders_are_all_of_the_run(tmp_path):
         (tmp_path / name / "0.tar").write_bytes(name.encode())
     tars = [str(tmp_path / "a/0.tar"), str(tmp_path / "b/0.tar")]
     parts = load_model_config("toy"), TrainConfig(steps=1), TrainExtras(), Start()
-    before = stage._identity(tars, *parts)["shards"]
+    before = identity(take_stock(tars), *parts)["shards"]
     (tmp_path / "a/0.tar").write_bytes(b"another")
-    assert stage._identity(tars, *parts)["shards"] != before
+    assert identity(take_stock(tars), *parts)["shards"] != before
 
 
 def test_a_card_that_is_drawn_otherwise_does_not_keep_a_run_from_going_on(workspace, monkeypatch):
@@ -265,14 +306,16 @@ def test_a_checkpoint_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_a_full_disk_says_that_the_run_goes_on_when_there_is_room(tmp_path, monkeypatch):
-    def full(files, path, state):
+    def full(file, data):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("curate.pipelines.train.files.save_tensors", full)
+    monkeypatch.setattr("curate.pipelines.train.files.SummedFile.write", full)
     writer = CheckpointWriter(RunFiles(str(tmp_path)), keep=1)
-    writer.save(1, {"model": {}})
+    writer.save(1, {"model": {"weight": torch.zeros(100_000)}})
+    # torch closes its archive over the error, and raises another one: that too is a full disk.
     with pytest.raises(DiskSpaceError, match="run the same command again"):
         writer.wait()
+    assert [*(tmp_path / "checkpoints").iterdir()] == []
 
 
 def nan_loss_in(monkeypatch, steps):

@@ -150,6 +150,23 @@ def test_two_processes_train_as_one_and_one_goes_on_from_two(
 
 
 @pytest.mark.slow
+def test_lanes_of_two_processes_are_gone_on_with_by_one(workspace):
+    code, out, err = start_and_signal(
+        workspace, "lanes-two", 11, signal.SIGTERM, "--lanes", 2, ranks=2, to=last_rank
+    )
+    assert code == 0 and "stopped_at" in out, err
+    run(command(workspace, "lanes-two", "--quiet"))  # with the lanes that it was begun with
+    run(command(workspace, "lanes-one", "--quiet", "--lanes", 2))
+    consumed = [json.loads((workspace / name / "consumed.json").read_text())
+                for name in ("lanes-two", "lanes-one")]  # fmt: skip
+    assert consumed[0] == consumed[1]
+    losses = [{x["step"]: x["loss"] for x in log_lines(workspace, n)}
+              for n in ("lanes-two", "lanes-one")]  # fmt: skip
+    for step, loss in losses[1].items():
+        assert losses[0][step] == pytest.approx(loss, rel=1e-2)
+
+
+@pytest.mark.slow
 def test_two_processes_print_one_result(workspace, straight):
     found = run(command(workspace, "json", "--json", "--quiet", ranks=2))
     card = json.loads(found.stdout)

@@ -16,8 +16,8 @@ from curate.training.export.load import load_model
 from curate.training.text.clip_bpe import build_clip_bpe
 from curate.training.text.tokenizer import Tokenizer
 from tests.reference_clip import logits_per_image
+from tests.training.their_programs import import_open_clip
 from tests.training.tiny import TEXTS, tiny_config, tiny_model, tiny_tokenizer
-from tests.training.torchvision_stub import import_open_clip
 
 # float32 against float64 through five blocks, logits up to about 20.
 TOLERANCE = 2e-4
@@ -257,6 +257,11 @@ def test_a_file_of_weights_is_exported_to_where_one_says(tmp_path):
             "pool_type": "last"}}}, "has a text's pool_type last"),
         ("open_clip_config.json", {"model_cfg": {"text_cfg": {}, "vision_cfg": {
             "pool_type": "avg"}}}, "has pool_type avg"),
+        ("open_clip_config.json", {"model_cfg": {"text_cfg": {}, "vision_cfg": {
+            "global_average_pool": True}}}, "has global_average_pool"),
+        ("open_clip_config.json", {"preprocess_cfg": {"resize_mode": "squash"}}, "resize_mode sq"),
+        ("preprocessor_config.json", {"size": {"height": 32, "width": 32}}, "prepared with size"),
+        ("preprocessor_config.json", {"do_center_crop": False}, "prepared with do_center_crop F"),
     ],
 )  # fmt: skip
 def test_configs_of_other_models_are_refused(tmp_path, name, change, message):

@@ -201,3 +201,11 @@ def test_configs_are_checked(tmp_path):
         load_model_config(str(tmp_path / "m.json"))
     with pytest.raises(UsageError, match="image_size 10 is no multiple of patch_size 8"):
         ModelConfig(**{**{f: getattr(TINY, f) for f in TINY.__slots__}, "image_size": 10})
+
+
+@pytest.mark.parametrize("name", ["vit-s-16-mt5-worldwide", "vit-s-16-worldwide-mt5",
+                                  "ViT-S-16-mT5-worldwide"])  # fmt: skip
+def test_mt5s_vocabulary_is_mt5s_however_the_name_is_spelled(name):
+    found = load_model_config(name)
+    assert (found.vocab_size, found.eos_id) == (250_000, 1)
+    assert load_model_config("vit-s-16-worldwide").vocab_size == 901_629

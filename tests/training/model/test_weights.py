@@ -9,6 +9,8 @@ from safetensors.torch import save_file
 
 from curate import training
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.training.export.files import export_files
+from curate.training.export.load import load_model
 from curate.training.model.clip import CLIP
 from curate.training.model.layouts import from_published, to_huggingface
 from curate.training.model.numpy_scalars import SAFE_SCALARS
@@ -251,6 +253,23 @@ def test_what_a_newer_version_wrote_is_refused(tmp_path, model):
     (tmp_path / "export" / "config.json").write_text(json.dumps(values))
     with pytest.raises(ArtifactError, match=r"config\.json: written by a newer version"):
         training.load(str(tmp_path / "export"))
+
+
+def test_of_a_hub_folder_with_timms_and_open_clips_weights_open_clips_are_meant(tmp_path, model):
+    export = export_files(model, tiny_tokenizer(), "open_clip")
+    for name, content in export.items():
+        (tmp_path / name).write_bytes(content())
+    timm = {"patch_embed.proj.weight": torch.zeros(4, 3, 8, 8), "cls_token": torch.zeros(1, 1, 4)}
+    save_file(timm, tmp_path / "model.safetensors")
+    about = {"architecture": "vit_base_patch16_clip_224", "num_classes": 512, "pretrained_cfg": {}}
+    (tmp_path / "config.json").write_text(json.dumps(about))
+    loaded, _ = load_model(str(tmp_path))
+    for (name, a), b in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    for path in tmp_path.glob("open_clip*"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"a model of timm's \(vit_base_patch16_clip_224\)"):
+        load_model(str(tmp_path))
 
 
 def test_folders_and_urls_without_weights_are_refused(tmp_path):

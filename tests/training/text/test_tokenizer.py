@@ -1,22 +1,35 @@
 import gzip
+import html
 import json
+import logging
+import os
+import sys
 import threading
 from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from pathlib import Path
 
+import ftfy
 import huggingface_hub.constants
+import pyarrow.parquet as pq
 import pytest
 import regex
 import sentencepiece
 import tokenizers
+from hypothesis import given
+from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, processors
+from transformers import AutoTokenizer
 
-from curate.errors import ArtifactError, InputError
+from curate.errors import ArtifactError, InputError, MissingExtraError
 from curate.training.model.config import load_model_config
+from curate.training.text import cleaning
+from curate.training.text.cleaning import clean_clip
 from curate.training.text.clip_bpe import build_clip_bpe, byte_alphabet
 from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
 from curate.training.text.tokenizer_files import check_fit, open_tokenizer
+from tests.training.their_programs import import_open_clip
 
 CORPUS = (
     "the red dog's tail and the 2 red cats' tails don't sit in the café 12 红色 ... the dog sat"
@@ -24,13 +37,15 @@ CORPUS = (
 TEXTS = [
     "the red dog", "THE  Red\t\nDOG ", "don't", "it's 2024!?", "café CAFÉ cafe\u0301",
     "红色的狗 🐕", "", "   ", "a_b (c) <d>", "...!!!", "x" * 30,
-    "<|endoftext|> the <|startoftext|>", "naïve ǅ",
+    "<|endoftext|> the <|startoftext|>", "naïve ǅ", "the cafÃ©", "red &amp;amp; &lt;dog&gt;",
+    "the ‘dog’ ﬁ", "  a\u00a0dog\r\n", "\x1b[0mred\x07",
 ]  # fmt: skip
 
 
 def published_words(text):
-    """The published cleaning and splitting, without the mending of broken encodings."""
-    clean = regex.sub(r"\s+", " ", text).strip().lower()
+    """The published cleaning and splitting."""
+    mended = html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+    clean = regex.sub(r"\s+", " ", mended).strip().lower()
     words = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
     alphabet = dict(zip(BYTE_ORDER, byte_alphabet(), strict=True))
     return ["".join(alphabet[b] for b in w.encode()) for w in regex.findall(words, clean)]
@@ -143,6 +158,109 @@ def test_clip_bpe_cuts_before_the_end_and_travels_as_json(merges, merges_file):
     assert row.tolist() == [*whole[:5], whole[-1]]
     again = Tokenizer.from_json(tokenizer.to_json(), 6)
     assert (again.encode(TEXTS) == tokenizer.encode(TEXTS)).all()
+
+
+def test_clip_ids_are_those_of_open_clips_own_tokenizer_on_real_texts():
+    open_clip = import_open_clip()
+    theirs = open_clip.SimpleTokenizer()
+    ours = open_tokenizer(open_clip.tokenizer.default_bpe(), 77)
+    texts = [t for t in TEXTS if "<|" not in t] + laion_texts()
+    assert ours.encode(texts).tolist() == theirs(texts).tolist()
+    bare = Tokenizer(ours._model, 77)
+    assert (bare.encode(texts) != ours.encode(texts)).any(axis=1).sum() > 3
+
+
+def laion_texts():
+    folder = os.environ.get("CURATE_TEST_DATA")
+    if folder is None:
+        return []
+    [table] = Path(folder, "laion").glob("*.parquet")
+    return pq.read_table(table, columns=["TEXT"]).column("TEXT").drop_null().to_pylist()
+
+
+def test_that_texts_are_cleaned_is_said_and_travels_with_the_tokenizer(merges_file, caplog):
+    with caplog.at_level(logging.INFO, "curate"):
+        tokenizer = open_tokenizer(str(merges_file), 77)
+    assert "texts are cleaned as CLIP's published tokenizer does it" in caplog.text
+    again = Tokenizer.from_json(tokenizer.to_json(), 77)
+    assert again.cleaning == "clip" and again == tokenizer
+    texts = ["the cafÃ©", "red &amp; dog"]
+    assert again.encode(texts).tolist() == tokenizer.encode(texts).tolist()
+    bare = Tokenizer.from_json(tokenizer.to_foreign_json(), 77)
+    assert bare.cleaning is None and bare != tokenizer
+    assert bare.encode(texts).tolist() != tokenizer.encode(texts).tolist()
+    later = tokenizer.to_json().replace('"cleaning": "clip"', '"cleaning": "clip-2"')
+    with pytest.raises(InputError, match="cleaned as 'clip-2'; this version knows clip, siglip"):
+        Tokenizer.from_json(later, 77)
+
+
+def test_without_ftfy_one_is_told_to_install_it(merges_file, monkeypatch):
+    cleaning._ftfy.cache_clear()
+    monkeypatch.setitem(sys.modules, "ftfy", None)
+    with pytest.raises(MissingExtraError, match="CLIP's English tokenizer needs packages"):
+        open_tokenizer(str(merges_file), 77)
+    cleaning._ftfy.cache_clear()
+
+
+@given(st.text(st.characters(codec="ascii"), max_size=30))
+def test_the_short_way_of_cleaning_plain_texts_gives_the_same(text):
+    assert clean_clip(text) == html.unescape(html.unescape(ftfy.fix_text(text))).strip()
+
+
+def write_sentencepiece(folder, name, config, **ids):
+    """A folder as on the Hub: a model learned from a few lines, and the class that uses it."""
+    lines = [*["the red dog's tail, and 2 cats"] * 20, *["红色的狗 (yes)!"] * 20,
+             *["ein Hund, eine Katze"] * 20, *["straße ÉCOLE café"] * 20]  # fmt: skip
+    with (folder / name).open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(lines), model_writer=file, vocab_size=90, minloglevel=2,
+            hard_vocab_limit=False, character_coverage=1.0, **ids,
+        )  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+WORLD = [
+    "the red dog", "THE  Red\t\nDOG ", "don't (yes) no!", "ein Hund, eine Katze!", "红色的狗 sat",
+    "", "   ", "...", "emoji 🐕 é e\u0301 ﬁ ½", "straße ÉCOLE", "a_b", "x" * 90, "ΟΔΟΣ", "１２ ａ",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_siglips_tokenizer_gives_the_ids_of_its_own_class(tmp_path, lower):
+    config = {"tokenizer_class": "SiglipTokenizer", "do_lower_case": lower}
+    ids = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    theirs = write_sentencepiece(tmp_path, "spiece.model", config, **ids)
+    assert type(theirs).__name__ == "SiglipTokenizer"
+    ours = open_tokenizer(str(tmp_path), 77)
+    assert ours.eos_id == 1 and ours.start_ids == ()
+    foreign = tokenizers.Tokenizer.from_str(ours.to_foreign_json())
+    for tokenizer in (ours, Tokenizer.from_json(ours.to_json(), 77)):
+        for text, row in zip(WORLD, tokenizer.encode(WORLD).tolist(), strict=True):
+            expected = theirs(text, truncation=True, max_length=77).input_ids
+            assert row[: len(expected)] == expected, text
+            if text != "ΟΔΟΣ":  # the library's lower case knows no final sigma
+                assert foreign.encode(text).ids[:-1][:76] == expected[:-1], text
+
+
+def test_xlm_rs_tokenizer_gives_the_ids_of_its_own_class(tmp_path):
+    config = {"tokenizer_class": "XLMRobertaTokenizer"}
+    ids = {"unk_id": 0, "bos_id": 1, "eos_id": 2, "pad_id": -1}
+    theirs = write_sentencepiece(tmp_path, "sentencepiece.bpe.model", config, **ids)
+    assert type(theirs).__name__ == "XLMRobertaTokenizer"
+    ours = open_tokenizer(str(tmp_path), 77)
+    assert ours.eos_id == 2 and ours.start_ids == (0,) and ours.cleaning is None
+    for text, row in zip(WORLD, ours.encode(WORLD).tolist(), strict=True):
+        expected = theirs(text, truncation=True, max_length=77).input_ids
+        assert row[: len(expected)] == expected, text
+
+
+def test_a_conversion_that_gives_other_ids_is_refused(tmp_path, monkeypatch):
+    config = {"tokenizer_class": "SiglipTokenizer"}
+    write_sentencepiece(tmp_path, "spiece.model", config, pad_id=0, eos_id=1, unk_id=2, bos_id=-1)
+    monkeypatch.setitem(cleaning.CLEANINGS, "siglip-lower", lambda text: text)
+    with pytest.raises(InputError, match="converted, it gives other ids for .A Dog's"):
+        open_tokenizer(str(tmp_path), 77)
 
 
 def test_no_more_merges_are_read_than_the_published_vocabulary_has():

@@ -1,0 +1,1 @@
+"""What every call passes: options and folders in; checked values, errors in its words out."""

@@ -1,0 +1,93 @@
+"""What `train` and `eval` take by name: runs, models, teachers, shards, captions."""
+
+from typing import TYPE_CHECKING, Any
+
+from curate.api.calls.options import listed, path_of
+
+if TYPE_CHECKING:
+    from curate.pipelines.caption_tables import CaptionOptions
+    from curate.pipelines.store.workspace import Workspace
+
+__all__ = [
+    "captions_of", "refuse_with_students", "run_or_model", "scale_of", "shards_of", "teacher_of",
+]  # fmt: skip
+
+
+def run_or_model(name: str, place: "Workspace") -> str:
+    """Return the folder of a run by its name; where there is none, the name of a model itself."""
+    from curate.files.storage import is_folder
+    from curate.pipelines.train import check_run_name
+    from curate.training.published.registry import HUB, is_name
+
+    if (is_name(name) or name.startswith(HUB)) and not is_folder(place.run(name)):
+        return name
+    return place.run(check_run_name(name))
+
+
+def scale_of(text: str) -> float | None:
+    """Return a teacher's scale; None for its own.
+
+    Raises:
+        UsageError: it is no number.
+    """
+    from curate.errors import UsageError
+
+    try:
+        return None if text == "own" else float(text)
+    except ValueError as error:
+        raise UsageError(f"--teacher-scale is {text!r}; expected a number, or own") from error
+
+
+def teacher_of(teacher: str, place: "Workspace") -> str:
+    """Return a teacher's folder or name: as given, else a run of the workspace."""
+    from curate.files.storage import exists
+
+    return teacher if "://" in teacher or exists(teacher) else run_or_model(teacher, place)
+
+
+def shards_of(shards: Any) -> list[str]:
+    """Return the places of shards, each of which may be the result of who wrote them."""
+    several = shards if isinstance(shards, (list, tuple)) else [shards]
+    return [str(path_of(one)) for one in several if one is not None]
+
+
+def captions_of(
+    tables: Any, fields: str | None, syn_ratio: float | None, weights: str | None, cache_gb: float
+) -> "CaptionOptions":
+    """Return which captions are mixed with the alt-texts, and how.
+
+    Args:
+        tables: of captions, each as given or the result of `caption`.
+        fields: of the shards' JSON, with commas.
+        syn_ratio: share of texts that are captions.
+        weights: of sources instead, as they are written.
+        cache_gb: of sorted captions.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    from curate.pipelines.caption_tables import CaptionOptions, parse_weights
+
+    return CaptionOptions(
+        tables=tuple(str(path_of(one)) for one in listed(tables)),
+        json_keys=tuple(word.strip() for word in (fields or "").split(",") if word),
+        syn_ratio=syn_ratio,
+        weights=parse_weights(weights) or None,
+        cache_bytes=int(cache_gb * 1e9),
+    )
+
+
+def refuse_with_students(**options: Any) -> None:
+    """Refuse options that students do not have.
+
+    Raises:
+        UsageError: one is given.
+    """
+    from curate.errors import UsageError
+
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise UsageError(
+            f"--students with --{given[0].replace('_', '-')}: students have shapes of their own, "
+            "and folders that are begun anew by removing them"
+        )

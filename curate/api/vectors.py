@@ -1,0 +1,187 @@
+"""`curate.embed` and `curate.score`: pairs to vectors, vectors to scores."""
+
+from typing import Unpack
+
+from curate.api.calls.command import command
+from curate.api.calls.options import (
+    ClusterOptions,
+    Folder,
+    listed,
+    num_workers,
+    path_of,
+    place_of,
+    running,
+)
+from curate.api.results import EmbedResult, ScoreResult
+
+__all__ = ["embed", "score"]
+
+
+@command
+def embed(
+    run: Folder = None,
+    *,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    text_encoder: str | None = None,
+    kinds: str | None = None,
+    precision: str = "auto",
+    batch_size: int = 64,
+    decoder: str = "auto",
+    shards: Folder = None,
+    image_root: str | list[str] | None = None,
+    device: str | None = None,
+    matched: Folder = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+    **cluster: Unpack[ClusterOptions],
+) -> EmbedResult:
+    """Make vectors of images and texts, and fingerprints of images, a row a pair.
+
+    Without a model, fingerprints alone: checksums, perceptual hashes and sizes, which dedup needs.
+
+    Example: curate embed clip --shards data/balanced/shards
+
+    Args:
+        run: name of a run, a folder of a run, an export, OpenCLIP or Hugging Face, or a file of
+            weights.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
+        text_encoder: for the texts instead of the model's text tower: a folder, or
+            model2vec:NAME or sentence-transformers:NAME.
+        kinds: image, text or image,text; default: all that can be.
+        precision: auto, float32, bfloat16, float16; auto: bfloat16 on a GPU.
+        batch_size: images or texts that a model sees at once.
+        decoder: auto, simplejpeg, pillow.
+        shards: folder or pattern of tars instead of the matched pairs.
+        workers: threads, or jobs on a cluster; default: all cores. The result is the same.
+
+    Returns:
+        pairs, images, image_vectors, text_vectors, and pairs without them by reason; with
+        dry_run, how many parts there are to do.
+
+    Raises:
+        ArtifactError: nothing is matched, or the folder holds vectors of another model.
+        InputError: there are no shards, or a model cannot be loaded.
+        UsageError: an option is out of range.
+        MissingExtraError: the extra `train` is not installed.
+    """
+    from curate.pipelines.embed import EmbedOptions, embed_pairs
+    from curate.pipelines.export import find_run
+
+    place = place_of(workspace)
+    folder = path_of(output) or place.folder("embeddings")
+    named = path_of(run)
+    with running(cluster):
+        found = embed_pairs(
+            output=folder,
+            options=EmbedOptions(
+                run=None if named is None else find_run(named, place.root),
+                model=model,
+                tokenizer=tokenizer,
+                text_encoder=text_encoder,
+                kinds=None if kinds is None else tuple(kinds.replace(" ", "").split(",")),
+                precision=precision,
+                batch_size=batch_size,
+                decoder=decoder,
+                device=device,
+            ),
+            matched=None if shards is not None else path_of(matched) or place.matched,
+            shards=path_of(shards),
+            image_roots=listed(image_root),
+            workers=num_workers(workers),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        )
+    return EmbedResult(found, folder)
+
+
+@command
+def score(
+    run: Folder = None,
+    *,
+    prompts: str | list[str] | None = None,
+    head: str | list[str] | None = None,
+    filter: str | list[str] | None = None,
+    undo: bool = False,
+    model: str | None = None,
+    tokenizer: str | None = None,
+    device: str | None = None,
+    embeddings: Folder = None,
+    matched: Folder = None,
+    metadata: Folder = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+    **cluster: Unpack[ClusterOptions],
+) -> ScoreResult:
+    """Score pairs by their vectors; those that miss a condition count no more.
+
+    Scores are width, height, pixels, aspect (the longer side through the shorter one); clip_score,
+    the cosine of image and text, if one model made both vectors; and those that are asked for.
+
+    Example: curate score --filter 'clip_score>=q0.3' --filter 'aspect<=3'
+
+    Args:
+        run: model of the vectors, for prompts: name of a run, a folder or a file of weights.
+        prompts: NAME=FILE, a prompt a line: the image's largest cosine with one; several, for more.
+        head: NAME=FILE, a linear head on the images' vectors, LAION's too; several, for more.
+        filter: a score, >=, >, <= or <, and a threshold, or q and a share for the quantile in each
+            language; several, for all of them.
+        undo: have pairs that missed a condition count again.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
+        embeddings: embeddings folder instead of the workspace's.
+
+    Returns:
+        scores: pairs and mean of each; read = kept + fallen by reason; with dry_run, the plan.
+
+    Raises:
+        ArtifactError: nothing is embedded, or with another model than the prompts'.
+        InputError: a file of prompts or a head cannot be used.
+        UsageError: a condition or an option cannot be meant.
+    """
+    from curate.pipelines.export import find_run
+    from curate.pipelines.score import ScoreOptions, score_pairs, undo_scores
+    from curate.pipelines.score.options import parse_condition
+
+    place = place_of(workspace)
+    of = path_of(matched) or place.matched
+    folder = path_of(output) or place.folder("scores")
+    if undo:
+        return ScoreResult(
+            undo_scores(
+                matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
+            ),
+            of,
+        )
+    named = path_of(run)
+    with running(cluster):
+        found = score_pairs(
+            embeddings=path_of(embeddings) or place.folder("embeddings"),
+            output=folder,
+            options=ScoreOptions(
+                prompts=ScoreOptions.named_files(listed(prompts), "--prompts"),
+                heads=ScoreOptions.named_files(listed(head), "--head"),
+                run=None if named is None else find_run(named, place.root),
+                model=model,
+                tokenizer=tokenizer,
+                conditions=tuple(map(parse_condition, listed(filter))),
+                device=device,
+            ),
+            matched=of,
+            metadata=path_of(metadata),
+            workers=num_workers(workers),
+            overwrite=overwrite,
+            dry_run=dry_run,
+            quiet=quiet,
+        )
+    return ScoreResult(found, folder)

@@ -1,0 +1,217 @@
+"""Two builds of this package by turns: this one and a revision, by processor time.
+
+What is timed are whole commands, everything from the start of Python on. Each row is measured in
+rounds, a round one run of either build, so that what else the machine does slows both; the ratio is
+that of a round, and what is shown is its median and the least and the most of all rounds.
+"""
+
+import gzip
+import io
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from examples.bench.texts import english
+
+__all__ = ["Build", "bench_against", "checked_out", "multilingual", "processor_seconds"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A checkout of this package.
+
+    Attributes:
+        name: in tables.
+        root: of its files.
+        folder: for what it writes: its workspace, its cache of compiled code, its bytecode.
+    """
+
+    name: str
+    root: Path
+    folder: Path
+
+    def command(self, *words: str | Path, cache: str = "cache") -> tuple[list[str], dict[str, str]]:
+        """Return how its command line is called, and in what environment."""
+        entry = "curate.cli.main" if (self.root / "curate/cli").is_dir() else "pipelines.cli"
+        code = f"import sys; from {entry} import main; sys.argv[0] = 'curate'; main()"
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(self.root), str(self.folder / "info")]),
+            "PYTHONPYCACHEPREFIX": str(self.folder / "bytecode"),
+            "NUMBA_CACHE_DIR": str(self.folder / cache),
+        }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        return [sys.executable, "-P", "-c", code, *map(str, words)], environment
+
+    @property
+    def workspace(self) -> Path:
+        """Its workspace; builds do not read what others write."""
+        return self.folder / "workspace"
+
+
+def checked_out(revision: str | None, name: str, folder: Path) -> Build:
+    """Return a build: this checkout, or a revision written out below a folder."""
+    root = ROOT if revision is None else folder / "checkout"
+    folder.mkdir(parents=True, exist_ok=True)
+    if revision is not None:
+        archive = subprocess.run(
+            ["git", "archive", revision], cwd=ROOT, check=True, capture_output=True
+        ).stdout
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(root, filter="tar")
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
+    named, version = project["name"], project.get("version", "0")
+    info = folder / "info" / f"{named.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {named}\nVersion: {version}\n")
+    return Build(name, root, folder)
+
+
+def processor_seconds(command: Sequence[str], environment: dict[str, str]) -> float:
+    """Run a command; return the seconds of the processor of it and of its children.
+
+    Raises:
+        RuntimeError: it failed.
+    """
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    errors = process.stderr.read() if process.stderr else b""
+    _, code, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(code)
+    if process.returncode:
+        raise RuntimeError(f"{command} failed: {errors.decode(errors='replace')[-2000:]}")
+    return usage.ru_utime + usage.ru_stime
+
+
+def multilingual(data: Path, num: int) -> list[str]:
+    """Return captions in about 38 languages, those of real photos and pages with small changes.
+
+    Crossmodal-3600 in 33 languages, Tatoeba in others, a tenth LAION-400M; each repetition has a
+    number of its own, so that no text is there twice.
+    """
+    lines: list[str] = []
+    with gzip.open(data / "xm3600_600/captions.tsv.gz", "rt", encoding="utf-8") as file:
+        lines += [line.rstrip("\n").split("\t")[2] for line in file][1:]
+    with gzip.open(data / "lid/tatoeba_112langs_x40.tsv.gz", "rt", encoding="utf-8") as file:
+        lines += [line.rstrip("\n").split("\t")[1] for line in file][:200]
+    laion = pq.read_table(data / "laion/laion400m_10k.parquet", columns=["TEXT"])
+    web = [text for text in laion.column("TEXT").to_pylist() if text]
+    lines += web[: len(lines) // 9]
+    drawn = np.random.default_rng(0).integers(0, len(lines), num).tolist()
+    return [f"{lines[i]} {n}" if n % 3 == 0 else lines[i] for n, i in enumerate(drawn)]
+
+
+def _write(path: Path, texts: list[str]) -> Path:
+    urls = [f"https://example.org/{i}.jpg" for i in range(len(texts))]
+    pq.write_table(pa.table({"url": urls, "text": texts}), path, row_group_size=100_000)
+    return path
+
+
+def bench_against(
+    builds: Sequence[Build],
+    folder: Path,
+    *,
+    num_entries: int,
+    num_texts: int,
+    rounds: int,
+    data: Path,
+) -> list[dict[str, Any]]:
+    """Time what a user of both builds does, by turns.
+
+    Args:
+        builds: this one, and the other, or this one alone.
+        folder: for inputs.
+        num_entries: of the metadata, English ones.
+        num_texts: captions.
+        rounds: of each row; of those that compile, at most three.
+        data: public captions; rows that need them are left out where it is not there.
+    """
+    entries, texts = english(num_entries, num_texts)
+    (folder / "own.txt").write_text("\n".join(entries), "utf-8")
+    (folder / "few.txt").write_text("red dog\ncat\nsofa\npark\n")
+    inputs = {"two texts": _write(folder / "two.parquet", ["a red dog in a park", "a cat"])}
+    inputs["English captions"] = _write(
+        folder / "english.parquet", [f"this is a photo of the {text}"[:72] for text in texts]
+    )
+    if (data / "xm3600_600").is_dir():
+        captions = _write(folder / "captions.parquet", multilingual(data, num_texts))
+        inputs = {"two texts": inputs["two texts"], "captions in 38 languages": captions} | inputs
+    rows = [
+        _row("first build-metadata", builds, min(rounds, 3), _metadata("few.txt", folder, "first")),
+        _row("first match of two texts", builds, min(rounds, 3),
+             _match(inputs["two texts"], "first")),
+        _row("match of two texts", builds, rounds, _match(inputs["two texts"])),
+    ]  # fmt: skip
+    for build in builds:
+        processor_seconds(*_metadata("own.txt", folder, "cache")(build))
+    for name, path in list(inputs.items())[1:]:
+        rows.append(_row(f"match, {name}", builds, rounds, _match(path), num_texts))
+        rows.append(_row(f"balance, {name}", builds, rounds, _balance, num_texts))
+    return rows
+
+
+Call = Callable[[Build], tuple[list[str], dict[str, str]]]
+
+
+def _fresh(build: Build, cache: str) -> None:
+    if cache == "first":
+        shutil.rmtree(build.folder / cache, ignore_errors=True)
+
+
+def _metadata(entries: str, folder: Path, cache: str) -> Call:
+    def call(build: Build) -> tuple[list[str], dict[str, str]]:
+        _fresh(build, cache)
+        words = ("--lang", "en", "--sources", "none", "--entries", folder / entries, "--overwrite")
+        return build.command("build-metadata", *words, "-w", build.workspace, cache=cache)
+
+    return call
+
+
+def _match(path: Path, cache: str = "cache") -> Call:
+    def call(build: Build) -> tuple[list[str], dict[str, str]]:
+        _fresh(build, cache)
+        words = ("--overwrite", "--quiet", "--workers", "1", "-w", build.workspace)
+        return build.command("match", path, *words, cache=cache)
+
+    return call
+
+
+def _balance(build: Build) -> tuple[list[str], dict[str, str]]:
+    words = ("-t", "20", "--overwrite", "--quiet", "--workers", "1", "-w", build.workspace)
+    return build.command("balance", *words)
+
+
+def _row(
+    name: str, builds: Sequence[Build], rounds: int, call: Call, num: int = 0
+) -> dict[str, Any]:
+    """Time one command of all builds by turns."""
+    for build in builds:
+        if "first" not in name:
+            processor_seconds(*call(build))  # what is compiled and kept is so from here on
+    seconds = [[processor_seconds(*call(build)) for build in builds] for _ in range(rounds)]
+    row: dict[str, Any] = {"what": name}
+    for i, build in enumerate(builds):
+        median = statistics.median(of_round[i] for of_round in seconds)
+        row[f"{build.name}, processor s"] = f"{median:.2f}"
+        if num:
+            row[f"{build.name}, rows/s"] = round(num / median)
+    if len(builds) > 1:
+        ratios = sorted(of_round[1] / of_round[0] for of_round in seconds)
+        row["ratio"] = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+    print(row, file=sys.stderr, flush=True)  # a full run takes an hour
+    return row

@@ -1,0 +1,77 @@
+"""What a student costs beside three others of one teacher, and what alone: processor time.
+
+    python -m examples.bench.students [TEACHER] [STUDENT] [STEPS]
+
+On random pixels and texts of a batch of 32, so that nothing is read; threads of torch as they are.
+"""
+
+import os
+import sys
+import time
+
+import numpy as np
+import torch
+
+from curate.training.data.batch import Batch, Position
+from curate.training.loop.config import DistillConfig, TrainConfig
+from curate.training.loop.trainer import Trainer
+from curate.training.model.clip import CLIP
+from curate.training.model.config import load_model_config
+
+NUM = 32
+
+
+def processor_s() -> float:
+    """Return the seconds of the processor that this process has had."""
+    used = os.times()
+    return used.user + used.system
+
+
+def batch(seed: int, vocab_size: int, end: int) -> Batch:
+    """Return random pairs, with texts of 20 tokens."""
+    rng = np.random.default_rng(seed)
+    tokens = np.zeros((NUM, 77), np.int64)
+    tokens[:, :20] = rng.integers(3, vocab_size - 3, (NUM, 20))
+    tokens[:, 20] = end
+    images = rng.integers(0, 256, (NUM, 3, 224, 224), np.uint8)
+    return Batch(images, tokens, [""] * NUM, Position(), {})
+
+
+def main(teacher: str = "vit-b-16", student: str = "vit-s-32", steps: int = 4) -> None:
+    """Print seconds of the processor per step."""
+    shape = load_model_config(teacher)
+    end = shape.vocab_size - 1
+    taught_by = CLIP(shape, end).eval()
+    config = TrainConfig(steps=100, batch_size=NUM, warmup_steps=1, distill=DistillConfig())
+    students = [
+        Trainer(load_model_config(student), config, end, teacher=taught_by) for _ in range(4)
+    ]
+    batches = [batch(seed, shape.vocab_size, end) for seed in range(steps + 1)]
+    students[0].step(batches[-1])
+
+    def alone() -> None:
+        for one in batches[:steps]:
+            students[0].step(one)
+
+    def together() -> None:
+        for one in batches[:steps]:
+            distiller = students[0].distiller
+            assert distiller is not None
+            images, tokens = torch.as_tensor(one.images), torch.as_tensor(one.tokens)
+            taught = distiller.features(images, tokens)
+            for each in students:
+                each.step(one, taught)
+
+    found = {}
+    for name, work in (("alone", alone), ("four", together)) * 2:
+        begun, clock = processor_s(), time.monotonic()
+        work()
+        found.setdefault(name, []).append((processor_s() - begun) / steps)
+        print(f"{name}: {found[name][-1]:.2f} s of the processor a step, "
+              f"{(time.monotonic() - clock) / steps:.2f} by the clock")  # fmt: skip
+    ratio = min(found["four"]) / 4 / min(found["alone"])
+    print(f"a student beside three others: {ratio:.3f} of its own run")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3], *map(int, sys.argv[3:]))

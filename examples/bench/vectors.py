@@ -1,0 +1,280 @@
+"""How fast images are hashed and embedded, and how near-duplicates among many vectors are found.
+
+    python -m examples.bench.vectors hashes|search|embed [--images N] [--vectors N]
+
+Times are processor time of this process and its children, so that other work on the machine does
+not count. Images are generated and encoded as JPEG; vectors are random, a tenth of them copies.
+"""
+
+import io
+import os
+import resource
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+import typer
+import webdataset
+from numpy.typing import NDArray
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+app = typer.Typer()
+
+
+def processor_s() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    return sum(os.times()[:4])
+
+
+def timed(function: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Return processor time, wall time and result of a call."""
+    before, began = processor_s(), time.perf_counter()
+    result = function()
+    return processor_s() - before, time.perf_counter() - began, result
+
+
+def pictures(num: int, side: int) -> list[bytes]:
+    """Return JPEGs of about as much detail as photos have."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(num):
+        pixels = np.zeros((side, side * 4 // 3, 3))
+        for cells, weight in ((6, 1.0), (24, 0.5), (96, 0.25)):
+            small = Image.fromarray(rng.integers(0, 255, (cells, cells, 3), np.uint8))
+            pixels += weight * np.asarray(small.resize((side * 4 // 3, side)), float)
+        buffer = io.BytesIO()
+        Image.fromarray((pixels / 1.75).astype(np.uint8)).save(buffer, "JPEG", quality=90)
+        found.append(buffer.getvalue())
+    return found
+
+
+@app.command()
+def hashes(images: Annotated[int, typer.Option(help="to hash")] = 2000) -> None:
+    """Time checksum, scaled decoding and perceptual hash of images, on one core."""
+    from curate.training.embedding.images import see_image
+
+    for side in (256, 512, 1024):
+        encoded = pictures(50, side)
+        see_image(encoded[0], "simplejpeg", None)
+        num = images * 256 // side
+        cpu, _, _ = timed(
+            lambda encoded=encoded, num=num: [see_image(encoded[i % 50], "simplejpeg", None)
+                                              for i in range(num)]
+        )  # fmt: skip
+        print(f"{side} pixels: {num / cpu:,.0f} images/s per core", flush=True)
+
+
+def block(number: int, blocks: int, rows: int, width: int) -> NDArray[np.float16]:
+    """Return unit vectors, a tenth of them near copies (cosine 0.9 to 1) of another block's."""
+
+    def base(seed: int) -> NDArray[np.float32]:
+        found = np.random.default_rng(seed).standard_normal((rows, width), np.float32)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    whole, num = base(number), rows // 10
+    other = base((number + 1) % blocks)[: rows - num]
+    rng = np.random.default_rng(blocks + number)
+    angle = rng.uniform(0, 0.45, (num, 1)).astype(np.float32)
+    noise = base(2 * blocks + number)[:num]
+    near = np.cos(angle) * other[rng.choice(len(other), num)] + np.sin(angle) * noise
+    whole[rows - num :] = near / np.linalg.norm(near, axis=1, keepdims=True)
+    return whole.astype(np.float16)
+
+
+def write_vectors(folder: Path, num: int, width: int, rows: int) -> None:
+    """Write vectors as `embed` does, part by part."""
+    from curate.pipelines.embedded.plan import EmbeddedPlan, Source, embedding_schema
+    from curate.pipelines.store import artifacts
+
+    parts = max(1, num // rows)
+    rows = num // parts
+    about = {"image": {"width": width, "sha256": "random"}}
+    parameters = {"source": "shards", "columns": about, "fingerprints": True}
+    plan = EmbeddedPlan(str(folder), parameters, [Source(str(p), "") for p in range(parts)])
+    plan.write()
+    schema = embedding_schema({"image": width}, with_images=True)
+    for part in range(parts):
+        stamp = {"parameters": artifacts.digest(parameters), "source": plan.sources[part].as_dict()}
+        with artifacts.parquet_writer(plan.path(part), schema) as writer:
+            values = pa.array(block(part, parts, rows, width).reshape(-1))
+            columns = {f.name: pa.nulls(rows, f.type) for f in schema}
+            columns["pair_id"] = pa.array([f"{part}/{row}" for row in range(rows)])
+            columns["image"] = pa.FixedSizeListArray.from_arrays(values, width)
+            writer.write(pa.record_batch(list(columns.values()), schema=schema))
+            writer.close(stamp, "")
+    artifacts.write_json(f"{folder}/summary.json", {"plan": plan.digest()})
+
+
+@app.command()
+def search(
+    vectors: Annotated[int, typer.Option(help="to compare")] = 100_000,
+    width: Annotated[int, typer.Option(help="of each")] = 512,
+    epsilon: Annotated[float, typer.Option(help="as for dedup")] = 0.05,
+    brute: Annotated[bool, typer.Option(help="compare with brute force")] = True,
+) -> None:
+    """Find near-duplicates with `curate dedup`; compare with brute force."""
+    from curate.pipelines.dedup import DedupOptions, dedup_pairs
+
+    folder = Path(tempfile.mkdtemp(prefix="curate-vectors-"))
+    try:
+        write_vectors(folder / "embeddings", vectors, width, 100_000)
+        cpu, wall, found = timed(
+            lambda: dedup_pairs(
+                embeddings=str(folder / "embeddings"), output=str(folder / "deduped"),
+                options=DedupOptions(methods=("semantic",), epsilon=epsilon), quiet=True,
+                workers=len(os.sched_getaffinity(0)),
+            )
+        )  # fmt: skip
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+        print(f"{vectors:,} x {width}: {found['fallen']}, clusters {found['clusters']}, "
+              f"{cpu:.0f} s of processor, {wall:.0f} s, peak {peak:.2f} GB")  # fmt: skip
+        if brute:
+            print(f"recall of brute force {recall(folder, epsilon):.4f}", flush=True)
+    finally:
+        shutil.rmtree(folder)
+
+
+def recall(folder: Path, epsilon: float) -> float:
+    """Return how many of the vectors that have a near one fall, or stay for one that falls."""
+    from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
+    from curate.pipelines.store import artifacts
+
+    plan = EmbeddedPlan.read(str(folder / "embeddings"))
+    ids, rows = [], []
+    for part in range(len(plan.sources)):
+        for batch in plan.batches(part, ["pair_id", "image"]):
+            ids += batch.column("pair_id").to_pylist()
+            rows.append(vectors_of(batch.column("image"), "")[0])
+    vectors = np.concatenate(rows).astype(np.float32)
+    fallen = {
+        row["pair_id"]: row["like_pair_id"]
+        for path in sorted((folder / "deduped/pairs").glob("*.parquet"))
+        for row in artifacts.read_table(str(path)).to_pylist()
+    }
+    near, found = 0, 0
+    for first in range(0, len(vectors), 2048):
+        block = vectors[first : first + 2048]
+        for row, other in np.argwhere(block @ vectors.T >= 1 - epsilon).tolist():
+            if first + row < other:  # each pair once: one of the two has to fall
+                near += 1
+                found += ids[first + row] in fallen or ids[other] in fallen
+    return found / max(1, near)
+
+
+def openclip_loop(encoded: list[bytes], name: str, batch: int, workers: int) -> float:
+    """Return images per second of processor time of OpenCLIP's model with torch's DataLoader.
+
+    The images are made ready as its `image_transform` does: Pillow, bicubic, the middle.
+    """
+    import torch
+    from tests.training.torchvision_stub import import_open_clip
+    from torch.utils.data import DataLoader
+
+    model = import_open_clip().create_model(name).eval()
+    data = DataLoader(_Images(encoded), batch, num_workers=workers)
+
+    def run() -> None:
+        with torch.inference_mode():
+            for images in data:
+                torch.nn.functional.normalize(model.encode_image(images), dim=-1)
+
+    cpu, wall, _ = timed(run)
+    print(f"OpenCLIP: {len(encoded) / cpu:.2f} images/s of processor, {len(encoded) / wall:.2f}"
+          " images/s", flush=True)  # fmt: skip
+    return len(encoded) / cpu
+
+
+class _Images:
+    """A data set of encoded images, as tensors for a model of 224 pixels."""
+
+    def __init__(self, encoded: list[bytes]) -> None:
+        self._encoded = encoded
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+    def __getitem__(self, at: int) -> Any:
+        import torch
+
+        image = Image.open(io.BytesIO(self._encoded[at])).convert("RGB")
+        scale = 224 / min(image.size)
+        size = (round(image.width * scale), round(image.height * scale))
+        image = image.resize(size, Image.Resampling.BICUBIC)
+        left, top = (image.width - 224) // 2, (image.height - 224) // 2
+        image = image.crop((left, top, left + 224, top + 224))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous().float() / 255
+        mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
+        return (pixels - mean) / torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
+
+
+@app.command()
+def embed(
+    images: Annotated[int, typer.Option(help="to embed")] = 256,
+    side: Annotated[int, typer.Option(help="pixels of the shorter side")] = 512,
+    model: Annotated[str, typer.Option(help="as OpenCLIP names it")] = "ViT-S-32",
+    workers: Annotated[int, typer.Option(help="threads, and OpenCLIP's processes")] = 2,
+) -> None:
+    """Embed images with `curate embed`, with OpenCLIP's loop, and with the model alone."""
+    import torch
+
+    from curate.pipelines.embed import EmbedOptions, embed_pairs
+    from curate.training.data.images import decode
+    from curate.training.export.files import export_files
+    from curate.training.export.load import load_model
+    from curate.training.model.clip import CLIP
+    from curate.training.model.config import load_model_config
+    from curate.training.text.tokenizer import learn_tokenizer
+
+    encoded = (pictures(32, side) * -(-images // 32))[:images]
+    config = load_model_config(model.lower())
+    words = learn_tokenizer(["a red dog"], 300, config.context_length)
+    with tempfile.TemporaryDirectory(prefix="curate-embed-") as name:
+        folder = Path(name)
+        for file, content in export_files(CLIP(config, words.eos_id), words, "safetensors").items():
+            (folder / file).write_bytes(content())
+        with webdataset.TarWriter(str(folder / "0.tar"), encoder=False) as tar:
+            for number, content in enumerate(encoded):
+                tar.write({"__key__": f"{number:06d}", "jpg": content, "txt": b"a red dog"})
+        with webdataset.TarWriter(str(folder / "few.tar"), encoder=False) as tar:
+            tar.write({"__key__": "0", "jpg": encoded[0], "txt": b"a red dog"})
+        theirs = openclip_loop(encoded, model, 64, workers)
+        options = EmbedOptions(run=name, kinds=("image",), device="cpu")
+
+        def run(tar: str) -> None:
+            embed_pairs(shards=f"{name}/{tar}", output=str(folder / f"of-{tar}"), options=options,
+                        workers=workers, quiet=True)  # fmt: skip
+
+        run("few.tar")  # what a run costs beside its images is the time of one with a single image
+        shutil.rmtree(folder / "of-few.tar")
+        fixed, _, _ = timed(lambda: run("few.tar"))
+        cpu, wall, _ = timed(lambda: run("0.tar"))
+        ours = images / (cpu - fixed)
+        print(
+            f"curate embed: {ours:.2f} images/s of processor, {images / wall:.2f} images/s, beside "
+            f"{fixed:.1f} s to load"
+        )
+        loaded, _ = load_model(name)
+        batch = torch.rand(64, 3, 224, 224)
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            loaded.encode_image(batch)
+            cpu, _, _ = timed(lambda: [loaded.encode_image(batch) for _ in range(4)])
+        alone = 256 / cpu
+        cpu, _, _ = timed(lambda: [decode(one) for one in encoded[:64]])
+        print(
+            f"tensors in memory: {alone:.2f} images/s of processor; Pillow decodes {64 / cpu:.0f}"
+        )
+        print(f"ratio to OpenCLIP {ours / theirs:.2f}, to tensors in memory {ours / alone:.2f}")
+
+
+if __name__ == "__main__":
+    app()

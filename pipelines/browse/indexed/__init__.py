@@ -1,0 +1,1 @@
+"""What is kept beside a workspace: counts and matches in, files that answer questions out."""

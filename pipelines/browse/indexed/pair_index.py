@@ -1,0 +1,299 @@
+"""Matched pairs in, files out that answer what is asked of them without reading them all again.
+
+Of each pair: its language, the smallest t that keeps it, and what became of it. Of each entry: the
+numbers of its pairs, and how many are kept. Of each language: how many pairs every t keeps.
+
+Three columns are read, once. Matches go to files by buckets of entries (`postings`), each of which
+is put into order by itself, so that memory holds one bucket and the counts of all entries.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.curation.sampling.critical import critical_thresholds
+from curate.curation.sampling.postings import Buckets, order_bucket, split_matches
+from curate.curation.sampling.sampling import hash_draws
+from curate.curation.sampling.tally import EntryRanges
+from curate.errors import ArtifactError
+from curate.pipelines.browse.indexed.columns import Column, append_to, smallest_kind
+from curate.pipelines.browse.indexed.entry_index import BLOCK
+from curate.pipelines.matched.decisions import BATCH_ROWS, DECISION_COLUMNS, BalanceWorker
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.store import artifacts
+
+__all__ = ["KEPT", "NOT_SAMPLED", "FILTERED", "write_pairs_index"]
+
+KEPT, NOT_SAMPLED, FILTERED = 0, 1, 2
+_BUCKET = 1 << 23  # matches that are put into order at a time
+_STEPS = 1 << 20  # critical thresholds that are counted together
+
+
+def write_pairs_index(
+    folder: Path,
+    plan: MatchedPlan,
+    languages: list[dict[str, Any]],
+    seed: int,
+    balance: BalanceWorker | None,
+    t_of: dict[str, int | None],
+    progressed: Callable[[int], None],
+) -> dict[str, Any]:
+    """Write the files of all matched pairs.
+
+    Args:
+        folder: that they come into; the entries' files are there.
+        plan: of `matched/`.
+        languages: as `write_entries` gave them, in the order of the entries.
+        seed: of the draws.
+        balance: decides over pairs where t alone does not: with filters, or a cut; else None.
+        t_of: t per language of the balanced set; {} without one.
+        progressed: is told how many pairs are done.
+
+    Returns:
+        What has to be known to read them.
+
+    Raises:
+        ArtifactError: a part is missing, or does not fit the counts.
+    """
+    count_kind = np.dtype(smallest_kind(int(plan.whole_summary()["matched"])))
+    count = np.fromfile(folder / "counts_by_id", count_kind)
+    sizes = np.array([one["size"] for one in languages], np.int64)
+    ranges = EntryRanges(np.cumsum(sizes) - sizes, sizes)
+    starts, buckets = _cut(count)
+    one_pass = _Pass(ranges, buckets, count, [one["lang"] for one in languages], t_of, seed)
+    with _Spool(folder, len(buckets.edges) - 1) as spool:
+        num = one_pass.run(folder, plan, balance, spool, progressed)
+        if num >= 1 << 32:
+            raise ArtifactError(f"{plan.folder}: {num:,} pairs; `browse` can number up to 2^32")
+        _write_postings(folder, spool, buckets, count, num)
+    starts.tofile(folder / "posting_blocks")
+    _reorder_kept(folder, languages)
+    one_pass.steps.write(folder)
+    return {"pairs": num, "kept_of": one_pass.kept_of.tolist(), "has_fate": bool(t_of)}
+
+
+class _Pass:
+    """One reading of all pairs: what is written of each goes by, the rest is counted."""
+
+    def __init__(
+        self,
+        ranges: EntryRanges,
+        buckets: Buckets,
+        count: NDArray[Any],
+        langs: list[str],
+        t_of: dict[str, int | None],
+        seed: int,
+    ) -> None:
+        self._ranges, self._buckets, self._count, self._seed = ranges, buckets, count, seed
+        self._index_of = {lang: at for at, lang in enumerate(langs)}
+        self._thresholds = np.array([t_of.get(lang) or 0 for lang in langs], np.int64)
+        self.steps = _Steps(len(langs))
+        self.kept_of = np.zeros(len(langs), np.int64)
+
+    def run(
+        self,
+        folder: Path,
+        plan: MatchedPlan,
+        balance: BalanceWorker | None,
+        spool: "_Spool",
+        progressed: Callable[[int], None],
+    ) -> int:
+        """Read all parts; return the number of pairs."""
+        num = 0
+        columns = balance.columns if balance else DECISION_COLUMNS
+        with (
+            append_to(folder / "pair_lang") as langs_file,
+            append_to(folder / "pair_t") as t_file,
+            append_to(folder / "pair_fate") as fate_file,
+        ):
+            for part in range(len(plan.parts)):
+                with artifacts.open_parquet(plan.pairs_path(part)) as file:
+                    for batch in file.iter_batches(BATCH_ROWS, columns=columns):
+                        langs, critical, matches = self._batch(batch, num)
+                        fate = (
+                            np.where(critical <= self._thresholds[langs], KEPT, NOT_SAMPLED)
+                            if balance is None else _decided(balance, batch)
+                        )  # fmt: skip
+                        spool.add(*matches)
+                        langs_file.add(langs.astype(np.uint16))
+                        t_file.add(critical.astype(np.uint64))
+                        fate_file.add(fate.astype(np.uint8))
+                        self.steps.add(langs, critical)
+                        self.kept_of += np.bincount(
+                            langs[fate == KEPT], minlength=len(self.kept_of)
+                        )
+                        num += batch.num_rows
+                        progressed(num)
+        return num
+
+    def _batch(
+        self, batch: pa.RecordBatch, first: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64], Any]:
+        """Return languages, critical thresholds, and matches by buckets, of a batch of pairs."""
+        column = batch.column("lang")
+        names = column.dictionary.to_pylist()
+        codes = np.array([self._index_of[n] for n in names] or [0], np.int32)
+        langs = codes[column.indices.to_numpy()]
+        draws = hash_draws(batch.column("pair_id"), self._seed)
+        ids = batch.column("entry_ids")
+        critical = critical_thresholds(ids, langs, self._ranges, draws, self._count)
+        return langs, critical, split_matches(ids, langs, self._ranges, self._buckets, first)
+
+
+def _decided(balance: BalanceWorker, batch: pa.RecordBatch) -> NDArray[np.int64]:
+    _, drawn = balance.draw(batch)
+    keep, _ = balance.filter(batch, drawn)
+    return np.where(keep, KEPT, np.where(drawn, FILTERED, NOT_SAMPLED))
+
+
+def _cut(count: NDArray[Any]) -> tuple[NDArray[np.int64], Buckets]:
+    """Return where the pairs of each block of entries begin, and buckets of about as many matches.
+
+    Returns:
+        Shape (num_blocks + 1,), the last one is the number of matches; and the buckets.
+    """
+    firsts = np.arange(0, len(count), BLOCK)
+    sums = np.add.reduceat(count, firsts, dtype=np.int64) if len(count) else np.zeros(0, np.int64)
+    starts = np.r_[0, np.cumsum(sums)].astype(np.int64)
+    of_block, edges, begin = [], [0], 0
+    for block, start in enumerate(starts[:-1].tolist()):
+        if start - begin >= _BUCKET:
+            edges.append(block * BLOCK)
+            begin = start
+        of_block.append(len(edges) - 1)
+    edges.append(len(count))
+    return starts, Buckets(np.array(edges), np.array(of_block or [0], np.int32), BLOCK)
+
+
+class _Spool:
+    """Matches in a file for each bucket, gone at the end."""
+
+    def __init__(self, folder: Path, num: int) -> None:
+        self._paths = [folder / f"spool-{i}" for i in range(num)]
+        self._files: list[Any] = []
+        self._sizes = [0] * num
+
+    def __enter__(self) -> "_Spool":
+        self._files = [path.open("w+b") for path in self._paths]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file, path in zip(self._files, self._paths, strict=True):
+            file.close()
+            path.unlink(missing_ok=True)
+
+    def add(
+        self, entries: NDArray[np.uint32], pairs: NDArray[np.uint32], starts: NDArray[np.int64]
+    ) -> None:
+        for at, file in enumerate(self._files):
+            start, stop = int(starts[at]), int(starts[at + 1])
+            if stop > start:
+                both = np.stack([entries[start:stop], pairs[start:stop]])
+                file.write(np.int64(stop - start).tobytes())
+                file.write(both.tobytes())
+                self._sizes[at] += stop - start
+
+    def read(self, bucket: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        file = self._files[bucket]
+        file.flush()
+        entries, pairs = (np.empty(self._sizes[bucket], np.uint32) for _ in range(2))
+        at = 0
+        file.seek(0)
+        while header := file.read(8):
+            num = int(np.frombuffer(header, np.int64)[0])
+            both = np.frombuffer(file.read(8 * num), np.uint32)
+            entries[at : at + num], pairs[at : at + num] = both[:num], both[num:]
+            at += num
+        return entries, pairs
+
+
+def _write_postings(
+    folder: Path, spool: _Spool, buckets: Buckets, count: NDArray[Any], num: int
+) -> None:
+    fate = np.fromfile(folder / "pair_fate", np.uint8)
+    assert len(fate) == num
+    is_kept = fate == KEPT
+    with (
+        append_to(folder / "postings") as pairs_file,
+        append_to(folder / "kept_by_id") as kept_file,
+    ):
+        for bucket in range(len(buckets.edges) - 1):
+            first, stop = buckets.edges[bucket : bucket + 2].tolist()
+            entries, pairs = spool.read(bucket)
+            offsets = np.zeros(stop - first + 1, np.int64)
+            np.cumsum(count[first:stop], out=offsets[1:])
+            if len(pairs) != offsets[-1]:
+                raise ArtifactError(
+                    f"{folder}: {len(pairs)} matches, the counts say {int(offsets[-1])}"
+                )
+            ordered, kept = order_bucket(entries, pairs, offsets, is_kept)
+            pairs_file.add(ordered)
+            kept_file.add(kept)
+
+
+def _reorder_kept(folder: Path, languages: list[dict[str, Any]]) -> None:
+    """Write the kept pairs of each entry in the order of the entries' lines."""
+    kept, order = Column(folder / "kept_by_id", np.uint32), Column(folder / "order", np.uint32)
+    with append_to(folder / "kept") as file:
+        for one in languages:
+            rows = (one["first"], one["first"] + one["size"])
+            file.add(kept.read(*rows)[order.read(*rows)])
+    kept.close()
+    order.close()
+    os.unlink(folder / "kept_by_id")
+
+
+def _starts(values: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Return where runs of equal values begin."""
+    is_new = np.r_[np.ones(min(1, len(values)), bool), values[1:] != values[:-1]]
+    return np.flatnonzero(is_new).astype(np.int64)
+
+
+class _Steps:
+    """How many pairs of each language have each critical threshold."""
+
+    def __init__(self, num_languages: int) -> None:
+        self._num_languages = num_languages
+        self._waiting: list[NDArray[np.uint64]] = []
+        self._num = 0
+        self._keys = np.zeros(0, np.uint64)
+        self._counts = np.zeros(0, np.int64)
+
+    def add(self, langs: NDArray[np.int32], critical: NDArray[np.int64]) -> None:
+        self._waiting.append(
+            (langs.astype(np.uint64) << np.uint64(54)) | critical.astype(np.uint64)
+        )
+        self._num += len(langs)
+        if self._num >= _STEPS:
+            self._merge()
+
+    def _merge(self) -> None:
+        keys = np.concatenate([*self._waiting, np.zeros(0, np.uint64)])
+        keys.sort()
+        first = _starts(keys)
+        counts = np.diff(np.r_[first, len(keys)]).astype(np.int64)
+        both = np.concatenate([self._keys, keys[first]] if len(keys) else [self._keys])
+        numbers = np.concatenate([self._counts, counts] if len(keys) else [self._counts])
+        order = np.argsort(both, kind="stable")
+        both, numbers = both[order], numbers[order]
+        starts = _starts(both)
+        self._keys = both[starts] if len(both) else both
+        self._counts = np.add.reduceat(numbers, starts) if len(both) else numbers
+        self._waiting, self._num = [], 0
+
+    def write(self, folder: Path) -> None:
+        """Write the thresholds of each language and the pairs that each of them keeps."""
+        self._merge()
+        langs = (self._keys >> np.uint64(54)).astype(np.int64)
+        edges = np.searchsorted(langs, np.arange(self._num_languages + 1))
+        kept = np.cumsum(self._counts)
+        before = np.r_[0, kept][edges[:-1]]
+        kept = kept - np.repeat(before, np.diff(edges))
+        (self._keys & np.uint64((1 << 54) - 1)).tofile(folder / "step_t")
+        kept.astype(np.uint64).tofile(folder / "step_kept")
+        edges.astype(np.int64).tofile(folder / "step_edges")

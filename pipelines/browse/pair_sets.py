@@ -1,0 +1,276 @@
+"""Stored pairs in, tables of some of their columns out, a group of rows at a time.
+
+A group is a row group of a Parquet file, or a tar. What was read last is kept, up to a number of
+bytes, so that going on in a list reads nothing twice.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.errors import CurateError, UsageError
+from curate.files import storage
+from curate.pipelines.browse.tar_samples import promised, tar_table, vanished
+from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
+from curate.pipelines.inputs.records import ColumnNames, find_column
+from curate.pipelines.matched.image_sources import ImageSources
+from curate.pipelines.store import artifacts
+
+__all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
+
+_CACHED_BYTES = 96 << 20
+_WHOLE = ""  # what a whole tar is kept as
+_OURS = FILE_COLUMNS | {"pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
+                        "json", "uid"}  # fmt: skip
+
+
+class Group(NamedTuple):
+    """Rows that are read together.
+
+    Attributes:
+        path: of the file.
+        part: number of the file among all.
+        number: of the row group in a Parquet file; None for a whole tar.
+        first: number of its first pair among all; -1 where that is not known.
+        rows: in it; -1 where only reading tells.
+    """
+
+    path: str
+    part: int
+    number: int | None
+    first: int
+    rows: int
+
+
+class Roles(NamedTuple):
+    """Names of the columns that play a role; None without one."""
+
+    text: str | None
+    url: str | None
+    uid: str | None
+    lang: str | None
+    score: str | None
+    image: str | None
+
+
+@dataclass(slots=True)
+class PairSet:
+    """Pairs that can be listed.
+
+    Attributes:
+        name: in addresses: matched, balanced, shards or files.
+        label: as people read it.
+        groups: of all files.
+        columns: kind of each column that is the input's own, as a word: number or text.
+        images: where images may be; None where none are read.
+        has_images: whether pairs may have some.
+    """
+
+    name: str
+    label: str
+    groups: list[Group]
+    columns: dict[str, str]
+    images: ImageSources | None
+    has_images: bool
+    _names: ColumnNames
+    _read: Callable[[Group, list[str] | None], pa.Table]
+    _schema_of: Callable[[Group], list[str] | None]
+    _cache: "OrderedDict[tuple[int, str], Any]" = field(default_factory=OrderedDict)
+    _bytes: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def num_pairs(self) -> int | None:
+        """Pairs in all groups; None where only reading tells."""
+        return None if any(g.rows < 0 for g in self.groups) else sum(g.rows for g in self.groups)
+
+    def group(self, number: int) -> Group:
+        """Return a group.
+
+        Raises:
+            UsageError: there is none of that number.
+        """
+        if not 0 <= number < len(self.groups):
+            raise UsageError(
+                f"{self.label} has {len(self.groups)} groups; {number} is none of them"
+            )
+        return self.groups[number]
+
+    def roles(self, names: Sequence[str], schema: pa.Schema | None = None) -> Roles:
+        """Return which of some columns are texts, URLs and so on."""
+        found = schema or pa.schema([pa.field(n, pa.string()) for n in names])
+
+        def of(role: str) -> str | None:
+            try:
+                return find_column(found, role, self._names, "")
+            except CurateError:  # another file has the column that the user named
+                return find_column(found, role, ColumnNames(), "")
+
+        uid = "pair_id" if "pair_id" in found.names else of("uid")
+        image = image_column(found, None) if schema is not None else None
+        score = "lang_score" if "lang_score" in found.names else None
+        return Roles(of("text"), of("url"), uid, "lang" if "lang" in found.names else None, score,
+                     image)  # fmt: skip
+
+    def names_in(self, number: int) -> list[str] | None:
+        """Return the columns of a group; None where only reading tells."""
+        return self._schema_of(self.group(number))
+
+    def table(self, number: int, columns: Sequence[str] | None) -> pa.Table:
+        """Read some columns of a group, those that it has; None for all but images.
+
+        Raises:
+            ArtifactError: its file is gone, or damaged.
+        """
+        group = self.group(number)
+        known = self._schema_of(group)
+        if known is None:  # a tar, which is read whole
+            whole = self._kept(number, [_WHOLE]).get(_WHOLE)
+            if whole is None:
+                whole = self._read(group, None)
+                self._keep(number, {_WHOLE: whole})
+            return whole if columns is None else whole.select(
+                [c for c in columns if c in whole.column_names]
+            )  # fmt: skip
+        wanted = known if columns is None else [c for c in columns if c in known]
+        found = self._kept(number, wanted)
+        missing = [c for c in wanted if c not in found]
+        if missing or not wanted:
+            read = self._read(group, missing)
+            columns_read = {name: read.column(name) for name in read.column_names}
+            self._keep(number, columns_read)
+            found |= columns_read
+            if not wanted:
+                return read
+        return pa.table({c: found[c] for c in wanted})
+
+    def _kept(self, number: int, names: Sequence[str]) -> dict[str, Any]:
+        """Return what is kept of a group, of some columns."""
+        with self._lock:
+            found = {c: self._cache[number, c] for c in names if (number, c) in self._cache}
+            for name in found:
+                self._cache.move_to_end((number, name))
+            return found
+
+    def _keep(self, number: int, read: Mapping[str, Any]) -> None:
+        """Keep what was read, instead of what was asked for longest ago."""
+        with self._lock:
+            for name, column in read.items():
+                if (number, name) not in self._cache:
+                    self._cache[number, name] = column
+                    self._bytes += column.nbytes
+            while self._bytes > _CACHED_BYTES and len(self._cache) > 1:
+                _, gone = self._cache.popitem(last=False)
+                self._bytes -= gone.nbytes
+
+
+def _kind_word(kind: pa.DataType) -> str | None:
+    types = pa.types
+    if types.is_boolean(kind) or types.is_string(kind) or types.is_large_string(kind):
+        return "text"
+    if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
+        return "number"
+    if types.is_dictionary(kind):
+        return _kind_word(kind.value_type)
+    if types.is_temporal(kind):
+        return "text"
+    return None
+
+
+def own_columns(schema: pa.Schema, roles: Roles) -> dict[str, str]:
+    """Return the columns that are the input's own and can be shown, with their kinds."""
+    found = {}
+    for one in schema:
+        word = _kind_word(one.type)
+        if word and one.name not in _OURS and one.name not in roles:
+            found[one.name] = word
+    return found
+
+
+def parquet_set(
+    name: str,
+    label: str,
+    paths: Sequence[str],
+    names: ColumnNames,
+    images: ImageSources | None,
+    *,
+    is_ours: bool,
+) -> PairSet:
+    """Return the pairs of Parquet files.
+
+    Args:
+        name: of the set.
+        label: as people read it.
+        paths: of the files.
+        names: of columns, that the user chose.
+        images: where images may be.
+        is_ours: whether the files carry our checksums.
+
+    Raises:
+        ArtifactError: a file is missing or damaged.
+    """
+    opened = artifacts.open_parquet if is_ours else artifacts.open_input
+    groups: list[Group] = []
+    first = 0
+    schemas: dict[str, pa.Schema] = {}
+    for part, path in enumerate(paths):
+        with _open(opened, path) as file:
+            schemas[path] = file.schema_arrow
+            for number in range(file.num_row_groups):
+                rows = file.metadata.row_group(number).num_rows
+                if rows:
+                    groups.append(Group(path, part, number, first, rows))
+                    first += rows
+
+    def read(group: Group, columns: list[str] | None) -> pa.Table:
+        with _open(opened, group.path) as file:
+            if group.number is None or group.number >= file.num_row_groups:
+                raise vanished(group.path)
+            return file.read_row_group(group.number, columns=columns)
+
+    every = list(schemas.values())
+    merged = pa.schema({f.name: f for schema in reversed(every) for f in schema}.values())
+    found = PairSet(name, label, groups, {}, images, False, names, read,
+                    lambda group: list(schemas[group.path].names))  # fmt: skip
+    roles = found.roles((), merged)
+    found.columns = own_columns(merged, roles)
+    found.has_images = roles.image is not None or "image_file" in merged.names
+    return found
+
+
+def _open(opened: Callable[[str], pq.ParquetFile], path: str) -> pq.ParquetFile:
+    if not storage.exists(path):
+        raise vanished(path)
+    return opened(path)
+
+
+def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
+    """Return the pairs of WebDataset tars, ours or anybody's.
+
+    Args:
+        name: of the set.
+        label: as people read it.
+        paths: of the tars.
+    """
+    groups: list[Group] = []
+    first = 0
+    for part, path in enumerate(paths):
+        rows = promised(path)
+        groups.append(Group(path, part, None, first, rows))
+        first = -1 if rows < 0 or first < 0 else first + rows
+    images = ImageSources(tuple((path, "tar") for path in paths), (), True)
+
+    def read(group: Group, columns: list[str] | None) -> pa.Table:
+        del columns  # a tar is read whole
+        return tar_table(group.path)
+
+    found = PairSet(name, label, groups, {}, images, True, ColumnNames(), read, lambda _: None)
+    if groups:
+        table = found.table(0, None)
+        found.columns = own_columns(table.schema, found.roles((), table.schema))
+    return found

@@ -1,0 +1,99 @@
+"""A WebDataset tar in, a table of its samples out: texts, fields of JSON, where images are."""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.files.remedies import suggest
+from curate.pipelines.inputs.rows import Part, Rows
+from curate.pipelines.inputs.tar import read_tar
+from curate.pipelines.store.pools import concat_pool
+
+__all__ = ["promised", "tar_table", "vanished"]
+
+_LONGEST_JSON = 1 << 20
+
+
+def vanished(path: str) -> ArtifactError:
+    """Return what is raised where a file is gone that was there before."""
+    return ArtifactError(
+        f"{path}: it is not there any more: it was moved, removed or replaced while it was looked "
+        "at. Load the page again; if it stays so, run the command that writes it again."
+    )
+
+
+def promised(path: str) -> int:
+    """Return how many samples the index beside a tar lists, -1 without one."""
+    beside = path.removesuffix(".tar") + ".idx"
+    if not storage.exists(beside):
+        return -1
+    with storage.open_read(beside) as file:
+        words = file.readline(64).split()
+    return int(words[1]) if len(words) == 2 and words[1].isdigit() else -1
+
+
+def tar_table(path: str) -> pa.Table:
+    """Read the texts and the JSON of a tar's samples as columns, and where their images are."""
+    if not storage.exists(path):
+        raise vanished(path)
+    pieces = [
+        pa.table({**{n: rows.batch.column(n) for n in rows.batch.schema.names if n != "json"},
+                  **_fields(rows.batch.column("json").to_pylist())})
+        for rows in read_tar(Part(path=path, sha256="", kind="tar"))
+        if isinstance(rows, Rows)
+    ]  # fmt: skip
+    if not pieces:
+        raise ArtifactError(
+            f"{path}: it holds no samples. It was removed or damaged, or is no WebDataset tar: "
+            f"run `{suggest('balance')}` or `{suggest('download')}` again if it is ours."
+        )
+    table = concat_pool(pieces)
+    at = table.column_names.index("text")
+    texts = [None if t is None else t.decode("utf-8", "replace") for t in table["text"].to_pylist()]
+    return table.set_column(at, "text", pa.array(texts, pa.string()))
+
+
+def _fields(raws: list[bytes | None]) -> dict[str, pa.Array]:
+    """Return the fields of samples' JSON as columns: what `balance` writes, and the input's own."""
+    objects = []
+    for raw in raws:
+        try:
+            value = json.loads(raw) if raw and len(raw) < _LONGEST_JSON else {}
+        except (ValueError, RecursionError):
+            value = {}
+        objects.append(value if isinstance(value, dict) else {})
+    names = dict.fromkeys(n for one in objects for n in one)
+    found: dict[str, pa.Array] = {}
+    taken = {"uid", "url", "text", "lang", "image_file", "image_offset", "image_size", "image_ext",
+             "image_more", "json", "caption"}  # fmt: skip
+    for name in names:
+        values = [one.get(name) for one in objects]
+        if name == "entry_ids":
+            ids = [v if isinstance(v, list) and all(type(i) is int and 0 <= i < 1 << 32 for i in v)
+                   else None for v in values]  # fmt: skip
+            found[name] = pa.array(ids, pa.list_(pa.uint32()))
+        elif name == "probability":
+            found[name] = pa.array([float(v) if isinstance(v, int | float) else None
+                                    for v in values], pa.float64())  # fmt: skip
+        elif name not in taken and not name.startswith("image_") and _encodable(name):
+            found[name] = _column(values)
+    return found
+
+
+def _column(values: list[Any]) -> pa.Array:
+    if all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
+        return pa.array([None if v is None else float(v) for v in values], pa.float64())
+    shown = [
+        None if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)
+        for v in values
+    ]
+    return pa.array(
+        [None if v is None else v.encode("utf-8", "replace").decode() for v in shown], pa.string()
+    )
+
+
+def _encodable(name: str) -> bool:
+    return name.isprintable() and len(name) <= 100

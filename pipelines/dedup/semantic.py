@@ -1,0 +1,271 @@
+"""Vectors of images in; out which of them fall for another one that they are all but the same as.
+
+Vectors are shared out to clusters, each to its three nearest centres, so that neighbours on both
+sides of a border meet; inside of a cluster all are compared, the best first. The clusters' vectors
+are written to the disk, sorted, and read a *shelf* at a time: clusters of some hundred
+megabytes. Memory holds a shelf per worker, whatever the number of vectors.
+
+Source: Abbas et al. 2023, SemDeDup, arXiv:2303.09540, section 3; the other two centres are ours.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from curate.curation.vectors.links import NO_LINK
+from curate.curation.vectors.nearest import (
+    fall_for_earlier,
+    fit_centres,
+    nearest_centres,
+    num_clusters,
+)
+from curate.files import storage
+from curate.files.remedies import damaged
+from curate.pipelines.dedup.things import Things
+from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.views.progress import progress
+
+__all__ = ["semantic_links"]
+
+_PROBES = 3
+_SAMPLE_PER_CENTRE = 64
+_SHELF_BYTES = 192 << 20
+_RUN_BYTES = 96 << 20  # that a part's vectors are sorted in
+Found = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What every worker has to know.
+
+    Attributes:
+        plan: of the vectors.
+        folder: for the clusters' vectors.
+        centres: shape (K, E).
+        bounds: the first cluster of each shelf, and the number of clusters.
+        wanted: of each part, its rows that take part, ascending, and their ranks.
+        least: cosine of duplicates.
+    """
+
+    plan: EmbeddedPlan
+    folder: str
+    centres: NDArray[np.float32]
+    bounds: NDArray[np.int64]
+    wanted: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some of a part's vectors that go on one shelf: where they are in its file, and their sum."""
+
+    part: int
+    first: int
+    num: int
+    xxh3: str
+
+
+def semantic_links(
+    plan: EmbeddedPlan,
+    things: Things,
+    left: NDArray[np.bool_],
+    *,
+    epsilon: float,
+    seed: int,
+    folder: str,
+    workers: int,
+    quiet: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+    """Link things to one that stays in their cluster and whose vector is near.
+
+    Args:
+        plan: of the vectors.
+        things: all of them.
+        left: which of them have not fallen yet.
+        epsilon: a cosine of 1 - epsilon is enough.
+        seed: of the first centres.
+        folder: for files in between; whoever calls removes it.
+        workers: threads or jobs.
+        quiet: no progress.
+
+    Returns:
+        Links, and cosines, shape (num_things,); and the number of clusters.
+    """
+    links, cosines = np.full(len(things), NO_LINK, np.int64), np.zeros(len(things))
+    there = np.flatnonzero(left & things.has_vector)
+    if not len(there):
+        return links, cosines, 0
+    width = plan.width("image") or 0
+    centres = _centres(plan, things, there, seed)
+    job = _Job(
+        plan=plan, folder=folder, centres=centres, least=1.0 - epsilon,
+        bounds=_shelves(len(there), width, len(centres)), wanted=_by_part(things, there),
+    )  # fmt: skip
+    pieces: list[list[_Piece]] = [[] for _ in range(len(job.bounds) - 1)]
+    tasks = [part for part, (rows, _) in enumerate(job.wanted) if len(rows)]
+    found = run_parts(
+        _share_out, tasks, workers=workers, setup=_same, arguments=(job,), threads=True,
+        anywhere=True,
+    )  # fmt: skip
+    for of_part in progress(found, total=len(tasks), label="cluster", unit="part", quiet=quiet):
+        for shelf, piece in of_part:
+            pieces[shelf].append(piece)
+    shelves = [sorted(some, key=lambda piece: piece.part) for some in pieces if some]
+    compared = run_parts(
+        _compare, shelves, workers=workers, setup=_same, arguments=(job,), threads=True,
+        anywhere=True,
+    )  # fmt: skip
+    of_rank = np.argsort(things.rank)
+    best = np.full(len(things), len(things), np.int64)  # rank of what a thing falls for
+    for ranks, for_ranks, how_near in progress(
+        compared, total=len(shelves), label="compare", unit="shelf", quiet=quiet
+    ):
+        fallen = of_rank[ranks]
+        is_better = (for_ranks < best[fallen]) | (
+            (for_ranks == best[fallen]) & (how_near > cosines[fallen])
+        )
+        fallen, for_ranks = fallen[is_better], for_ranks[is_better]
+        best[fallen], cosines[fallen] = for_ranks, how_near[is_better]
+        links[fallen] = of_rank[for_ranks]
+    return links, cosines, len(centres)
+
+
+def _same(job: _Job) -> _Job:
+    return job
+
+
+def _shelves(num: int, width: int, clusters: int) -> NDArray[np.int64]:
+    shelves = min(clusters, -(-_PROBES * num * (2 * width + 12) // _SHELF_BYTES))
+    return np.linspace(0, clusters, shelves + 1).astype(np.int64)
+
+
+def _by_part(
+    things: Things, some: NDArray[np.int64]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Return of each part the rows that stand for some things, ascending, and their ranks."""
+    parts, rows = things.parts_of(some)
+    order = np.lexsort((rows, parts))
+    parts, rows, ranks = parts[order], rows[order], things.rank[some][order]
+    ends = np.searchsorted(parts, np.arange(len(things.part_starts)))
+    return [(rows[a:b], ranks[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _centres(
+    plan: EmbeddedPlan, things: Things, there: NDArray[np.int64], seed: int
+) -> NDArray[np.float32]:
+    """Fit centres on the vectors of the things with the smallest keys: a draw by hash."""
+    num = num_clusters(len(there))
+    size = min(len(there), max(num * _SAMPLE_PER_CENTRE, 1024))
+    sample = there[np.sort(np.argsort(things.keys[there], kind="stable")[:size])]
+    found = np.empty((size, plan.width("image") or 0), np.float32)
+    place_of = {int(rank): place for place, rank in enumerate(things.rank[sample].tolist())}
+    for part, (rows, ranks) in enumerate(_by_part(things, sample)):
+        at = np.array([place_of[rank] for rank in ranks.tolist()], np.int64)
+        done = 0
+        for vectors, picked in _vectors_of_rows(plan, part, rows):
+            found[at[done : done + len(picked)]] = vectors
+            done += len(picked)
+    # In the order of the keys: the first centres are drawn by place.
+    return fit_centres(found, num, seed=seed)
+
+
+def _vectors_of_rows(
+    plan: EmbeddedPlan, part: int, rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.float16], NDArray[np.int64]]]:
+    """Yield the vectors of some rows of a part, ascending, and the places of these in `rows`."""
+    if not len(rows):
+        return
+    first = 0
+    for batch in plan.batches(part, ["image"]):
+        begin, end = np.searchsorted(rows, [first, first + batch.num_rows]).tolist()
+        if end > begin:
+            whole, _ = vectors_of(batch.column("image"), plan.path(part))
+            yield whole[rows[begin:end] - first], np.arange(begin, end)
+        first += batch.num_rows
+
+
+def _record(width: int) -> np.dtype[np.void]:
+    return np.dtype([("cluster", "<i4"), ("rank", "<i8"), ("vector", "<f2", (width,))])
+
+
+def _share_out(job: _Job, part: int) -> list[tuple[int, _Piece]]:
+    """Write the vectors of a part, by cluster; return what of it goes on which shelf."""
+    rows, ranks = job.wanted[part]
+    pieces: list[tuple[int, _Piece]] = []
+    kind = _record(job.centres.shape[1])
+    with storage.publish(_path(job, part)) as file:
+        pending: list[NDArray[np.void]] = []
+        at = num = 0
+        for vectors, places in _vectors_of_rows(job.plan, part, rows):
+            clusters, _ = nearest_centres(vectors, job.centres, _PROBES)
+            records = np.empty(clusters.shape, kind)
+            records["cluster"] = clusters
+            records["rank"] = ranks[places][:, None]
+            records["vector"] = vectors[:, None, :]
+            pending.append(records.reshape(-1))
+            num += records.size
+            if num * kind.itemsize >= _RUN_BYTES:
+                at = _write_run(job, file, at, part, pending, pieces)
+                pending, num = [], 0
+        if pending:
+            _write_run(job, file, at, part, pending, pieces)
+    return pieces
+
+
+def _path(job: _Job, part: int) -> str:
+    return storage.join(job.folder, f"{part:05d}.vectors")
+
+
+def _write_run(
+    job: _Job, file: IO[bytes], at: int, part: int, pending: Sequence[NDArray[np.void]],
+    pieces: list[tuple[int, _Piece]],
+) -> int:  # fmt: skip
+    """Write records sorted by shelf; note the pieces; return where the file ends."""
+    records = np.concatenate(pending)
+    shelf = np.searchsorted(job.bounds, records["cluster"], side="right") - 1
+    records = records[np.argsort(shelf, kind="stable")]
+    ends = np.cumsum(np.bincount(shelf, minlength=len(job.bounds) - 1)).tolist()
+    for number, (first, stop) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
+        if stop > first:
+            content = records[first:stop].tobytes()
+            file.write(content)
+            piece = _Piece(part, at, stop - first, xxhash.xxh3_64_hexdigest(content))
+            pieces.append((number, piece))
+            at += len(content)
+    return at
+
+
+def _compare(job: _Job, pieces: Sequence[_Piece]) -> Found:
+    """Compare the vectors of a shelf, cluster by cluster; return the ranks of what falls for what.
+
+    Raises:
+        ArtifactError: a file in between is not what was written.
+    """
+    kind = _record(job.centres.shape[1])
+    read = []
+    for piece in pieces:
+        path = _path(job, piece.part)
+        with storage.open_read(path) as file:
+            file.seek(piece.first)
+            content = file.read(piece.num * kind.itemsize)
+        if xxhash.xxh3_64_hexdigest(content) != piece.xxh3:
+            damaged(path, "its checksum differs")
+        read.append(np.frombuffer(content, kind))
+    records = np.concatenate(read)
+    del read
+    records = records[np.lexsort((records["rank"], records["cluster"]))]
+    ranks, for_ranks, cosines = [], [], []
+    begins = np.flatnonzero(np.diff(records["cluster"], prepend=-1))
+    for first, stop in zip(begins, [*begins[1:], len(records)], strict=True):
+        some = records[first:stop]
+        falls, near = fall_for_earlier(some["vector"], job.least)
+        fallen = np.flatnonzero(falls >= 0)
+        ranks.append(some["rank"][fallen])
+        for_ranks.append(some["rank"][falls[fallen]])
+        cosines.append(near[fallen])
+    return np.concatenate(ranks), np.concatenate(for_ranks), np.concatenate(cosines)

@@ -1,0 +1,21 @@
+"""`curate embed`: matched pairs or shards in; vectors and fingerprints, a row a pair, out."""
+
+from typing import TYPE_CHECKING
+
+from curate.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from curate.pipelines.embed.options import EmbedOptions
+    from curate.pipelines.embed.stage import embed_pairs
+    from curate.pipelines.embed.view import embed_table
+
+__all__ = ["EmbedOptions", "embed_pairs", "embed_table"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "options": ["EmbedOptions"],
+        "stage": ["embed_pairs"],
+        "view": ["embed_table"],
+    },
+)

@@ -1,0 +1,225 @@
+"""`curate embed`: `matched/` or shards → `embeddings/`: a row a pair with vectors and fingerprints.
+
+The way through: parts of matched pairs, or shards → chunks of rows → batches of images and of texts
+→ vectors of unit length → `pairs/NNNNN.parquet`. Each part's stamp says what it was made from: the
+model by the hash of its tensors, and the part's source by its checksum. So a run that was killed
+goes on, pairs that `match` added since are made in addition, and parts that `retract` changed anew.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from curate.errors import UsageError
+from curate.files import storage
+from curate.pipelines.embed.models import Encoders, ModelSpec, load_encoders
+from curate.pipelines.embed.options import EmbedOptions
+from curate.pipelines.embed.part import EmbedJob, EmbedWorker, PartFigures, embed_part
+from curate.pipelines.embed.rows import MatchedRows, ShardRows, matched_rows, shard_rows
+from curate.pipelines.embedded.plan import PLAN, SUMMARY, EmbeddedPlan, Source
+from curate.pipelines.executor.cluster import current_cluster
+from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.swap import folder_to_fill
+from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.views.progress import progress
+from curate.training import require_packages
+
+__all__ = ["embed_pairs"]
+
+_ENTRIES = ("pairs", JOURNAL, PARTS, SUMMARY, PLAN)
+# Two at once, so that one is read while another is computed; threads share the batches of both.
+_PARTS_AT_ONCE = 2
+
+
+@driven("embed")
+def embed_pairs(
+    *,
+    output: str,
+    options: EmbedOptions,
+    matched: str | None = None,
+    shards: str | None = None,
+    image_roots: Sequence[str] = (),
+    workers: int = 1,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Make the vectors and fingerprints of pairs.
+
+    Args:
+        output: the folder `embeddings/`.
+        options: what decides the result.
+        matched: folder that `match` wrote; or
+        shards: folder, pattern or path of tars.
+        image_roots: folders that images may be read from, as for `balance`.
+        workers: threads; or jobs, where a cluster does the work.
+        overwrite: begin anew, replacing what the folder holds.
+        dry_run: plan only; nothing is written.
+        quiet: no progress.
+
+    Returns:
+        The summary, as in `summary.json`; with dry_run, how many parts there are to do.
+
+    Raises:
+        ArtifactError: the folder holds vectors of another model, or matching is not complete.
+        InputError: there are no shards, a model cannot be loaded, or an image's file was changed.
+        MissingExtraError: packages are not installed.
+    """
+    require_packages("curate embed")
+    if (matched is None) == (shards is None):
+        raise UsageError("embed either matched pairs or shards")
+    spec = _models(options)
+    rows: MatchedRows | ShardRows
+    if shards is not None:
+        rows, sources = shard_rows(shards)
+    else:
+        rows, sources = matched_rows(matched or "", image_roots, with_images=options.wants_images)
+    try:
+        encoders = load_encoders(spec)
+        parameters = _parameters(options, spec, encoders, matched=shards is None)
+        if dry_run:
+            return _planned(output, parameters, sources, anew=overwrite)
+        refuse_foreign(output, PLAN)
+        with folder_to_fill(
+            output, overwrite=overwrite, marker=PLAN, sign=SUMMARY, gone=_ENTRIES
+        ) as folder:
+            plan = _begin(folder, parameters, sources, anew=folder != output)
+            is_local = current_cluster().kind == "local"
+            job = EmbedJob(
+                output=folder, parameters=artifacts.digest(parameters), rows=rows, models=spec,
+                columns=encoders.columns, batch_size=options.batch_size,
+                decoder=parameters["decoder"], threads=workers if is_local else 1,
+            )  # fmt: skip
+            at_once = min(_PARTS_AT_ONCE, workers) if is_local else workers
+            return _fill(plan, job, workers=at_once, quiet=quiet)
+    finally:
+        load_encoders.cache_clear()
+
+
+def _models(options: EmbedOptions) -> ModelSpec:
+    from curate.training.embedding.encoders import resolve_precision, torch_device
+
+    device = torch_device(options.device)
+    return ModelSpec(
+        run=options.run, model=options.model, tokenizer=options.tokenizer,
+        text_encoder=options.text_encoder, wants_images=options.wants_images,
+        wants_texts=options.wants_texts, device=str(device),
+        precision=resolve_precision(options.precision, device),
+    )  # fmt: skip
+
+
+def _parameters(
+    options: EmbedOptions, spec: ModelSpec, encoders: Encoders, *, matched: bool
+) -> dict[str, Any]:
+    from curate.training.data.images import resolve_decoder
+
+    has_vectors = bool(encoders.columns)
+    return {
+        "source": "matched" if matched else "shards",
+        "columns": encoders.columns,
+        "fingerprints": options.wants_images,
+        "precision": spec.precision if has_vectors else None,
+        "batch_size": options.batch_size if has_vectors else None,
+        "decoder": resolve_decoder(options.decoder),
+    }
+
+
+def _stale_parts(before: Sequence[Source], now: Sequence[Source]) -> list[int]:
+    """Return the parts whose source is another one than when they were made."""
+    return [i for i, (old, new) in enumerate(zip(before, now, strict=False)) if old != new]
+
+
+def _planned(
+    output: str, parameters: dict[str, Any], sources: list[Source], *, anew: bool
+) -> dict[str, Any]:
+    to_do = len(sources)
+    if storage.exists(storage.join(output, PLAN)) and not anew:
+        plan = EmbeddedPlan.read(output)
+        artifacts.require_same(output, plan.parameters, parameters)
+        stale = set(_stale_parts(plan.sources, sources))
+        to_do = len(stale | set(_journal(plan, sources).missing()))
+    return {"parts": len(sources), "parts_to_do": to_do, "columns": parameters["columns"]}
+
+
+def _journal(plan: EmbeddedPlan, sources: Sequence[Source]) -> Journal:
+    return Journal(plan.folder, len(sources), {"parameters": artifacts.digest(plan.parameters)})
+
+
+def _begin(
+    folder: str, parameters: dict[str, Any], sources: list[Source], *, anew: bool
+) -> EmbeddedPlan:
+    """Make a folder ready: parts of other sources go, and the plan says what is to be there.
+
+    Raises:
+        ArtifactError: it was made with other parameters.
+    """
+    plan = EmbeddedPlan(folder, parameters, sources)
+    if storage.exists(storage.join(folder, PLAN)):
+        before = EmbeddedPlan.read(folder)
+        if anew and before.parameters != parameters:
+            storage.remove(folder)
+        else:
+            artifacts.require_same(folder, before.parameters, parameters)
+            gone = [*_stale_parts(before.sources, sources),
+                    *range(len(sources), len(before.sources))]  # fmt: skip
+            if gone:
+                storage.remove(storage.join(folder, SUMMARY))
+            for index in gone:
+                storage.remove(plan.path(index))
+    storage.remove_leftovers(folder)
+    plan.write()
+    return plan
+
+
+def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> dict[str, Any]:
+    """Embed the parts that are left; return the summary."""
+    journal = _journal(plan, plan.sources)
+    journal.complete(lambda index: _noted(plan, job, index))
+    todo = [(index, plan.sources[index]) for index in journal.missing()]
+    total = PartFigures()
+    for _, noted in journal.summaries():
+        total += PartFigures.from_dict(noted)
+    results = run_parts(
+        embed_part, todo, workers=workers, setup=EmbedWorker, arguments=(job,), threads=True,
+        anywhere=True,
+    )  # fmt: skip
+    try:
+        for index, size_bytes, figures in progress(
+            results, total=len(todo), label="embed", unit="part", quiet=quiet
+        ):
+            journal.note(index, size_bytes, figures.as_dict())
+            total += figures
+    finally:
+        journal.flush()
+    journal.close()
+    summary = {
+        "schema_version": artifacts.SCHEMA_VERSION,
+        "plan": plan.digest(),
+        "columns": plan.parameters["columns"],
+        "parts": len(plan.sources),
+        "pairs": 0,
+        **_checked(total, plan),
+    }
+    artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
+    return summary
+
+
+def _checked(total: PartFigures, plan: EmbeddedPlan) -> dict[str, Any]:
+    """Return the figures, after checking that each pair has a vector or a reason."""
+    for kind, without in (("image", total.without_image), ("text", total.without_text)):
+        with_vector, pairs = total.counts[f"{kind}_vectors"], total.counts["pairs"]
+        if kind in plan.parameters["columns"] and with_vector + without.total() != pairs:
+            raise AssertionError(f"{pairs} pairs are not {with_vector} with {kind} and {without}")
+    return total.as_dict()
+
+
+def _noted(plan: EmbeddedPlan, job: EmbedJob, index: int) -> dict[str, Any]:
+    """Return a part's figures from its stamp, checked to be of this plan's part."""
+    path = plan.path(index)
+    stamp = artifacts.read_stamp(path)
+    expected = {"parameters": job.parameters, "source": plan.sources[index].as_dict()}
+    artifacts.require_same(path, {key: stamp.get(key) for key in expected}, expected)
+    figures: dict[str, Any] = stamp["summary"]
+    return figures

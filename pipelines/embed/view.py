@@ -1,0 +1,27 @@
+"""What was embedded, as a table for a terminal."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from curate.files.sizes import several
+
+__all__ = ["embed_table"]
+
+
+def embed_table(result: Mapping[str, Any], output: str) -> str:
+    """Show how many pairs have which vectors, and what the others lack."""
+    if "parts_to_do" in result:
+        return "\n".join(f"{key.replace('_', ' ')}: {result[key]:,}"
+                         for key in ("parts", "parts_to_do"))  # fmt: skip
+    lines = [f"{several(result['pairs'], 'pair')} in {several(result['parts'], 'part')}"]
+    if "images" in result:
+        lines.append(f"images looked at, each once in its part: {result['images']:,}")
+    for kind in ("image", "text"):
+        about = result["columns"].get(kind)
+        if about is not None:
+            lines.append(f"{kind} vectors: {result[f'{kind}_vectors']:,} of width {about['width']}"
+                         f" by {about['sha256'][:12]}")  # fmt: skip
+        if lost := result[f"without_{kind}"]:
+            shown = ", ".join(f"{reason} {num:,}" for reason, num in lost.items())
+            lines.append(f"pairs without a usable {kind}: {shown}")
+    return "\n".join([*lines, f"→ {output}"])

@@ -1,0 +1,245 @@
+"""What a folder of vectors is made of: `plan.json`, and `pairs/NNNNN.parquet`, a row a pair.
+
+Row i of part N is row i of part N of `matched/pairs`, or sample i of the N-th shard.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.curation.vectors.perceptual import HASH_BYTES
+from curate.errors import ArtifactError
+from curate.files import storage
+from curate.files.own_json import of_ours
+from curate.files.remedies import damaged, suggest
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.workspace import part_name
+
+__all__ = [
+    "EMBEDDING_COLUMNS", "PLAN", "SUMMARY", "EmbeddedPlan", "Source", "embedding_schema",
+    "part_source", "require_matched", "vectors_of",
+]  # fmt: skip
+
+PLAN = "plan.json"
+SUMMARY = "summary.json"
+EMBEDDING_COLUMNS = ("image", "text")
+
+
+class Source(NamedTuple):
+    """A part's source: its name in its folder, and a checksum of it."""
+
+    name: str
+    sum: str
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as JSON-able values."""
+        return self._asdict()
+
+
+def embedding_schema(widths: dict[str, int], *, with_images: bool) -> pa.Schema:
+    """Return the schema of a part.
+
+    Args:
+        widths: of the vectors, by column: image, text.
+        with_images: whether images were looked at.
+    """
+    fields = [
+        pa.field("pair_id", pa.string()), pa.field("image_id", pa.string()),
+        pa.field("lang", pa.dictionary(pa.int32(), pa.string())),
+    ]  # fmt: skip
+    if with_images:
+        fields += [
+            pa.field("image_xxh3", pa.binary(16)), pa.field("image_hash", pa.binary(HASH_BYTES)),
+            pa.field("width", pa.uint32()), pa.field("height", pa.uint32()),
+        ]  # fmt: skip
+    for name in EMBEDDING_COLUMNS:
+        if name in widths:
+            fields.append(pa.field(name, pa.list_(pa.float16(), widths[name])))
+    return pa.schema(fields)
+
+
+@dataclass(slots=True)
+class EmbeddedPlan:
+    """What a folder of vectors is made of.
+
+    Attributes:
+        folder: where it is.
+        parameters: what decides the vectors: the model, its hash, the precision.
+        sources: of each part.
+    """
+
+    folder: str
+    parameters: dict[str, Any]
+    sources: list[Source]
+
+    @classmethod
+    def read(cls, folder: str) -> "EmbeddedPlan":
+        """Read the plan of a folder.
+
+        Raises:
+            ArtifactError: there is none, or of another schema version.
+        """
+        path = storage.join(folder, PLAN)
+        if not storage.exists(path):
+            raise ArtifactError(
+                f"{folder}: nothing is embedded here. Run `{suggest('embed')}` first."
+            )
+        values = artifacts.read_json(path)
+        artifacts.require_same(
+            path, {"schema_version": values["schema_version"]},
+            {"schema_version": artifacts.SCHEMA_VERSION},
+        )  # fmt: skip
+        with of_ours(path):
+            if "sources" not in values:
+                damaged(path, "it is the plan of something else than vectors")
+            sources = [Source(str(one["name"]), str(one["sum"])) for one in values["sources"]]
+            parameters: dict[str, Any] = values["parameters"]
+        return cls(folder, parameters, sources)
+
+    def write(self) -> None:
+        """Publish `plan.json`."""
+        values = {
+            "schema_version": artifacts.SCHEMA_VERSION,
+            "parameters": self.parameters,
+            "sources": [one.as_dict() for one in self.sources],
+        }
+        artifacts.write_json(storage.join(self.folder, PLAN), values)
+
+    def digest(self) -> str:
+        """Return a hash of all that decides what is in the folder."""
+        sources = [one.as_dict() for one in self.sources]
+        return artifacts.digest({"parameters": self.parameters, "sources": sources})
+
+    def path(self, index: int) -> str:
+        """Return the path of a part."""
+        return storage.join(self.folder, "pairs", part_name(index, "parquet"))
+
+    def width(self, column: str) -> int | None:
+        """Return the width of a column's vectors; None if there is no such column."""
+        found = self.parameters["columns"].get(column)
+        return None if found is None else int(found["width"])
+
+    def model_of(self, column: str) -> dict[str, Any]:
+        """Return what is known of the model of a column's vectors.
+
+        Raises:
+            ArtifactError: there is no such column.
+        """
+        found = self.parameters["columns"].get(column)
+        if found is None:
+            there = ", ".join(self.parameters["columns"]) or "none"
+            raise ArtifactError(
+                f"{self.folder}: it has no vectors of the kind {column}; those it has: {there}. "
+                f"Run `{suggest('embed')}` with a model that makes them."
+            )
+        return dict(found)
+
+    @property
+    def has_images(self) -> bool:
+        """Whether images were looked at: their hashes and sizes are there."""
+        return bool(self.parameters["fingerprints"])
+
+    def whole_summary(self) -> dict[str, Any]:
+        """Return the summary.
+
+        Raises:
+            ArtifactError: embedding has not come to its end.
+        """
+        path = storage.join(self.folder, SUMMARY)
+        summary = artifacts.read_json(path) if storage.exists(path) else None
+        if summary is None or summary["plan"] != self.digest():
+            raise ArtifactError(
+                f"{self.folder}: embedding has not come to its end. "
+                f"Run the same `{suggest('embed')}` again; it goes on where it was."
+            )
+        return summary
+
+    def require_of(self, sources: Sequence[Source], what: str) -> None:
+        """Refuse vectors that are of other pairs than those at hand.
+
+        Raises:
+            ArtifactError: they are.
+        """
+        if list(sources) == self.sources:
+            return
+        raise ArtifactError(
+            f"{self.folder}: its vectors are of other pairs than {what} has now: pairs were added "
+            f"or taken out since. Run the same `{suggest('embed')}` again; it makes what is new."
+        )
+
+    def batches(
+        self, index: int, columns: Sequence[str], rows: int = 1 << 13
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a part, some of its columns.
+
+        Raises:
+            ArtifactError: it is not there, damaged, or made with another model.
+        """
+        path = self.path(index)
+        with artifacts.open_parquet(path) as file:
+            stamp = artifacts.read_stamp(path)
+            expected = {
+                "parameters": artifacts.digest(self.parameters),
+                "source": self.sources[index].as_dict(),
+            }
+            artifacts.require_same(path, {key: stamp.get(key) for key in expected}, expected,
+                                   remedy=f"Run the same `{suggest('embed')}` again.")  # fmt: skip
+            yield from file.iter_batches(rows, columns=list(columns))
+
+
+def part_source(path: str, name: str) -> Source:
+    """Return a part of `matched/pairs` as a source.
+
+    Raises:
+        ArtifactError: it is missing, cut off, or not ours.
+    """
+    return Source(name, artifacts.seal_of(path))
+
+
+def require_matched(plan: EmbeddedPlan, matched: str) -> None:
+    """Refuse vectors of pairs that the matches do not have any more, or do not have yet.
+
+    Raises:
+        ArtifactError: they are; or matching has not come to its end.
+    """
+    of = MatchedPlan.read(matched)
+    of.whole_summary()
+    if plan.parameters["source"] != "matched":
+        return  # of shards: their pairs are known by their ids
+    sources = [
+        part_source(of.pairs_path(index), part_name(index, "parquet"))
+        for index in range(len(of.parts))
+    ]
+    plan.require_of(sources, matched)
+
+
+def vectors_of(column: pa.Array, path: str) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    """Return the vectors of a column, and which rows have one.
+
+    Args:
+        column: fixed_size_list<float16>, shape (N,).
+        path: of its file, for messages.
+
+    Returns:
+        Shape (N, E), zeros where there is none; and shape (N,).
+
+    Raises:
+        ArtifactError: it is no column of vectors, or one of them is not finite.
+    """
+    if not pa.types.is_fixed_size_list(column.type) or not pa.types.is_float16(
+        column.type.value_type
+    ):
+        damaged(path, f"its vectors are {column.type}, expected a fixed_size_list of halffloat")
+    width = column.type.list_size
+    is_there = column.is_valid().to_numpy(zero_copy_only=False)
+    found = np.zeros((len(column), width), np.float16)
+    values = column.filter(pa.array(is_there)).flatten().to_numpy(zero_copy_only=False)
+    if not np.isfinite(values).all():
+        damaged(path, "a vector in it is not finite")
+    found[is_there] = values.reshape(-1, width)
+    return found, np.asarray(is_there, dtype=bool)

@@ -1,0 +1,271 @@
+"""The shards of a run as a stream of batches, and the options that decide it."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+from curate.errors import ArtifactError, UsageError
+from curate.files import storage
+from curate.pipelines.caption_tables.check import require_joined
+from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
+from curate.pipelines.store import artifacts
+from curate.pipelines.train.shard_facts import ShardFacts
+from curate.training.captions.mix import TextMix
+from curate.training.loop.config import TrainConfig
+
+__all__ = [
+    "Loading", "TrainExtras", "epochs_seen", "pairs_per_epoch", "read_online", "shard_sums",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainExtras:
+    """What goes on around the steps.
+
+    Attributes:
+        init: weights to begin with instead of random ones: a file, or a folder of a run.
+        teacher: run, export or name of a model to learn from as well, with `TrainConfig.distill`.
+        tokenizer: a file or Hub name; None: that of `init`, else learned from the captions.
+        datacard: of the shards; its hash goes into the model card.
+        balanced: folder that `balance` wrote, for the names of entries.
+        trackers: tensorboard, wandb.
+        eval_config: an eval.json of sets to evaluate on; None: never.
+        eval_every: steps between evaluations; the last step is always followed by one.
+        peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
+        online: folder of `balance` whose probabilities decide while loading; None: train on all.
+        unit: pair: every pair once per epoch; image: one pair of each image.
+        decoder: of JPEGs: auto, simplejpeg or pillow.
+        threads: that decode; None: one for each core of this process.
+        shard_cache: folder for copies of remote shards; None: in the user's cache.
+        shard_cache_gb: of such copies, in GB.
+        lanes: parts of the shards that batches take from side by side; None: those of the run that
+            goes on, else one for each machine that it is begun on.
+        allow_lost: go on without shards that a run was begun with and that are not there any more.
+        captions: beside the alt-texts.
+    """
+
+    init: str | None = None
+    teacher: str | None = None
+    tokenizer: str | None = None
+    datacard: str | None = None
+    balanced: str | None = None
+    trackers: Sequence[str] = ()
+    eval_config: str | None = None
+    eval_every: int = 0
+    peak_tflops: float | None = None
+    online: str | None = None
+    unit: str = "pair"
+    decoder: str = "auto"
+    threads: int | None = None
+    shard_cache: str | None = None
+    shard_cache_gb: float = 50.0
+    lanes: int | None = None
+    allow_lost: bool = False
+    captions: CaptionOptions = CaptionOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """Where the pairs of a run come from.
+
+    Attributes:
+        tars: the shards.
+        facts: what is known of each of them.
+        config: how to train.
+        extras: what decides how shards are read.
+        lanes: that batches are taken from.
+        image_size: pixels of both sides.
+        world: the ranks.
+        texts: draws one of the texts of a pair; None: its alt-text.
+    """
+
+    tars: Sequence[str]
+    facts: Sequence[ShardFacts]
+    config: TrainConfig
+    extras: TrainExtras
+    lanes: int
+    image_size: int
+    world: Any
+    texts: TextMix | None = None
+
+    def open_texts(self, digest: str | None, *, is_new: bool, quiet: bool) -> TextMix | None:
+        """Return what draws the texts of pairs; None where they have their alt-texts alone.
+
+        Args:
+            digest: of the tables of captions, as the run's identity has it.
+            is_new: the run begins: captions that are of other pairs are refused.
+            quiet: no messages.
+
+        Raises:
+            InputError: no caption is of a pair of the shards.
+            UsageError: a share is missing, out of range, or of a source that there is not.
+        """
+        options = self.extras.captions
+        if not options.is_any:
+            return None
+        index = joined_captions(options, digest or "", quiet=quiet)
+        if index is not None and is_new and self.world.is_main and not options.json_keys:
+            require_joined(index, options.tables, self._there(), self._cache().open)
+        return options.mix(self.config.seed, index)
+
+    def _there(self) -> list[str]:
+        lost = self._lost()
+        return [tar for tar in self.tars if tar not in lost]
+
+    def _lost(self) -> dict[str, int]:
+        """Return the shards that are not there any more, and how many samples they had."""
+        if not self.extras.allow_lost:
+            return {}
+        pairs = zip(self.tars, self.facts, strict=True)
+        return {tar: one.samples or 0 for tar, one in pairs if not storage.exists(tar)}
+
+    def _cache(self) -> Any:
+        from curate.training.data.shard_cache import ShardCache, default_folder
+
+        return ShardCache(
+            folder=self.extras.shard_cache or default_folder(),
+            max_bytes=int(self.extras.shard_cache_gb * 1e9),
+        )
+
+    def captions(self) -> Iterator[str]:
+        """Yield the captions of all pairs, in turn with those of tables."""
+        from curate.training.data.loader import captions
+
+        sums = shard_sums(self.tars, self.facts)
+        found = captions(self._there(), self._cache().open, sums)
+        if self.texts is None or self.texts.index is None:
+            return found
+        pairs = zip_longest(found, self.texts.index.texts())
+        return (text for pair in pairs for text in pair if text is not None)
+
+    def batches(self, tokenizer: Any, position: Any, more: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield this rank's share of the batches.
+
+        Args:
+            tokenizer: for the captions.
+            position: where to go on.
+            more: other tokenizers for the same captions.
+        """
+        from curate.training.data.loader import Loader, LoaderConfig
+
+        config = LoaderConfig(
+            image_size=self.image_size,
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            shuffle_pairs=self.config.shuffle_pairs,
+            rank=self.world.rank,
+            num_ranks=self.world.size,
+            lanes=self.lanes,
+            unit=self.extras.unit,
+            decoder=self.extras.decoder,
+            threads=self.extras.threads or _cores_of_rank(self.world.size),
+            device=str(self.world.device),
+            pin_memory=self.world.device.type == "cuda",
+        )
+        loader = Loader(
+            self.tars, tokenizer, config, online=read_online(self.extras.online),
+            cache=self._cache(), sums=shard_sums(self.tars, self.facts), lost=self._lost(),
+            num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
+                         if one.samples is not None},
+            more_tokenizers=more, texts=self.texts,
+        )  # fmt: skip
+        return loader.batches(position)
+
+    def pairs_per_epoch(self, epoch: int) -> int | None:
+        """Return how many pairs an epoch can train on; None if nobody knows without fetching."""
+        from curate.training.data.sampler import Sampler
+
+        sampler = Sampler(
+            shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
+            unit=self.extras.unit, online=read_online(self.extras.online), cache=self._cache(),
+            lost=self._lost(), needs_text=self.texts is None,
+        )  # fmt: skip
+        is_whole = self.extras.online is None and self.extras.unit == "pair"
+        return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
+
+
+def shard_sums(tars: Sequence[str], facts: Sequence[ShardFacts]) -> dict[str, str]:
+    """Return xxh3_128 of the shards that are ours, by path."""
+    pairs = zip(tars, facts, strict=True)
+    return {tar: one.xxh3_128 for tar, one in pairs if one.xxh3_128 is not None}
+
+
+def read_online(folder: str | None) -> Any:
+    """Return the balancing that a folder of `balance` stands for; None without one.
+
+    Raises:
+        ArtifactError: there are no probabilities in it.
+        UsageError: it was balanced to an exact number of pairs.
+    """
+    from curate.training.data.loader import Online
+
+    if folder is None:
+        return None
+    paths = storage.list_files(storage.join(folder, "probabilities"), ".parquet")
+    if not paths:
+        raise ArtifactError(
+            f"{folder}: there are no probabilities/*.parquet in it; expected a folder that "
+            "`curate balance` wrote"
+        )
+    plan = storage.join(folder, artifacts.PLAN)
+    if storage.exists(plan) and artifacts.read_json(plan)["parameters"].get("exact"):
+        raise UsageError(
+            f"{folder} was balanced with --exact, which probabilities alone do not repeat while "
+            "loading. Train on its shards, or balance with --t."
+        )
+    probability = {}
+    for path in paths:
+        column = artifacts.read_table(path, ["probability"]).column("probability")
+        probability[path.rsplit("/", 1)[-1].removesuffix(".parquet")] = column.to_numpy()
+    return Online(probability)
+
+
+def _cores_of_rank(num_ranks: int) -> int:
+    """Return how many cores a rank may use, if those of a machine share them."""
+    of_machine = int(os.environ.get("LOCAL_WORLD_SIZE", num_ranks))
+    return max(1, len(os.sched_getaffinity(0)) // of_machine)
+
+
+def pairs_per_epoch(tars: Sequence[str], sampler: Any, epoch: int, *, is_whole: bool) -> int | None:
+    """Return how many pairs an epoch can train on.
+
+    Args:
+        tars: the shards.
+        sampler: gives the groups of an epoch.
+        epoch: of which; its draws decide where pairs are balanced while they are loaded.
+        is_whole: all pairs that have an image are trained on. Then what stands beside a shard
+            says how many they are; else, and where nothing does, the headers of the tars are read.
+
+    Returns:
+        None if it is not known without fetching remote shards.
+    """
+    if is_whole:
+        known = [_stated(tar) for tar in tars]
+        if None not in known:
+            return sum(num for num in known if num is not None)
+    if any(storage.is_remote(tar) for tar in tars):
+        return None
+    return sum(len(group) for group in sampler.groups(epoch))
+
+
+def _stated(tar: str) -> int | None:
+    """Return the pairs with an image of a shard, as `balance` or `download` wrote down."""
+    stem = tar.removesuffix(".tar")
+    for path, key in ((f"{stem}.json", "images"), (f"{stem}_stats.json", "successes")):
+        if storage.exists(path):
+            found = artifacts.read_json_of_anyone(path)
+            num = found.get(key) if isinstance(found, dict) else None
+            if type(num) is int and num >= 0:
+                return num
+    return None
+
+
+def epochs_seen(pairs_seen: int, per_epoch: int | None) -> float | None:
+    """Return how often each pair was seen, on average; None if it is not known.
+
+    >>> epochs_seen(19_200, 62_642)
+    0.31
+    """
+    return round(pairs_seen / per_epoch, 2) if per_epoch else None
