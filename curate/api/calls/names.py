@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from curate.api.calls.options import listed, path_of
+from curate.api.calls.options import path_of
 
 if TYPE_CHECKING:
     from curate.pipelines.caption_tables import CaptionOptions
@@ -46,7 +46,7 @@ def teacher_of(teacher: str, place: "Workspace") -> str:
 
 
 def shards_of(shards: Any) -> list[str]:
-    """Return the places of shards, each of which may be the result of who wrote them."""
+    """Return places, of shards or tables, each of which may be the result of who wrote them."""
     several = shards if isinstance(shards, (list, tuple)) else [shards]
     return [str(path_of(one)) for one in several if one is not None]
 
@@ -69,7 +69,7 @@ def captions_of(
     from curate.pipelines.caption_tables import CaptionOptions, parse_weights
 
     return CaptionOptions(
-        tables=tuple(str(path_of(one)) for one in listed(tables)),
+        tables=tuple(shards_of(tables)),
         json_keys=tuple(word.strip() for word in (fields or "").split(",") if word),
         syn_ratio=syn_ratio,
         weights=parse_weights(weights) or None,

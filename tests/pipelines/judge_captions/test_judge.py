@@ -123,7 +123,7 @@ def test_what_cannot_be_judged_is_refused(place):
         judge(place, ROWS)
     judge(place, ROWS[:1], overwrite=True)
     assert json.loads((place / "judged/summary.json").read_text())["captions"] == 1
-    with pytest.raises(UsageError, match="--max-repetition"):
+    with pytest.raises(UsageError, match="max_repetition is 2.0"):
         judge(place, ROWS, max_repetition=2.0)
 
 
