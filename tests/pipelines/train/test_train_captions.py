@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,7 +11,9 @@ from curate.pipelines.caption_tables import CaptionOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.stage import TrainExtras
+from curate.pipelines.train.students import train_students
 from curate.training.data.loader import Loader, LoaderConfig
+from curate.training.loop.config import DistillConfig, TrainConfig
 from curate.training.loop.trainer import Trainer
 from curate.training.text.tokenizer import learn_tokenizer
 from tests.pipelines.train_helpers import command, run, train, weights, write_train_workspace
@@ -38,10 +41,12 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
+def captions_of(workspace, **options):
+    return CaptionOptions(tables=[str(workspace / "captions.parquet")], **options)
+
+
 def extras(workspace, **options):
-    return TrainExtras(
-        captions=CaptionOptions(tables=[str(workspace / "captions.parquet")], **options)
-    )
+    return TrainExtras(captions=captions_of(workspace, **options))
 
 
 def test_the_card_says_what_was_consumed_from_which_source(workspace):
@@ -92,6 +97,46 @@ def test_a_run_does_not_go_on_with_other_captions_or_shares(workspace):
         train(workspace, "one", steps=10, extras=extras(workspace, syn_ratio=0.25))
     with pytest.raises(ArtifactError, match=r"loader\.captions"):
         train(workspace, "one", steps=10)
+
+
+def test_students_and_lanes_are_trained_on_captions_as_well(workspace):
+    config = {"steps": 12, "batch_size": 32, "warmup_steps": 2, "checkpoint_every": 6}
+    train(workspace, "teacher", **{**config, "steps": 4})
+    given = TrainExtras(
+        teacher=str(workspace / "teacher"), captions=captions_of(workspace, syn_ratio=0.5),
+        lanes=2, threads=1,
+    )  # fmt: skip
+    distill = DistillConfig(teacher_scale=None)
+    found = train_students(
+        shards=str(workspace / "balanced/shards"), output=str(workspace / "students"),
+        students=[str(workspace / "tiny.json")], device="cpu", quiet=True, extras=given,
+        config=TrainConfig(**config, learning_rate=3e-3, distill=distill, log_every=5),
+    )  # fmt: skip
+    single = train(workspace, "by_itself", extras=given, distill=distill, **config)
+    card = found["students"]["tiny"]
+    assert card["captions"] == single["captions"] and card["loader"]["lanes"] == 2
+    assert card["consumed_sha256"] == single["consumed_sha256"]
+    consumed = json.loads((workspace / "students/tiny/consumed.json").read_text())
+    assert consumed["sources"]["altogether"]["pairs"] > 0
+    a, b = weights(workspace, "students/tiny"), weights(workspace, "by_itself")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_run_with_captions_goes_on_without_a_shard_that_is_lost(workspace, tmp_path):
+    shards = workspace / "balanced/shards"
+    lost, aside = sorted(shards.glob("*.tar"))[-1], tmp_path / "aside.tar"
+    given = extras(workspace, syn_ratio=0.5)
+    config = {"steps": 10, "checkpoint_every": 5}
+    train(workspace, "losing", extras=given, **config)
+    for name in ("modelcard.json", "checkpoints/final.pt", "checkpoints/step-000000010.pt"):
+        (workspace / "losing" / name).unlink()
+    lost.rename(aside)
+    try:
+        card = train(workspace, "losing", extras=replace(given, allow_lost=True), **config)
+    finally:
+        aside.rename(lost)
+    assert card["captions"]["pairs"] == 61 and card["pairs_seen"] == 320
+    assert card["skipped"]["missing_sample"] >= 20
 
 
 def test_captions_of_other_pairs_or_without_a_share_are_refused_before_a_step(workspace, tmp_path):
@@ -150,6 +195,28 @@ def test_images_without_any_text_are_trained_on_by_their_captions(tmp_path):
     expected = tokenizer.encode(["a dog"])[0].tolist()
     assert all(row.tolist() == expected for batch in batches for row in batch.tokens)
     assert {s for b in batches for s in b.sources} <= {"x", "y"}
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_the_text_of_a_pair_in_an_epoch_is_the_same_in_any_lane(tmp_path, lanes):
+    tars = []
+    for shard in range(4):
+        samples = [sample(f"{shard}{i:02}", caption=f"said {shard}{i:02}") for i in range(8)]
+        tars.append(write_tar(tmp_path / f"{shard}.tar", samples))
+    mix = CaptionOptions(json_keys=["caption"], syn_ratio=0.5).mix(1, None)
+    tokenizer = learn_tokenizer([f"said {i}" for i in range(99)], 300, 16)
+    config = LoaderConfig(image_size=8, batch_size=4, seed=1, shuffle_pairs=8, lanes=lanes)
+    loader = Loader(tars, tokenizer, config, texts=mix, num_samples=dict.fromkeys(tars, 8))
+    stream = loader.batches()
+    for epoch in range(3):
+        seen = [next(stream) for _ in range(8)]
+        ids = [i for batch in seen for i in batch.pair_ids]
+        assert sorted(ids) == sorted(f"{s}{i:02}" for s in range(4) for i in range(8))
+        chosen = [mix.choose(i, epoch, f"caption {i}", {"caption": f"said {i}"}) for i in ids]
+        assert [s for batch in seen for s in batch.sources] == [one.source for one in chosen]
+        expected = tokenizer.encode([one.text for one in chosen]).tolist()
+        assert [row.tolist() for batch in seen for row in batch.tokens] == expected
+    stream.close()
 
 
 def test_json_fields_of_a_shard_are_drawn(tmp_path):
