@@ -92,6 +92,7 @@ def read_articles(part: ArticlePart, tally: Counter[str]) -> Iterator[tuple[str,
         with open_guarded(part.path) as file:
             groups = range(part.first, part.stop)
             for batch in file.iter_batches(_ROWS, groups, list(_COLUMNS), use_threads=False):
+                batch.validate()  # of damaged files columns may come in different lengths
                 rows = (batch.column(name).to_pylist() for name in _COLUMNS)
                 for title, text in zip(*rows, strict=True):
                     if not title or text is None:

@@ -17,10 +17,16 @@ import pyarrow as pa
 from curate.curation.hashing.ids import quick_hashes, short_hashes
 from curate.curation.lid.identify import CompiledIdentifier, default_lid_model
 from curate.curation.matching.index import IndexMatcher, build_index
+from curate.curation.matching.substring import lines_with
 from curate.curation.matching.unit_hashes import hash_fingerprint
+from curate.curation.sampling.critical import critical_thresholds
+from curate.curation.sampling.postings import Buckets, order_bucket, split_matches
 from curate.curation.sampling.sampling import pair_probability
 from curate.curation.sampling.tally import EntryRanges, add_kept, probabilities_of_pairs
 from curate.curation.sampling.yields import pair_yields
+from curate.curation.vectors.hamming import band_bits, near_hashes
+from curate.curation.vectors.links import Components
+from curate.curation.vectors.perceptual import HASH_BYTES, perceptual_hash
 from curate.metadata.ngrams import kernels as ngrams
 from curate.metadata.ngrams.counter import NgramCounter
 from curate.metadata.ngrams.words import character_classes
@@ -109,6 +115,23 @@ def _resize() -> None:
     resize_box(pixels, 0.0, 0.0, 9.0, 8.0, out)
 
 
+def _browse() -> None:
+    lines_with(np.frombuffer(b"\nred dog\ndog\n", np.uint8), b"dog", (0, 1))
+    ids = pa.array([[0], [0, 1]], pa.list_(pa.uint32()))
+    langs, ranges = np.zeros(2, np.int32), EntryRanges(np.array([0]), np.array([2]))
+    critical_thresholds(ids, langs, ranges, np.array([0.6, 0.6]), np.array([40, 8]))
+    buckets = Buckets(np.array([0, 2]), np.zeros(1, np.int32), 4)
+    entries, pairs, _ = split_matches(ids, langs, ranges, buckets, 0)
+    order_bucket(entries, pairs, np.array([0, 2, 3]), np.array([False, True]))
+
+
+def _compare_vectors() -> None:
+    hashes = np.zeros((3, HASH_BYTES), np.uint8)
+    list(near_hashes(hashes, hashes, 8, band_bits(3)))
+    Components(np.arange(3)).join(np.array([0]), np.array([1]))
+    perceptual_hash(np.zeros((64, 48, 3), np.uint8))
+
+
 # What is exercised, and by what.
 EXERCISES: dict[str, Callable[[], None]] = {
     "matching": _match,
@@ -119,4 +142,6 @@ EXERCISES: dict[str, Callable[[], None]] = {
     "dumps": _read_dumps,
     "tars": _read_tars,
     "images": _resize,
+    "browse": _browse,
+    "vectors": _compare_vectors,
 }

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.curation import hash_draws, normalize_entry, normalize_text
-from curate.pipelines.train.part import read_online
+from curate.pipelines.train.loading import read_online
 from curate.training.data.loader import Loader, LoaderConfig, Position, list_shards
 from curate.training.model.config import load_model_config
 from curate.training.text.tokenizer import learn_tokenizer

@@ -158,6 +158,8 @@ class Server:
         self._thread = threading.Thread(
             target=carried(self._server.run), args=([self._socket],), daemon=True
         )
+        self._is_closing = threading.Event()
+        self._warming = threading.Thread(target=carried(self._warm_up), daemon=True)
 
     @property
     def address(self) -> str:
@@ -176,11 +178,12 @@ class Server:
             if not self._thread.is_alive() or time.monotonic() > until:
                 raise CurateError(f"the server of the page at port {self.port} does not begin")
             time.sleep(0.01)
-        threading.Thread(target=carried(self._warm_up), daemon=True).start()
+        self._warming.start()
 
     def _warm_up(self) -> None:
         """Load what searches need while the first page is looked at."""
-        time.sleep(_SECONDS_BEFORE_WARMING)
+        if self._is_closing.wait(_SECONDS_BEFORE_WARMING):
+            return
         try:
             state = self.session.state()
             if state.index is not None:
@@ -196,6 +199,9 @@ class Server:
     def close(self) -> None:
         """End serving, and put away what is open."""
         self._server.should_exit = True
+        self._is_closing.set()
+        if self._warming.is_alive():  # it reads what is put away next
+            self._warming.join()
         if self._thread.is_alive():
             self._thread.join(10)
         self._socket.close()

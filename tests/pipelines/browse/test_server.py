@@ -15,9 +15,16 @@ import pytest
 
 import curate
 from curate.errors import CurateError, MissingExtraError, UsageError
+from curate.files.remedies import on_command_line
 from curate.pipelines.browse import stage
 from curate.pipelines.browse.web.page import page_and_policy
 from tests.pipelines.browse.world import write_world
+
+
+@pytest.fixture(autouse=True)
+def told_as_to_a_shell():
+    with on_command_line():
+        yield
 
 
 @pytest.fixture(scope="module")

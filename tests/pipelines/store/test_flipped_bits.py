@@ -13,6 +13,7 @@ import curate
 from curate.curation.matching.index import unpack_index
 from curate.errors import ArtifactError, CurateError
 from curate.files import storage
+from curate.files.remedies import on_command_line
 from curate.files.sealed_json import read_json, write_json
 from curate.files.sums import add_sums, check_file, check_listed, check_shard, file_sum
 from curate.metadata.corpus.part import read_counted
@@ -255,7 +256,7 @@ def test_a_damaged_index_names_the_workspace_in_what_is_to_be_typed(workspace, t
     copy = tmp_path / "a workspace"
     shutil.copytree(workspace, copy)
     (copy / "metadata/en.index").write_bytes(b"no index")
-    with pytest.raises(ArtifactError, match=r"--reindex") as told:
+    with on_command_line(), pytest.raises(ArtifactError, match=r"--reindex") as told:
         curate.match(str(workspace / "a.parquet"), workspace=str(copy), lang="en", overwrite=True)
     assert f"curate build-metadata --reindex -w '{copy}'" in str(told.value)
 

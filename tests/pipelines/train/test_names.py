@@ -8,6 +8,7 @@ import torch
 import curate
 from curate.cli.main import main
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.files.remedies import on_command_line
 from curate.pipelines.models import list_models, models_table
 from curate.training.export.load import load_model
 from tests.pipelines.helpers import png
@@ -15,6 +16,12 @@ from tests.training.published.test_by_name import english, server  # noqa: F401 
 from tests.training.shard_files import sample, write_tar
 
 NAME = "metaclip_400m/ViT-B-32-quickgelu"
+
+
+@pytest.fixture(autouse=True)
+def told_as_to_a_shell():
+    with on_command_line():
+        yield
 
 
 @pytest.fixture

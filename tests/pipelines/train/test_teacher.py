@@ -7,6 +7,7 @@ import pytest
 
 import curate
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.files.remedies import on_command_line
 from curate.pipelines.train.stage import TrainExtras
 from curate.pipelines.train.students import train_students
 from curate.pipelines.train.view import train_table
@@ -23,6 +24,12 @@ from tests.pipelines.train_helpers import (
 )
 
 DISTILL = DistillConfig(teacher_scale=None, feature_weight=0.5)
+
+
+@pytest.fixture(autouse=True)
+def told_as_to_a_shell():
+    with on_command_line():
+        yield
 
 
 @pytest.fixture(scope="module")
