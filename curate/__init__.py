@@ -20,9 +20,11 @@ from curate.lazy import lazy_names
 if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
+    from curate.api.captions import caption, train_captioner
     from curate.api.crawl import extract
     from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
+    from curate.api.judge import judge_captions
     from curate.api.looking import browse
     from curate.api.machine import warm_up
     from curate.api.matching import match
@@ -85,6 +87,7 @@ __all__ = [
     "browse",
     "build_index",
     "build_metadata",
+    "caption",
     "card",
     "count_entries",
     "curation",
@@ -99,6 +102,7 @@ __all__ = [
     "export",
     "extract",
     "hash_draws",
+    "judge_captions",
     "load",
     "match",
     "match_by_language",
@@ -116,6 +120,7 @@ __all__ = [
     "tail_share",
     "threshold_for_tail_share",
     "train",
+    "train_captioner",
     "training",
     "warm_up",
     "yield_grid",
@@ -125,9 +130,11 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "api.balancing": ["balance", "card", "yield_grid"],
+        "api.captions": ["caption", "train_captioner"],
         "api.crawl": ["extract"],
         "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],
+        "api.judge": ["judge_captions"],
         "api.looking": ["browse"],
         "api.machine": ["warm_up"],
         "api.matching": ["match"],

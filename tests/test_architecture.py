@@ -36,13 +36,13 @@ ORDER = {
     ),
     "training": (
         "training.model", "training.text", "training.published", "training.tars",
-        "training.data", "training.loop", "training.eval", "training.export",
-        "training.embedding",
+        "training.captions", "training.data", "training.loop", "training.eval",
+        "training.export", "training.embedding", "training.captioner",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
-        "pipelines.duplicates", "pipelines.inputs", "pipelines.lid", "pipelines.matched",
-        "pipelines.shards", "pipelines.embedded",
+        "pipelines.duplicates", "pipelines.inputs", "pipelines.caption_tables", "pipelines.lid",
+        "pipelines.matched", "pipelines.shards", "pipelines.embedded",
     ),
 }  # fmt: skip
 BELOW = {
@@ -57,8 +57,10 @@ BELOW = {
 DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
     "pipelines.browse": {"pipelines.explain", "pipelines.train"},  # explains texts, shows runs
+    "pipelines.caption": {"pipelines.train_captioner"},  # our captioner is one of those asked
     "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
+    "pipelines.train_captioner": {"pipelines.train"},  # the same loop
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
     "pipelines.score": {"pipelines.match"},  # whose counts are made anew

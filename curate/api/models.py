@@ -5,6 +5,7 @@ from typing import Literal
 
 from curate.api.calls.command import command
 from curate.api.calls.names import (
+    captions_of,
     refuse_with_students,
     run_or_model,
     scale_of,
@@ -62,6 +63,10 @@ def train(
     unit: str = "pair",
     decoder: str = "auto",
     threads: int | None = None,
+    captions: str | list[str] | None = None,
+    json_captions: str | None = None,
+    syn_ratio: float | None = None,
+    caption_weights: str | None = None,
     shards: Folder | list[str] = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
@@ -124,6 +129,10 @@ def train(
         unit: pair, or image: one pair of each image per epoch.
         decoder: auto, simplejpeg, pillow, nvimgcodec.
         threads: that decode; default: all cores.
+        captions: table, folder or pattern of captions by pair id, or NAME=TABLE; several, for all.
+        json_captions: fields of the shards' JSON that are captions, with commas.
+        syn_ratio: share of texts that are captions, such as 0.15.
+        caption_weights: instead: source=weight with commas, alt for the alt-text.
         shards: folder, pattern or URL of tars instead of balanced/; given again, one more.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
@@ -201,6 +210,7 @@ def train(
         shard_cache_gb=shard_cache_gb,
         lanes=lanes,
         allow_lost=allow_lost,
+        captions=captions_of(captions, json_captions, syn_ratio, caption_weights, shard_cache_gb),
     )
     places = shards_of(shards) or f"{place.balanced}/shards"
     if listed(students):

@@ -39,6 +39,9 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "explain": ("stored", "explain", ("text",)),
     "browse": ("looking", "browse", ("path",)),
     "diff": ("stored", "diff", ("a", "b")),
+    "caption": ("captions", "caption", ("captioner",)),
+    "train-captioner": ("captions", "train_captioner", ()),
+    "judge-captions": ("judge", "judge_captions", ()),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
     "export": ("models", "export", ("run",)),
@@ -134,7 +137,7 @@ app = _Group(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    is_training = words[:1] == ["train"]
+    is_training = words[:1] in (["train"], ["train-captioner"])
     if arguments is None and words[:1] and words[0] in _WITHOUT_PANDAS:
         if not {"--filter", "--executor"} & {word.partition("=")[0] for word in words}:
             _without_pandas()

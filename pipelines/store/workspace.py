@@ -51,6 +51,10 @@ class Workspace:
         """What `balance` writes."""
         return self.folder("balanced")
 
+    def captions(self, name: str) -> str:
+        """Return the folder that `caption` writes the captions of a source to."""
+        return join(self.root, "captions", name)
+
     def run(self, name: str) -> str:
         """Return the folder that `train` writes a run to."""
         return join(self.root, "runs", name)

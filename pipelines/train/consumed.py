@@ -23,14 +23,22 @@ class Consumed:
     def __init__(self) -> None:
         self.pairs: Counter[str] = Counter()
         self.entries: dict[str, Counter[int]] = {}
+        self.sources: Counter[str] = Counter()
 
-    def add(self, langs: Sequence[str | None], entry_ids: Sequence[Iterable[int] | None]) -> None:
+    def add(
+        self,
+        langs: Sequence[str | None],
+        entry_ids: Sequence[Iterable[int] | None],
+        sources: Sequence[str] = (),
+    ) -> None:
         """Count the pairs of a batch.
 
         Args:
             langs: of each pair; None where a shard does not say.
-            entry_ids: that each pair matched.
+            entry_ids: that the alt-text of each pair matched.
+            sources: of the text of each pair.
         """
+        self.sources.update(sources)
         for lang, ids in zip(langs, entry_ids, strict=True):
             name = lang or UNKNOWN
             self.pairs[name] += 1
@@ -41,6 +49,7 @@ class Consumed:
         """Add the counts of others, as `state` gives them."""
         for state in states:
             self.pairs.update(state["pairs"])
+            self.sources.update(state.get("sources", {}))  # none in a checkpoint of version 0.1
             for lang, (ids, counts) in state["entries"].items():
                 known = self.entries.setdefault(lang, Counter())
                 for entry_id, count in zip(_plain(ids), _plain(counts), strict=True):
@@ -52,6 +61,7 @@ class Consumed:
 
         return {
             "pairs": dict(self.pairs),
+            "sources": dict(self.sources),
             "entries": {
                 lang: (
                     torch.tensor(list(counts), dtype=torch.int64),
@@ -65,6 +75,7 @@ class Consumed:
         """Forget all counts."""
         self.pairs.clear()
         self.entries.clear()
+        self.sources.clear()
 
     def card(self, names: Callable[[str, Sequence[int]], list[str] | None]) -> dict[str, Any]:
         """Return the counts as `consumed.json` has them.
@@ -76,6 +87,10 @@ class Consumed:
         return {
             "schema_version": artifacts.SCHEMA_VERSION,
             "pairs": total,
+            "sources": {
+                source: {"pairs": num, "share": round(num / total, 6)}
+                for source, num in sorted(self.sources.items())
+            },
             "languages": {
                 lang: {
                     "pairs": num,

@@ -17,6 +17,7 @@ from curate.files import storage
 from curate.files.remedies import damaged
 from curate.files.sealed_json import CHECKSUM
 from curate.files.storage import size_and_time_in
+from curate.pipelines.caption_tables.join import caption_identity
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.train.loading import TrainExtras, read_online
@@ -27,7 +28,7 @@ from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig
 from curate.training.tars.promised import promised_samples
 
-__all__ = ["LOST", "difference", "identity", "take_stock", "with_lost"]
+__all__ = ["LOST", "difference", "identity", "shard_identities", "take_stock", "with_lost"]
 
 LOST = "not there any more"  # what `difference` says of lost shards
 _THREADS = 16
@@ -133,9 +134,6 @@ def identity(
     lanes: int = 1,
 ) -> dict[str, Any]:
     """Return what a run is made of: what `config.json` holds."""
-    hashed = [(one.name, one.identity) for one in facts]
-    # The folder may move; names that are there twice stand for shards in their order.
-    hashes = dict(hashed) if len(dict(hashed)) == len(hashed) else {"in_order": hashed}
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
         "model": asdict(shape),
@@ -143,10 +141,17 @@ def identity(
         **start.identity,
         **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
         "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
-        "shards": artifacts.digest(hashes),
-        "num_shards": len(facts),
+        **shard_identities(facts),
         "balanced": _balanced_digest(extras.datacard),
     }
+
+
+def shard_identities(facts: Sequence[ShardFacts]) -> dict[str, Any]:
+    """Return what shards a run is made of."""
+    hashed = [(one.name, one.identity) for one in facts]
+    # The folder may move; names that are there twice stand for shards in their order.
+    hashes = dict(hashed) if len(dict(hashed)) == len(hashed) else {"in_order": hashed}
+    return {"shards": artifacts.digest(hashes), "num_shards": len(facts)}
 
 
 def _lanes_identity(lanes: int, facts: Sequence[ShardFacts]) -> dict[str, Any]:
@@ -160,10 +165,12 @@ def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
     from curate.training.data.images import describe_decoder, resolve_decoder
 
     online = read_online(extras.online)
+    joined = caption_identity(extras.captions)
     return {
         "decoder": describe_decoder(resolve_decoder(extras.decoder)),
         "unit": extras.unit,
         "online": online.digest() if online else None,
+        **({"captions": joined} if joined else {}),
     }
 
 

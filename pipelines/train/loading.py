@@ -3,15 +3,21 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.pipelines.caption_tables.check import require_joined
+from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
+from curate.training.captions.mix import TextMix
 from curate.training.loop.config import TrainConfig
 
-__all__ = ["Loading", "TrainExtras", "epochs_seen", "pairs_per_epoch", "read_online"]
+__all__ = [
+    "Loading", "TrainExtras", "epochs_seen", "pairs_per_epoch", "read_online", "shard_sums",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,7 @@ class TrainExtras:
         lanes: parts of the shards that batches take from side by side; None: those of the run that
             goes on, else one for each machine that it is begun on.
         allow_lost: go on without shards that a run was begun with and that are not there any more.
+        captions: beside the alt-texts.
     """
 
     init: str | None = None
@@ -56,6 +63,7 @@ class TrainExtras:
     shard_cache_gb: float = 50.0
     lanes: int | None = None
     allow_lost: bool = False
+    captions: CaptionOptions = CaptionOptions()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +78,7 @@ class Loading:
         lanes: that batches are taken from.
         image_size: pixels of both sides.
         world: the ranks.
+        texts: draws one of the texts of a pair; None: its alt-text.
     """
 
     tars: Sequence[str]
@@ -79,11 +88,31 @@ class Loading:
     lanes: int
     image_size: int
     world: Any
+    texts: TextMix | None = None
 
-    def _sums(self) -> dict[str, str]:
-        """Return xxh3_128 of the shards that are ours, by path."""
-        pairs = zip(self.tars, self.facts, strict=True)
-        return {tar: one.xxh3_128 for tar, one in pairs if one.xxh3_128 is not None}
+    def open_texts(self, digest: str | None, *, is_new: bool, quiet: bool) -> TextMix | None:
+        """Return what draws the texts of pairs; None where they have their alt-texts alone.
+
+        Args:
+            digest: of the tables of captions, as the run's identity has it.
+            is_new: the run begins: captions that are of other pairs are refused.
+            quiet: no messages.
+
+        Raises:
+            InputError: no caption is of a pair of the shards.
+            UsageError: a share is missing, out of range, or of a source that there is not.
+        """
+        options = self.extras.captions
+        if not options.is_any:
+            return None
+        index = joined_captions(options, digest or "", quiet=quiet)
+        if index is not None and is_new and self.world.is_main and not options.json_keys:
+            require_joined(index, options.tables, self._there(), self._cache().open)
+        return options.mix(self.config.seed, index)
+
+    def _there(self) -> list[str]:
+        lost = self._lost()
+        return [tar for tar in self.tars if tar not in lost]
 
     def _lost(self) -> dict[str, int]:
         """Return the shards that are not there any more, and how many samples they had."""
@@ -101,11 +130,15 @@ class Loading:
         )
 
     def captions(self) -> Iterator[str]:
-        """Yield the captions of all pairs."""
+        """Yield the captions of all pairs, in turn with those of tables."""
         from curate.training.data.loader import captions
 
-        lost = self._lost()
-        return captions([t for t in self.tars if t not in lost], self._cache().open, self._sums())
+        sums = shard_sums(self.tars, self.facts)
+        found = captions(self._there(), self._cache().open, sums)
+        if self.texts is None or self.texts.index is None:
+            return found
+        pairs = zip_longest(found, self.texts.index.texts())
+        return (text for pair in pairs for text in pair if text is not None)
 
     def batches(self, tokenizer: Any, position: Any, more: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield this rank's share of the batches.
@@ -133,10 +166,10 @@ class Loading:
         )
         loader = Loader(
             self.tars, tokenizer, config, online=read_online(self.extras.online),
-            cache=self._cache(), sums=self._sums(), lost=self._lost(),
+            cache=self._cache(), sums=shard_sums(self.tars, self.facts), lost=self._lost(),
             num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
                          if one.samples is not None},
-            more_tokenizers=more,
+            more_tokenizers=more, texts=self.texts,
         )  # fmt: skip
         return loader.batches(position)
 
@@ -147,10 +180,16 @@ class Loading:
         sampler = Sampler(
             shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
             unit=self.extras.unit, online=read_online(self.extras.online), cache=self._cache(),
-            lost=self._lost(),
+            lost=self._lost(), needs_text=self.texts is None,
         )  # fmt: skip
         is_whole = self.extras.online is None and self.extras.unit == "pair"
         return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
+
+
+def shard_sums(tars: Sequence[str], facts: Sequence[ShardFacts]) -> dict[str, str]:
+    """Return xxh3_128 of the shards that are ours, by path."""
+    pairs = zip(tars, facts, strict=True)
+    return {tar: one.xxh3_128 for tar, one in pairs if one.xxh3_128 is not None}
 
 
 def read_online(folder: str | None) -> Any:

@@ -49,7 +49,7 @@ class Progress:
         self.skipped.update(batch.skipped)
         langs = getattr(batch, "langs", None) or [None] * len(batch.pair_ids)
         entry_ids = getattr(batch, "entry_ids", None) or [None] * len(batch.pair_ids)
-        self.consumed.add(langs, entry_ids)
+        self.consumed.add(langs, entry_ids, getattr(batch, "sources", ()))
 
     def gather(self, world: Any) -> None:
         """Bring the counts of all ranks to rank 0; the others begin anew."""

@@ -11,6 +11,7 @@ from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.tables import cell
+from curate.training.captions.mix import ALT
 
 __all__ = ["add_evaluations", "contaminated_sets", "write_model_card"]
 
@@ -129,6 +130,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"- data card: sha256 `{card['datacard_sha256']}`\n"
         f"{_contaminated(card)}"
         f"- pairs consumed: [consumed.json](consumed.json), sha256 `{card['consumed_sha256']}`\n"
+        f"{_captions(card, consumed)}"
         f"- samples skipped: {_cell(skipped or 'none')}\n"
         f"- steps left out for a loss that was not finite: {card['bad_steps']}\n"
         f"- last computed on: {machine}\n\n"
@@ -137,6 +139,23 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"{_languages_table(consumed)}"
         f"{_evaluations_table(card['evaluations'])}"
     )
+
+
+def _captions(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
+    """Say what was consumed from which source; nothing where all texts are alt-texts."""
+    sources = consumed.get("sources", {})
+    if "captions" not in card and not {*sources} - {ALT}:
+        return ""
+    shown = ", ".join(f"{name} {one['pairs']:,} ({one['share']:.2%})"
+                      for name, one in sources.items())  # fmt: skip
+    line = f"- texts by source: {_cell(shown)}\n"
+    if found := card.get("captions"):
+        dropped = ", ".join(f"{reason} {num:,}" for reason, num in found["dropped"].items())
+        line += (
+            f"- captions: {found['captions']:,} of {found['pairs']:,} pairs, "
+            f"{found['repeated']:,} repeated, left out: {_cell(dropped or 'none')}\n"
+        )
+    return line
 
 
 def _evaluations_table(evaluated: Mapping[str, Mapping[str, Any]]) -> str:

@@ -19,6 +19,7 @@ from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
+from curate.training.captions.mix import TextMix
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
@@ -43,6 +44,7 @@ class TrainRun:
         start: what it begins with.
         world: the ranks, this process among them.
         quiet: show nothing.
+        texts: draws one of the texts of a pair; None: its alt-text.
     """
 
     files: RunFiles
@@ -56,6 +58,18 @@ class TrainRun:
     start: Start
     world: Any
     quiet: bool
+    texts: TextMix | None = None
+
+    def open_texts(self, values: dict[str, Any]) -> None:
+        """Open the captions that are mixed with the alt-texts, if there are any.
+
+        Raises:
+            InputError: no caption is of a pair of the shards.
+            UsageError: a share is missing, out of range, or of a source that there is not.
+        """
+        digest = values["loader"].get("captions", {}).get("tables")
+        is_new = not self.files.step_checkpoints()
+        self.texts = self.loading().open_texts(digest, is_new=is_new, quiet=self.quiet)
 
     def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
@@ -122,6 +136,7 @@ class TrainRun:
             lanes=self.lanes,
             image_size=self.shape.image_size,
             world=self.world,
+            texts=self.texts,
         )
 
     def teacher(self) -> tuple[Any, Any]:
@@ -247,6 +262,8 @@ class TrainRun:
             "datacard_sha256": _hash_if_there(self.extras.datacard),
             **contaminated_sets(self.extras.datacard),
         }
+        if self.texts is not None and self.texts.index is not None:
+            card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
         return write_model_card(self.files, card, loop.run_log.lines, consumed)

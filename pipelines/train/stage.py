@@ -130,6 +130,7 @@ def train_model(
             world=world,
             quiet=is_quiet,
         )
+        run.open_texts(values)
         card = run.train(values, current_request())
         wait_for_all(world)  # they have all read the card
         if anew and world.is_main and "stopped_at" not in card:
@@ -138,8 +139,13 @@ def train_model(
 
 
 @contextmanager
-def only_driver(world: Any, output: str) -> Iterator[None]:
+def only_driver(world: Any, output: str, command: str = "train") -> Iterator[None]:
     """Be the only start of a run within the block; rank 0 is, for all.
+
+    Args:
+        world: the ranks.
+        output: folder of the run.
+        command: that drives it.
 
     Raises:
         ArtifactError: another one works on it; on every rank.
@@ -150,7 +156,7 @@ def only_driver(world: Any, output: str) -> Iterator[None]:
     with ExitStack() as stack:
         if world.is_main:
             try:
-                stack.enter_context(driving(output, "train"))
+                stack.enter_context(driving(output, command))
             except ArtifactError as error:
                 refused = error
         refused = gather_objects(refused, world)[0]

@@ -131,6 +131,7 @@ def _open(
         shape=shape, config=config, options=options or StepOptions(), extras=extras, start=start,
         world=world, quiet=is_quiet,
     )  # fmt: skip
+    run.open_texts(values)
     return _Student(name, run, values)
 
 

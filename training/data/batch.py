@@ -65,6 +65,7 @@ class Batch:
         skipped: samples left out since the last batch, by reason; those of all ranks add up.
         langs: of each pair; None where its shard does not say.
         entry_ids: that each pair matched.
+        sources: of the texts: alt, or who wrote the caption.
         more_tokens: of the same texts by other tokenizers, int64, (B, T) each.
     """
 
@@ -75,6 +76,7 @@ class Batch:
     skipped: dict[str, int]
     langs: Sequence[str | None] = ()
     entry_ids: Sequence[Sequence[int]] = ()
+    sources: Sequence[str] = ()
     more_tokens: Sequence[NDArray[np.int64]] = ()
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.files.sizes import several
+from curate.training.captions.mix import PairTexts
 from curate.training.data.batch import Batch, LoaderConfig, Plan, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.lanes import plan_lanes
@@ -81,6 +82,7 @@ class _Making:
             skipped=dict(skipped),
             langs=[pair.lang for pair in pairs],
             entry_ids=[pair.entry_ids for pair in pairs],
+            sources=[pair.source for pair in pairs],
         )
 
 
@@ -97,6 +99,7 @@ class Loader:
         lost: shards that are not there any more, and how many samples they had.
         num_samples: that shards are said to have, by path; by this lanes are cut.
         more_tokenizers: for the same captions, of a teacher, for example.
+        texts: draws one of the texts of a pair; None: its alt-text.
 
     Raises:
         UsageError: there is no such decoder.
@@ -115,6 +118,7 @@ class Loader:
         lost: Mapping[str, int] | None = None,
         num_samples: Mapping[str, int] | None = None,
         more_tokenizers: Sequence[Tokenizer] = (),
+        texts: PairTexts | None = None,
     ) -> None:
         self.config = config
         self._tokenizers = (tokenizer, *more_tokenizers)
@@ -124,9 +128,9 @@ class Loader:
             shards=shards, seed=config.seed, unit=config.unit,
             shuffle_pairs=max(1, config.shuffle_pairs // config.lanes),
             online=online, cache=cache or ShardCache(), sums=sums or {},
-            lost=lost or {},
+            lost=lost or {}, needs_text=texts is None,
         )  # fmt: skip
-        self._reader = Reader(self._sampler.files, host_decoder(self._decoder))
+        self._reader = Reader(self._sampler.files, host_decoder(self._decoder), texts)
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
         self._memory: list[NDArray[np.uint8]] = []
 

@@ -92,6 +92,7 @@ class Sample(NamedTuple):
     number: int
     key: int
     places: list[int]
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,7 @@ class Group:
         number: of each sample in its shard; shape (num_samples,).
         key: of each sample's draws; uint64, shape (num_samples,).
         skipped: samples that cannot or shall not be trained on, by reason.
+        epoch: whose group it is.
     """
 
     first_shard: int
@@ -115,6 +117,7 @@ class Group:
     number: NDArray[np.int64]
     key: NDArray[np.uint64]
     skipped: Counter[str]
+    epoch: int = 0
 
     def __len__(self) -> int:
         return len(self.number)
@@ -122,7 +125,8 @@ class Group:
     def sample(self, place: int) -> Sample:
         """Return the sample at a place of the group."""
         shard, number = self.shards[self.shard[place]], int(self.number[place])
-        return Sample(shard, number, int(self.key[place]), shard.places[number].tolist())
+        places = shard.places[number].tolist()
+        return Sample(shard, number, int(self.key[place]), places, self.epoch)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -140,6 +144,7 @@ class Sampler:
         sums: xxh3_128 of shards by path, which are compared.
         lost: shards that are not there any more, and how many samples they had.
         ahead: shards that are fetched from afar while one is read.
+        needs_text: a sample has to have a text or a JSON; else its text may be elsewhere.
     """
 
     shards: Sequence[str]
@@ -151,6 +156,7 @@ class Sampler:
     sums: Mapping[str, str] = field(default_factory=dict)
     lost: Mapping[str, int] = field(default_factory=dict)
     ahead: int = 8
+    needs_text: bool = True
     files: OpenShards = field(init=False)
     _salts: dict[str, str] = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
@@ -238,7 +244,9 @@ class Sampler:
         window[in_runs] = np.arange(len(number)) // self.shuffle_pairs
         order = np.lexsort((number, shard, key, window))
         indices = [one.shard for one in found]
-        return Group(first_shard, first, indices, shard[order], number[order], key[order], skipped)
+        return Group(
+            first_shard, first, indices, shard[order], number[order], key[order], skipped, epoch
+        )
 
     def _usable(
         self, one: "_Found", epoch: int, keys: NDArray[np.uint64], skipped: Counter[str]
@@ -248,7 +256,7 @@ class Sampler:
         if one.is_first:
             skipped["corrupt_shard"] += not index.is_whole
             skipped["missing_sample"] += index.num_missing
-        has_text = (index.text[:, 1] > 0) | (index.json[:, 1] > 0)
+        has_text = (index.text[:, 1] > 0) | (index.json[:, 1] > 0) | (not self.needs_text)
         has_image = index.image[:, 1] > 0
         skipped["no_caption"] += int((~has_text & inside).sum())
         skipped["no_image"] += int((has_text & ~has_image & inside).sum())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.training.captions.mix import ALT, PairTexts
 from curate.training.data.images import UnusableImageError, crop_into
 from curate.training.data.sampler import Group, Sample, mix
 from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
@@ -30,6 +31,7 @@ class Pair(NamedTuple):
     text: str
     lang: str | None
     entry_ids: Sequence[int]
+    source: str = ALT
 
 
 class _Parts(NamedTuple):
@@ -45,10 +47,14 @@ class Reader:
     Attributes:
         files: of the shards.
         decoder: of JPEGs: simplejpeg or pillow.
+        texts: draws one of the texts of a pair; None: its alt-text.
+        needs_text: what has no text cannot be used; else its text is empty.
     """
 
     files: OpenShards
     decoder: str
+    texts: PairTexts | None = None
+    needs_text: bool = True
 
     def read(
         self, group: Group, place: int, image: NDArray[np.uint8], skipped: Counter[str]
@@ -125,18 +131,25 @@ class Reader:
         chosen = _chosen_text(about.get("texts"), sample.key)
         if chosen is not None:
             about = {**about, **chosen}
+            text = about["text"]
         else:
             text = _plain_text(parts.text, about)
-            if text is None:
+        if text is None and self.texts is None:
+            if self.needs_text:
                 return None
-            about["text"] = text
+            text = ""
         pair_id, lang, entry_ids = about.get("pair_id"), about.get("lang"), about.get("entry_ids")
-        return Pair(
-            pair_id if isinstance(pair_id, str) else self.files.key(sample.shard, sample.number),
-            about["text"],
-            lang if isinstance(lang, str) else None,
-            _as_ids(entry_ids),
-        )
+        if not isinstance(pair_id, str):
+            pair_id = self.files.key(sample.shard, sample.number)
+        source = ALT
+        if self.texts is not None:
+            drawn = self.texts.choose(pair_id, sample.epoch, text, about)
+            if drawn is None:
+                return None
+            text, source = drawn
+        assert text is not None
+        lang = lang if isinstance(lang, str) else None
+        return Pair(pair_id, text, lang, _as_ids(entry_ids), source)
 
 
 def captions(

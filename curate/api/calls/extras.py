@@ -31,7 +31,10 @@ EXTRAS = {
 # Whose extra it is where several have the package.
 _FIRST = {
     "extract": "crawl", "browse": "browse",
-    **dict.fromkeys(("train", "eval", "export", "embed"), "train"),
+    **dict.fromkeys(
+        ("train", "eval", "export", "embed", "caption", "train-captioner", "judge-captions"),
+        "train",
+    ),
 }  # fmt: skip
 
 

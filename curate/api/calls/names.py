@@ -1,13 +1,16 @@
-"""What `train` and `eval` take by name: runs, models, teachers, shards."""
+"""What `train` and `eval` take by name: runs, models, teachers, shards, captions."""
 
 from typing import TYPE_CHECKING, Any
 
 from curate.api.calls.options import path_of
 
 if TYPE_CHECKING:
+    from curate.pipelines.caption_tables import CaptionOptions
     from curate.pipelines.store.workspace import Workspace
 
-__all__ = ["refuse_with_students", "run_or_model", "scale_of", "shards_of", "teacher_of"]
+__all__ = [
+    "captions_of", "refuse_with_students", "run_or_model", "scale_of", "shards_of", "teacher_of",
+]  # fmt: skip
 
 
 def run_or_model(name: str, place: "Workspace") -> str:
@@ -43,9 +46,35 @@ def teacher_of(teacher: str, place: "Workspace") -> str:
 
 
 def shards_of(shards: Any) -> list[str]:
-    """Return the places of shards, each of which may be the result of who wrote them."""
+    """Return places, of shards or tables, each of which may be the result of who wrote them."""
     several = shards if isinstance(shards, (list, tuple)) else [shards]
     return [str(path_of(one)) for one in several if one is not None]
+
+
+def captions_of(
+    tables: Any, fields: str | None, syn_ratio: float | None, weights: str | None, cache_gb: float
+) -> "CaptionOptions":
+    """Return which captions are mixed with the alt-texts, and how.
+
+    Args:
+        tables: of captions, each as given or the result of `caption`.
+        fields: of the shards' JSON, with commas.
+        syn_ratio: share of texts that are captions.
+        weights: of sources instead, as they are written.
+        cache_gb: of sorted captions.
+
+    Raises:
+        UsageError: they contradict each other.
+    """
+    from curate.pipelines.caption_tables import CaptionOptions, parse_weights
+
+    return CaptionOptions(
+        tables=tuple(shards_of(tables)),
+        json_keys=tuple(word.strip() for word in (fields or "").split(",") if word),
+        syn_ratio=syn_ratio,
+        weights=parse_weights(weights) or None,
+        cache_bytes=int(cache_gb * 1e9),
+    )
 
 
 def refuse_with_students(**options: Any) -> None:

@@ -6,6 +6,7 @@ table.
 
 from curate.api.results.base import Result
 from curate.api.results.models import (
+    CaptionerResult,
     EvalResult,
     ExportResult,
     ModelsResult,
@@ -15,6 +16,7 @@ from curate.api.results.models import (
 from curate.api.results.pairs import (
     BalanceResult,
     BrowseResult,
+    CaptionResult,
     CardResult,
     DecontaminateResult,
     DedupResult,
@@ -23,6 +25,7 @@ from curate.api.results.pairs import (
     EmbedResult,
     Explanation,
     ExtractResult,
+    JudgeResult,
     MatchResult,
     MetadataResult,
     RetractResult,
@@ -34,6 +37,8 @@ from curate.api.results.pairs import (
 __all__ = [
     "BalanceResult",
     "BrowseResult",
+    "CaptionResult",
+    "CaptionerResult",
     "CardResult",
     "DecontaminateResult",
     "DedupResult",
@@ -44,6 +49,7 @@ __all__ = [
     "Explanation",
     "ExportResult",
     "ExtractResult",
+    "JudgeResult",
     "MatchResult",
     "MetadataResult",
     "ModelsResult",

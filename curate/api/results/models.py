@@ -7,7 +7,14 @@ from curate.api.results.base import Result
 if TYPE_CHECKING:
     pass
 
-__all__ = ["EvalResult", "ExportResult", "ModelsResult", "TrainResult", "WarmUpResult"]
+__all__ = [
+    "CaptionerResult",
+    "EvalResult",
+    "ExportResult",
+    "ModelsResult",
+    "TrainResult",
+    "WarmUpResult",
+]
 
 
 class WarmUpResult(Result):
@@ -24,6 +31,12 @@ class TrainResult(Result):
     """A trained model's card, or how far an interrupted run came."""
 
     _view = ("train", "train_table")
+
+
+class CaptionerResult(Result):
+    """The card of a captioner; of a run that was asked to stop, how far it came."""
+
+    _view = ("train_captioner", "captioner_table")
 
 
 class EvalResult(Result):

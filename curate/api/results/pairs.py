@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BalanceResult",
     "BrowseResult",
+    "CaptionResult",
     "CardResult",
     "DecontaminateResult",
     "DedupResult",
@@ -18,6 +19,7 @@ __all__ = [
     "EmbedResult",
     "Explanation",
     "ExtractResult",
+    "JudgeResult",
     "MatchResult",
     "MetadataResult",
     "RetractResult",
@@ -55,6 +57,34 @@ class ExtractResult(Result):
     def to_arrow(self) -> "pa.Table":
         """Return all pairs."""
         return stored(self.folder or "")
+
+
+class CaptionResult(Result):
+    """What became of the pairs that `caption` was to describe."""
+
+    read: int
+    captions: int
+    skipped: dict[str, int]
+    failed: dict[str, int]
+    counts: dict[str, int]
+
+    _view = ("caption", "caption_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the captions: pair_id, source, text, lang, model."""
+        return stored(f"{self.folder}/pairs")
+
+
+class JudgeResult(Result):
+    """What `judge_captions` found."""
+
+    captions: int
+    kept: int
+    dropped: dict[str, int]
+    means: dict[str, float]
+    entries: dict[str, Any]
+
+    _view = ("judge_captions", "judge_table")
 
 
 class MatchResult(Result):

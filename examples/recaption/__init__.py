@@ -1,0 +1,1 @@
+"""What re-aligned captions do: a captioner learned on a damaged web, and CLIP on its captions."""

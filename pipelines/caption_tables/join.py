@@ -1,0 +1,198 @@
+"""The captions of a run, sorted for the loader: made once for each machine, then opened by all.
+
+tables ─► checked rows ─► files sorted by hash in the user's cache ─► mapped by every rank
+"""
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from curate.errors import CurateError, InputError, UsageError
+from curate.files import storage
+from curate.files.disk_space import told_when_full
+from curate.pipelines.caption_tables.names import CaptionTable, find_tables, tables_digest
+from curate.pipelines.views.progress import log
+from curate.training.captions.lookup import CaptionIndex, is_whole
+from curate.training.captions.mix import ALT, TextMix
+from curate.training.captions.write import Captions, make_room, touch, write_index
+
+__all__ = ["CaptionOptions", "caption_identity", "joined_captions"]
+
+_MAX_SOURCES = 1000
+_EXPANSION = 20  # of compressed texts, for the number of piles
+_NOT_SMALL = 4 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionOptions:
+    """Which captions a run mixes with the alt-texts, and how.
+
+    Attributes:
+        tables: as `--captions` names them.
+        json_keys: fields of the samples' JSON.
+        syn_ratio: chance of a caption.
+        weights: of sources, instead.
+        cache: local folder for sorted captions; None: in the user's cache.
+        cache_bytes: of all that is there.
+    """
+
+    tables: Sequence[str] = ()
+    json_keys: Sequence[str] = ()
+    syn_ratio: float | None = None
+    weights: dict[str, float] | None = None
+    cache: str | None = None
+    cache_bytes: int = 50_000_000_000
+
+    def __post_init__(self) -> None:
+        """Check that there are captions where they are weighed.
+
+        Raises:
+            UsageError: there are none.
+        """
+        is_weighed = self.syn_ratio is not None or self.weights
+        if is_weighed and not self.is_any:
+            raise UsageError(
+                "--syn-ratio and --caption-weights are of captions: name some with --captions "
+                "TABLE or --json-captions FIELD"
+            )
+        if ALT in self.json_keys:
+            raise UsageError(f"--json-captions has {ALT!r}, which is what alt-texts are called")
+
+    @property
+    def is_any(self) -> bool:
+        """Whether there are captions at all."""
+        return bool(self.tables or self.json_keys)
+
+    def mix(self, seed: int, index: CaptionIndex | None) -> TextMix:
+        """Return what draws the texts.
+
+        Raises:
+            UsageError: a share is missing, out of range, or of a source that there is not.
+        """
+        return TextMix(
+            seed=seed, syn_ratio=self.syn_ratio, weights=self.weights or {}, index=index,
+            json_keys=tuple(self.json_keys),
+        )  # fmt: skip
+
+
+def caption_identity(options: CaptionOptions) -> dict[str, Any] | None:
+    """Return what decides which captions a run is trained on; None without any.
+
+    Raises:
+        InputError: there is no such table, or it lacks a column.
+    """
+    if not options.is_any:
+        return None
+    from curate.pipelines.caption_tables.read import check_tables  # only here: it compiles
+
+    tables = find_tables(options.tables)
+    check_tables(tables)
+    return {
+        "tables": tables_digest(tables) if tables else None,
+        "json": sorted(options.json_keys),
+        "syn_ratio": options.syn_ratio,
+        "weights": options.weights or None,
+    }
+
+
+def joined_captions(options: CaptionOptions, digest: str, *, quiet: bool) -> CaptionIndex | None:
+    """Return the captions of tables, sorted; whoever of a machine comes first sorts them.
+
+    Args:
+        options: of the run.
+        digest: of the tables, as `caption_identity` has it.
+        quiet: no messages.
+
+    Returns:
+        None without tables.
+
+    Raises:
+        CurateError: the disk is full.
+        InputError: no caption can be used.
+    """
+    if not options.tables:
+        return None
+    base = Path(options.cache or _default_cache())
+    folder = base / digest[:16]
+    with _locked(base / f"{digest[:16]}.lock"), told_when_full(str(base)):
+        if not is_whole(str(folder)):
+            _build(str(folder), find_tables(options.tables), quiet=quiet)
+        touch(str(folder))
+        make_room(str(base), options.cache_bytes, str(folder))
+        return CaptionIndex(str(folder))
+
+
+def _default_cache() -> str:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return str(Path(base) / "curate" / "captions")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _build(folder: str, tables: Sequence[CaptionTable], *, quiet: bool) -> None:
+    log(f"sorting the captions of {len(tables)} files into {folder}", quiet=quiet)
+    dropped: Counter[str] = Counter()
+    sources: list[str] = []
+    note: dict[str, Any] = {}
+    batches = _numbered(tables, sources, dropped, note)
+    size = sum(storage.size_and_time(table.path)[0] for table in tables)
+    # Texts of one form may be compressed to nearly nothing.
+    size = max(_EXPANSION * size, _NOT_SMALL if size > 1 << 20 else 0)
+    found = write_index(folder, batches, sources, size_bytes=size, note=note)
+    reasons = ", ".join(f"{reason} {num:,}" for reason, num in found["dropped"].items())
+    if not found["captions"]:
+        raise InputError(
+            f"{tables[0].path}: no caption can be used of {found['rows']:,} rows "
+            f"({reasons or 'there are none'})"
+        )
+    log(f"{found['captions']:,} captions of {found['pairs']:,} pairs, "
+        f"{found['repeated']:,} repeated, left out: {reasons or 'none'}", quiet=quiet)  # fmt: skip
+
+
+def _numbered(
+    tables: Sequence[CaptionTable],
+    sources: list[str],
+    dropped: Counter[str],
+    note: dict[str, Any],
+) -> Iterator[Captions]:
+    """Yield captions with the numbers of their sources, which are listed; fill in the note."""
+    from curate.pipelines.caption_tables.read import read_captions  # only here: it compiles
+
+    rows = 0
+    for found in read_captions(tables, dropped):
+        rows += len(found.texts)
+        codes = pc.dictionary_encode(found.sources)
+        names = codes.dictionary.to_pylist()
+        for name in names:
+            if name == ALT:
+                raise InputError(
+                    f"{tables[0].path} or a table with it has the source {ALT!r}, which is what "
+                    "the pairs' own texts are called; rename it"
+                )
+            if name not in sources:
+                sources.append(name)
+        if len(sources) > _MAX_SOURCES:
+            raise CurateError(
+                f"the captions have more than {_MAX_SOURCES:,} sources, such as {sources[-1]!r}; "
+                "expected a few, each the name of a captioner"
+            )
+        numbers = np.array([sources.index(name) for name in names], np.uint16)
+        of_rows = codes.indices.to_numpy(zero_copy_only=False)
+        source = numbers[of_rows] if len(names) else np.zeros(0, np.uint16)
+        yield Captions(found.pair_ids, found.texts, source)
+    note["dropped"] = {reason: num for reason, num in sorted(dropped.items()) if num}
+    note["rows"] = rows + dropped.total()
