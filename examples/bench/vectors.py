@@ -176,8 +176,9 @@ def openclip_loop(encoded: list[bytes], name: str, batch: int, workers: int) -> 
     The images are made ready as its `image_transform` does: Pillow, bicubic, the middle.
     """
     import torch
-    from tests.training.torchvision_stub import import_open_clip
     from torch.utils.data import DataLoader
+
+    from tests.training.their_programs import import_open_clip
 
     model = import_open_clip().create_model(name).eval()
     data = DataLoader(_Images(encoded), batch, num_workers=workers)

@@ -81,6 +81,7 @@ def _try(folder: Path, readers: Iterable[Reader], where: str, value: Any) -> int
 
 def _require_told(message: str, folder: Path, where: str) -> None:
     told = message.split(" was made with something else:", 1)[0]  # what differs is a list
+    told = told.split("\nOf an earlier run", 1)[0]  # and which inputs that are not named are there
     assert "\n" not in told.rstrip() or ": not what was written, of" in told, (where, message)
     assert str(folder) in message and _REMEDY.search(message), (where, message)
 

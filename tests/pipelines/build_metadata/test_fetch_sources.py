@@ -195,14 +195,14 @@ def curate(folder, server, *arguments):
 @pytest.mark.slow
 def test_the_command_says_what_it_fetched_and_what_failed(server, tmp_path):
     server.files["/itwiki/20260101/dumpstatus.json"] = b"{}"
-    found = curate(tmp_path, server, "--sources", "unigram,title")
+    found = curate(tmp_path, server, "--lang", "all", "--sources", "unigram,title")
     assert found.returncode == 0, found.stderr
     assert "to fetch: " in found.stderr and "failed: it: " in found.stderr
     assert found.stdout.startswith("lang")
     assert {p.name for p in (tmp_path / "sources").iterdir() if p.name[0] != "."} == {
         "dumps", "pageviews", "counted"
     }  # fmt: skip
-    found = curate(tmp_path, server, "--pageview-to", "tomorrow")
+    found = curate(tmp_path, server, "--lang", "all", "--pageview-to", "tomorrow")
     assert found.returncode == 2 and "--pageview-to is 'tomorrow'" in found.stderr
     found = curate(tmp_path, server, "--lang", "it", "--sources", "unigram")
     assert found.returncode == 1 and found.stdout == ""

@@ -100,7 +100,8 @@ def train_again(folder):
     try:
         RUN["train"](folder)
     except ArtifactError as error:
-        assert "was made with something else:\n  balanced:" in str(error)
+        told = ("was made with something else:\n  balanced:", "was begun with other shards:\n")
+        assert any(words in str(error) for words in told)
         assert "replace it with --overwrite" in str(error)
         train(folder, "runs/a", steps=6, checkpoint_every=3, overwrite=True)
 
