@@ -49,6 +49,7 @@ def main(
     only: Annotated[str, typer.Option(help="matching, lid, stages or commands.")] = "",
     against: Annotated[str, typer.Option(help="Revision to run commands of by turns.")] = "",
     rounds: Annotated[int, typer.Option(help="Runs of each command.")] = 5,
+    texts: Annotated[int, typer.Option(help="Captions of the commands; 0: as many as usual.")] = 0,
 ) -> None:
     """Print the tables."""
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
@@ -72,16 +73,17 @@ def main(
             show("Index and start", [bench_second_worker(Path(folder)) | bench_help()])
     if only in ("", "commands"):
         with tempfile.TemporaryDirectory() as folder:
-            _show_commands(Path(folder), against, rounds, quick)
+            _show_commands(Path(folder), against, rounds, quick, texts)
 
 
-def _show_commands(folder: Path, against: str, rounds: int, quick: bool) -> None:
+def _show_commands(folder: Path, against: str, rounds: int, quick: bool, texts: int) -> None:
     """Time commands of this build, and of a revision by turns."""
     builds = [checked_out(None, "this build", folder / "this")]
     if against:
         builds.append(checked_out(against, against, folder / "other"))
     data = Path(os.environ.get("CURATE_TEST_DATA", "../shared/data"))
     num_entries, num_texts = (10_000, 50_000) if quick else (500_000, 2_000_000)
+    num_texts = texts or num_texts
     rows = bench_against(
         builds, folder, num_entries=num_entries, num_texts=num_texts, rounds=rounds, data=data
     )
