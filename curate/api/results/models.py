@@ -1,11 +1,8 @@
 """What stages return that make or measure models, or make ready for them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.api.results.base import Result
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "CaptionerResult",
