@@ -133,11 +133,7 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
         raise ArtifactError(
             f"{balanced}: nothing is balanced here. Run `{suggest('balance')}` first."
         )
-    values = artifacts.read_json(path)
-    artifacts.require_same(
-        path, {"schema_version": values["schema_version"]},
-        {"schema_version": artifacts.SCHEMA_VERSION},
-    )  # fmt: skip
+    values = artifacts.read_versioned(path)
     parameters: dict[str, Any] = values["parameters"]
     if parameters["matched"] != plan.digest():
         raise ArtifactError(

@@ -89,11 +89,7 @@ class EmbeddedPlan:
             raise ArtifactError(
                 f"{folder}: nothing is embedded here. Run `{suggest('embed')}` first."
             )
-        values = artifacts.read_json(path)
-        artifacts.require_same(
-            path, {"schema_version": values["schema_version"]},
-            {"schema_version": artifacts.SCHEMA_VERSION},
-        )  # fmt: skip
+        values = artifacts.read_versioned(path)
         with of_ours(path):
             if "sources" not in values:
                 damaged(path, "it is the plan of something else than vectors")

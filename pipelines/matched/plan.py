@@ -66,11 +66,7 @@ class MatchedPlan:
             raise ArtifactError(
                 f"{folder}: nothing is matched here. Run `{suggest('match', 'INPUTS')}` first."
             )
-        values = artifacts.read_json(path)
-        artifacts.require_same(
-            path, {"schema_version": values["schema_version"]},
-            {"schema_version": artifacts.SCHEMA_VERSION},
-        )  # fmt: skip
+        values = artifacts.read_versioned(path)
         with of_ours(path):
             require_codes(values["parameters"]["metadata"], path)
             parts = [Part.from_dict(part) for part in values["parts"]]

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from curate.errors import ArtifactError
 from curate.files import storage
-from curate.files.own_json import parse_own
+from curate.files.own_json import OwnObject, parse_own
 from curate.files.parquet.sealed_file import SealedReader, SealingWriter
 from curate.files.remedies import damaged, remedy
 from curate.files.sealed_json import read_json_of_anyone, write_json
@@ -38,6 +38,7 @@ __all__ = [
     "read_json_of_anyone",
     "read_stamp",
     "read_table",
+    "read_versioned",
     "require_same",
     "seal_of",
     "strings",
@@ -296,9 +297,7 @@ def describe_difference(found: Any, expected: Any, name: str = "") -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -314,6 +313,18 @@ def require_same(path: str, found: Any, expected: Any, *, remedy: str = REPLACE)
         raise ArtifactError(
             f"{path} was made with something else:\n  " + "\n  ".join(shown) + f"\n{remedy}"
         )
+
+
+def read_versioned(path: str) -> OwnObject:
+    """Read a JSON file of ours that says which version of the layout it is of.
+
+    Raises:
+        ArtifactError: it is another one, or not what was written.
+    """
+    values = read_json(path)
+    expected = {"schema_version": SCHEMA_VERSION}
+    require_same(path, {name: values[name] for name in expected}, expected)
+    return values
 
 
 def begin_output(output: str, parameters: dict[str, Any], *, anew: bool = False) -> None:
