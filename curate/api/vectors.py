@@ -6,6 +6,7 @@ from curate.api.calls.command import command
 from curate.api.calls.options import (
     ClusterOptions,
     Folder,
+    downloaded_of,
     listed,
     num_workers,
     path_of,
@@ -32,6 +33,7 @@ def embed(
     image_root: str | list[str] | None = None,
     device: str | None = None,
     matched: Folder = None,
+    downloaded: Folder = None,
     workspace: Folder = None,
     output: Folder = None,
     workers: int | None = None,
@@ -93,6 +95,7 @@ def embed(
             matched=None if shards is not None else path_of(matched) or place.matched,
             shards=path_of(shards),
             image_roots=listed(image_root),
+            downloaded=None if shards is not None else downloaded_of(downloaded, matched, place),
             workers=num_workers(workers),
             overwrite=overwrite,
             dry_run=dry_run,

@@ -41,6 +41,7 @@ def embed_pairs(
     matched: str | None = None,
     shards: str | None = None,
     image_roots: Sequence[str] = (),
+    downloaded: str | None = None,
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -54,6 +55,7 @@ def embed_pairs(
         matched: folder that `match` wrote; or
         shards: folder, pattern or path of tars.
         image_roots: folders that images may be read from, as for `balance`.
+        downloaded: folder that `download --from matched` wrote, with the images of `matched`.
         workers: threads; or jobs, where a cluster does the work.
         overwrite: begin anew, replacing what the folder holds.
         dry_run: plan only; nothing is written.
@@ -75,7 +77,9 @@ def embed_pairs(
     if shards is not None:
         rows, sources = shard_rows(shards)
     else:
-        rows, sources = matched_rows(matched or "", image_roots, with_images=options.wants_images)
+        rows, sources = matched_rows(
+            matched or "", image_roots, with_images=options.wants_images, downloaded=downloaded
+        )
     try:
         encoders = load_encoders(spec)
         parameters = _parameters(options, spec, encoders, matched=shards is None)
