@@ -61,6 +61,7 @@ DOORS = {
     "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.train_captioner": {"pipelines.train"},  # the same loop
+    "pipelines.download": {"pipelines.match"},  # whose counts are made anew
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
     "pipelines.score": {"pipelines.match"},  # whose counts are made anew

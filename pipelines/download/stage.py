@@ -32,6 +32,7 @@ from curate.pipelines.match import enter_drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.images import require_pillow
 from curate.pipelines.shards.options import ShardOptions
+from curate.pipelines.shards.stats import ordered
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import NEXT, folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
@@ -262,7 +263,7 @@ def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[s
     return {
         "read": num_pairs,
         "downloaded": downloaded,
-        "failed": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        "failed": ordered(counts),
         "opt_outs": dict(sorted(said.items())),
         "shards": len(stats),
         "bytes": sum(of_shard["size_bytes"] for of_shard in stats),

@@ -6,9 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,7 +30,7 @@ def server():
 
 
 def world(folder, server, seeds=range(8)):
-    """Match pairs of pictures on a server: planted duplicates, wide ones, and some that are gone."""
+    """Match pairs of pictures on a server: planted duplicates, wide ones, and some gone."""
     urls, texts = [], []
     for seed in seeds:
         kinds = {"first": encoded(picture(seed))} | planted(picture(seed))
@@ -47,7 +45,7 @@ def world(folder, server, seeds=range(8)):
     metadata = folder / "metadata"
     if not metadata.exists():
         write_metadata(metadata, {"en": WORDS})
-    name = folder / f"in/{seeds[0]}.parquet"
+    name = folder.parent / f"{folder.name} in/{seeds[0]}.parquet"
     name.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"url": urls, "text": texts}), name)
     match(sorted(name.parent.glob("*.parquet")), metadata, folder / "matched")
@@ -83,6 +81,10 @@ def test_images_of_all_matched_pairs_are_embedded_deduplicated_scored_and_balanc
     scored = curate.score(workspace=tmp_path, filter="aspect<=3", quiet=True)
     assert scored["fallen"] == {"aspect": 8, "no_aspect": 8} and scored["matched"] == 8
     card = curate.balance(workspace=tmp_path, t=10**6, pairs_per_shard=3, quiet=True)
+    stages = curate.status(workspace=tmp_path, verify=True)["stages"]
+    for name in ("downloaded", "embeddings", "deduped", "scores", "balanced"):
+        assert stages[name]["state"] == "complete", stages[name]
+    assert stages["downloaded"]["done"] == stages["downloaded"]["total"] == 4
     total = card["total"]
     assert total["kept"] == 8 and total["dropped"] == {
         "aspect": 8, "duplicate_exact": 8, "duplicate_perceptual": 40,
@@ -110,6 +112,7 @@ def test_added_pairs_are_fetched_in_addition_and_retracted_ones_leave_the_others
     world(tmp_path, server, range(4, 7))
     with pytest.raises(ArtifactError, match="not all images of .* are downloaded"):
         curate.balance(workspace=tmp_path, t=5, quiet=True)
+    assert curate.status(workspace=tmp_path)["stages"]["downloaded"]["state"] == "stale"
     assert fetch(tmp_path, dry_run=True)["to_do"] == 2
     assert fetch(tmp_path)["read"] == 63
     assert max(server.asked.values()) == 1
@@ -119,8 +122,9 @@ def test_added_pairs_are_fetched_in_addition_and_retracted_ones_leave_the_others
     }
     curate.balance(workspace=tmp_path, t=10**6, quiet=True)
     url = server.url("/given/2-first")
-    (tmp_path / "list.txt").write_text(url)
-    assert curate.retract(tmp_path / "list.txt", workspace=tmp_path, quiet=True)["removed"] == 1
+    listing = tmp_path.parent / f"{tmp_path.name} in/list.txt"
+    listing.write_text(url)
+    assert curate.retract(listing, workspace=tmp_path, quiet=True)["removed"] == 1
     assert url not in {row["url"] for row in stated(tmp_path / "downloaded")}
     assert fetch(tmp_path)["read"] == 62 and max(server.asked.values()) == 1
     card = curate.balance(workspace=tmp_path, t=10**6, quiet=True, overwrite=True)
@@ -132,11 +136,12 @@ def test_images_of_other_matches_and_damaged_ones_are_refused(tmp_path, server):
     with pytest.raises(ArtifactError, match="there are no downloaded images"):
         curate.balance(workspace=tmp_path, downloaded=tmp_path / "none", t=5, quiet=True)
     fetch(tmp_path)
-    with pytest.raises(ArtifactError, match="images_per_shard|pairs_per_shard: it was made with 20"):
+    with pytest.raises(ArtifactError, match="pairs_per_shard: it was made with 20"):
         curate.download(from_="matched", workspace=tmp_path, pairs_per_shard=7, **FETCH)
     shutil.copytree(tmp_path, tmp_path / "other")
-    match([tmp_path / "in/0.parquet"], tmp_path / "metadata", tmp_path / "other/matched",
-          overwrite=True, normalization="metaclip")  # fmt: skip
+    given = tmp_path.parent / f"{tmp_path.name} in/0.parquet"
+    match([given], tmp_path / "metadata", tmp_path / "other/matched", overwrite=True,
+          normalization="metaclip")  # fmt: skip
     with pytest.raises(ArtifactError, match="its images are of other matches than"):
         curate.embed(workspace=tmp_path / "other", quiet=True)
     tar = tmp_path / "downloaded/00000.tar"
@@ -145,9 +150,11 @@ def test_images_of_other_matches_and_damaged_ones_are_refused(tmp_path, server):
     tar.write_bytes(content)
     with pytest.raises(ArtifactError, match="its checksum differs"):
         curate.balance(workspace=tmp_path, t=5, quiet=True)
-    for options, text in (({"from_": "web"}, "from_ is 'web'"),
-                          ({"matched": "m"}, "go with from_='matched'"),
-                          ({"from_": "matched", "balanced": "b"}, "balanced= goes with")):  # fmt: skip
+    for options, text in (
+        ({"from_": "web"}, "from_ is 'web'"),
+        ({"matched": "m"}, "go with from_='matched'"),
+        ({"from_": "matched", "balanced": "b"}, "balanced goes with"),
+    ):
         with pytest.raises(UsageError, match=text):
             curate.download(workspace=tmp_path, quiet=True, **options)
 
@@ -176,15 +183,14 @@ def run(folder, words, seconds=None):
 
 @pytest.mark.slow
 def test_the_whole_flow_killed_anywhere_ends_with_the_same_bytes(tmp_path, server):
-    world(tmp_path / "a", server, range(5))
-    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    undisturbed = world(tmp_path / "a", server, range(3))
+    shutil.copytree(undisturbed, tmp_path / "b")
     rng = random.Random(0)
     for words in COMMANDS:
-        seconds = run(tmp_path / "a", words)
-        run(tmp_path / "b", words, rng.uniform(0.4, 1.0) * seconds)
+        seconds = run(undisturbed, words)
+        run(tmp_path / "b", words, rng.uniform(0.5, 1.0) * seconds)
         run(tmp_path / "b", words)
     for name in ("matched", "downloaded", "embeddings", "deduped", "scores", "balanced"):
         expected, found = (contents(tmp_path / f / name) for f in "ab")
         assert found == expected and len(found) > 2, name
-    assert artifacts.read_json(str(tmp_path / "b/balanced/datacard.json"))["total"]["kept"] == 5
-    assert np.all([Path(p).suffix != ".tmp" for p in contents(tmp_path / "b/downloaded")])
+    assert artifacts.read_json(str(tmp_path / "b/balanced/datacard.json"))["total"]["kept"] == 3
