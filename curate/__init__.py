@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from curate.api.models import evaluate, export, train
     from curate.api.published import load, models
     from curate.api.results import Result
+    from curate.api.sampling import sample
     from curate.api.stored import diff, explain, retract, status
     from curate.api.vectors import embed, score
     from curate.curation.lid.identify import (
@@ -113,6 +114,7 @@ __all__ = [
     "pair_probability",
     "pipelines",
     "retract",
+    "sample",
     "sampling_probability",
     "score",
     "slots",
@@ -142,6 +144,7 @@ __getattr__, __dir__ = lazy_names(
         "api.models": ["evaluate", "export", "train"],
         "api.published": ["load", "models"],
         "api.results": ["Result"],
+        "api.sampling": ["sample"],
         "api.stored": ["diff", "explain", "retract", "status"],
         "api.vectors": ["embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],

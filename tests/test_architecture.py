@@ -64,6 +64,7 @@ DOORS = {
     "pipelines.download": {"pipelines.match"},  # whose counts are made anew
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.status": {"pipelines.train"},  # how far runs are
+    "pipelines.sample": {"pipelines.match"},  # whose counts are made anew
     "pipelines.score": {"pipelines.match"},  # whose counts are made anew
     "pipelines.retract": {
         "pipelines.balance",

@@ -67,8 +67,7 @@ def _sum_again(output: str, listed: list[str]) -> None:
     downloaded = counts.pop("success", 0)
     now = {"read": downloaded + counts.total(), "downloaded": downloaded, "bytes": size,
            "failed": ordered(counts)}  # fmt: skip
-    values = {k: v for k, v in artifacts.read_json(path).items() if k != "checksum"}
-    artifacts.write_json(path, {**values, **now})
+    artifacts.write_json(path, {**artifacts.read_json(path), **now})
 
 
 def _purge(path: str, tombstones: Tombstones) -> int:

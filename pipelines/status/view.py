@@ -26,6 +26,7 @@ _WORK = {
     "_share_out": "sharing vectors out to clusters",
     "_compare": "comparing vectors",
     "score_part": "scoring",
+    "assign_part": "putting vectors into clusters",
     "find_in_part": "looking for what is evaluated on",
     "caption_part": "captioning",
     "extract_part": "extracting",
