@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from curate.files import storage
 from curate.pipelines.executor.overlap import ahead
+from curate.pipelines.matched.content import CONTENT, ContentNote
 from curate.pipelines.matched.decisions import (
     BATCH_ROWS,
     BalanceJob,
@@ -57,14 +58,18 @@ def _stamp(job: BalanceJob, index: int) -> dict[str, Any]:
 
 def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> KeptSummary:
     summary, facts = KeptSummary(), Counter[str]()
+    content = ContentNote(worker.job.content_share)
     with artifacts.open_parquet(source) as file:
         schema = _with_probability(file.schema_arrow)
         with artifacts.parquet_writer(target, schema) as writer:
             for batch in ahead(_kept_batches(worker, file, summary)):
                 facts.update(pair_facts(batch, worker.job.columns))
+                content.add(batch, worker.job.columns)
                 writer.write(batch)
             there = {name: num for name, num in sorted(facts.items()) if num}
             stamp = {**_stamp(worker.job, index), **({"kept": there} if there else {})}
+            if content.pairs:
+                stamp[CONTENT] = content.as_dict()
             writer.close(stamp, combined_hash(worker.job.metadata))
     return summary
 

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curate.curation.sampling.content import sample_share
 from curate.curation.sampling.sampling import (
     check_seed,
     check_threshold,
@@ -204,6 +205,7 @@ def _job(
         filters=options.filters,
         images=images,
         exact=exact,
+        content_share=sample_share(plan.whole_summary()["matched"]),
     )
 
 

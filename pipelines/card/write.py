@@ -124,9 +124,11 @@ def write_cards(
             {k: i[k] for k in ("path", "size_bytes", "sha256")} for i in plan.inputs
         ],
     }  # fmt: skip
-    card["kept_pairs"] = kept_facts(
+    card["kept_pairs"], content = kept_facts(
         job.output, parameters["format"], len(plan.parts), card["total"]["kept"]
     )
+    if content:
+        card["content"] = content
     card["matched_pairs"] = {
         name: summary[name] for name in ("more_images", "repeated_ids", "with_image", "without_url")
         if name in summary
