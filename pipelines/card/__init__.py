@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING
 from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from curate.pipelines.card.counted.entry_files import ENTRY_FILES
     from curate.pipelines.card.stage import make_card
     from curate.pipelines.card.view import card_table
     from curate.pipelines.card.write import CARDS, write_cards
 
-__all__ = ["CARDS", "card_table", "make_card", "write_cards"]
+__all__ = ["CARDS", "ENTRY_FILES", "card_table", "make_card", "write_cards"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "counted.entry_files": ["ENTRY_FILES"],
         "stage": ["make_card"],
         "write": ["CARDS", "write_cards"],
         "view": ["card_table"],

@@ -7,12 +7,14 @@ page's head lets nothing run but this script, whose hash it names, and lets noth
 import html
 import re
 import shlex
+from base64 import b64encode
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
 from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
+from curate.pipelines.card.thumbnails import Thumbnails
 from curate.pipelines.views.html import embedded_json, policy_hash
 
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
@@ -21,11 +23,12 @@ MOST_INPUTS = 200
 _LISTS = ("top_entries", "top_entries_after", "tail_entries")
 
 
-def render_page(card: Mapping[str, Any]) -> str:
+def render_page(card: Mapping[str, Any], thumbnails: Thumbnails | None = None) -> str:
     """Write the data card as HTML.
 
     Args:
         card: as `curate.pipelines.card.write` puts it together.
+        thumbnails: images of its examples, JPEGs; None for none.
     """
     style, script, page = (_source(name) for name in ("card.css", "card.js", "card.html"))
     total = card["total"]
@@ -37,11 +40,20 @@ def render_page(card: Mapping[str, Any]) -> str:
         "script": script,
         "style-hash": policy_hash(style),
         "script-hash": policy_hash(script),
-        "data": embedded_json(page_data(card)),
+        "images": "; img-src data:" if thumbnails else "",
+        "data": embedded_json({**page_data(card), "thumbnails": _data_urls(thumbnails or {})}),
     }
     for name in ("title", "summary"):
         values[name] = html.escape(values[name])
     return re.sub("%([a-z-]+)%", lambda found: values[found[1]], page)
+
+
+def _data_urls(thumbnails: Thumbnails) -> dict[str, str]:
+    """Return images as addresses that hold them, by language, decision and place."""
+    return {
+        f"{lang} {decision} {place}": f"data:image/jpeg;base64,{b64encode(content).decode()}"
+        for (lang, decision, place), content in sorted(thumbnails.items())
+    }
 
 
 def _source(name: str) -> str:

@@ -336,7 +336,7 @@ def test_of_very_many_inputs_only_the_first_stand_on_the_page_and_in_markdown(wo
 
 
 def test_the_file_that_says_that_all_is_whole_is_written_last(tmp_path, monkeypatch):
-    monkeypatch.setattr(cards, "render_page", lambda _: 1 / 0)
+    monkeypatch.setattr(cards, "render_page", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         write_workspace(tmp_path)
     assert not (tmp_path / "balanced/datacard.json").exists()

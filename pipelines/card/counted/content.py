@@ -1,4 +1,4 @@
-"""Notes of kept pairs in, what the card says of their texts and URLs out: lengths, domains, copies."""
+"""Notes of kept pairs in, what the card says of texts and URLs out: lengths, domains, copies."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
