@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from curate.files import storage
 from curate.pipelines.executor.overlap import ahead
-from curate.pipelines.matched.content import CONTENT, ContentNote
 from curate.pipelines.matched.decisions import (
     BATCH_ROWS,
     BalanceJob,
@@ -18,7 +17,7 @@ from curate.pipelines.matched.decisions import (
     KeptSummary,
     decide_and_count,
 )
-from curate.pipelines.matched.facts import pair_facts
+from curate.pipelines.matched.facts import CONTENT, ContentNote, pair_facts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 from curate.pipelines.store.workspace import part_name

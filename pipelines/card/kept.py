@@ -8,7 +8,7 @@ from typing import Any
 from curate.files import storage
 from curate.files.remedies import carried
 from curate.pipelines.card.counted.content import content_facts
-from curate.pipelines.matched.content import CONTENT
+from curate.pipelines.matched.facts import CONTENT
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from curate.files import storage
 from curate.files.sums import has_right_size
-from curate.pipelines.matched.content import CONTENT, ContentNote, RowNote, row_notes
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
+from curate.pipelines.matched.facts import CONTENT, ContentNote, RowNote, row_notes
 from curate.pipelines.shards.images import image_of_shard
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.samples import SampleColumns, encode_json, sample_key, unique_key

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from curate.curation.sampling.content import Estimate, duplicate_share, share_interval
-from curate.pipelines.matched.content import ContentNote
+from curate.pipelines.matched.facts import ContentNote
 
 __all__ = ["content_facts", "content_lines", "percent"]
 
