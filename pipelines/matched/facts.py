@@ -1,7 +1,8 @@
 """Pairs in, what there is beside their matches out: images and URLs counted, contents noted.
 
-Notes of kept pairs' texts and URLs stand with the pairs, in the footers of Parquet files and beside shards, so that the card
-needs to read no text. Those of parts add up, and all of them together hold about `SAMPLE` pairs.
+Notes of kept pairs' texts and URLs stand with the pairs, in the footers of Parquet files and beside
+shards, so that the card needs to read no text. Those of parts add up, and all of them together hold
+about `SAMPLE` pairs.
 """
 
 import base64
