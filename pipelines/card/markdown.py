@@ -101,7 +101,7 @@ def _head_and_tail(total: Mapping[str, Any], *, is_exact: bool) -> str:
     rows = [
         [name, total[key]["entries"], total[key]["matches"], total[key]["slots"],
          total[key]["kept"]]
-        for name, key in (("head (count ≥ t)", "head"), ("tail (count < t)", "tail"))
+        for name, key in (("head: count ≥ t", "head"), ("tail: fewer", "tail"))
     ]  # fmt: skip
     rows.append(["without a match", total["entries"] - total["entries_matched"], 0, 0, 0])
     shown = table(["entries", "number", "matches", "slots", "matches of kept pairs"], rows)

@@ -13,8 +13,10 @@ from importlib.resources import files
 from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
+from curate.pipelines.card.counted.content import content_lines
 from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
 from curate.pipelines.card.thumbnails import Thumbnails
+from curate.pipelines.lid.step_names import STEP_NAMES
 from curate.pipelines.views.html import embedded_json, policy_hash
 
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
@@ -117,9 +119,20 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
         "command": shown_command(card),
         "beside": beside_text(card),
         "said": _said(card),
+        "decided": _decided(card),
+        "content_lines": content_lines(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),
     }
+
+
+def _decided(card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how many texts each step of language identification decided, in words."""
+    found = card.get("language_decided_by")
+    if not found:
+        return None
+    steps = [[name, found[step]] for step, name in STEP_NAMES.items() if found.get(step)]
+    return {"steps": steps, "second": card["lid"]["second"]}
 
 
 def _said(card: Mapping[str, Any]) -> list[dict[str, Any]]:
