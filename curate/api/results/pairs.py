@@ -22,6 +22,7 @@ __all__ = [
     "JudgeResult",
     "MatchResult",
     "MetadataResult",
+    "PushResult",
     "RetractResult",
     "ScoreResult",
     "Status",
@@ -216,6 +217,16 @@ class ScoreResult(Result):
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: its id, language and scores."""
         return stored(f"{self.folder}/pairs", columns)
+
+
+class PushResult(Result):
+    """What went to the Hub, or would go."""
+
+    address: str
+    private: bool
+    files: int
+
+    _view = ("push", "push_table")
 
 
 class RetractResult(Result):
