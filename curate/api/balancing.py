@@ -151,7 +151,7 @@ def yield_grid(
         grid: thresholds, such as 5k,20k,170k.
         pairs: find the t that keeps so many.
         tail_share: find each language's t of this share.
-        plot: draw the curve into this SVG.
+        plot: draw the curve into this file, .svg or .png.
 
     Returns:
         A row for each t: kept, expected and slots, overall and per language.

@@ -1,8 +1,8 @@
 """A hub on loopback with the routes that huggingface_hub asks for, which fails when it is told to.
 
 It keeps files of dataset repositories, large ones by their sha256 as the Hub does. `fail` lists
-what goes wrong next: a part of a route, and a status or "cut", which ends the connection unanswered, or
-"late", which does what is asked and then ends it.
+what goes wrong next: a part of a route, and a status or "cut", which ends the connection without
+an answer, or "late", which does what is asked and then ends it.
 """
 
 import base64
