@@ -112,7 +112,7 @@ def curve_plot(
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     if len(curves) > 1:
-        axes.legend(frameon=False)
+        figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
@@ -151,7 +151,7 @@ def bar_plot(title: str, x_label: str, bars: Mapping[str, Mapping[str, Bar]]) ->
     axes.set_xlabel(x_label)
     axes.grid(visible=False, axis="y")
     if len(series) > 1:
-        axes.legend(frameon=False)
+        figure.legend(loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 

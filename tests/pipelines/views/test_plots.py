@@ -17,8 +17,11 @@ def labels_of(figure):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
-    texts = [text for axes in figure.axes for text in (
-        axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts, *axes.get_yticklabels())]  # fmt: skip
+    texts = []
+    for axes in figure.axes:
+        low, high = sorted(axes.get_ylim())
+        beside = [t for t in axes.get_yticklabels() if low <= t.get_position()[1] <= high]
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts, *beside]
     page = figure.get_tightbbox(renderer).padded(0.12).transformed(figure.dpi_scale_trans)
     shown = [t for t in texts if t.get_text() and t.get_visible()]
     return shown, [t.get_window_extent(renderer) for t in shown], page
