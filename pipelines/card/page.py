@@ -22,6 +22,7 @@ from curate.pipelines.views.html import embedded_json, policy_hash
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
 
 MOST_INPUTS = 200
+_UNSHOWN = ("metadata", "pages", "checksum")
 _LISTS = ("top_entries", "top_entries_after", "tail_entries")
 
 
@@ -106,7 +107,7 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
     known = {*metadata_languages(), OTHER}
     thresholds = {c["t"] for c in card["languages"].values()} - {None}
     return {
-        **{name: value for name, value in card.items() if name != "metadata"},
+        **{name: value for name, value in card.items() if name not in _UNSHOWN},
         "total": _compact(card["total"]),
         "languages": {lang: _compact(c) for lang, c in card["languages"].items()},
         "names": {
