@@ -1,27 +1,24 @@
 """Examples of a card in, small JPEGs of their images out, as many as a page may hold."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from curate.errors import CurateError, InputError, MissingExtraError
 from curate.files import storage
-from curate.files.remedies import damaged
 from curate.pipelines.card.tally import Chosen
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.shards.downloaded import DownloadedImages
 from curate.pipelines.shards.images import prepare_image, require_pillow
 from curate.pipelines.shards.options import Resize
-from curate.pipelines.shards.samples import sample_key
 from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.views.progress import log
-from curate.training.tars.names import IMAGE_FORMATS
 
 __all__ = ["Thumbnails", "thumbnails_of"]
 
 _PIXELS = 112  # of the longer side
 _QUALITY = 70
 _MOST_BYTES = 12_000  # of one
-_MOST_SHARDS = 64  # of downloaded images that are looked into
 _RESIZE = Resize(mode="keep_ratio_largest", size=_PIXELS, only_if_bigger=True, quality=_QUALITY)
 
 Thumbnails = Mapping[tuple[str, str, int], bytes]  # by language, decision and place
@@ -90,14 +87,14 @@ class _Images:
     ) -> None:
         self._plan = plan
         self._columns: dict[int, list[str]] = {}
-        self._shards = _downloaded(balanced)
+        self._downloaded = DownloadedImages(storage.join(balanced, "shards"))
         with_image = (plan.summary() or {}).get("with_image", 0)
         self._reader = None
         if with_image:
             self._reader = ImageReader(
                 sources or image_sources(plan, roots), plan.parameters["columns"].get("image")
             )
-        self.are_there = bool(with_image or self._shards)
+        self.are_there = bool(with_image) or self._downloaded.are_there
 
     def read(self, one: Chosen) -> bytes | None:
         """Return the encoded image of a pair, None if it has none here."""
@@ -113,38 +110,9 @@ class _Images:
         batch = table.combine_chunks().to_batches()[0]
         if self._reader is not None:
             return self._reader.read(batch, 0, one.part)
-        place = self._shards.get(sample_key(batch.column("pair_id")[0].as_py()))
-        if place is None:
-            return None
-        path, offset, size = place
-        with storage.open_read(path) as file:
-            file.seek(offset)
-            return file.read(size)
+        return self._downloaded.read(str(batch.column("pair_id")[0].as_py()))
 
     def close(self) -> None:
         """Close what is open."""
         if self._reader is not None:
             self._reader.close()
-
-
-def _downloaded(balanced: str) -> dict[str, tuple[str, int, int]]:
-    """Return where the images are that `download` fetched, by key: of the first shards."""
-    folder = storage.join(balanced, "shards")
-    found: dict[str, tuple[str, int, int]] = {}
-    if not storage.list_files(folder, "_stats.json"):
-        return found
-    for path in storage.list_files(folder, ".idx")[:_MOST_SHARDS]:
-        for key, offset, size in _images_in(path):
-            found[key] = (path.removesuffix(".idx") + ".tar", offset, size)
-    return found
-
-
-def _images_in(path: str) -> Iterator[tuple[str, int, int]]:
-    """Yield key, offset and size of the images that the index of a shard lists."""
-    for line in storage.read_text(path).splitlines()[1:]:
-        words = line.split(" ")
-        if len(words) % 4 or not all(w.isdigit() for at in (1, 2) for w in words[at::4]):
-            damaged(path, "a line of it is no sample of an index")
-        for suffix, offset, size, name in zip(*(words[at::4] for at in range(4)), strict=True):
-            if suffix in IMAGE_FORMATS:
-                yield name.removesuffix(f".{suffix}"), int(offset), int(size)
