@@ -149,6 +149,8 @@ class StepOptions:
         compile: compile each block; None: on a GPU only.
         sharding: ddp: a whole model on each process; fsdp: weights and optimizer shared out.
         text_bucket: texts are cut to a multiple of so many tokens that fits the longest one.
+        by_length: of these, compute texts of like length apart from longer ones; None: on a CPU,
+            where nothing is compiled and no weights are shared out.
     """
 
     accumulate: int = 1
@@ -157,6 +159,7 @@ class StepOptions:
     compile: bool | None = None
     sharding: str = "ddp"
     text_bucket: int = 8
+    by_length: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from curate.training.model.config import ModelConfig
+from curate.training.model.pieces import length_pieces
 
 __all__ = ["CLIP", "keep_patches"]
 
@@ -41,14 +42,44 @@ class Attention(nn.Module):
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Mix tokens; a causal one sees only those before it."""
+    def forward(self, x_BTD: Tensor, at_B: Tensor | None = None) -> Tensor:
+        """Mix tokens; a causal one sees only those before it.
+
+        Args:
+            x_BTD: tokens.
+            at_B: of each row, the only token whose result is wanted; None: of all tokens.
+
+        Returns:
+            (B, T, D); with `at_B` (B, D).
+        """
         B, T, D = x_BTD.shape
+        if at_B is not None:
+            return self._one(x_BTD, at_B)
         qkv = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
         q, k, v = qkv.view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))
         return out
+
+    def _one(self, x_BTD: Tensor, at_B: Tensor) -> Tensor:
+        """Ask for one token of each row: keys and values of all, the query of that one."""
+        B, T, D = x_BTD.shape
+        of_query, of_others = self.in_proj_weight.split([D, 2 * D])
+        query_bias, others_bias = self.in_proj_bias.split([D, 2 * D])
+        q = F.linear(rows_at(x_BTD, at_B), of_query, query_bias).view(B, self.heads, 1, -1)
+        kv = F.linear(x_BTD, of_others, others_bias)
+        k, v = kv.view(B, T, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
+        seen = None
+        if self.causal:
+            seen = (torch.arange(T, device=at_B.device) <= at_B[:, None])[:, None, None]
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=seen)
+        out: Tensor = self.out_proj(mixed.reshape(B, D))
+        return out
+
+
+def rows_at(x_BTD: Tensor, at_B: Tensor) -> Tensor:
+    """Return one token of each row: (B, T, D) → (B, D)."""
+    return x_BTD[torch.arange(len(at_B), device=at_B.device), at_B]
 
 
 class ResidualBlock(nn.Module):
@@ -69,10 +100,11 @@ class ResidualBlock(nn.Module):
             )
         )
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Transform tokens."""
-        x_BTD = x_BTD + self.attn(self.ln_1(x_BTD))
-        return x_BTD + self.mlp(self.ln_2(x_BTD))  # type: ignore[no-any-return]
+    def forward(self, x_BTD: Tensor, at_B: Tensor | None = None) -> Tensor:
+        """Transform tokens; with `at_B` return one of each row, (B, D), and compute no others."""
+        mixed = self.attn(self.ln_1(x_BTD), at_B)
+        x = mixed + (x_BTD if at_B is None else rows_at(x_BTD, at_B))
+        return x + self.mlp(self.ln_2(x))  # type: ignore[no-any-return]
 
 
 class Transformer(nn.Module):
@@ -102,14 +134,20 @@ class Transformer(nn.Module):
             for _ in range(layers)
         )
 
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Transform tokens."""
-        for block in self.resblocks:
+    def forward(self, x_BTD: Tensor, at_B: Tensor) -> Tensor:
+        """Transform tokens and return one of each row: (B, T, D) → (B, D).
+
+        The last block's attention needs keys and values of all tokens; what comes behind them, five
+        sixths of a block, is computed for that one alone.
+        """
+        x = x_BTD
+        for number, block in enumerate(self.resblocks, start=1):
+            wanted = at_B if number == self.layers else None
             if self.grad_checkpointing and torch.is_grad_enabled():
-                x_BTD = checkpoint(block, x_BTD, use_reentrant=False)
+                x = checkpoint(block, x, wanted, use_reentrant=False)
             else:
-                x_BTD = block(x_BTD)
-        return x_BTD
+                x = block(x, wanted)
+        return x
 
     @torch.no_grad()
     def initialize(self) -> None:
@@ -172,8 +210,9 @@ class VisionTransformer(nn.Module):
             patch_BPD = keep_patches(patch_BPD, self.patch_dropout)
         class_D = self.class_embedding + self.positional_embedding[0]
         x_BPD = torch.cat([class_D.expand(len(patch_BPD), 1, -1), patch_BPD], dim=1)
-        x_BPD = self.transformer(self.ln_pre(x_BPD))
-        out: Tensor = self.ln_post(x_BPD[:, 0]) @ self.proj
+        first_B = torch.zeros(len(x_BPD), dtype=torch.int64, device=x_BPD.device)
+        x_BD = self.transformer(self.ln_pre(x_BPD), first_B)
+        out: Tensor = self.ln_post(x_BD) @ self.proj
         return out
 
 
@@ -187,6 +226,8 @@ class CLIP(nn.Module):
     Attributes:
         logit_bias: added to scaled similarities by SigLIP's loss; None without
             `config.logit_bias`.
+        by_length: compute texts in pieces of like length, each cut to its longest. The same but
+            for rounding; for what computes as fast in small pieces, and compiles nothing.
 
     Source: Radford et al. 2021, arXiv:2103.00020.
     """
@@ -197,6 +238,7 @@ class CLIP(nn.Module):
         super().__init__()
         self.config = config
         self.eos_id = eos_id
+        self.by_length = False
         width = config.text_width
         self.visual = VisionTransformer(config)
         self.transformer = Transformer(
@@ -241,12 +283,17 @@ class CLIP(nn.Module):
 
     def encode_text(self, tokens_BT: Tensor) -> Tensor:
         """Embed tokenised texts: (B, T) with T ≤ context_length → (B, E), not of unit length."""
-        T = tokens_BT.shape[1]
-        x_BTD = self.token_embedding(tokens_BT) + self.positional_embedding[:T]
-        x_BTD = self.ln_final(self.transformer(x_BTD))
         at_B = (tokens_BT == self.eos_id).int().argmax(dim=1)
-        rows_B = torch.arange(len(at_B), device=at_B.device)
-        out: Tensor = x_BTD[rows_B, at_B] @ self.text_projection
+        if not self.by_length:
+            return self._encode_text(tokens_BT, at_B)
+        pieces = length_pieces((at_B + 1).tolist())
+        found = [self._encode_text(tokens_BT[rows, :longest], at_B[rows]) for rows, longest in pieces]
+        order = torch.tensor([row for rows, _ in pieces for row in rows], device=at_B.device)
+        return torch.cat(found)[order.argsort()]
+
+    def _encode_text(self, tokens_BT: Tensor, at_B: Tensor) -> Tensor:
+        x_BTD = self.token_embedding(tokens_BT) + self.positional_embedding[: tokens_BT.shape[1]]
+        out: Tensor = self.ln_final(self.transformer(x_BTD, at_B)) @ self.text_projection
         return out
 
     def forward(self, image_B3HW: Tensor, tokens_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:
