@@ -287,7 +287,9 @@ class CLIP(nn.Module):
         if not self.by_length:
             return self._encode_text(tokens_BT, at_B)
         pieces = length_pieces((at_B + 1).tolist())
-        found = [self._encode_text(tokens_BT[rows, :longest], at_B[rows]) for rows, longest in pieces]
+        found = [
+            self._encode_text(tokens_BT[rows, :longest], at_B[rows]) for rows, longest in pieces
+        ]
         order = torch.tensor([row for rows, _ in pieces for row in rows], device=at_B.device)
         return torch.cat(found)[order.argsort()]
 
