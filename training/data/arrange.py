@@ -17,11 +17,21 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from curate.errors import UsageError
 from curate.training.data.online import SampleRows
 from curate.training.data.sampler import Group, mix
 
-__all__ = ["BATCH_BY", "ByEntries", "ByLength", "length_bucket", "rarest", "same_lengths"]
+__all__ = [
+    "ByEntries",
+    "check_batch_by",
+    "chooser",
+    "ByLength",
+    "length_bucket",
+    "rarest",
+    "same_lengths",
+]
 
+_MAX_SUPER_BATCH = 1000
 BATCH_BY = ("order", "length", "entries", "diverse")
 # Longest text of each bucket, in tokens; longer ones are in the last bucket.
 BUCKETS = (8, 12, 16, 20, 24, 32, 40, 56)
@@ -76,6 +86,28 @@ class ByEntries:
         found = _taken(group, chosen)
         found.skipped["other_entries"] += len(group) - len(chosen)
         return found
+
+
+def check_batch_by(batch_by: str, super_batch: float) -> None:
+    """Check what makes samples a batch.
+
+    Raises:
+        UsageError: there is no such way, or the super-batch is out of range.
+    """
+    if batch_by not in BATCH_BY:
+        raise UsageError(f"--batch-by is {batch_by!r}; expected {', '.join(BATCH_BY)}")
+    if not 1 <= super_batch <= _MAX_SUPER_BATCH:
+        raise UsageError(
+            f"--super-batch is {super_batch}; expected 1 to {_MAX_SUPER_BATCH} pairs that are "
+            "looked at for each one that is chosen"
+        )
+
+
+def chooser(batch_by: str, super_batch: float) -> ByEntries | None:
+    """Return what leaves samples out; None where all of them are trained on."""
+    if batch_by not in ("entries", "diverse"):
+        return None
+    return ByEntries(super_batch, diverse=batch_by == "diverse")
 
 
 def _taken(group: Group, at: NDArray[np.int64]) -> Group:

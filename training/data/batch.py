@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
-from curate.training.data.arrange import BATCH_BY
+from curate.training.data.arrange import check_batch_by
 from curate.training.data.sampler import UNITS, Group
 
 if TYPE_CHECKING:
@@ -148,10 +148,4 @@ class LoaderConfig:
             )
         if self.unit not in UNITS:
             raise UsageError(f"unit is {self.unit!r}; expected {' or '.join(UNITS)}")
-        if self.batch_by not in BATCH_BY:
-            raise UsageError(f"--batch-by is {self.batch_by!r}; expected {', '.join(BATCH_BY)}")
-        if not 1 <= self.super_batch <= 1000:
-            raise UsageError(
-                f"--super-batch is {self.super_batch}; expected 1 to 1000 pairs that are looked at "
-                "for each one that is chosen"
-            )
+        check_batch_by(self.batch_by, self.super_batch)

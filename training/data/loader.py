@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files.sizes import several
 from curate.training.captions.mix import PairTexts
-from curate.training.data.arrange import ByEntries, ByLength
+from curate.training.data.arrange import ByLength, chooser
 from curate.training.data.batch import Batch, LoaderConfig, Plan, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.lanes import plan_lanes
@@ -138,12 +138,9 @@ class Loader:
         self._memory: list[NDArray[np.uint8]] = []
 
     def _arrangement(self) -> Arrangement | None:
-        how = self.config.batch_by
-        if how == "length":
+        if self.config.batch_by == "length":
             return ByLength(self._lengths, self.config.seed)
-        if how == "order":
-            return None
-        return ByEntries(self.config.super_batch, diverse=how == "diverse")
+        return chooser(self.config.batch_by, self.config.super_batch)
 
     def _lengths(self, group: Group) -> NDArray[np.int64]:
         """Return how many tokens the texts of a group's samples have."""
