@@ -128,13 +128,14 @@ class TrainLoop:
     _logged_at: float = 0.0
     _saved_at: float = 0.0
 
-    def run(self, batches: Iterator[Any], stop: StopRequest, end: int) -> bool:
+    def run(self, batches: Iterator[Any], stop: StopRequest, end: int | None = None) -> bool:
         """Train to a step, or until a stop is asked for.
 
         Args:
             batches: of a loader.
             stop: asked for from outside.
             end: the last step's number, from 1; before the run's last one, all is saved there.
+                None for the run's last one.
 
         Returns:
             Whether that step is done.

@@ -64,8 +64,8 @@ class Attention(nn.Module):
     def _one(self, x_BTD: Tensor, at_B: Tensor) -> Tensor:
         """Ask for one token of each row: keys and values of all, the query of that one."""
         B, T, D = x_BTD.shape
-        of_query, of_others = self.in_proj_weight.split([D, 2 * D])
-        query_bias, others_bias = self.in_proj_bias.split([D, 2 * D])
+        of_query, of_others = self.in_proj_weight.tensor_split([D])
+        query_bias, others_bias = self.in_proj_bias.tensor_split([D])
         q = F.linear(rows_at(x_BTD, at_B), of_query, query_bias).view(B, self.heads, 1, -1)
         kv = F.linear(x_BTD, of_others, others_bias)
         k, v = kv.view(B, T, 2, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
