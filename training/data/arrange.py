@@ -17,7 +17,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from curate.errors import UsageError
+from curate.errors import InputError, UsageError
 from curate.training.data.online import SampleRows
 from curate.training.data.sampler import Group, mix
 
@@ -77,8 +77,18 @@ class ByEntries:
     batches: int = 1
 
     def __call__(self, group: Group, rows: Sequence[SampleRows | None], batch_size: int) -> Group:
-        """Return the chosen samples in their order; the others are counted as `other_entries`."""
+        """Return the chosen samples in their order; the others are counted as `other_entries`.
+
+        Raises:
+            InputError: no sample has entries.
+        """
         starts, entries = _entries(group, rows)
+        if len(group) and not len(entries):
+            raise InputError(
+                f"--batch-by entries: none of {len(group)} samples of the shards from "
+                f"{group.shards[0].path} to {group.shards[-1].path} says its entry_ids in its JSON. "
+                "Shards of `curate balance` and `curate download` do; train on others without it."
+            )
         chosen = rarest(
             starts, entries, first=group.first, batch_size=batch_size,
             super_batch=self.super_batch, diverse=self.diverse,

@@ -7,11 +7,11 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from curate.errors import UsageError
+from curate.errors import InputError, UsageError
 from curate.training.data.arrange import length_bucket, rarest, same_lengths
 from curate.training.data.loader import Loader, LoaderConfig, Online, Position
 from curate.training.text.tokenizer import learn_tokenizer
-from tests.training.shard_files import colour, write_tar
+from tests.training.shard_files import colour, write_shard, write_tar
 
 NUM_ENTRIES = 40
 
@@ -160,6 +160,12 @@ def test_online_balancing_decides_before_entries_do(shards, tokenizer):
     assert set(ids([b for b in found if b.end.epoch == 0])) <= of_epoch | last
     skipped = sum((Counter(batch.skipped) for batch in found), Counter())
     assert skipped["not_sampled"] > 0 and skipped["other_entries"] > 0
+
+
+def test_shards_without_entries_are_refused(tmp_path, tokenizer):
+    path = write_shard(tmp_path / "0.tar", [f"{i}" for i in range(20)])
+    with pytest.raises(InputError, match="none of 20 samples .*0.tar says its entry_ids"):
+        take([path], tokenizer, 1, batch_by="entries")
 
 
 @pytest.mark.parametrize(
