@@ -10,6 +10,7 @@ rounds' ratios, the least and the most.
 
 import os
 import statistics
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -73,6 +74,7 @@ def compare(steps: dict[str, TimedStep], found: Iterator[Batch], rounds: int) ->
             begun = processor_s()
             steps[name].run(batch)
             seconds[name].append(processor_s() - begun)
+            print(f"{name}: {seconds[name][-1]:.2f} s", file=sys.stderr, flush=True)
     row: dict[str, Any] = {f"{k}, s": round(statistics.median(v), 2) for k, v in seconds.items()}
     ours, *others = seconds
     for other in others:

@@ -86,7 +86,7 @@ class ByEntries:
         if len(group) and not len(entries):
             raise InputError(
                 f"--batch-by entries: none of {len(group)} samples of the shards from "
-                f"{group.shards[0].path} to {group.shards[-1].path} says its entry_ids in its JSON. "
+                f"{group.shards[0].path} to {group.shards[-1].path} has entry_ids in its JSON. "
                 "Shards of `curate balance` and `curate download` do; train on others without it."
             )
         chosen = rarest(

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 __all__ = ["length_pieces"]
 
-# What a piece costs beside its tokens, in tokens: its weights are read once more, and its
-# operations begun.
-PIECE_TOKENS = 48
+# What a piece costs beside its tokens, in tokens: the operations of its attention, in each block.
+PIECE_TOKENS = 4
 
 
 def length_pieces(

@@ -164,7 +164,7 @@ def test_online_balancing_decides_before_entries_do(shards, tokenizer):
 
 def test_shards_without_entries_are_refused(tmp_path, tokenizer):
     path = write_shard(tmp_path / "0.tar", [f"{i}" for i in range(20)])
-    with pytest.raises(InputError, match="none of 20 samples .*0.tar says its entry_ids"):
+    with pytest.raises(InputError, match="none of 20 samples .*0.tar has entry_ids"):
         take([path], tokenizer, 1, batch_by="entries")
 
 

@@ -228,7 +228,7 @@ def test_texts_in_pieces_of_like_length_have_the_same_vectors_and_gradients():
     ends = [1, 60, 2, 63, 3, 9, 33, 30] * 4
     tokens = torch.randint(3, 9, (32, 64))
     tokens[torch.arange(32), torch.tensor(ends)] = 2
-    assert len(length_pieces([end + 1 for end in ends])) == 4
+    assert len(length_pieces([end + 1 for end in ends])) > 4
     found = []
     for model.by_length in (False, True):
         model.zero_grad()
@@ -239,7 +239,7 @@ def test_texts_in_pieces_of_like_length_have_the_same_vectors_and_gradients():
     torch.testing.assert_close(*[grad for _, grad in found], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("piece_tokens", [0, 5, 48])
+@pytest.mark.parametrize("piece_tokens", [0, 4, 48])
 def test_pieces_are_the_cheapest_there_are(piece_tokens):
     def cost(pieces):
         return sum(len(rows) * longest + piece_tokens for rows, longest in pieces)
