@@ -20,7 +20,7 @@ from curate.pipelines.inputs.columns.images import FILE_COLUMNS
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.match import enter_drops
 from curate.pipelines.matched.plan import MatchedPlan
-from curate.pipelines.shards.downloaded import SUMMARY, layout_digest, parts_of, pool_of
+from curate.pipelines.shards.matched_images import SUMMARY, layout_digest, parts_of, pool_of
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 from curate.pipelines.store.pools import disagreeing_columns

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from curate.files import storage
 from curate.pipelines.download.plan import SourcePairs
-from curate.pipelines.shards.downloaded import part_bounds
+from curate.pipelines.shards.matched_images import part_bounds
 from curate.pipelines.shards.runs import Draws, shard_bounds
 from curate.pipelines.shards.windows import order_draws
 from curate.pipelines.store.pools import concat_pool

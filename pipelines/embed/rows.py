@@ -16,7 +16,7 @@ from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.records import ColumnNames, text_column
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
 from curate.pipelines.matched.plan import MatchedPlan
-from curate.pipelines.shards.downloaded import open_downloaded
+from curate.pipelines.shards.matched_images import open_downloaded
 from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name

@@ -14,7 +14,7 @@ from curate.files import storage
 from curate.files.sums import check_shard
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.matched.tombstones import Tombstones
-from curate.pipelines.shards.downloaded import SUMMARY
+from curate.pipelines.shards.matched_images import SUMMARY
 from curate.pipelines.shards.stats import ordered, statistics
 from curate.pipelines.shards.tar import ShardWriter, shard_writer
 from curate.pipelines.store import artifacts

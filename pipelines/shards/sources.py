@@ -8,7 +8,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.inputs.columns.images import encoded_images, image_column
 from curate.pipelines.matched.image_sources import ImageSources
-from curate.pipelines.shards.downloaded import DownloadedImages
+from curate.pipelines.shards.matched_images import MatchedImages
 
 __all__ = ["ImageReader"]
 
@@ -26,9 +26,7 @@ class ImageReader:
         self._column = column
         self._path: str | None = None
         self._file: IO[bytes] | None = None
-        self._downloaded = (
-            None if sources.downloaded is None else DownloadedImages(sources.downloaded)
-        )
+        self._downloaded = None if sources.downloaded is None else MatchedImages(sources.downloaded)
 
     def close(self) -> None:
         """Close the file."""

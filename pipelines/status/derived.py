@@ -14,7 +14,7 @@ from curate.files.remedies import suggest
 from curate.pipelines.embedded.plan import EmbeddedPlan, Source
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
-from curate.pipelines.shards.downloaded import parts_of, pool_of
+from curate.pipelines.shards.matched_images import parts_of, pool_of
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.workspace import Workspace, part_name
