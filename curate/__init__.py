@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from curate.api.published import load, models
     from curate.api.publishing import push
     from curate.api.results import Result
-    from curate.api.sampling import sample
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import embed, score
+    from curate.api.vectors import embed, sample, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -147,9 +146,8 @@ __getattr__, __dir__ = lazy_names(
         "api.models": ["evaluate", "export", "train"],
         "api.published": ["load", "models"],
         "api.results": ["Result"],
-        "api.sampling": ["sample"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["embed", "score"],
+        "api.vectors": ["embed", "sample", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

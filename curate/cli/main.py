@@ -35,7 +35,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "dedup": ("duplicates", "dedup", ()),
     "score": ("vectors", "score", ("run",)),
     "decontaminate": ("duplicates", "decontaminate", ("data...",)),
-    "sample": ("sampling", "sample", ()),
+    "sample": ("vectors", "sample", ()),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "browse": ("looking", "browse", ("path",)),

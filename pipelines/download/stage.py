@@ -148,9 +148,11 @@ def download_images(
             done.update(shown)
         pairs.require_unchanged()
         found = _summary([done[n] for n in sorted(done)], sum(pairs.num_rows), output)
-        if matched is not None:
+        # Where not one image came, something is wrong with the network, not with all pairs.
+        is_to_count = matched is not None and (found["downloaded"] or not found["read"])
+        if is_to_count:
             finish_downloaded(folder, parameters, parts, found)
-    if matched is not None:
+    if matched is not None and is_to_count:
         found["matched"] = enter_failed(
             output, matched, metadata=metadata, workers=workers, quiet=quiet
         )

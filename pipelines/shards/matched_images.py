@@ -32,6 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 SUMMARY = "summary.json"
+_MOST_SHARDS = 1 << 24  # of a part
 _IMAGE_SUFFIXES = ("jpg", "png", "webp")
 
 
@@ -77,6 +78,8 @@ def open_downloaded(folder: str, plan: MatchedPlan) -> DownloadedShards:
             {"part": str(one["part"]), "shards": int(one["shards"])} for one in values["layout"]
         ]
         shards = tuple(int(one["shards"]) for one in values["layout"])
+        if not all(0 <= num <= _MOST_SHARDS for num in shards):
+            damaged(path, f"a part has {max(shards)} shards")
     is_same = parameters["pool"] == pool_of(plan)
     known = [one["part"] for one in parts]
     if not is_same or known != parts_of(plan)[: len(known)]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import curate
-from curate.errors import ArtifactError, UsageError
+from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.store import artifacts
 from tests.pipelines.download.test_download import samples, stated
 from tests.pipelines.embedded_helpers import encoded, picture, planted
@@ -133,9 +133,14 @@ def test_added_pairs_are_fetched_in_addition_and_retracted_ones_leave_the_others
 
 def test_images_of_other_matches_and_damaged_ones_are_refused(tmp_path, server):
     world(tmp_path, server, range(2))
+    with pytest.raises(InputError, match="none of 18 images could be had"):
+        fetch(tmp_path, allow_private_addresses=False)
+    assert artifacts.read_json(str(tmp_path / "matched/summary.json"))["matched"] == 18
+    with pytest.raises(ArtifactError, match="not all images of .* are downloaded"):
+        curate.embed(workspace=tmp_path, quiet=True)
     with pytest.raises(ArtifactError, match="there are no downloaded images"):
         curate.balance(workspace=tmp_path, downloaded=tmp_path / "none", t=5, quiet=True)
-    fetch(tmp_path)
+    assert fetch(tmp_path, retry_failed=True)["downloaded"] == 16
     with pytest.raises(ArtifactError, match="pairs_per_shard: it was made with 20"):
         curate.download(from_="matched", workspace=tmp_path, pairs_per_shard=7, **FETCH)
     shutil.copytree(tmp_path, tmp_path / "other")
