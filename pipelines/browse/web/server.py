@@ -188,8 +188,8 @@ class Server:
             state = self.session.state()
             if state.index is not None:
                 state.index.entries.search("-", num=1)
-        except CurateError as error:  # whoever asks is told
-            log(f"browse: {error}")
+        except Exception as error:  # whoever asks is told
+            log(f"browse: {type(error).__name__}: {error}")
 
     def wait(self) -> None:
         """Serve until the thread ends or somebody interrupts."""

@@ -19,13 +19,14 @@ from curate.pipelines.browse.places import find_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import Thumbnails
 from curate.pipelines.explain import explain_text
+from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.retract import retract_pairs
 from curate.pipelines.store.workspace import Workspace
 from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.browse.world import write_world
 from tests.pipelines.card.test_card import write_workspace
-from tests.pipelines.helpers import contents, png, read_pairs, write_pairs
+from tests.pipelines.helpers import contents, png, read_pairs, write_metadata, write_pairs
 from tests.pipelines.tar_helpers import write_tar
 
 
@@ -38,7 +39,7 @@ def opened(path, **options):
 def ask(session, name, **asked):
     values = {key.replace("__", "."): str(value) for key, value in asked.items()}
     found = ANSWERS[name](session.state(), values)
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(found, ensure_ascii=False, allow_nan=False).encode())
 
 
 @pytest.fixture(scope="module")
@@ -358,6 +359,44 @@ def test_tars_are_shown_with_their_own_fields_and_images(tmp_path):
     session.close()
 
 
+@pytest.mark.parametrize("lang", [None, "en"])
+def test_a_workspace_of_one_language_is_searched_and_shown(tmp_path, lang):
+    metadata = write_metadata(tmp_path / "metadata", {"en": ["red dog", "dog"]})
+    tar = write_tar(
+        tmp_path / "in.tar",
+        {
+            "a.txt": "a red dog in the park",
+            "a.json": b'{"lang": "en", "half": "\\ud800", "n": 1' + b"0" * 400 + b"}",
+            "b.txt": "the dog is on the grass", "b.json": {"lang": "en"},
+        },
+    )  # fmt: skip
+    match_inputs([str(tar)], metadata=str(metadata), output=str(tmp_path / "matched"),
+                 options=MatchOptions(), quiet=True)  # fmt: skip
+    session = opened(tmp_path)
+    found = ask(session, "entries", q="DOG", **({"lang": lang} if lang else {}))
+    assert [(r["entry"], r["count"]) for r in found["rows"]] == [("dog", 2), ("red dog", 1)]
+    # The halves of surrogate pairs and the long number of a tar's JSON are texts.
+    shown = ask(session, "pairs")["rows"][0]["own"]
+    assert shown == {"half": "\\ud800", "n": f"1{'0' * 400}"}
+    session.close()
+
+
+def test_long_numbers_of_a_tars_json_are_as_they_are(tmp_path):
+    tar = write_tar(
+        tmp_path / "00000.tar",
+        {
+            "a.txt": "x", "a.json": {"user": 2**53 + 1, "n": 7, "pair_id": "own", "probability": 1},
+            "b.txt": "y", "b.json": b'{"user": 1' + b"0" * 400 + b', "pair_id": 2.0}',
+        },
+    )  # fmt: skip
+    session = opened(tar)
+    first, second = ask(session, "pairs")["rows"]
+    assert first["own"] == {"user": str(2**53 + 1), "n": 7} and first["probability"] == 1
+    assert (first["id"], second["id"]) == ("own", None)
+    assert second["own"] == {"user": f"1{'0' * 400}"}
+    session.close()
+
+
 def test_a_bare_parquet_file_is_shown_with_its_columns_and_images(tmp_path):
     values = [f"text {i}" for i in range(9)]
     path = write_pairs(tmp_path / "in.parquet", values, image=[png((0, i, 0)) for i in range(9)],
@@ -421,6 +460,8 @@ def test_images_of_shards_and_of_matches_are_shown_and_a_balanced_set_alone(tmp_
         ("pairs", {"score_from": "x"}), ("pairs", {"text": "x" * 500}), ("pair", {"at": "9.9999"}),
         ("pair", {"at": "0.99999999"}), ("what-if", {"t": "x"}), ("what-if", {"t__xx": 5}),
         ("why", {"text": "x" * 5000}), ("what-if", {"t__en": "0"}),
+        ("pairs", {"entry": "²", "lang": "en"}), ("pairs", {"entry": "9" * 5000, "lang": "en"}),
+        ("pairs", {"after": "0." + "9" * 30}), ("pair", {"at": "9" * 30 + ".0"}),
     ],
 )  # fmt: skip
 def test_questions_that_cannot_be_meant_are_refused_with_a_sentence(session, name, asked):
