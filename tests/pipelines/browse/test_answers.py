@@ -351,11 +351,11 @@ def test_tars_are_shown_with_their_own_fields_and_images(tmp_path):
     ):  # fmt: skip
         assert [p["text"] for p in every_pair(session, **asked)] == expected
     pairs, thumbnails = session.state().sets["files"], Thumbnails()
-    shown = thumbnails.image(pairs, parse_place(a["at"]), 224)
+    shown = thumbnails.image("", pairs, parse_place(a["at"]), 224)
     assert shown[:3] == b"\xff\xd8\xff" and len(shown) < 20_000
     for pair, words in ((b, "no image"), (c, "cannot be shown")):
         with pytest.raises(InputError, match=words):
-            thumbnails.image(pairs, parse_place(pair["at"]), 224)
+            thumbnails.image("", pairs, parse_place(pair["at"]), 224)
     session.close()
 
 
@@ -406,7 +406,7 @@ def test_a_bare_parquet_file_is_shown_with_its_columns_and_images(tmp_path):
     assert [p["text"] for p in found] == values[:5]
     assert [p["text"] for p in every_pair(session, column="kind", **{"is": "b"})] == values[1::3]
     pairs = session.state().sets["files"]
-    assert Thumbnails().image(pairs, parse_place(found[4]["at"]), 224)[:2] == b"\xff\xd8"
+    assert Thumbnails().image("", pairs, parse_place(found[4]["at"]), 224)[:2] == b"\xff\xd8"
     with pytest.raises(InputError, match="no entries here"):
         ask(session, "entries")
     session.close()
@@ -421,10 +421,10 @@ def test_a_table_cannot_have_a_file_outside_its_folder_shown(tmp_path):
     pq.write_table(table, tmp_path / "in/in.parquet")
     session = opened(tmp_path / "in/in.parquet")
     pairs, thumbnails = session.state().sets["files"], Thumbnails()
-    assert thumbnails.image(pairs, parse_place("0.0"), 224)
+    assert thumbnails.image("", pairs, parse_place("0.0"), 224)
     for row in (1, 2, 3):
         with pytest.raises(InputError, match="cannot be read"):
-            thumbnails.image(pairs, parse_place(f"0.{row}"), 224)
+            thumbnails.image("", pairs, parse_place(f"0.{row}"), 224)
     session.close()
 
 
@@ -435,7 +435,7 @@ def test_images_of_shards_and_of_matches_are_shown_and_a_balanced_set_alone(tmp_
     assert list(state.sets) == ["matched", "shards"]
     for name in state.sets:
         pair = ask(session, "pairs", set=name, lang="ja")["rows"][0]
-        assert thumbnails.image(state.sets[name], parse_place(pair["at"]), 224)
+        assert thumbnails.image("", state.sets[name], parse_place(pair["at"]), 224)
         assert pair["marks"] and pair["own"]["license"] in ("cc0", "cc-by")
     session.close()
     alone = opened(folder / "balanced")

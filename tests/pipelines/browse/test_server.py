@@ -18,7 +18,8 @@ from curate.errors import CurateError, MissingExtraError, UsageError
 from curate.files.remedies import on_command_line
 from curate.pipelines.browse import stage
 from curate.pipelines.browse.web.page import page_and_policy
-from tests.pipelines.browse.world import write_world
+from tests.pipelines.browse.world import picture, write_world
+from tests.pipelines.tar_helpers import write_tar
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +193,22 @@ def test_images_come_from_the_state_that_is_asked_for(page):
     assert status == 409 and json.loads(body)["changed"]
     assert get(page, f"api/pairs?state={state}")[0] == 200
     assert json.loads(get(page, "api/pairs?state=before")[2])["changed"]
+
+
+def test_after_a_change_no_image_of_before_is_shown(tmp_path):
+    path = tmp_path / "00000.tar"
+    write_tar(path, {"a.txt": "x", "a.jpg": picture("red", "circle")})
+    with curate.browse(path, workspace=tmp_path, quiet=True) as page:
+
+        def image():
+            answer = {"busy": True}
+            while "busy" in answer:
+                answer = json.loads(get(page, "api/about")[2])
+            return get(page, f"image/{answer['state']}/files/0.0")[2]
+
+        before = image()
+        write_tar(path, {"a.txt": "x", "a.jpg": picture("blue", "square")})
+        assert image() != before and image()[:2] == b"\xff\xd8"
 
 
 def test_a_long_request_is_refused_and_a_long_text_is_answered(page):
