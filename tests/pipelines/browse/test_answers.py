@@ -1,8 +1,13 @@
 """What the page asks, answered from stored pairs, against the pairs counted one by one."""
 
+import gc
 import json
+import os
 import shutil
+import tempfile
+import threading
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +18,7 @@ from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.browse.answers import ANSWERS
 from curate.pipelines.browse.indexed import entries as entries_module
+from curate.pipelines.browse.indexed import index as index_module
 from curate.pipelines.browse.indexed import pair_index
 from curate.pipelines.browse.pairs import parse_place
 from curate.pipelines.browse.places import find_place
@@ -281,6 +287,67 @@ def test_a_retraction_is_seen_and_what_it_took_out_is_gone(tmp_path):
     assert ask(session, "about")["sets"][0]["pairs"] == num - 1
     assert len(list((folder / ".curate/matched/browse").iterdir())) == 1
     session.close()
+
+
+def test_of_two_that_browse_at_once_one_makes_the_index_and_the_other_waits(tmp_path, monkeypatch):
+    folder = write_workspace(tmp_path)
+    place, told, is_made = find_place(str(folder), Workspace(str(folder))), [], []
+    begun, go_on = threading.Event(), threading.Event()
+    make = index_module.write_entries
+
+    def slow(*args):
+        is_made.append(1)
+        begun.set()
+        assert go_on.wait(30)
+        return make(*args)
+
+    monkeypatch.setattr(index_module, "write_entries", slow)
+    sessions = Session(place), Session(place)
+    first = threading.Thread(target=sessions[0].open)
+    first.start()
+    assert begun.wait(30)
+
+    def noted(what, _share):
+        told.append(what)
+        go_on.set()
+
+    sessions[1].open(noted)
+    first.join(30)
+    assert told == ["another `curate browse` makes it"] and len(is_made) == 1
+    for session in sessions:
+        assert ask(session, "pairs")["rows"]
+        session.close()
+
+
+def test_an_index_that_cannot_stay_goes_with_what_it_is_of(tmp_path, monkeypatch):
+    folder = write_workspace(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(index_module, "_kept_folder", lambda *_: None)
+
+    def there():
+        return len(list(tmp_path.glob("curate-browse-*")))
+
+    def opened_files():
+        gc.collect()
+        return sum("curate-browse-" in os.readlink(one) for one in Path("/proc/self/fd").iterdir()
+                   if one.is_symlink())  # fmt: skip
+
+    session = opened(folder)
+    assert there() == 1 and ask(session, "pairs")["rows"]
+    if Path("/proc/self/fd").exists():
+        assert opened_files() > 0
+    balance_pairs(matched=str(folder / "matched"), output=str(folder / "balanced"),
+                  options=BalanceOptions(t=5), overwrite=True, quiet=True)  # fmt: skip
+    with pytest.raises(BusyError):
+        session.state()
+    session._opening.join(30)
+    assert there() == 1 and session.state().t_of["en"] == 5  # that of before is gone
+    session.close()
+    assert there() == 0 and opened_files() == 0
+    monkeypatch.setattr(MatchedPlan, "require_unchanged", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened(folder)
+    assert there() == 0
 
 
 def test_matches_that_are_not_whole_and_parts_that_vanished_are_told(tmp_path):

@@ -225,6 +225,16 @@ def test_a_port_in_use_and_no_port_are_told(page, workspace):
             curate.browse(workspace=workspace, port=wrong, quiet=True)
 
 
+def test_a_port_in_use_is_told_before_an_index_is_made_for_it(tmp_path):
+    folder = write_world(tmp_path, num=16)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CurateError, match="in use"):
+            curate.browse(workspace=folder, port=taken.getsockname()[1], quiet=True)
+    assert not (folder / ".curate/matched/browse").exists()
+
+
 def test_missing_packages_are_named_with_their_extra(workspace, monkeypatch):
     found = stage.find_spec
     monkeypatch.setattr(stage, "find_spec", lambda n: None if n == "uvicorn" else found(n))
