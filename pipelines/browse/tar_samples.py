@@ -1,7 +1,7 @@
 """A WebDataset tar in, a table of its samples out: texts, fields of JSON, where images are."""
 
 import json
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 
@@ -86,7 +86,7 @@ def _fields(raws: list[bytes | None]) -> dict[str, pa.Array]:
     return found
 
 
-def _is_exact(value: Any) -> bool:
+def _is_exact(value: Any) -> TypeGuard[float]:
     """Tell whether a value is a number that a float holds as it is: long ids are not."""
     return isinstance(value, float) or (type(value) is int and abs(value) <= 1 << 53)
 

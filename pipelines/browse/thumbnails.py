@@ -73,14 +73,13 @@ def _encoded(pairs: PairSet, place: Place) -> bytes | None:
     group = pairs.group(place.group)
     if pairs.images is None:
         raise InputError("images of these pairs are not read; the page says why")
-    names = pairs.names_in(place.group)
-    if names is None or set(_PLACES) <= set(names):
+    schema = pairs.schema_in(place.group)
+    if schema is None or set(_PLACES) <= set(schema.names):
         wanted = [*_PLACES]
+    elif names_files(schema):
+        wanted = list(schema.names)
     else:
-        table = pairs.table(place.group, None)
-        wanted = [n for n in (pairs.roles((), table.schema).image,) if n]
-        if names_files(table.schema):
-            wanted = table.column_names
+        wanted = [n for n in (pairs.roles((), schema).image,) if n]
     table = pairs.table(place.group, wanted)
     if place.row >= table.num_rows or not table.num_columns:
         return None

@@ -85,7 +85,9 @@ class WorkspaceIndex:
     """
 
     def __init__(self, folder: Path, about: dict[str, Any], temporary: Path | None = None) -> None:
-        self._remove = temporary and weakref.finalize(self, shutil.rmtree, temporary, True)
+        self._remove = (
+            None if temporary is None else weakref.finalize(self, shutil.rmtree, temporary, True)
+        )
         self.has_fate = bool(about["has_fate"])
         self.num_pairs = int(about["pairs"])
         self.kept_of: list[int] = about["kept_of"]

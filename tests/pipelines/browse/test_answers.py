@@ -6,7 +6,9 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +18,12 @@ import pytest
 
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.browse import pair_sets
 from curate.pipelines.browse.answers import ANSWERS
 from curate.pipelines.browse.indexed import entries as entries_module
 from curate.pipelines.browse.indexed import index as index_module
 from curate.pipelines.browse.indexed import pair_index
-from curate.pipelines.browse.pairs import parse_place
+from curate.pipelines.browse.pairs import Place, parse_place
 from curate.pipelines.browse.places import find_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import Thumbnails
@@ -476,6 +479,32 @@ def test_a_bare_parquet_file_is_shown_with_its_columns_and_images(tmp_path):
     assert Thumbnails().image("", pairs, parse_place(found[4]["at"]), 224)[:2] == b"\xff\xd8"
     with pytest.raises(InputError, match="no entries here"):
         ask(session, "entries")
+    session.close()
+
+
+def test_many_images_of_a_row_group_are_read_once_and_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(pair_sets, "_CACHED_BYTES", 1000)
+    images = [png((side, 0, 0)) for side in range(40, 48)]
+    pq.write_table(pa.table({"image": images, "text": ["a dog"] * 8, "more": ["x" * 200] * 8}),
+                   tmp_path / "in.parquet")  # fmt: skip
+    session = opened(tmp_path / "in.parquet")
+    pairs, thumbnails, read = session.state().sets["files"], Thumbnails(), []
+    usual = pairs._read
+
+    def noted(group, columns):
+        read.append(columns)
+        time.sleep(0.05)  # so that the others ask meanwhile
+        return usual(group, columns)
+
+    pairs._read = noted
+    with ThreadPoolExecutor(8) as pool:
+        shown = list(
+            pool.map(lambda row: thumbnails.image("", pairs, Place(0, row), 224), range(8))
+        )
+    assert read == [["image"]] and len(set(shown)) == 8
+    pairs.table(0, ["text", "more"])
+    assert pairs.table(0, ["text", "more"]).num_rows == 8  # more than is kept of others
+    assert read == [["image"], ["text", "more"]] and len(pairs._cache) == 2
     session.close()
 
 
