@@ -484,7 +484,7 @@ def test_a_bare_parquet_file_is_shown_with_its_columns_and_images(tmp_path):
 
 def test_many_images_of_a_row_group_are_read_once_and_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(pair_sets, "_CACHED_BYTES", 1000)
-    images = [png((side, 0, 0)) for side in range(40, 48)]
+    images = [png((30 * i, 255 - 30 * i, 0)) for i in range(8)]
     pq.write_table(pa.table({"image": images, "text": ["a dog"] * 8, "more": ["x" * 200] * 8}),
                    tmp_path / "in.parquet")  # fmt: skip
     session = opened(tmp_path / "in.parquet")
