@@ -422,3 +422,19 @@ def test_a_model_of_open_clips_list_is_loaded_by_its_name(monkeypatch, tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "open_clip", None)
     with pytest.raises(UsageError, match="needs OpenCLIP, which cannot be imported"):
         curate.load("open_clip:ViT-B-32/openai")
+
+
+def test_a_model_of_open_clips_list_is_not_fetched_where_nothing_is(monkeypatch, tmp_path):
+    about = {"url": "https://example.org/sum/ViT-B-32.pt"}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("CURATE_OFFLINE", "1")
+    with pytest.raises(InputError, match=r"ViT-B-32\.pt is not there, and CURATE_OFFLINE says"):
+        resolve._kept_by_open_clip(about)
+    there = tmp_path / ".cache/clip/ViT-B-32.pt"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"weights")
+    assert resolve._kept_by_open_clip(about) == str(there)
+    assert resolve._kept_by_open_clip({**about, "hf_hub": "org/name/"}) is None  # the Hub's cache
+    monkeypatch.setenv("CURATE_OFFLINE", "")
+    assert resolve._kept_by_open_clip(about) is None
