@@ -114,7 +114,8 @@ def _write_text(path: str, text: str) -> None:
 
 def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any], *, has_plots: bool) -> str:
     shape = ", ".join(f"{k} {v}" for k, v in card["model"].items())
-    how = ", ".join(f"{k} {v}" for k, v in card["train"].items() if v is not None)
+    told = {k: v for k, v in card["train"].items() if k != "resolution_schedule"}
+    how = ", ".join(f"{k} {v}" for k, v in told.items() if v is not None)
     skipped = ", ".join(f"{reason} {num:,}" for reason, num in card["skipped"].items())
     loss, languages = (
         (f"![{text}]({name}.svg)\n\n" if has_plots else "")
@@ -127,6 +128,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any], *, has_plots
         f"{card['pairs_seen']:,} pairs{_of_epoch(card)}; last loss "
         f"{card['final_loss']:.3f}. The weights are {weights}.\n\n- shape: {shape}\n"
         f"- training: {how}\n"
+        f"{_resolutions_line(card.get('resolutions'))}"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
         f"{_teacher_line(card.get('teacher'))}"
         f"- tokenizer: {_hash_or(card['tokenizer_sha256'], 'learned from the captions')}\n"
@@ -196,6 +198,17 @@ def _languages_table(consumed: Mapping[str, Any]) -> str:
         rows.append(f"| {_cell(lang)} | {' | '.join(figures)} |")
     more = len(languages) - _SHOWN_LANGUAGES
     return "\n".join(rows) + (f"\n\nand {more} more languages" if more > 0 else "") + "\n"
+
+
+def _resolutions_line(found: Sequence[Mapping[str, Any]] | None) -> str:
+    r"""Say which steps had images of which size.
+
+    >>> _resolutions_line([{"image_size": 112, "last_step": 900}])
+    '- images: 112 pixels up to step 900\n'
+    """
+    shown = ", ".join(f"{one['image_size']} pixels up to step {one['last_step']:,}"
+                      for one in found or ())  # fmt: skip
+    return f"- images: {shown}\n" if shown else ""
 
 
 def _teacher_line(teacher: Mapping[str, Any] | None) -> str:
