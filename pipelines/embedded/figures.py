@@ -78,6 +78,8 @@ def write_summary(plan: EmbeddedPlan, total: PartFigures) -> dict[str, Any]:
         with_vector, pairs = total.counts[f"{kind}_vectors"], total.counts["pairs"]
         if kind in plan.parameters["columns"] and with_vector + without.total() != pairs:
             raise AssertionError(f"{pairs} pairs are not {with_vector} with {kind} and {without}")
+        if kind in plan.parameters["columns"]:
+            total.counts[f"{kind}_vectors"] += 0  # also where there is no pair
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "plan": plan.digest(),
