@@ -24,10 +24,10 @@ from curate.pipelines.store.swap import (
 )
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
-from curate.pipelines.train.identity import LOST, difference, identity, take_stock, with_lost
+from curate.pipelines.train.identity import LOST, difference, identity, with_lost
 from curate.pipelines.train.loading import TrainExtras
 from curate.pipelines.train.part import TrainRun
-from curate.pipelines.train.shard_facts import ShardFacts
+from curate.pipelines.train.shard_facts import ShardFacts, take_stock
 from curate.pipelines.train.start import prepare_start, shape_of
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
@@ -185,7 +185,7 @@ def agreed(
     from curate.training.loop.waiting import done_by_main
 
     def look() -> _Agreed:
-        facts = take_stock(tars, quiet=quiet)
+        facts = take_stock(tars, kept_in=_stock_folder(output), quiet=quiet)
         if extras.allow_lost:
             facts = with_lost(RunFiles(output).read_shards(), facts)
         shape, config, start = parts
@@ -201,6 +201,11 @@ def agreed(
             f"such as {min(others)}. Give all machines the same --shards."
         )
     return found
+
+
+def _stock_folder(output: str) -> str:
+    """Return where what is known of shards is kept, for all runs beside this one."""
+    return storage.join(output.rstrip("/").rpartition("/")[0] or ".", ".shards")
 
 
 def finished_card(files: RunFiles) -> dict[str, Any]:

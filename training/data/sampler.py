@@ -13,6 +13,7 @@ run can therefore go on at any place, with other ranks or threads, and meets the
 A window mixes pairs from all over a group, and reads each tar in runs.
 """
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ __all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Piece", "Sample", "Sampler", "mix
 UNITS = ("pair", "image")
 GROUP_WINDOWS = 4
 RUN = 256
-_MAX_REMEMBERED = 1 << 22  # samples whose places are kept for the next epoch: 300 MB
+_MAX_REMEMBERED = 1 << 22  # samples whose places a machine keeps for the next epoch: 300 MB
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -222,7 +223,8 @@ class Sampler:
             if path not in self._indices:
                 self._indices[path] = index, rows
                 self._num_remembered += len(index.places)
-            while self._num_remembered > _MAX_REMEMBERED and len(self._indices) > 1:
+            most = _MAX_REMEMBERED // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            while self._num_remembered > most and len(self._indices) > 1:
                 _, (old, _) = self._indices.popitem(last=False)
                 self._num_remembered -= len(old.places)
         return index, rows

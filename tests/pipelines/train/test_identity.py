@@ -8,8 +8,8 @@ import pytest
 
 from curate.errors import ArtifactError
 from curate.files.sealed_json import write_json
-from curate.pipelines.train.identity import difference, take_stock, with_lost
-from curate.pipelines.train.shard_facts import MISSING, ShardFacts
+from curate.pipelines.train.identity import difference, with_lost
+from curate.pipelines.train.shard_facts import MISSING, ShardFacts, take_stock
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.training.loop.config import TrainConfig
 from curate.training.loop.trainer import Trainer

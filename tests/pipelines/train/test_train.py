@@ -22,7 +22,8 @@ from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import stop_on_sigterm
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
-from curate.pipelines.train.identity import identity, take_stock
+from curate.pipelines.train.identity import identity
+from curate.pipelines.train.shard_facts import take_stock
 from curate.pipelines.train.loading import epochs_seen, pairs_per_epoch
 from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
