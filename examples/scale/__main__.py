@@ -77,6 +77,7 @@ def row(
         nodes, lanes, "yes" if is_known else "no",
         *(f"{own[name]:.1f}" for name in ("imports_s", "listing_s", "stock_s")),
         f"{max(one['batch_s'] for one in found):.1f}", f"{first:.1f}",
+        f"{max(one['processor_s'] for one in found):.1f}",
         f"{max(one['first_fetched'] for one in found) / 1e9:.2f}",
         f"{max(one['peak_bytes'] for one in found) / 1e9:.2f}",
         f"{min(epoch):,} to {max(epoch):,}", f"{sum(epoch) / whole:.4f}",
@@ -86,7 +87,7 @@ def row(
 
 HEAD = (
     "| machines | lanes | known before | imports, s | listing, s | what shards are, s "
-    "| then first batch, s | in all, s | fetched by then, GB | peak memory, GB "
+    "| then first batch, s | in all, s | of the processor, s | fetched by then, GB | peak memory, GB "
     "| shards of an epoch, each | sum / all |"
 )
 
@@ -114,7 +115,7 @@ def main(
         print(
             f"{shards:,} shards of {samples:,} samples, {size / 1e6:.0f} MB each "
             f"({shards * size / 1e12:.1f} TB), {beside} beside each; {latency_ms:.0f} ms a "
-            f"request, {gigabits:.0f} Gbit/s a machine\n\n{HEAD}\n|{'---|' * 12}",
+            f"request, {gigabits:.0f} Gbit/s a machine\n\n{HEAD}\n|{'---|' * 13}",
             flush=True,
         )
         store = {"num_shards": shards, "template": str(folder), "suffixes": SUFFIXES[beside],

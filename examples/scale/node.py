@@ -80,7 +80,9 @@ def start(asked: dict[str, Any]) -> dict[str, Any]:
         batches.close()
     finally:
         shutil.rmtree(cache)
-    found["peak_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    found["processor_s"] = usage.ru_utime + usage.ru_stime
+    found["peak_bytes"] = usage.ru_maxrss * 1024
     found["shards_of_epoch"] = len(shards_of(shard_order(tars, 0, 0), num_samples, asked))
     found["asked"] = dict(store.asked)
     return found

@@ -8,8 +8,8 @@ from curate.files.own_json import of_ours
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
-from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.views.markdown import inert_markdown
+from curate.pipelines.views.plots import bars_svg, curve_svg
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
 

@@ -305,6 +305,7 @@ def prepare(
         files.write_shards(facts)
         artifacts.write_json(files.config, values)
     storage.remove_leftovers(files.checkpoints)
+    files.remove_parts()
 
 
 def check_run_name(name: str) -> str:

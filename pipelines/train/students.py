@@ -156,7 +156,8 @@ def _common_step(group: Sequence[_Student], world: Any) -> int:
         for student, found in zip(group, steps, strict=True):
             for later in found:
                 if later > step:
-                    storage.remove(student.run.files.step_checkpoint(later))
+                    files = student.run.files
+                    files.remove_checkpoint(files.step_checkpoint(later))
     wait_for_all(world)
     return int(step)
 
