@@ -33,6 +33,7 @@ def identity(
         "model": asdict(shape),
         "train": config.decisive(),
         **start.identity,
+        **({"trim_vocabulary": True} if extras.trim_vocabulary else {}),
         **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
         "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
         **shard_identities(facts),

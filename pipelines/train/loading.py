@@ -46,6 +46,7 @@ class TrainExtras:
             goes on, else one for each machine that it is begun on.
         allow_lost: go on without shards that a run was begun with and that are not there any more.
         captions: beside the alt-texts.
+        trim_vocabulary: leave out the tokens that no caption uses, and their embeddings.
     """
 
     init: str | None = None
@@ -66,6 +67,7 @@ class TrainExtras:
     lanes: int | None = None
     allow_lost: bool = False
     captions: CaptionOptions = CaptionOptions()
+    trim_vocabulary: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

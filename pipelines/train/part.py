@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -122,10 +123,18 @@ class TrainRun:
     def _new_tokenizer(self) -> Any:
         from curate.training.text.tokenizer import learn_tokenizer
 
-        if self.start.tokenizer is not None:
-            return self.start.tokenizer
+        given = self.start.tokenizer
+        if given is not None and not self.extras.trim_vocabulary:
+            return given
         texts = islice(self.loading().captions(), MAX_TOKENIZER_CAPTIONS)
-        return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
+        if given is None:
+            return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
+        from curate.training.text.trimming import trim, used_ids
+
+        found = trim(given, used_ids(given, texts))
+        log(f"the vocabulary is trimmed to {found.vocab_size:,} of {given.vocab_size:,} tokens",
+            quiet=self.quiet)  # fmt: skip
+        return found
 
     def loading(self) -> Loading:
         """Return where the pairs come from."""
@@ -155,18 +164,21 @@ class TrainRun:
 
     def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
         from curate.training.loop.trainer import Trainer
+        from curate.training.text.trimming import trimmed_shape
 
         if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
             vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
             self.shape = replace(self.shape, vocab_size=vocab_size)
+        self.shape = trimmed_shape(self.shape, tokenizer)
         is_new = not self.files.step_checkpoints()
+        begin = partial(self.start.load_into, quiet=self.quiet, trimmed_from=tokenizer.trimmed_from)
         return Trainer(
             self.shape,
             self.config,
             tokenizer.eos_id,
             options=self.options,
             world=self.world,
-            begin=lambda model: self.start.load_into(model, quiet=self.quiet) if is_new else None,
+            begin=lambda model: begin(model) if is_new else None,
             teacher=teacher,
         )
 

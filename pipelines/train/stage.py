@@ -189,6 +189,11 @@ def agreed(
         if extras.allow_lost:
             facts = with_lost(RunFiles(output).read_shards(), facts)
         shape, config, start = parts
+        if extras.trim_vocabulary and start.tokenizer is None:
+            raise UsageError(
+                "--trim-vocabulary without --tokenizer or --init: a tokenizer that is learned from "
+                "the captions has nothing that they do not use. Leave it out."
+            )
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
         return _Agreed(identity(facts, shape, config, extras, start, lanes), facts, lanes)
 

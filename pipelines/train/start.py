@@ -44,8 +44,15 @@ class Start:
             "tokenizer_sha256": sha256(json.encode()).hexdigest() if json else None,
         }
 
-    def load_into(self, model: "CLIP", *, quiet: bool) -> None:
+    def load_into(
+        self, model: "CLIP", *, quiet: bool, trimmed_from: list[int] | None = None
+    ) -> None:
         """Give a model the weights, before it is compiled, wrapped or sharded.
+
+        Args:
+            model: gets them.
+            quiet: no messages.
+            trimmed_from: rows of the token embedding that the model has; None for all.
 
         Raises:
             InputError: they cannot be read, or are another model's.
@@ -56,7 +63,7 @@ class Start:
             return
         if self.assumed:
             log(self.assumed, quiet=quiet)
-        for message in load_weights(model, self.init):
+        for message in load_weights(model, self.init, trimmed_from):
             log(message, quiet=quiet)
         log(f"begun with the weights of {self.init}", quiet=quiet)
 

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+import torch
 
 import curate
 from curate.errors import ArtifactError, InputError, UsageError
@@ -22,6 +24,7 @@ from tests.pipelines.train_helpers import (
     weights,
     write_train_workspace,
 )
+from tests.training.ranks import run_on_ranks
 
 DISTILL = DistillConfig(teacher_scale=None, feature_weight=0.5)
 
@@ -196,3 +199,41 @@ def test_students_that_cannot_be_meant_are_refused(workspace, tmp_path):
     with pytest.raises(ArtifactError, match="small was made with something else"):
         curate.train(students=students[:2], teacher="teacher", batch_size=32, warmup_steps=1,
                      threads=1, teacher_scale="own", **common)  # fmt: skip
+
+
+def test_a_student_of_a_trimmed_vocabulary_has_a_smaller_table(workspace, tmp_path):
+    words = workspace / "runs/teacher/tokenizer.json"
+    found = curate.train(
+        students=[f"{workspace / 'own.json'}@{words}"], teacher="teacher", trim_vocabulary=True,
+        shards=str(workspace / "balanced/shards"), output=str(tmp_path / "run"), steps=6,
+        batch_size=32, warmup_steps=1, workspace=str(workspace), device="cpu", threads=1, quiet=True,
+    )["students"]["own"]  # fmt: skip
+    folder = tmp_path / "run/own"
+    ids = json.loads((folder / "tokenizer.json").read_text())["trimmed_from"]
+    rows = weights(tmp_path, "run/own")["token_embedding.weight"]
+    assert len(rows) == found["model"]["vocab_size"] == len(ids) < 280
+    model, _, tokenize = curate.load(folder)
+    whole = curate.load(workspace / "runs/teacher")[2](["something red"])[0].tolist()
+    small = tokenize(["something red"])[0].tolist()
+    end = whole.index(2) + 1
+    assert [ids[i] for i in small[:end]] == whole[:end] and model.config.vocab_size == len(ids)
+    with pytest.raises(UsageError, match="has nothing that they do not use"):
+        curate.train(model=str(workspace / "own.json"), trim_vocabulary=True, steps=2,
+                     shards=str(workspace / "balanced/shards"), output=str(tmp_path / "other"),
+                     workspace=str(workspace), device="cpu", quiet=True)  # fmt: skip
+
+
+def students_of_ranks(world, folder, students):
+    del world  # the group that is there already is used
+    learn_together(Path(folder), "ranks", students, steps=6)
+
+
+@pytest.mark.slow
+def test_students_on_two_processes_learn_what_they_do_on_one(workspace, tmp_path):
+    students = write_students(workspace)
+    learn_together(workspace, "process", students, steps=6)
+    run_on_ranks(students_of_ranks, 2, tmp_path, str(workspace), students)
+    for name in ("small", "sharp", "own"):
+        one, two = (weights(workspace, f"{run}/{name}") for run in ("process", "ranks"))
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, rtol=1e-2, atol=3e-3, msg=f"{name} {key}")
