@@ -16,6 +16,7 @@ from curate.pipelines.train.view import train_table
 from curate.training.loop.config import DistillConfig, TrainConfig
 from curate.training.loop.distill import Distiller
 from curate.training.loop.trainer import Trainer
+from curate.training.text.tokenizer import learn_tokenizer
 from tests.pipelines.train.test_train import assert_same, interrupt_at
 from tests.pipelines.train_helpers import (
     SHAPE,
@@ -202,20 +203,24 @@ def test_students_that_cannot_be_meant_are_refused(workspace, tmp_path):
 
 
 def test_a_student_of_a_trimmed_vocabulary_has_a_smaller_table(workspace, tmp_path):
-    words = workspace / "runs/teacher/tokenizer.json"
+    write_students(workspace)
+    words = learn_tokenizer(["something red, green, blue", "elephants in gardens"] * 9, 300, 12)
+    (tmp_path / "words.json").write_text(words.to_json())
     found = curate.train(
-        students=[f"{workspace / 'own.json'}@{words}"], teacher="teacher", trim_vocabulary=True,
+        students=f"{workspace / 'own.json'}@{tmp_path / 'words.json'}", teacher="teacher",
+        trim_vocabulary=True,
         shards=str(workspace / "balanced/shards"), output=str(tmp_path / "run"), steps=6,
-        batch_size=32, warmup_steps=1, workspace=str(workspace), device="cpu", threads=1, quiet=True,
+        batch_size=32, warmup_steps=1, workspace=str(workspace), device="cpu", threads=1,
+        quiet=True,
     )["students"]["own"]  # fmt: skip
     folder = tmp_path / "run/own"
     ids = json.loads((folder / "tokenizer.json").read_text())["trimmed_from"]
     rows = weights(tmp_path, "run/own")["token_embedding.weight"]
-    assert len(rows) == found["model"]["vocab_size"] == len(ids) < 280
+    assert len(rows) == found["model"]["vocab_size"] == len(ids) < words.vocab_size
     model, _, tokenize = curate.load(folder)
-    whole = curate.load(workspace / "runs/teacher")[2](["something red"])[0].tolist()
+    whole = words.encode(["something red"])[0].tolist()
     small = tokenize(["something red"])[0].tolist()
-    end = whole.index(2) + 1
+    end = whole.index(words.eos_id) + 1
     assert [ids[i] for i in small[:end]] == whole[:end] and model.config.vocab_size == len(ids)
     with pytest.raises(UsageError, match="has nothing that they do not use"):
         curate.train(model=str(workspace / "own.json"), trim_vocabulary=True, steps=2,
