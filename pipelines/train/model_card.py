@@ -161,9 +161,19 @@ def _captions(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
 def _evaluations_table(evaluated: Mapping[str, Mapping[str, Any]]) -> str:
     if not evaluated:
         return ""
-    rows = ["", "## Evaluations", "", "| set | task | images | figures |", "|---|---|---|---|"]
+    rows = [
+        "",
+        "## Evaluations",
+        "",
+        "| set | task | images | figures [95 % interval] |",
+        "|---|---|---|---|",
+    ]
     for name, found in evaluated.items():
-        figures = ", ".join(f"{k} {cell(v)}" for k, v in found.items() if isinstance(v, float))
+        sure = found.get("intervals", {})
+        figures = ", ".join(
+            f"{k} {cell(v)}" + (f" [{cell(sure[k][0])}, {cell(sure[k][1])}]" if k in sure else "")
+            for k, v in found.items() if isinstance(v, float)
+        )  # fmt: skip
         rows.append(f"| {_cell(name)} | {found['task']} | {found['images']:,} | {figures} |")
     return "\n".join(rows) + "\n"
 
