@@ -87,7 +87,8 @@ def row(
 
 HEAD = (
     "| machines | lanes | known before | imports, s | listing, s | what shards are, s "
-    "| then first batch, s | in all, s | of the processor, s | fetched by then, GB | peak memory, GB "
+    "| then first batch, s | in all, s | of the processor, s | fetched by then, GB "
+    "| peak memory, GB "
     "| shards of an epoch, each | sum / all |"
 )
 

@@ -54,7 +54,7 @@ def mean_of_shares_interval(
     Source: Laplace's rule of succession in the normal approximation.
 
     >>> [round(bound, 3) for bound in mean_of_shares_interval([5, 8], [10, 10])]
-    [0.459, 0.841]
+    [0.445, 0.855]
     """
     hits_C, nums_C = np.asarray(hits, dtype=np.float64), np.asarray(nums, dtype=np.float64)
     if not len(nums_C):
