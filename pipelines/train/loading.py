@@ -10,6 +10,7 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
+from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.captions.mix import TextMix
@@ -136,6 +137,25 @@ class Loading:
             folder=self.extras.shard_cache or default_folder(),
             max_bytes=int(self.extras.shard_cache_gb * 1e9),
         )
+
+    def stored_vectors(self, *, quiet: bool) -> StoredVectors:
+        """Open the teacher's vectors.
+
+        Raises:
+            ArtifactError: embedding has not come to its end.
+            UsageError: texts are others than those that were embedded, or a scale is missing.
+        """
+        if self.extras.captions.is_any:
+            raise UsageError(
+                "--teacher with stored vectors and --captions: the vectors are of the alt-texts. "
+                "Name the model itself as --teacher."
+            )
+        if self.config.distill is not None and self.config.distill.teacher_scale is None:
+            raise UsageError(
+                "--teacher-scale own with stored vectors: nobody stored the teacher's scale; give "
+                "it as a number"
+            )
+        return StoredVectors(str(self.extras.teacher), self._cache().folder, quiet=quiet)
 
     def captions(self) -> Iterator[str]:
         """Yield the captions of all pairs, in turn with those of tables."""

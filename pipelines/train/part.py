@@ -17,7 +17,7 @@ from curate.pipelines.train.loop import Progress, TrainLoop, restore
 from curate.pipelines.train.model_card import contaminated_sets, write_model_card
 from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import Start
+from curate.pipelines.train.start import Start, is_stored
 from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
@@ -150,9 +150,19 @@ class TrainRun:
         )
 
     def teacher(self) -> tuple[Any, Any]:
-        """Return the teacher and its tokenizer; (None, None) without one."""
+        """Return the teacher and its tokenizer; (None, None) without one.
+
+        Instead of a teacher its vectors, and no tokenizer.
+        """
         if self.extras.teacher is None:
             return None, None
+        if is_stored(self.extras.teacher):
+            from curate.training.loop.distill import StoredTeacher
+
+            vectors = self.loading().stored_vectors(quiet=self.quiet)
+            log("the teacher's vectors are of the images' middles; students see random cuts of 90 to "
+                "100 % of each", quiet=self.quiet)  # fmt: skip
+            return StoredTeacher(vectors.find, vectors.width, self.world.device), None
         from curate.training.export.load import load_model
 
         model, words = load_model(self.extras.teacher, str(self.world.device))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["Start", "prepare_start", "shape_of", "teacher_identity"]
+__all__ = ["Start", "is_stored", "prepare_start", "shape_of", "teacher_identity"]
 
 _USUAL = "vit-b-32"
 
@@ -117,6 +117,14 @@ def _named(init: str) -> _Named:
     return _Named(init, place, tokenizer_beside(place), config_beside(place))
 
 
+def is_stored(teacher: str) -> bool:
+    """Tell whether a teacher is a folder of vectors that `embed` wrote, and no model."""
+    files = ("plan.json", "pairs")
+    return storage.is_folder(teacher) and all(
+        storage.exists(storage.join(teacher, name)) for name in files
+    )
+
+
 def teacher_identity(teacher: str) -> dict[str, Any]:
     """Return what a teacher is, for the run's config.json; its files are fetched if need be.
 
@@ -124,9 +132,17 @@ def teacher_identity(teacher: str) -> dict[str, Any]:
         InputError: there is none.
         UsageError: it comes without its tokenizer.
     """
+    from curate.pipelines.embedded.plan import EmbeddedPlan
     from curate.training.model.weights_file import find_weights
     from curate.training.text.tokenizer_files import open_tokenizer
 
+    if is_stored(teacher):
+        plan = EmbeddedPlan.read(teacher)
+        return {
+            "name": f"vectors {teacher.rstrip('/').rpartition('/')[2]}",
+            "weights_sha256": plan.model_of("image")["sha256"],
+            "vectors": plan.digest(),
+        }
     found = _named(teacher)
     weights = find_weights(found.weights)
     if found.tokenizer is None or found.config is None:

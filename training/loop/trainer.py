@@ -24,7 +24,7 @@ from curate.training.loop.checkpoint import (
     own_tensors,
 )
 from curate.training.loop.config import StepOptions, TrainConfig
-from curate.training.loop.distill import Distiller, Features
+from curate.training.loop.distill import Distiller, Features, StoredTeacher
 from curate.training.loop.distributed import World
 from curate.training.loop.ema import MovingAverage
 from curate.training.loop.memory import explain_out_of_memory
@@ -93,7 +93,7 @@ class Trainer:
         options: StepOptions | None = None,
         world: World | None = None,
         begin: Callable[[CLIP], object] | None = None,
-        teacher: CLIP | None = None,
+        teacher: CLIP | StoredTeacher | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.options = config, options or StepOptions()
@@ -125,7 +125,9 @@ class Trainer:
         )
         self.step_number = 0
 
-    def _new_distiller(self, teacher: CLIP | None, dtype: torch.dtype | None) -> Distiller | None:
+    def _new_distiller(
+        self, teacher: CLIP | StoredTeacher | None, dtype: torch.dtype | None
+    ) -> Distiller | None:
         if teacher is None or self.config.distill is None:
             return None
         return Distiller(
@@ -154,7 +156,7 @@ class Trainer:
             if taught is None and self.distiller is not None:
                 theirs = batch.more_tokens  # none where teacher and student have one tokenizer
                 asked = torch.as_tensor(theirs[0]).to(self.device) if theirs else tokens
-                taught = self.distiller.features(images, asked)
+                taught = self.distiller.features(images, asked, batch.pair_ids)
             self.optimizer.zero_grad(set_to_none=True)
             loss = self._backward(images, tokens, self.step_number, taught)
             if self.distiller is not None and self.distiller.optimizer is not None:

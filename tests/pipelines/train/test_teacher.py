@@ -10,6 +10,7 @@ import torch
 import curate
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files.remedies import on_command_line
+from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.train.stage import TrainExtras
 from curate.pipelines.train.students import train_students
 from curate.pipelines.train.view import train_table
@@ -242,3 +243,34 @@ def test_students_on_two_processes_learn_what_they_do_on_one(workspace, tmp_path
         one, two = (weights(workspace, f"{run}/{name}") for run in ("process", "ranks"))
         for key, value in one.items():
             torch.testing.assert_close(two[key], value, rtol=1e-2, atol=3e-3, msg=f"{name} {key}")
+
+
+def test_a_teachers_stored_vectors_teach_instead_of_it(workspace, tmp_path):
+    shards = str(workspace / "balanced/shards")
+    vectors = tmp_path / "vectors"
+    curate.embed(str(workspace / "runs/teacher"), shards=shards, output=str(vectors),
+                 device="cpu", workers=1, quiet=True)  # fmt: skip
+    common = {
+        "shards": shards, "workspace": str(workspace), "batch_size": 32, "warmup_steps": 1,
+        "steps": 3, "log_every": 1, "device": "cpu", "threads": 1, "quiet": True,
+        "model": str(workspace / "tiny.json"), "teacher_scale": "20",
+        "shard_cache": str(tmp_path / "cache"),
+    }  # fmt: skip
+    losses = {}
+    for name, teacher in (("model", workspace / "runs/teacher"), ("stored", vectors)):
+        card = curate.train(teacher=str(teacher), output=str(tmp_path / name), **common)
+        losses[name] = [line["loss"] for line in log_lines(tmp_path, name)]
+    # Crops of 90 to 100 % of one colour look like the whole image: float16 is what differs.
+    assert losses["stored"] == pytest.approx(losses["model"], rel=2e-3)
+    assert card["teacher"]["name"] == "vectors vectors" and len(card["teacher"]["vectors"]) == 64
+    again = curate.train(
+        teacher=str(vectors), students=write_students(workspace)[:2], output=str(tmp_path / "all"),
+        **{key: value for key, value in common.items() if key != "model"},
+    )  # fmt: skip
+    assert list(again["students"]) == ["small", "sharp"]
+    with pytest.raises(UsageError, match="--teacher-scale own with stored vectors"):
+        curate.train(teacher=str(vectors), output=str(tmp_path / "own"),
+                     **{**common, "teacher_scale": "own"})  # fmt: skip
+    found = StoredVectors(str(vectors), str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="pair nobody has no vectors"):
+        found.find(["nobody"])
