@@ -40,14 +40,15 @@ def shape(rows: int, width: int) -> ModelConfig:
     )  # fmt: skip
 
 
-def batch(num: int, rows: int) -> Batch:
-    """Return random pairs."""
+def batch(world: Any, rows: int) -> Batch:
+    """Return this process's share of random pairs."""
     rng = np.random.default_rng(0)
-    tokens = np.zeros((num, 16), np.int64)
-    tokens[:, :8] = rng.integers(3, rows, (num, 8))
+    tokens = np.zeros((NUM, 16), np.int64)
+    tokens[:, :8] = rng.integers(3, rows, (NUM, 8))
     tokens[:, 8] = 2
-    images = rng.integers(0, 256, (num, 3, 32, 32), np.uint8)
-    return Batch(images, tokens, [""] * num, Position(), {})
+    images = rng.integers(0, 256, (NUM, 3, 32, 32), np.uint8)
+    mine = slice(world.rank * NUM // world.size, (world.rank + 1) * NUM // world.size)
+    return Batch(images[mine], tokens[mine], [""] * (NUM // world.size), Position(), {})
 
 
 def work(world: Any, folder: str, rows: int, width: int, sharding: str) -> dict[str, float]:
@@ -57,7 +58,7 @@ def work(world: Any, folder: str, rows: int, width: int, sharding: str) -> dict[
     trainer = Trainer(
         shape(rows, width), config, 2, world=world, options=StepOptions(sharding=sharding)
     )  # fmt: skip
-    mine = batch(NUM // world.size, rows)
+    mine = batch(world, rows)
     found: dict[str, float] = {}
     if there := files.step_checkpoints():
         begun = time.monotonic()

@@ -160,8 +160,8 @@ class TrainRun:
             from curate.training.loop.distill import StoredTeacher
 
             vectors = self.loading().stored_vectors(quiet=self.quiet)
-            log("the teacher's vectors are of the images' middles; students see random cuts of 90 to "
-                "100 % of each", quiet=self.quiet)  # fmt: skip
+            log("the teacher's vectors are of the images' middles; students see random cuts of 90 "
+                "to 100 % of each", quiet=self.quiet)  # fmt: skip
             return StoredTeacher(vectors.find, vectors.width, self.world.device), None
         from curate.training.export.load import load_model
 
