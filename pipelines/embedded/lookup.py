@@ -7,8 +7,9 @@ machine and mapped by all of its processes: 16 bytes a pair, and the vectors as 
 import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pyarrow as pa
@@ -110,13 +111,13 @@ class StoredVectors:
             raw.unlink()
 
     def _add(
-        self, batch: pa.RecordBatch, path: str, files: "dict[str, object]"
+        self, batch: pa.RecordBatch, path: str, files: Mapping[str, IO[bytes]]
     ) -> NDArray[np.uint64]:
         """Append the vectors of pairs that have both; return the hashes of their ids."""
         found = {name: vectors_of(batch.column(name), path) for name in EMBEDDING_COLUMNS}
         has_both = found["image"][1] & found["text"][1]
         for name, (vectors, _) in found.items():
-            files[name].write(np.ascontiguousarray(vectors[has_both]))  # type: ignore[attr-defined]
+            files[name].write(np.ascontiguousarray(vectors[has_both]).data)
         ids = batch.column("pair_id").filter(pa.array(has_both))
         return _keys_of(ids.to_pylist())
 
@@ -129,7 +130,7 @@ def _as_npy(raw: Path, path: Path, shape: tuple[int, int]) -> None:
     """Put the head of an array before bytes that are one."""
     with path.open("wb") as file, raw.open("rb") as content:
         head = {"descr": "<f2", "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(file, head)  # type: ignore[no-untyped-call]
+        np.lib.format.write_array_header_1_0(file, head)
         shutil.copyfileobj(content, file, 1 << 20)
         file.flush()
         os.fsync(file.fileno())

@@ -153,6 +153,7 @@ class CheckpointWriter:
 
         self._files, self._keep, self._world = files, keep, world
         self._parts = None if world is None or world.size == 1 else Parts(world, files.checkpoints)
+        self._step: int | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -172,6 +173,9 @@ class CheckpointWriter:
             Exception: what kept the one before from being written.
         """
         self.wait()
+        if step == self._step:  # a stop right after a checkpoint: it is there already
+            return
+        self._step = step
         number = self._parts.begin() if self._parts is not None else 0
         path = self._files.step_checkpoint(step)
         # No daemon: a process that ends waits until the file is whole.
