@@ -3,6 +3,12 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from curate.pipelines.views.plots import Bar, bar_plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FIGURES = ("all", "head", "tail")
 # Two-sided 95 % of Student's t, by degrees of freedom.
@@ -43,6 +49,22 @@ def table(found: Accuracies, sizes: Mapping[str, int]) -> str:
         cells.append(f"{statistics.stdev(all_of) if len(all_of) > 1 else 0.0:.1%}")
         lines.append(f"| {pool} | {sizes[pool]:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def plot(found: Accuracies, steps: str) -> "Figure":
+    """Return a drawing of the accuracies, with the 95 % intervals of their means.
+
+    Args:
+        found: accuracies by pool, one mapping per seed.
+        steps: what every run saw, for the title.
+    """
+    bars = {}
+    for pool, runs in found.items():
+        bars[pool] = {}
+        for figure in ("all", "head", "tail"):
+            mean, half = summary([run[figure] for run in runs])
+            bars[pool][figure] = Bar(mean, mean - half, mean + half)
+    return bar_plot(f"Accuracy by pool, {steps}", "zero-shot accuracy, 95 % intervals", bars)
 
 
 def gain(found: Accuracies, pool: str, baseline: str, figure: str) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The model card of a run: what it was made of, how it went, what it consumed, and its curves."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from curate.files import storage
@@ -9,13 +10,53 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.views.markdown import inert_markdown
-from curate.pipelines.views.plots import bars_svg, curve_svg
+from curate.pipelines.views.plots import Bar, bar_plot, can_draw, curve_plot, write_plot
+from curate.pipelines.views.progress import log
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.model.config import ModelConfig
 
-__all__ = ["add_evaluations", "contaminated_sets", "write_model_card"]
+__all__ = [
+    "add_evaluations", "contaminated_sets", "device_name", "hash_if_there", "machine_of",
+    "resolutions", "write_model_card",
+]  # fmt: skip
 
 _SHOWN_LANGUAGES = 20
+
+
+def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
+    """Return what a model card says of a schedule of sizes; nothing without one."""
+    from curate.training.loop.resolution import phases
+
+    if config.resolution_schedule is None:
+        return {}
+    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
+    return {"resolutions": found}
+
+
+def hash_if_there(path: str | None) -> str | None:
+    """Return a file's sha256; None where there is none."""
+    return storage.file_sha256(path) if path and storage.exists(path) else None
+
+
+def device_name(device: Any) -> str:
+    """Return what a device is called."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def machine_of(world: Any, options: StepOptions) -> dict[str, Any]:
+    """Return what a model card says of what a run was computed on."""
+    import torch
+
+    return {
+        "device": device_name(world.device),
+        "processes": world.size,
+        "torch": str(torch.__version__),
+        **asdict(options),
+    }
 
 
 def contaminated_sets(datacard: str | None) -> dict[str, Any]:
@@ -68,12 +109,26 @@ def write_model_card(
     artifacts.write_json(path, dict(consumed))
     card = {**card, "consumed_sha256": storage.file_sha256(path)}
     steps = [(line["step"], line["loss"]) for line in lines if line["loss"] is not None]
-    _write_text(files.path("loss.svg"), curve_svg("Loss", "step", {"loss": steps}))
     shares = {
         lang: found["share"] for lang, found in [*consumed["languages"].items()][:_SHOWN_LANGUAGES]
     }
-    _write_text(files.path("languages.svg"), bars_svg("Languages of the pairs seen", shares))
+    _write_plots(files.path("").rstrip("/"), steps, shares)
     return _write_cards(files, card, consumed)
+
+
+def _write_plots(
+    folder: str, points: Sequence[tuple[float, float]], shares: Mapping[str, float]
+) -> None:
+    """Write both drawings of a run as SVG and PNG, if there is something to draw with."""
+    if not can_draw():
+        log(f"{folder}: no plots, since matplotlib is not installed; the extra `plots` brings it")
+        return
+    bars = {lang: {"pairs": Bar(share)} for lang, share in shares.items()}
+    loss = curve_plot("Loss", "step", "loss", {"loss": points})
+    languages = bar_plot("Languages of the pairs seen", "share of the pairs", bars)
+    for name, figure in (("loss", loss), ("languages", languages)):
+        for kind in ("svg", "png"):
+            write_plot(f"{folder}/{name}.{kind}", figure)
 
 
 def _write_cards(
@@ -82,7 +137,8 @@ def _write_cards(
     """Write both forms of the card, with what is known of the model by now."""
     evaluated = evaluations_of(files, card["train"]["steps"])
     whole = {**card, "evaluations": evaluated}
-    _write_text(files.path("modelcard.md"), _markdown(whole, consumed))
+    has_plots = storage.exists(files.path("loss.svg"))
+    _write_text(files.path("modelcard.md"), _markdown(whole, consumed, has_plots=has_plots))
     artifacts.write_json(files.card, whole)
     return whole
 
@@ -112,10 +168,15 @@ def _write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
+def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any], *, has_plots: bool) -> str:
     shape = ", ".join(f"{k} {v}" for k, v in card["model"].items())
-    how = ", ".join(f"{k} {v}" for k, v in card["train"].items() if v is not None)
+    told = {k: v for k, v in card["train"].items() if k != "resolution_schedule"}
+    how = ", ".join(f"{k} {v}" for k, v in told.items() if v is not None)
     skipped = ", ".join(f"{reason} {num:,}" for reason, num in card["skipped"].items())
+    loss, languages = (
+        (f"![{text}]({name}.svg)\n\n" if has_plots else "")
+        for name, text in (("loss", "loss over steps"), ("languages", "languages"))
+    )
     machine = ", ".join(f"{k} {v}" for k, v in card["machine"].items())
     weights = "an average over the steps" if card["averaged"] else "those of the last step"
     return (
@@ -123,6 +184,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"{card['pairs_seen']:,} pairs{_of_epoch(card)}; last loss "
         f"{card['final_loss']:.3f}. The weights are {weights}.\n\n- shape: {shape}\n"
         f"- training: {how}\n"
+        f"{_resolutions_line(card.get('resolutions'))}"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
         f"{_teacher_line(card.get('teacher'))}"
         f"- tokenizer: {_hash_or(card['tokenizer_sha256'], 'learned from the captions')}\n"
@@ -134,8 +196,8 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"- samples skipped: {_cell(skipped or 'none')}\n"
         f"- steps left out for a loss that was not finite: {card['bad_steps']}\n"
         f"- last computed on: {machine}\n\n"
-        "![loss over steps](loss.svg)\n\n## Consumed\n\n"
-        "![languages](languages.svg)\n\n"
+        f"{loss}## Consumed\n\n"
+        f"{languages}"
         f"{_languages_table(consumed)}"
         f"{_evaluations_table(card['evaluations'])}"
     )
@@ -202,6 +264,17 @@ def _languages_table(consumed: Mapping[str, Any]) -> str:
         rows.append(f"| {_cell(lang)} | {' | '.join(figures)} |")
     more = len(languages) - _SHOWN_LANGUAGES
     return "\n".join(rows) + (f"\n\nand {more} more languages" if more > 0 else "") + "\n"
+
+
+def _resolutions_line(found: Sequence[Mapping[str, Any]] | None) -> str:
+    r"""Say which steps had images of which size.
+
+    >>> _resolutions_line([{"image_size": 112, "last_step": 900}])
+    '- images: 112 pixels up to step 900\n'
+    """
+    shown = ", ".join(f"{one['image_size']} pixels up to step {one['last_step']:,}"
+                      for one in found or ())  # fmt: skip
+    return f"- images: {shown}\n" if shown else ""
 
 
 def _teacher_line(teacher: Mapping[str, Any] | None) -> str:

@@ -14,10 +14,17 @@ from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.files import RunFiles, read_checkpoint, save_tensors
 from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.model_card import contaminated_sets, write_model_card
+from curate.pipelines.train.model_card import (
+    contaminated_sets,
+    device_name,
+    hash_if_there,
+    machine_of,
+    resolutions,
+    write_model_card,
+)
 from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import Start, is_stored
+from curate.pipelines.train.start import Start, is_stored, open_teacher
 from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
@@ -82,19 +89,59 @@ class TrainRun:
         is_same = words is None or _same(words, tokenizer)
         loop = self.begin(tokenizer, teacher)
         more = [] if is_same else [words]
-        batches = self.loading().batches(tokenizer, loop.progress.position, more)
-        stream = DevicePrefetcher(batches, self.world.device)
+        is_done = True
         try:
-            is_done = loop.run(stream, stop)
+            while is_done:
+                phase = self._phase(loop.trainer.step_number)
+                loading = replace(self.loading(), image_size=phase.image_size)
+                batches = loading.batches(tokenizer, loop.progress.position, more)
+                stream = DevicePrefetcher(batches, self.world.device)
+                try:
+                    is_done = loop.run(stream, stop, phase.end)
+                finally:
+                    stream.close()
+                if phase.end == self.config.steps:
+                    break
+                if is_done:
+                    self._next_phase(loop, tokenizer, teacher)
         finally:
-            stream.close()
             close(loop)
         return self.finish(loop, values) if is_done else self.stopped(loop)
 
-    def begin(self, tokenizer: Any, teacher: Any = None, step: int | None = None) -> TrainLoop:
-        """Make the trainer, and go on from the newest checkpoint, or that of a step."""
-        trainer = self._trainer(tokenizer, teacher)
-        return self._loop(trainer, self._resume(trainer, step), tokenizer)
+    def _phase(self, step: int) -> Any:
+        """Return the steps with images of one size that a step is among."""
+        from curate.training.loop.resolution import phase_of, phases
+
+        return phase_of(step, phases(self.config, self.shape))
+
+    def _next_phase(self, loop: TrainLoop, tokenizer: Any, teacher: Any) -> None:
+        """Go on with images of the next size, from the checkpoint, as a killed run would."""
+        from curate.training.loop.distributed import wait_for_all
+
+        wait_for_all(self.world)  # rank 0 has written it
+        loop.trainer = None  # its memory is the next one's
+        anew = self.begin(tokenizer, teacher, loop=loop)
+        loop.trainer, loop.progress = anew.trainer, anew.progress
+        loop.flops, loop.evaluate, loop.image_size = anew.flops, anew.evaluate, anew.image_size
+
+    def begin(
+        self, tokenizer: Any, teacher: Any = None, step: int | None = None,
+        loop: TrainLoop | None = None,
+    ) -> TrainLoop:  # fmt: skip
+        """Make the trainer, and go on from the newest checkpoint, or that of a step.
+
+        Args:
+            tokenizer: of the run.
+            teacher: to learn from.
+            step: of the checkpoint; None for the newest.
+            loop: what shows this run already.
+        """
+        state = self._newest(step)
+        shape = replace(self._own_shape(tokenizer), image_size=self._phase(
+            state["step"] if state else 0).image_size)  # fmt: skip
+        trainer = self._trainer(shape, tokenizer, teacher, is_new=state is None)
+        progress = self._resume(trainer, state, shape)
+        return self._loop(trainer, progress, tokenizer, shape, loop)
 
     def stopped(self, loop: TrainLoop) -> dict[str, Any]:
         """Return where a run has stopped before its end."""
@@ -139,15 +186,9 @@ class TrainRun:
     def loading(self) -> Loading:
         """Return where the pairs come from."""
         return Loading(
-            tars=self.tars,
-            facts=self.facts,
-            config=self.config,
-            extras=self.extras,
-            lanes=self.lanes,
-            image_size=self.shape.image_size,
-            world=self.world,
-            texts=self.texts,
-        )
+            tars=self.tars, facts=self.facts, config=self.config, extras=self.extras,
+            lanes=self.lanes, image_size=self.shape.image_size, world=self.world, texts=self.texts,
+        )  # fmt: skip
 
     def teacher(self) -> tuple[Any, Any]:
         """Return the teacher and its tokenizer; (None, None) without one.
@@ -156,57 +197,60 @@ class TrainRun:
         """
         if self.extras.teacher is None:
             return None, None
+        stored = None
         if is_stored(self.extras.teacher):
-            from curate.training.loop.distill import StoredTeacher
+            stored = self.loading().stored_vectors(quiet=self.quiet)
+        return open_teacher(
+            self.extras.teacher, stored, self.world.device, self.shape.image_size, quiet=self.quiet
+        )
 
-            vectors = self.loading().stored_vectors(quiet=self.quiet)
-            log("the teacher's vectors are of the images' middles; students see random cuts of 90 "
-                "to 100 % of each", quiet=self.quiet)  # fmt: skip
-            return StoredTeacher(vectors.find, vectors.width, self.world.device), None
-        from curate.training.export.load import load_model
-
-        model, words = load_model(self.extras.teacher, str(self.world.device))
-        size, own = model.config.image_size, self.shape.image_size
-        if size != own:
-            log(f"the teacher sees images of {size} pixels: those of {own} are resized for it",
-                quiet=self.quiet)  # fmt: skip
-        return model, words
-
-    def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
-        from curate.training.loop.trainer import Trainer
+    def _own_shape(self, tokenizer: Any) -> ModelConfig:
+        """Return the shape of the model that comes out, with room for the tokenizer's tokens."""
         from curate.training.text.trimming import trimmed_shape
 
         if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
             vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
             self.shape = replace(self.shape, vocab_size=vocab_size)
         self.shape = trimmed_shape(self.shape, tokenizer)
-        is_new = not self.files.step_checkpoints()
+        return self.shape
+
+    def _trainer(self, shape: ModelConfig, tokenizer: Any, teacher: Any, *, is_new: bool) -> Any:
+        from curate.training.loop.trainer import Trainer
+
         begin = partial(self.start.load_into, quiet=self.quiet, trimmed_from=tokenizer.trimmed_from)
         return Trainer(
-            self.shape,
-            self.config,
-            tokenizer.eos_id,
-            options=self.options,
-            world=self.world,
-            begin=lambda model: begin(model) if is_new else None,
-            teacher=teacher,
-        )
+            shape, self.config, tokenizer.eos_id, options=self.options, world=self.world,
+            begin=lambda model: begin(model) if is_new else None, teacher=teacher,
+        )  # fmt: skip
 
-    def _resume(self, trainer: Any, step: int | None) -> Progress:
-        """Go on from the newest checkpoint, or from that of a step, if there is one."""
-        from curate.training.data.loader import Position
-
+    def _newest(self, step: int | None) -> dict[str, Any] | None:
+        """Read the newest checkpoint, or that of a step; None where there is none."""
         found = self.files.step_checkpoints()
         if step is not None:
             found = [self.files.step_checkpoint(step)] if step else []
         if not found:
-            return Progress(Position())
+            return None
         state = read_checkpoint(self.files, found[-1])
-        trainer.load_state(state)
         log(f"going on from {found[-1]}", quiet=self.quiet)
+        return state
+
+    def _resume(self, trainer: Any, state: dict[str, Any] | None, shape: ModelConfig) -> Progress:
+        """Go on from a checkpoint, which may be of another size of images."""
+        from curate.training.data.loader import Position
+        from curate.training.loop.resolution import state_for
+
+        if self.config.resolution_schedule is not None:
+            log(f"images of {shape.image_size} pixels", quiet=self.quiet)
+        if state is None:
+            return Progress(Position())
+        is_scheduled = self.config.resolution_schedule is not None
+        trainer.load_state(state_for(state, shape) if is_scheduled else state)
         return restore(state["progress"], is_main=self.world.is_main)
 
-    def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
+    def _loop(
+        self, trainer: Any, progress: Progress, tokenizer: Any, shape: ModelConfig,
+        shown: TrainLoop | None,
+    ) -> TrainLoop:  # fmt: skip
         from curate.training.model.flops import device_peak_flops, flops_per_pair
 
         peak = self.extras.peak_tflops
@@ -216,19 +260,22 @@ class TrainRun:
             config=self.config,
             trainer=trainer,
             progress=progress,
-            run_log=RunLog(self.files.log, step) if is_main else None,
-            view=TrainView(step, self.config.steps, quiet=self.quiet),
-            trackers=open_trackers(
+            run_log=shown.run_log if shown else RunLog(self.files.log, step) if is_main else None,
+            view=shown.view if shown else TrainView(step, self.config.steps, quiet=self.quiet),
+            trackers=shown.trackers if shown else open_trackers(
                 self.extras.trackers if is_main else (),
                 folder=self.files.folder, config=asdict(self.config),
             ),
-            flops=lambda tokens: flops_per_pair(self.shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
-            evaluate=self._evaluation(trainer, tokenizer),
+            flops=lambda tokens: flops_per_pair(shape, tokens),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
+            evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
+            image_size=shape.image_size if self.config.resolution_schedule else None,
         )  # fmt: skip
 
-    def _evaluation(self, trainer: Any, tokenizer: Any) -> Callable[[], dict[str, Any]] | None:
+    def _evaluation(
+        self, trainer: Any, tokenizer: Any, image_size: int
+    ) -> Callable[[], dict[str, Any]] | None:
         """Return a function that evaluates what would be published then; None without sets."""
         if self.extras.eval_config is None:
             return None
@@ -237,7 +284,7 @@ class TrainRun:
         from curate.training.export.load import input_functions
 
         datasets = load_datasets(self.extras.eval_config)
-        preprocess, tokenize = input_functions(self.shape.image_size, tokenizer)
+        preprocess, tokenize = input_functions(image_size, tokenizer)
 
         def evaluate() -> dict[str, Any]:
             with trainer.published() as model:
@@ -281,8 +328,9 @@ class TrainRun:
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
-            "machine": _machine(self.world, self.options),
-            "datacard_sha256": _hash_if_there(self.extras.datacard),
+            "machine": machine_of(self.world, self.options),
+            **resolutions(self.config, self.shape),
+            "datacard_sha256": hash_if_there(self.extras.datacard),
             **contaminated_sets(self.extras.datacard),
         }
         if self.texts is not None and self.texts.index is not None:
@@ -301,24 +349,3 @@ def close(loop: TrainLoop) -> None:
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other and one.context_length == other.context_length)
-
-
-def _hash_if_there(path: str | None) -> str | None:
-    return storage.file_sha256(path) if path and storage.exists(path) else None
-
-
-def _device_name(device: Any) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
-    import torch
-
-    return {
-        "device": _device_name(world.device),
-        "processes": world.size,
-        "torch": str(torch.__version__),
-        **asdict(options),
-    }

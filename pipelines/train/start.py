@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["Start", "is_stored", "prepare_start", "shape_of", "teacher_identity"]
+__all__ = [
+    "Start", "is_stored", "open_teacher", "prepare_start", "shape_of", "teacher_identity",
+]  # fmt: skip
 
 _USUAL = "vit-b-32"
 
@@ -123,6 +125,34 @@ def is_stored(teacher: str) -> bool:
     return storage.is_folder(teacher) and all(
         storage.exists(storage.join(teacher, name)) for name in files
     )
+
+
+def open_teacher(
+    teacher: str, stored: Any, device: Any, image_size: int, *, quiet: bool
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return a teacher and its tokenizer; of stored vectors what asks them, and no tokenizer.
+
+    Args:
+        teacher: as for `curate.load`.
+        stored: its vectors, where they stand for it.
+        device: where it computes.
+        image_size: of the images that it is shown.
+        quiet: no messages.
+    """
+    if stored is not None:
+        from curate.training.loop.distill import StoredTeacher
+
+        log("the teacher's vectors are of the images' middles; students see random cuts of 90 to "
+            "100 % of each", quiet=quiet)  # fmt: skip
+        return StoredTeacher(stored.find, stored.width, device), None
+    from curate.training.export.load import load_model
+
+    model, words = load_model(teacher, str(device))
+    size = model.config.image_size
+    if size != image_size:
+        log(f"the teacher sees images of {size} pixels: those of {image_size} are resized for it",
+            quiet=quiet)  # fmt: skip
+    return model, words
 
 
 def teacher_identity(teacher: str) -> dict[str, Any]:

@@ -120,16 +120,17 @@ def _wait(store: Any, key: str, what: str, tell: Callable[[str], object]) -> byt
 class Parts:
     """What the ranks write side by side, in threads: rank 0 hears what became of each part.
 
-    In a store, not in a collective: training goes on meanwhile.
+    In a store, not in a collective: training goes on meanwhile. All ranks make these in one order,
+    so that several at a time, or one after the other, do not hear of each other's.
 
     Args:
         world: the ranks.
-        key: of what is written, the same on every rank.
+        what: is written, for messages.
     """
 
-    def __init__(self, world: World, key: str) -> None:
-        self._world, self._key = world, key
-        self._number = 0
+    def __init__(self, world: World, what: str) -> None:
+        self._world, self._what = world, what
+        self._key, self._number = next(_numbers), 0
 
     def begin(self) -> int:
         """Return the number of what is written next, the same on every rank."""
@@ -159,7 +160,7 @@ class Parts:
             time.sleep(LOOK_S)
             if time.monotonic() - begun > SILENT_S:
                 raise CurateError(
-                    f"not all ranks have written their part of {self._key} after "
+                    f"not all ranks have written their part of {self._what} after "
                     f"{SILENT_S / 60:.0f} minutes. Run the same command again to go on."
                 )
         return [_result(store.get(name)) for name in names]

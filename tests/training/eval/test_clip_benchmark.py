@@ -74,7 +74,7 @@ def loaded(theirs, root, transform, **options):
 
 
 def accuracy(logits, target, topk):
-    """Theirs in torch alone: with numpy 2.4, theirs makes a number of an array of one, and fails."""
+    """Theirs in torch alone: with numpy 2.4 theirs fails to make a number of an array of one."""
     hit = logits.topk(max(topk), dim=1).indices == target[:, None]
     return [hit[:, :k].any(dim=1).float().mean().item() for k in topk]
 
