@@ -197,9 +197,8 @@ class TrainRun:
         """
         if self.extras.teacher is None:
             return None, None
-        stored = None
-        if is_stored(self.extras.teacher):
-            stored = self.loading().stored_vectors(quiet=self.quiet)
+        is_vectors = is_stored(self.extras.teacher)
+        stored = self.loading().stored_vectors(quiet=self.quiet) if is_vectors else None
         return open_teacher(
             self.extras.teacher, stored, self.world.device, self.shape.image_size, quiet=self.quiet
         )
