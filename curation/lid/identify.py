@@ -75,7 +75,9 @@ class Predictions(NamedTuple):
 
     def rows(self, rows: NDArray[np.int64]) -> "Predictions":
         """Return what is said of some of the texts."""
-        return Predictions(*(values[rows] for values in self))
+        return Predictions(
+            self.label[rows], self.score[rows], self.evidence[rows], self.means[rows]
+        )
 
 
 class LanguageIdentifier(Protocol):
@@ -166,13 +168,13 @@ class FastTextIdentifier:
         self, texts: pa.StringArray, found: Predictions | None = None
     ) -> NDArray[np.float32]:
         """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels)."""
-        del found
-        found = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
-        for row, text in zip(found, _beginnings(texts).to_pylist(), strict=True):
+        del found  # the library tells no means
+        everything = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
+        for row, text in zip(everything, _beginnings(texts).to_pylist(), strict=True):
             line = _LINE_BREAKS.sub(" ", text)
             labels, values = self._model.predict(line, k=-1, threshold=_ALL_LABELS)
             row[[self._code_of[label] for label in labels]] = values
-        return found
+        return everything
 
     def _predict(self, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         labels, scores = [], np.zeros(len(lines), dtype=np.float32)

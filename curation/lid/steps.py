@@ -207,9 +207,7 @@ class StepwiseIdentifier:
         is_contested = ((codes > 0) & (codes != from_first[:, None])).any(axis=1)
         asked = np.flatnonzero(is_contested & knows)
         probabilities = np.zeros((num, len(self._langs)), dtype=np.float32)
-        probabilities[asked] = self._by_language(
-            texts.take(pa.array(asked)), found.rows(asked)
-        )
+        probabilities[asked] = self._by_language(texts.take(pa.array(asked)), found.rows(asked))
         alone = self._likeliest(
             from_first, codes[:, :_MOST_MEANT], weights[:, :_MOST_MEANT], probabilities
         )
