@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.compiled.intrinsics import LANES
 from curate.curation.compiled.parallel import in_threads
 from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.lid.kernels import label_probabilities, predict
@@ -200,6 +201,9 @@ class CompiledIdentifier:
     def __init__(self, buffer: Any, name: str, *, threads: int = 1) -> None:
         self._threads = threads
         self._model = read_fasttext_model(buffer, name)
+        num, dim = self._model.outputs.shape
+        self._columns = np.zeros((dim, -(-num // LANES) * LANES), np.float32)
+        self._columns[:, :num] = self._model.outputs.T
         self._memories: list[Memory] = []  # of the threads that identify, when they do not
         langs = [_metadata_language(label) for label in (*self._model.labels, "")]
         names = sorted(set(langs))
@@ -252,9 +256,8 @@ class CompiledIdentifier:
         """
         means = (found or self.predict(texts)).means
         everything = np.zeros((len(texts), len(self._model.labels)), dtype=np.float32)
-        label_probabilities(
-            means, self._model.loss, self._model.outputs, self._model.tree, everything
-        )
+        model = self._model
+        label_probabilities(means, model.loss, model.outputs, self._columns, model.tree, everything)
         return everything
 
     def _taken_memory(self) -> Memory:

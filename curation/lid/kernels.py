@@ -242,23 +242,27 @@ def predict(
 
 
 @compiled
-def label_probabilities(means: Any, loss: int, outputs: Any, tree: Any, everything: Any) -> None:
+def label_probabilities(
+    means: Any, loss: int, outputs: Any, columns: Any, tree: Any, everything: Any
+) -> None:
     """Write the probability of every label of each text, maybe 0 below 1e-3.
 
     Args:
         means: as `predict` gives them.
-        loss: as in `FastTextModel`, as are the next two.
+        loss: as in `FastTextModel`, as are outputs and tree.
         outputs: see there.
+        columns: the same, each a column here, and zeros up to a multiple of LANES.
         tree: see there.
         everything: written; zeros before; float32, shape (num_texts, num_labels).
     """
     nodes = np.empty(2 * len(outputs) + 2, dtype=np.int64)
     products = np.empty(2 * len(outputs) + 2, dtype=np.float32)
+    dots = np.empty(columns.shape[1], dtype=np.float32)
     for text in range(len(means)):
         hidden = means[text]
         if np.isnan(hidden[0]):
             continue
         if loss == HIERARCHICAL_SOFTMAX:
-            all_leaves(tree, outputs, hidden, nodes, products, everything[text])
+            all_leaves(tree, columns, hidden, dots, nodes, products, everything[text])
         else:
             all_outputs(outputs, hidden, loss == SOFTMAX, everything[text])

@@ -190,19 +190,22 @@ def best_output(outputs: Any, hidden: Any, logits: Any, is_softmax: bool) -> tup
 
 @compiled
 def all_leaves(
-    tree: Any, outputs: Any, hidden: Any, nodes: Any, products: Any, probabilities: Any
+    tree: Any, columns: Any, hidden: Any, dots: Any, nodes: Any, products: Any, probabilities: Any
 ) -> None:
     """Write the probabilities of the labels of a tree; those in branches below 1e-3 stay as is.
 
     Args:
         tree: as in `FastTextModel`.
-        outputs: see there.
+        columns: its outputs, each a column here, and zeros up to a multiple of LANES.
         hidden: mean of the rows of a text.
+        dots: scratch: float32, one for each column.
         nodes: scratch: int64, at least two for each label.
         products: scratch: float32, as many.
         probabilities: written: float32, one for each label.
     """
-    num_labels = len(outputs)
+    num_labels = len(probabilities)
+    for column in range(0, columns.shape[1], LANES):
+        weigh_rows(columns, hidden, len(hidden), column, dots)
     depth = 1
     nodes[0], products[0] = 2 * num_labels - 2, 1
     while depth:
@@ -213,7 +216,7 @@ def all_leaves(
         if tree[node, 0] < 0:
             probabilities[node] = product
             continue
-        right = _to_the_right(outputs, node - num_labels, hidden)
+        right = _sigmoid(dots[np.uint64(node - num_labels)])
         for is_right in range(2):
             nodes[depth] = tree[node, is_right]
             child = right if is_right == 1 else np.float32(1.0 - np.float64(right))
