@@ -52,6 +52,7 @@ def train(
     relation_weight: float = 1.0,
     feature_weight: float = 0.0,
     tokenizer: str | None = None,
+    trim_vocabulary: bool = False,
     checkpoint_every: int = 500,
     checkpoint_minutes: float = 0.0,
     keep_checkpoints: int = 2,
@@ -121,6 +122,7 @@ def train(
         relation_weight: with a teacher: of the divergence from its softmax over a batch.
         feature_weight: with a teacher: of the distance to its features.
         tokenizer: file or Hub name; default: init's, or learned.
+        trim_vocabulary: leave out the tokens, and their embeddings, that no caption uses.
         checkpoint_every: steps; 0: at the end only.
         checkpoint_minutes: also by the clock; 0: no.
         keep_checkpoints: newest ones that stay.
@@ -182,16 +184,13 @@ def train(
         ),
     )  # fmt: skip
     options = StepOptions(
-        accumulate=accumulate,
-        loss_chunk=loss_chunk,
-        grad_checkpointing=grad_checkpointing,
-        compile=compile,
-        sharding=sharding,
-    )
+        accumulate=accumulate, loss_chunk=loss_chunk, grad_checkpointing=grad_checkpointing,
+        compile=compile, sharding=sharding)  # fmt: skip
     extras = TrainExtras(
         init=init,
         teacher=None if teacher is None else teacher_of(teacher, place),
         tokenizer=tokenizer,
+        trim_vocabulary=trim_vocabulary,
         datacard=None if shards else f"{place.balanced}/datacard.json",
         balanced=None if shards else place.balanced,
         trackers=tuple(listed(tracker)),
