@@ -182,34 +182,20 @@ def train(
         ),
     )  # fmt: skip
     options = StepOptions(
-        accumulate=accumulate,
-        loss_chunk=loss_chunk,
-        grad_checkpointing=grad_checkpointing,
-        compile=compile,
-        sharding=sharding,
-    )
+        accumulate=accumulate, loss_chunk=loss_chunk, grad_checkpointing=grad_checkpointing,
+        compile=compile, sharding=sharding,
+    )  # fmt: skip
     extras = TrainExtras(
-        init=init,
+        init=init, tokenizer=tokenizer,
         teacher=None if teacher is None else teacher_of(teacher, place),
-        tokenizer=tokenizer,
         datacard=None if shards else f"{place.balanced}/datacard.json",
         balanced=None if shards else place.balanced,
-        trackers=tuple(listed(tracker)),
-        eval_config=eval_config,
-        eval_every=eval_every,
-        peak_tflops=peak_tflops,
-        online=online,
-        unit=unit,
-        batch_by=batch_by,
-        super_batch=super_batch,
-        decoder=decoder,
-        threads=threads,
-        shard_cache=shard_cache,
-        shard_cache_gb=shard_cache_gb,
-        lanes=lanes,
-        allow_lost=allow_lost,
+        trackers=tuple(listed(tracker)), eval_config=eval_config, eval_every=eval_every,
+        peak_tflops=peak_tflops, online=online, unit=unit, batch_by=batch_by,
+        super_batch=super_batch, decoder=decoder, threads=threads, shard_cache=shard_cache,
+        shard_cache_gb=shard_cache_gb, lanes=lanes, allow_lost=allow_lost,
         captions=captions_of(captions, json_captions, syn_ratio, caption_weights, shard_cache_gb),
-    )
+    )  # fmt: skip
     places = shards_of(shards) or f"{place.balanced}/shards"
     if listed(students):
         refuse_with_students(

@@ -6,14 +6,12 @@ from itertools import islice
 from typing import Any
 
 from curate.files import storage
-from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
 from curate.pipelines.executor.stopping import StopRequest
-from curate.pipelines.train.consumed import entry_names
-from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
-from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
+from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint
+from curate.pipelines.train.loading import Loading, TrainExtras
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.model_card import contaminated_sets, write_model_card
+from curate.pipelines.train.publish import device_name, publish_model
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
@@ -256,7 +254,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
             image_size=shape.image_size if self.config.resolution_schedule else None,
@@ -288,55 +286,11 @@ class TrainRun:
         loop.progress.gather(self.world)
         weights = loop.trainer.weights()
         return done_by_main(
-            lambda: self._publish(loop, values, weights), self.world, "publishes the model", log
+            lambda: publish_model(self, loop, values, weights),
+            self.world,
+            "publishes the model",
+            log,
         )
-
-    def _publish(
-        self, loop: TrainLoop, values: dict[str, Any], weights: dict[str, Any]
-    ) -> dict[str, Any]:
-        from curate.training.model.weights_file import FORMAT_VERSION
-
-        assert loop.run_log is not None  # this is rank 0
-        progress = loop.progress
-        loop.run_log.publish()
-        with told_when_full(self.files.checkpoints):
-            final = {"format": FORMAT_VERSION, "model": weights}
-            save_tensors(self.files, self.files.final, final)
-        losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
-        seen = self.config.steps * self.config.batch_size
-        per_epoch = self.loading().pairs_per_epoch(progress.position.epoch)
-        card = {
-            **values,
-            "model": asdict(self.shape),
-            "train": asdict(self.config),
-            "parameters": sum(tensor.numel() for tensor in weights.values()),
-            "pairs_seen": seen,
-            "pairs_per_epoch": per_epoch,
-            "epochs": epochs_seen(seen, per_epoch),
-            "final_loss": round(losses[-1], 6) if losses else None,
-            "averaged": self.config.ema_decay is not None,
-            "skipped": dict(sorted(progress.skipped.items())),
-            "bad_steps": progress.bad_steps,
-            "machine": _machine(self.world, self.options),
-            **resolutions(self.config, self.shape),
-            "datacard_sha256": _hash_if_there(self.extras.datacard),
-            **contaminated_sets(self.extras.datacard),
-        }
-        if self.texts is not None and self.texts.index is not None:
-            card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
-        names = entry_names(self.extras.balanced)
-        consumed = progress.consumed.card(names)
-        return write_model_card(self.files, card, loop.run_log.lines, consumed)
-
-
-def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
-    """Return what a model card says of a schedule of sizes; nothing without one."""
-    from curate.training.loop.resolution import phases
-
-    if config.resolution_schedule is None:
-        return {}
-    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
-    return {"resolutions": found}
 
 
 def close(loop: TrainLoop) -> None:
@@ -348,24 +302,3 @@ def close(loop: TrainLoop) -> None:
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other and one.context_length == other.context_length)
-
-
-def _hash_if_there(path: str | None) -> str | None:
-    return storage.file_sha256(path) if path and storage.exists(path) else None
-
-
-def _device_name(device: Any) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
-    import torch
-
-    return {
-        "device": _device_name(world.device),
-        "processes": world.size,
-        "torch": str(torch.__version__),
-        **asdict(options),
-    }
