@@ -11,7 +11,7 @@ from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint
 from curate.pipelines.train.loading import Loading, TrainExtras
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.publish import device_name, publish_model
+from curate.pipelines.train.model_card import device_name, publish_model
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
