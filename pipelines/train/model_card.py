@@ -1,4 +1,4 @@
-"""The end of a run: its weights, and its model card: what it was made of, how it went, its curves."""
+"""The end of a run: its weights, and the card of its model with its curves and what it consumed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
