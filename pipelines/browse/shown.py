@@ -112,8 +112,7 @@ def _shown(
         "at": str(place), "id": None if pair_id is None else str(pair_id),
         "text": _cut(text, _LONG if is_whole else _SHORT), "url": _text(row.get(roles.url or "")),
         "lang": lang, "score": _plain(row.get("lang_score")),
-        "image": pairs.has_images and pairs.images is not None
-        and ("image_size" not in row or bool(row["image_size"])),
+        "image": _has_image(pairs, row, pair_id),
         "own": {n: _plain(v) for n, v in _own(pairs, row, roles).items()},
     }  # fmt: skip
     ids = row.get("entry_ids") or []
@@ -130,13 +129,21 @@ def _shown(
     return found
 
 
+def _has_image(pairs: PairSet, row: Mapping[str, Any], pair_id: Any) -> bool:
+    if pairs.has_images and pairs.images is not None:
+        if "image_size" not in row or bool(row["image_size"]):
+            return True
+    found = pairs.downloaded
+    return found is not None and pair_id is not None and found.place(str(pair_id)) is not None
+
+
 def _own(pairs: PairSet, row: Mapping[str, Any], roles: Roles) -> dict[str, Any]:
     """Return the values of the input's own columns, and the fields of a tar's JSON."""
     found = {name: row[name] for name in pairs.columns if row.get(name) is not None}
     if isinstance(raw := row.get("json"), bytes) and len(raw) <= _JSON:
         for name, value in sample_fields(raw).items():
             if name not in (roles.url, roles.text, roles.uid) and len(found) < _FIELDS:
-                found.setdefault(name, value)
+                found.setdefault(_text(name) or "", value)
     return found
 
 
@@ -178,7 +185,10 @@ def _probability(
 def _text(value: Any) -> str | None:
     if value is None:
         return None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    # Halves of surrogate pairs, which JSON may hold, are in no answer: they stand as escapes.
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(text: str | None, most: int) -> str | None:
