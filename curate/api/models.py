@@ -52,6 +52,7 @@ def train(
     relation_weight: float = 1.0,
     feature_weight: float = 0.0,
     tokenizer: str | None = None,
+    trim_vocabulary: bool = False,
     checkpoint_every: int = 500,
     checkpoint_minutes: float = 0.0,
     keep_checkpoints: int = 2,
@@ -121,6 +122,7 @@ def train(
         relation_weight: with a teacher: of the divergence from its softmax over a batch.
         feature_weight: with a teacher: of the distance to its features.
         tokenizer: file or Hub name; default: init's, or learned.
+        trim_vocabulary: leave out the tokens, and their embeddings, that no caption uses.
         checkpoint_every: steps; 0: at the end only.
         checkpoint_minutes: also by the clock; 0: no.
         keep_checkpoints: newest ones that stay.
@@ -183,19 +185,30 @@ def train(
     )  # fmt: skip
     options = StepOptions(
         accumulate=accumulate, loss_chunk=loss_chunk, grad_checkpointing=grad_checkpointing,
-        compile=compile, sharding=sharding,
-    )  # fmt: skip
+        compile=compile, sharding=sharding)  # fmt: skip
     extras = TrainExtras(
-        init=init, tokenizer=tokenizer,
+        init=init,
         teacher=None if teacher is None else teacher_of(teacher, place),
+        tokenizer=tokenizer,
+        trim_vocabulary=trim_vocabulary,
         datacard=None if shards else f"{place.balanced}/datacard.json",
         balanced=None if shards else place.balanced,
-        trackers=tuple(listed(tracker)), eval_config=eval_config, eval_every=eval_every,
-        peak_tflops=peak_tflops, online=online, unit=unit, batch_by=batch_by,
-        super_batch=super_batch, decoder=decoder, threads=threads, shard_cache=shard_cache,
-        shard_cache_gb=shard_cache_gb, lanes=lanes, allow_lost=allow_lost,
+        trackers=tuple(listed(tracker)),
+        eval_config=eval_config,
+        eval_every=eval_every,
+        peak_tflops=peak_tflops,
+        online=online,
+        unit=unit,
+        batch_by=batch_by,
+        super_batch=super_batch,
+        decoder=decoder,
+        threads=threads,
+        shard_cache=shard_cache,
+        shard_cache_gb=shard_cache_gb,
+        lanes=lanes,
+        allow_lost=allow_lost,
         captions=captions_of(captions, json_captions, syn_ratio, caption_weights, shard_cache_gb),
-    )  # fmt: skip
+    )
     places = shards_of(shards) or f"{place.balanced}/shards"
     if listed(students):
         refuse_with_students(

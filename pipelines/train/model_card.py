@@ -1,33 +1,62 @@
-"""The end of a run: its weights, and the card of its model with its curves and what it consumed."""
+"""The model card of a run: what it was made of, how it went, what it consumed, and its curves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from curate.files import storage
-from curate.files.disk_space import told_when_full
 from curate.files.own_json import of_ours
 from curate.pipelines.store import artifacts
-from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.evaluations import evaluations_of
-from curate.pipelines.train.files import RunFiles, save_tensors
-from curate.pipelines.train.loading import epochs_seen
-from curate.pipelines.train.loop import TrainLoop
-from curate.pipelines.train.plots import write_plots
+from curate.pipelines.train.files import RunFiles
 from curate.pipelines.views.markdown import inert_markdown
+from curate.pipelines.views.plots import Bar, bar_plot, can_draw, curve_plot, write_plot
+from curate.pipelines.views.progress import log
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
-if TYPE_CHECKING:
-    from curate.pipelines.train.part import TrainRun
-
 __all__ = [
-    "add_evaluations", "contaminated_sets", "device_name", "publish_model", "write_model_card",
+    "add_evaluations", "contaminated_sets", "device_name", "hash_if_there", "machine_of",
+    "resolutions", "write_model_card",
 ]  # fmt: skip
 
 _SHOWN_LANGUAGES = 20
+
+
+def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
+    """Return what a model card says of a schedule of sizes; nothing without one."""
+    from curate.training.loop.resolution import phases
+
+    if config.resolution_schedule is None:
+        return {}
+    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
+    return {"resolutions": found}
+
+
+def hash_if_there(path: str | None) -> str | None:
+    """Return a file's sha256; None where there is none."""
+    return storage.file_sha256(path) if path and storage.exists(path) else None
+
+
+def device_name(device: Any) -> str:
+    """Return what a device is called."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def machine_of(world: Any, options: StepOptions) -> dict[str, Any]:
+    """Return what a model card says of what a run was computed on."""
+    import torch
+
+    return {
+        "device": device_name(world.device),
+        "processes": world.size,
+        "torch": str(torch.__version__),
+        **asdict(options),
+    }
 
 
 def contaminated_sets(datacard: str | None) -> dict[str, Any]:
@@ -83,8 +112,23 @@ def write_model_card(
     shares = {
         lang: found["share"] for lang, found in [*consumed["languages"].items()][:_SHOWN_LANGUAGES]
     }
-    write_plots(files.path("").rstrip("/"), steps, shares)
+    _write_plots(files.path("").rstrip("/"), steps, shares)
     return _write_cards(files, card, consumed)
+
+
+def _write_plots(
+    folder: str, points: Sequence[tuple[float, float]], shares: Mapping[str, float]
+) -> None:
+    """Write both drawings of a run as SVG and PNG, if there is something to draw with."""
+    if not can_draw():
+        log(f"{folder}: no plots, since matplotlib is not installed; the extra `plots` brings it")
+        return
+    bars = {lang: {"pairs": Bar(share)} for lang, share in shares.items()}
+    loss = curve_plot("Loss", "step", "loss", {"loss": points})
+    languages = bar_plot("Languages of the pairs seen", "share of the pairs", bars)
+    for name, figure in (("loss", loss), ("languages", languages)):
+        for kind in ("svg", "png"):
+            write_plot(f"{folder}/{name}.{kind}", figure)
 
 
 def _write_cards(
@@ -179,9 +223,19 @@ def _captions(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
 def _evaluations_table(evaluated: Mapping[str, Mapping[str, Any]]) -> str:
     if not evaluated:
         return ""
-    rows = ["", "## Evaluations", "", "| set | task | images | figures |", "|---|---|---|---|"]
+    rows = [
+        "",
+        "## Evaluations",
+        "",
+        "| set | task | images | figures [95 % interval] |",
+        "|---|---|---|---|",
+    ]
     for name, found in evaluated.items():
-        figures = ", ".join(f"{k} {cell(v)}" for k, v in found.items() if isinstance(v, float))
+        sure = found.get("intervals", {})
+        figures = ", ".join(
+            f"{k} {cell(v)}" + (f" [{cell(sure[k][0])}, {cell(sure[k][1])}]" if k in sure else "")
+            for k, v in found.items() if isinstance(v, float)
+        )  # fmt: skip
         rows.append(f"| {_cell(name)} | {found['task']} | {found['images']:,} | {figures} |")
     return "\n".join(rows) + "\n"
 
@@ -235,84 +289,3 @@ def _hash_or(sha256: str | None, otherwise: str) -> str:
 
 def _cell(value: Any) -> str:
     return inert_markdown(str(value))
-
-
-def publish_model(
-    run: "TrainRun", loop: TrainLoop, values: dict[str, Any], weights: dict[str, Any]
-) -> dict[str, Any]:
-    """Write the weights and the model card; rank 0 does.
-
-    Args:
-        run: what it is made of.
-        loop: as it ended.
-        values: of its config.json.
-        weights: whole.
-
-    Returns:
-        The card.
-    """
-    from curate.training.model.weights_file import FORMAT_VERSION
-
-    assert loop.run_log is not None  # this is rank 0
-    progress = loop.progress
-    loop.run_log.publish()
-    with told_when_full(run.files.checkpoints):
-        final = {"format": FORMAT_VERSION, "model": weights}
-        save_tensors(run.files, run.files.final, final)
-    losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
-    seen = run.config.steps * run.config.batch_size
-    per_epoch = run.loading().pairs_per_epoch(progress.position.epoch)
-    card = {
-        **values,
-        "model": asdict(run.shape),
-        "train": asdict(run.config),
-        "parameters": sum(tensor.numel() for tensor in weights.values()),
-        "pairs_seen": seen,
-        "pairs_per_epoch": per_epoch,
-        "epochs": epochs_seen(seen, per_epoch),
-        "final_loss": round(losses[-1], 6) if losses else None,
-        "averaged": run.config.ema_decay is not None,
-        "skipped": dict(sorted(progress.skipped.items())),
-        "bad_steps": progress.bad_steps,
-        "machine": _machine(run.world, run.options),
-        **_resolutions(run.config, run.shape),
-        "datacard_sha256": _hash_if_there(run.extras.datacard),
-        **contaminated_sets(run.extras.datacard),
-    }
-    if run.texts is not None and run.texts.index is not None:
-        card["captions"] = {**run.texts.index.note, "mix": run.texts.describe()}
-    names = entry_names(run.extras.balanced)
-    consumed = progress.consumed.card(names)
-    return write_model_card(run.files, card, loop.run_log.lines, consumed)
-
-
-def _resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
-    """Return what a model card says of a schedule of sizes; nothing without one."""
-    from curate.training.loop.resolution import phases
-
-    if config.resolution_schedule is None:
-        return {}
-    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
-    return {"resolutions": found}
-
-
-def _hash_if_there(path: str | None) -> str | None:
-    return storage.file_sha256(path) if path and storage.exists(path) else None
-
-
-def device_name(device: Any) -> str:
-    """Return what a device is called: a GPU by its model."""
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
-    import torch
-
-    return {
-        "device": device_name(world.device),
-        "processes": world.size,
-        "torch": str(torch.__version__),
-        **asdict(options),
-    }

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["Start", "prepare_start", "shape_of", "teacher_identity"]
+__all__ = [
+    "Start", "is_stored", "open_teacher", "prepare_start", "shape_of", "teacher_identity",
+]  # fmt: skip
 
 _USUAL = "vit-b-32"
 
@@ -44,8 +46,15 @@ class Start:
             "tokenizer_sha256": sha256(json.encode()).hexdigest() if json else None,
         }
 
-    def load_into(self, model: "CLIP", *, quiet: bool) -> None:
+    def load_into(
+        self, model: "CLIP", *, quiet: bool, trimmed_from: list[int] | None = None
+    ) -> None:
         """Give a model the weights, before it is compiled, wrapped or sharded.
+
+        Args:
+            model: gets them.
+            quiet: no messages.
+            trimmed_from: rows of the token embedding that the model has; None for all.
 
         Raises:
             InputError: they cannot be read, or are another model's.
@@ -56,7 +65,7 @@ class Start:
             return
         if self.assumed:
             log(self.assumed, quiet=quiet)
-        for message in load_weights(model, self.init):
+        for message in load_weights(model, self.init, trimmed_from):
             log(message, quiet=quiet)
         log(f"begun with the weights of {self.init}", quiet=quiet)
 
@@ -110,6 +119,42 @@ def _named(init: str) -> _Named:
     return _Named(init, place, tokenizer_beside(place), config_beside(place))
 
 
+def is_stored(teacher: str) -> bool:
+    """Tell whether a teacher is a folder of vectors that `embed` wrote, and no model."""
+    files = ("plan.json", "pairs")
+    return storage.is_folder(teacher) and all(
+        storage.exists(storage.join(teacher, name)) for name in files
+    )
+
+
+def open_teacher(
+    teacher: str, stored: Any, device: Any, image_size: int, *, quiet: bool
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return a teacher and its tokenizer; of stored vectors what asks them, and no tokenizer.
+
+    Args:
+        teacher: as for `curate.load`.
+        stored: its vectors, where they stand for it.
+        device: where it computes.
+        image_size: of the images that it is shown.
+        quiet: no messages.
+    """
+    if stored is not None:
+        from curate.training.loop.distill import StoredTeacher
+
+        log("the teacher's vectors are of the images' middles; students see random cuts of 90 to "
+            "100 % of each", quiet=quiet)  # fmt: skip
+        return StoredTeacher(stored.find, stored.width, device), None
+    from curate.training.export.load import load_model
+
+    model, words = load_model(teacher, str(device))
+    size = model.config.image_size
+    if size != image_size:
+        log(f"the teacher sees images of {size} pixels: those of {image_size} are resized for it",
+            quiet=quiet)  # fmt: skip
+    return model, words
+
+
 def teacher_identity(teacher: str) -> dict[str, Any]:
     """Return what a teacher is, for the run's config.json; its files are fetched if need be.
 
@@ -117,9 +162,17 @@ def teacher_identity(teacher: str) -> dict[str, Any]:
         InputError: there is none.
         UsageError: it comes without its tokenizer.
     """
+    from curate.pipelines.embedded.plan import EmbeddedPlan
     from curate.training.model.weights_file import find_weights
     from curate.training.text.tokenizer_files import open_tokenizer
 
+    if is_stored(teacher):
+        plan = EmbeddedPlan.read(teacher)
+        return {
+            "name": f"vectors {teacher.rstrip('/').rpartition('/')[2]}",
+            "weights_sha256": plan.model_of("image")["sha256"],
+            "vectors": plan.digest(),
+        }
     found = _named(teacher)
     weights = find_weights(found.weights)
     if found.tokenizer is None or found.config is None:
