@@ -128,7 +128,8 @@ def write_cards(
         job.output, parameters["format"], len(plan.parts), card["total"]["kept"]
     )
     card["matched_pairs"] = {
-        name: summary[name] for name in ("more_images", "repeated_ids", "with_image", "without_url")
+        name: summary[name]
+        for name in ("by_caption", "more_images", "repeated_ids", "with_image", "without_url")
         if name in summary
     }  # fmt: skip
     if "language_decided_by" in summary:

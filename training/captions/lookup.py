@@ -77,6 +77,9 @@ class CaptionIndex:
     Attributes:
         note: of the index.
         sources: names of the sources, by place.
+        langs: codes of languages, by place, the first of which is 1.
+        keys: first hash of each caption's pair, ascending; uint64, shape (n,).
+        rows: the rest of what is known of each; `ROW`, shape (n,).
     """
 
     def __init__(self, folder: str) -> None:
@@ -85,9 +88,12 @@ class CaptionIndex:
             raise ArtifactError(f"{folder}: there are no captions in it")
         self.note = note
         self.sources: list[str] = note["sources"]
+        self.langs: list[str] = note["langs"]
         self._num: int = note["captions"]
         self._keys = _mapped(Path(folder) / KEYS, self._num * _KEY_BYTES).cast("Q")
         self._rows = _mapped(Path(folder) / ROWS, self._num * ROW.itemsize)
+        self.keys = np.frombuffer(self._keys, np.uint64)
+        self.rows = np.frombuffer(self._rows, ROW)
         self._texts = os.open(Path(folder) / TEXTS, os.O_RDONLY | os.O_CLOEXEC)
         self._window = _SPREAD * math.isqrt(self._num)
 
@@ -131,8 +137,7 @@ class CaptionIndex:
         """Yield all captions, in the order of their hashes."""
         for first in range(0, self._num, _CHUNK // ROW.itemsize):
             end = min(self._num, first + _CHUNK // ROW.itemsize)
-            rows = self._rows[first * ROW.itemsize : end * ROW.itemsize]
-            for _, at, size, source, _ in np.frombuffer(rows, ROW).tolist():
+            for _, at, size, source, _ in self.rows[first:end].tolist():
                 yield self.read(Place(source, at, size))
 
     def _search(self, key: int) -> int:
