@@ -40,6 +40,8 @@ def caption(
     pairs_per_part: int = 2000,
     retry_failed: bool = False,
     max_bad: float = 0.01,
+    embeddings: Folder = None,
+    matched: Folder = None,
     shards: Folder = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
@@ -79,6 +81,9 @@ def caption(
         pairs_per_part: a killed run loses what it has of one part.
         retry_failed: ask again for captions that failed and may come.
         max_bad: share of pairs that may stay without a caption, 0 to 1.
+        embeddings: folder of embed: a run of train-captioner reads its vectors of images instead
+            of images, if the captioner's own image model made them.
+        matched: folder of the pairs that the embeddings are of, instead of the workspace's.
         shards: folder, pattern or URL of tars instead of balanced/.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
@@ -131,6 +136,8 @@ def caption(
             ),
             source=name,
             lang=None if lang == "pair" else lang,
+            embeddings=path_of(embeddings),
+            matched=path_of(matched) or place.matched,
             pairs_per_part=pairs_per_part,
             max_bad=max_bad,
             retry_failed=retry_failed,

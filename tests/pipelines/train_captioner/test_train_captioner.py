@@ -30,6 +30,7 @@ SHAPE = CaptionerConfig(
 def workspace(tmp_path_factory):
     folder = write_train_workspace(tmp_path_factory.mktemp("captioner"))
     train(folder, "clip", steps=60)
+    train(folder, "clip2", steps=1)
     write_lm(folder / "lm", dropout=0.1)
     kept = artifacts.read_table(str(folder / "matched/pairs/00000.parquet"), ["pair_id", "text"])
     texts = [f"a very {text.split()[1]} dog" for text in kept.column("text").to_pylist()]
@@ -163,6 +164,31 @@ def test_it_learns_to_name_what_is_seen_and_the_command_writes_it(workspace, tmp
              zip(table["pair_id"].to_pylist(), table["text"].to_pylist(), strict=True)]  # fmt: skip
     assert len(right) == said.captions == 120 and sum(right) > 100
     assert said.to_arrow().column("source").to_pylist()[0] == "run"
+    vectors_are_read_instead_of_images(workspace, tmp_path, table)
+
+
+def vectors_are_read_instead_of_images(workspace, tmp_path, by_images):
+    """Captions of vectors of shards, and of matched pairs, are those of their images."""
+    texts = dict(zip(*(by_images[n].to_pylist() for n in ("pair_id", "text")), strict=True))
+    own, shards = tmp_path / "run/image_model", workspace / "balanced/shards"
+    for name, where in (("by_shard", {"shards": shards}), ("by_pair", {})):
+        vectors = curate.embed(own, workspace=workspace, output=tmp_path / name, kinds="image",
+                               device="cpu", quiet=True, **where)  # fmt: skip
+        options = {"embeddings": vectors, "shards": shards, "workspace": workspace,
+                   "output": tmp_path / f"said_{name}", "max_tokens": 8, "device": "cpu",
+                   "pairs_per_part": 50, "source": "run", "quiet": True}  # fmt: skip
+        found = curate.caption(str(tmp_path / "run"), **options)
+        rows = found.to_arrow().to_pylist()
+        assert found.captions >= 120 and not found.failed and {r["lang"] for r in rows} == {"en"}
+        # Vectors are rounded to 16 bits: a word that is as good as another may be another.
+        same = [row["text"] == texts[row["pair_id"]] for row in rows if row["pair_id"] in texts]
+        assert len(same) == 120 and sum(same) >= 118
+        assert curate.caption(str(tmp_path / "run"), dry_run=True, **options)["parts_to_do"] == 0
+    other = curate.embed(workspace / "clip2", workspace=workspace, output=tmp_path / "other",
+                         kinds="image", device="cpu", quiet=True)  # fmt: skip
+    with pytest.raises(ArtifactError, match="vectors of images are those of another model"):
+        curate.caption(str(tmp_path / "run"), embeddings=other, workspace=workspace,
+                       output=tmp_path / "x", device="cpu", quiet=True)  # fmt: skip
 
 
 def test_damage_of_a_captioner_is_noticed(workspace):
