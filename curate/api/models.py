@@ -6,11 +6,11 @@ from typing import Literal
 from curate.api.calls.command import command
 from curate.api.calls.names import (
     captions_of,
+    model_of,
     refuse_with_students,
     run_or_model,
     scale_of,
     shards_of,
-    teacher_of,
 )
 from curate.api.calls.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
@@ -194,7 +194,7 @@ def train(
     )
     extras = TrainExtras(
         init=init,
-        teacher=None if teacher is None else teacher_of(teacher, place),
+        teacher=None if teacher is None else model_of(teacher, place),
         tokenizer=tokenizer,
         datacard=None if shards else f"{place.balanced}/datacard.json",
         balanced=None if shards else place.balanced,

@@ -37,13 +37,13 @@ def first_captions(index: CaptionIndex, pair_ids: pa.StringArray) -> Instead:
     """
     rows = _first_rows(index, pair_ids)
     chosen = index.rows[rows[rows >= 0]]
-    fields = chosen[["source", "at", "size"]].tolist()
+    places = [Place(*one) for one in chosen[["source", "at", "size", "lang"]].tolist()]
     nothing: list[str | None] = [None] * len(rows)
     columns = [list(nothing) for _ in Instead._fields]
-    said = (
-        [index.read(Place(*field)) for field in fields],
-        [index.sources[source] for source, _, _ in fields],
-        [index.langs[lang - 1] if lang else None for lang in chosen["lang"].tolist()],
+    said: tuple[list[str | None], ...] = (
+        [index.read(place) for place in places],
+        [index.sources[place.source] for place in places],
+        [index.lang_of(place) for place in places],
     )
     for column, values in zip(columns, said, strict=True):
         for at, value in zip(np.flatnonzero(rows >= 0).tolist(), values, strict=True):

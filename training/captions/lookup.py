@@ -29,11 +29,12 @@ _SPREAD = 8  # of the window that a hash is looked for in first, in square roots
 
 
 class Place(NamedTuple):
-    """Where a caption is, and who said it."""
+    """Where a caption is, who said it, and in which language; 0 where nobody says that."""
 
     source: int
     at: int
     size: int
+    lang: int = 0
 
 
 def read_note(folder: str) -> dict[str, Any] | None:
@@ -116,11 +117,15 @@ class CaptionIndex:
         found = []
         while at < num and keys[at] == key:
             begin = at * ROW.itemsize
-            other, place, size, source, _ = _FIELDS.unpack_from(self._rows, begin)
+            other, place, size, source, lang = _FIELDS.unpack_from(self._rows, begin)
             if other == second:
-                found.append(Place(source, place, size))
+                found.append(Place(source, place, size, lang))
             at += 1
         return found
+
+    def lang_of(self, place: Place) -> str | None:
+        """Return the language that a caption is said to be in; None where nobody says it."""
+        return self.langs[place.lang - 1] if place.lang else None
 
     def read(self, place: Place) -> str:
         """Return a caption.
