@@ -101,9 +101,7 @@ class Worker:
         return OpenVectors(self.job.vectors, self.job.cache)
 
 
-def caption_part(
-    worker: Worker, part: SamplePart | VectorPart
-) -> tuple[int, int, dict[str, Any]]:
+def caption_part(worker: Worker, part: SamplePart | VectorPart) -> tuple[int, int, dict[str, Any]]:
     """Caption a part.
 
     Returns:

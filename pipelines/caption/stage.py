@@ -15,11 +15,16 @@ from curate.files import storage
 from curate.pipelines.caption.captioner import CaptionerOptions
 from curate.pipelines.caption.part import CaptionJob, Worker, caption_part
 from curate.pipelines.caption.plan import CaptionPlan
-from curate.pipelines.caption.vectors import plan_vector_parts, require_own, vectors_at
+from curate.pipelines.caption.vectors import (
+    VectorPart,
+    plan_vector_parts,
+    require_own,
+    vectors_at,
+)
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
-from curate.pipelines.shards.sample_parts import plan_sample_parts
+from curate.pipelines.shards.sample_parts import SamplePart, plan_sample_parts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
@@ -91,14 +96,14 @@ def caption_shards(
     if pairs_per_part < 1:
         raise UsageError(f"--pairs-per-part is {pairs_per_part}; expected at least 1")
     captioner, described = captioner.resolved()
-    vectors = None
+    vectors, parts = None, list[SamplePart | VectorPart]()
     if embeddings is None:
-        parts = plan_sample_parts(list_shards(shards), pairs_per_part, quiet=quiet)
+        parts += plan_sample_parts(list_shards(shards), pairs_per_part, quiet=quiet)
     else:
         require_own(described["kind"])
         vectors = vectors_at(embeddings, matched=matched, shards=shards)
         captioner.require_vectors_of(vectors.plan())
-        parts = plan_vector_parts(vectors, pairs_per_part)
+        parts += plan_vector_parts(vectors, pairs_per_part)
     parameters = {
         "code": _CODE, "captioner": described, "prompts": captioner.prompts.as_dict(),
         "source": source, "lang": lang, "max_tokens": captioner.decoding.max_tokens,

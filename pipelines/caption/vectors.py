@@ -27,7 +27,15 @@ from curate.pipelines.store import artifacts
 from curate.training.data.shard_cache import ShardCache
 from curate.training.data.shards import list_shards
 
-__all__ = ["OpenVectors", "VectorPart", "VectorRow", "Vectors", "plan_vector_parts", "require_own", "vectors_at"]
+__all__ = [
+    "OpenVectors",
+    "VectorPart",
+    "VectorRow",
+    "Vectors",
+    "plan_vector_parts",
+    "require_own",
+    "vectors_at",
+]
 
 _THREADS = 8
 _COLUMNS = ("pair_id", "lang", "image")

@@ -1,4 +1,4 @@
-"""Records in, the same with their captions instead of their alt-texts out: for `match --captions`."""
+"""Records in, with captions instead of their alt-texts out: for `match --captions`."""
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property

@@ -215,4 +215,5 @@ def _numbers(values: pa.StringArray, names: list[str]) -> NDArray[np.int64]:
         known.setdefault(name, len(known))
     names[:] = known
     numbers = np.array([*(known[name] for name in found), -1], np.int64)
-    return numbers[pc.fill_null(codes.indices, len(found)).to_numpy(zero_copy_only=False)]
+    at = pc.fill_null(codes.indices, len(found)).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers[at], np.int64)

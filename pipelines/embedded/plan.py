@@ -187,7 +187,8 @@ class EmbeddedPlan:
         path = self.path(index)
         with artifacts.open_parquet(path) as file:
             self._require_own(path, index)
-            begin, groups, before = 0, [], 0
+            groups: list[int] = []
+            begin = before = 0
             for group in range(file.num_row_groups):
                 end = begin + file.metadata.row_group(group).num_rows
                 if begin < stop and end > first:

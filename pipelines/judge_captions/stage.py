@@ -191,7 +191,7 @@ def _finish(
         for _, figures in sorted(journal.summaries(), key=lambda item: item[0]):
             total.add(figures)
         journal.close()
-        found = _summary(job, parameters, total, index)
+        found = _summary(parameters, total, index)
         shown = {name: found[name] for name in ("captions", "kept", "dropped", "means")}
         with storage.publish(storage.join(job.folder, PAGE)) as file:
             file.write(render_examples(shown, *read_examples(examples)).encode())
@@ -207,9 +207,7 @@ def _finish(
     return dict(artifacts.read_json(path))
 
 
-def _summary(
-    job: JudgeJob, parameters: dict[str, Any], total: PartFigures, index: CaptionIndex
-) -> dict[str, Any]:
+def _summary(parameters: dict[str, Any], total: PartFigures, index: CaptionIndex) -> dict[str, Any]:
     counts, note = total.counts, index.note
     if counts["samples"] != counts["pairs"] + counts["without"] + counts["unread"]:
         raise AssertionError(f"{total} does not add up")

@@ -32,7 +32,9 @@ __all__ = ["KEYS", "NOTE", "ROW", "ROWS", "SEEDS", "TEXTS", "VERSION", "Captions
 KEYS, ROWS, TEXTS, NOTE = "keys.bin", "rows.bin", "texts.bin", "index.json"
 VERSION = 2
 SEEDS = (0, 0x63617074696F6E73)  # of the two hashes of an id
-ROW = np.dtype([("hash", "=u8"), ("at", "=u8"), ("size", "=u4"), ("source", "=u2"), ("lang", "=u2")])
+ROW = np.dtype(
+    [("hash", "=u8"), ("at", "=u8"), ("size", "=u4"), ("source", "=u2"), ("lang", "=u2")]
+)
 _PILE_BYTES = 64 << 20
 _MOST_PILES = 512
 _SPOOLED = pa.schema({"key": pa.uint64(), "hash": pa.uint64(), "source": pa.uint16(),

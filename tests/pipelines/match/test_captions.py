@@ -68,7 +68,9 @@ def test_entries_and_counts_are_those_of_captions_and_of_alt_texts_without_one(p
     }  # fmt: skip
     assert counts(place) == {"red": 2, "dog": 2, "cat": 2, "tree": 2, "house": 1}
     assert counts(place, lang="de") == {}
-    assert found["matched"] == 6 and found["by_caption"] == 4 and found["dropped"] == {"no_match": 1}
+    assert (
+        found["matched"] == 6 and found["by_caption"] == 4 and found["dropped"] == {"no_match": 1}
+    )
     rows = {row["pair_id"]: row for row in read_pairs(place / "matched").to_pylist()}
     assert rows["0"]["text_source"] == "alt" and rows["1"]["text_source"] == "dense"
     assert rows["1"]["text"] == "IMG 001" and rows["4"]["lang"] == "en"
@@ -77,7 +79,9 @@ def test_entries_and_counts_are_those_of_captions_and_of_alt_texts_without_one(p
 def test_without_the_option_nothing_changes_and_ids_stay_those_of_alt_texts(place):
     write_pairs(place / "hashed.parquet", ["a red dog", "a cat"])
     plain = matched(place, "plain", [place / "hashed.parquet"], with_captions=False)
-    assert "by_caption" not in plain and "text_source" not in read_pairs(place / "plain").schema.names
+    assert (
+        "by_caption" not in plain and "text_source" not in read_pairs(place / "plain").schema.names
+    )
     (first, second) = read_pairs(place / "plain").column("pair_id").to_pylist()
     pq.write_table(pa.table({"pair_id": [first], "text": ["a tree"]}), place / "dense.parquet")
     matched(place, "re", [place / "hashed.parquet"])
@@ -139,7 +143,9 @@ def test_retracted_captions_are_counted_no_more(place):
 def test_samples_of_tars_are_matched_by_captions_of_their_keys(place):
     write_tar(place / "0.tar", [sample("1", text="x"), sample("9", text="the dog runs home")])
     found = matched(place, inputs=[place / "0.tar"])
-    assert entries_of(place) == {"1": {"cat", "tree"}, "9": {"dog", "9"}} and found["by_caption"] == 1
+    assert (
+        entries_of(place) == {"1": {"cat", "tree"}, "9": {"dog", "9"}} and found["by_caption"] == 1
+    )
 
 
 def test_explain_says_whose_entries_a_pair_has(place):
@@ -166,7 +172,7 @@ def test_the_difference_to_alt_texts_is_told_per_entry_with_the_tail(place, caps
     assert english["tail_entries_that_gain"] == 3
     gained = {c["entry"]: (c["count_a"], c["count_b"]) for c in found["tail_gained"]}
     assert gained == {"tree": (0, 2), "cat": (1, 2), "dog": (1, 2)}
-    assert [c["entry"] for c in found["tail_gained"]][0] == "tree"
+    assert found["tail_gained"][0]["entry"] == "tree"
     changes = artifacts.read_table(str(place / "changes.parquet")).to_pylist()
     assert {(c["lang"], c["entry"]): (c["count_a"], c["count_b"], c["is_tail"]) for c in changes} == {
         ("de", "Haus"): (1, 0, True), ("en", "cat"): (1, 2, True), ("en", "dog"): (1, 2, True),
