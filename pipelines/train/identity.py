@@ -28,7 +28,10 @@ from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig
 from curate.training.tars.promised import promised_samples
 
-__all__ = ["LOST", "difference", "identity", "shard_identities", "take_stock", "with_lost"]
+__all__ = [
+    "LOST", "difference", "identity", "lanes_identity", "shard_identities", "take_stock",
+    "with_lost",
+]  # fmt: skip
 
 LOST = "not there any more"  # what `difference` says of lost shards
 _THREADS = 16
@@ -140,7 +143,7 @@ def identity(
         "train": config.decisive(),
         **start.identity,
         **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
-        "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
+        "loader": {**_loader_identity(extras), **lanes_identity(lanes, facts)},
         **shard_identities(facts),
         "balanced": _balanced_digest(extras.datacard),
     }
@@ -154,7 +157,7 @@ def shard_identities(facts: Sequence[ShardFacts]) -> dict[str, Any]:
     return {"shards": artifacts.digest(hashes), "num_shards": len(facts)}
 
 
-def _lanes_identity(lanes: int, facts: Sequence[ShardFacts]) -> dict[str, Any]:
+def lanes_identity(lanes: int, facts: Sequence[ShardFacts]) -> dict[str, Any]:
     """Return what decides where shards are cut into lanes; nothing of one lane."""
     samples = [one.samples for one in facts]
     return {"lanes": lanes, "samples": artifacts.digest(samples)} if lanes > 1 else {}
