@@ -151,6 +151,8 @@ def test_lanes_are_of_the_run_and_go_on_as_it_was_begun(workspace, monkeypatch):
 
 
 @pytest.mark.slow
+# torch's compiler looks at inner gradients.
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 def test_compiled_blocks_train_the_same(workspace, monkeypatch):
     from curate.training.captioner import trainer
 
