@@ -98,7 +98,8 @@ def identity_of(
         "language_model": language_model_identity(words) if words else None,
         "loader": {
             "decoder": describe_decoder(resolve_decoder("auto")),
-            "captions": joined and joined["tables"], **lanes_identity(lanes, facts),
+            "captions": joined and joined["tables"],
+            **lanes_identity(lanes, facts),
         },
         **shard_identities(facts),
     }

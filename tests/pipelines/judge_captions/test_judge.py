@@ -185,8 +185,12 @@ def test_every_entry_that_an_alt_text_or_a_caption_has_stands_in_a_table(place):
 
 
 def test_a_caption_in_another_script_is_told_and_keeps_its_language(place):
-    table = {"pair_id": ["a", "b", "d"], "text": ["赤い犬が緑の芝生で走っています",
-             "Собака бежит по траве", "ein roter Hund läuft über die Wiese"], "lang": ["ja", None, "de"]}  # fmt: skip
+    texts = [
+        "赤い犬が緑の芝生で走っています",
+        "Собака бежит по траве",
+        "ein roter Hund läuft über die Wiese",
+    ]
+    table = {"pair_id": ["a", "b", "d"], "text": texts, "lang": ["ja", None, "de"]}
     pq.write_table(pa.table(table), place / "said.parquet")
     curate.judge_captions(
         captions=str(place / "said.parquet"), shards=place / "shards", workspace=place, quiet=True

@@ -174,7 +174,8 @@ def test_the_difference_to_alt_texts_is_told_per_entry_with_the_tail(place, caps
     assert gained == {"tree": (0, 2), "cat": (1, 2), "dog": (1, 2)}
     assert found["tail_gained"][0]["entry"] == "tree"
     changes = artifacts.read_table(str(place / "changes.parquet")).to_pylist()
-    assert {(c["lang"], c["entry"]): (c["count_a"], c["count_b"], c["is_tail"]) for c in changes} == {
+    columns = ("count_a", "count_b", "is_tail")
+    assert {(c["lang"], c["entry"]): tuple(c[n] for n in columns) for c in changes} == {
         ("de", "Haus"): (1, 0, True), ("en", "cat"): (1, 2, True), ("en", "dog"): (1, 2, True),
         ("en", "tree"): (0, 2, True),
     }  # fmt: skip
