@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from curate.api.metadata import build_metadata
     from curate.api.models import evaluate, export, train
     from curate.api.published import load, models
+    from curate.api.publishing import push
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
     from curate.api.vectors import embed, score
@@ -112,6 +113,7 @@ __all__ = [
     "normalize_text",
     "pair_probability",
     "pipelines",
+    "push",
     "retract",
     "sampling_probability",
     "score",
@@ -136,6 +138,7 @@ __getattr__, __dir__ = lazy_names(
         "api.images": ["download"],
         "api.judge": ["judge_captions"],
         "api.looking": ["browse"],
+        "api.publishing": ["push"],
         "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],

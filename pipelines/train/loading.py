@@ -14,6 +14,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.captions.lookup import CaptionIndex
 from curate.training.captions.mix import PairTexts, TextMix
+from curate.training.data.arrange import check_batch_by
 from curate.training.loop.config import TrainConfig
 
 __all__ = [
@@ -37,6 +38,8 @@ class TrainExtras:
         peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
         online: folder of `balance` whose probabilities decide while loading; None: train on all.
         unit: pair: every pair once per epoch; image: one pair of each image.
+        batch_by: what makes pairs a batch: order, length, entries or diverse (`LoaderConfig`).
+        super_batch: pairs looked at for each that is chosen by entries.
         decoder: of JPEGs: auto, simplejpeg or pillow.
         threads: that decode; None: one for each core of this process.
         shard_cache: folder for copies of remote shards; None: in the user's cache.
@@ -58,6 +61,8 @@ class TrainExtras:
     peak_tflops: float | None = None
     online: str | None = None
     unit: str = "pair"
+    batch_by: str = "order"
+    super_batch: float = 2.0
     decoder: str = "auto"
     threads: int | None = None
     shard_cache: str | None = None
@@ -65,6 +70,14 @@ class TrainExtras:
     lanes: int | None = None
     allow_lost: bool = False
     captions: CaptionOptions = CaptionOptions()
+
+    def __post_init__(self) -> None:
+        """Check what nobody else checks before the shards are opened.
+
+        Raises:
+            UsageError: an option is out of range.
+        """
+        check_batch_by(self.batch_by, self.super_batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +185,8 @@ class Loading:
             num_ranks=self.world.size,
             lanes=self.lanes,
             unit=self.extras.unit,
+            batch_by=self.extras.batch_by,
+            super_batch=self.extras.super_batch,
             decoder=self.extras.decoder,
             threads=self.extras.threads or _cores_of_rank(self.world.size),
             device=str(self.world.device),
@@ -188,14 +203,16 @@ class Loading:
 
     def pairs_per_epoch(self, epoch: int) -> int | None:
         """Return how many pairs an epoch can train on; None if nobody knows without fetching."""
+        from curate.training.data.arrange import chooser
         from curate.training.data.sampler import Sampler
 
+        arrange = chooser(self.extras.batch_by, self.extras.super_batch)
         sampler = Sampler(
             shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
             unit=self.extras.unit, online=read_online(self.extras.online), cache=self._cache(),
-            lost=self._lost(), needs_text=self.texts is None,
+            lost=self._lost(), needs_text=self.texts is None, arrange=arrange,
         )  # fmt: skip
-        is_whole = self.extras.online is None and self.extras.unit == "pair"
+        is_whole = self.extras.online is None and self.extras.unit == "pair" and arrange is None
         return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
 
 

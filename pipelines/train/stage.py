@@ -82,10 +82,12 @@ def train_model(
     require_packages("curate train")
     from curate.training.data.loader import list_shards
     from curate.training.loop.distributed import joined_world, wait_for_all
+    from curate.training.loop.resolution import phases
 
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
     shape = replace(shape_of(model, extras.init), logit_bias=config.loss == "siglip")
+    phases(config, shape)  # refuses a schedule of sizes that the model cannot have
     places = [shards] if isinstance(shards, str) else shards
     tars = [tar for place in places for tar in list_shards(place)]
     refuse_twice(tars)
