@@ -199,17 +199,14 @@ def train(
         eval_every=eval_every,
         peak_tflops=peak_tflops,
         online=online,
-        unit=unit,
-        batch_by=batch_by,
-        super_batch=super_batch,
-        decoder=decoder,
+        unit=unit, batch_by=batch_by, super_batch=super_batch, decoder=decoder,
         threads=threads,
         shard_cache=shard_cache,
         shard_cache_gb=shard_cache_gb,
         lanes=lanes,
         allow_lost=allow_lost,
         captions=captions_of(captions, json_captions, syn_ratio, caption_weights, shard_cache_gb),
-    )
+    )  # fmt: skip
     places = shards_of(shards) or f"{place.balanced}/shards"
     if listed(students):
         refuse_with_students(
