@@ -1,4 +1,4 @@
-"""Machine-written captions of real photos beside human ones: joined, judged, matched, mixed.
+"""Machine-written captions of real photos beside human ones: judged, matched, mixed in training.
 
     python examples/real_captions.py DATA [OUT]
 
@@ -73,6 +73,14 @@ def compare(data: Path, out: Path, wordnet_dir: Path = WORDNET_DIR) -> dict[str,
         captions=f"dense={dense}", shards=out / "shards", workspace=out, tail_below=1,
         overwrite=True, quiet=True,
     )  # fmt: skip
+    # The same pairs matched by their alt-texts and by their captions: which entries change.
+    for name, tables in (("by-alt-text", None), ("by-caption", f"dense={dense}")):
+        curate.match(out / "shards", captions=tables, workspace=out, output=out / name,
+                     overwrite=True, quiet=True)  # fmt: skip
+    diff = curate.diff(
+        out / "by-alt-text", out / "by-caption", t=1, examples=25,
+        entries=str(out / "entries.parquet"), quiet=True,
+    )  # fmt: skip
     # The tar of photos has no texts at all: both kinds are joined to it by their keys.
     human = str(photos / "captions.tsv.gz")
     curate.train(
@@ -82,7 +90,8 @@ def compare(data: Path, out: Path, wordnet_dir: Path = WORDNET_DIR) -> dict[str,
         overwrite=True, quiet=True,
     )  # fmt: skip
     consumed = json.loads((out / "runs/mixed/consumed.json").read_text())["sources"]
-    return {"photos": num, "judged": judged.to_dict(), "consumed": consumed}
+    return {"photos": num, "judged": judged.to_dict(), "diff": diff.to_dict(),
+            "consumed": consumed}  # fmt: skip
 
 
 def main(
@@ -98,6 +107,10 @@ def main(
     for key in ("gained", "lost", "tail_gained"):
         shown = ", ".join(f"{e['entry']} {e['alt']}→{e['caption']}" for e in entries[key][:25])
         print(f"{key}: {shown}")
+    english = found["diff"]["languages"]["en"]
+    print("match --captions:", {k: v for k, v in english.items() if not isinstance(v, dict)})
+    print("tail:", ", ".join(f"{c['entry']} {c['count_a']}→{c['count_b']}"
+                             for c in found["diff"]["tail_gained"]))  # fmt: skip
     print(f"consumed: {found['consumed']}")
 
 

@@ -3,10 +3,10 @@
 from typing import Unpack
 
 from curate.api.calls.command import command
+from curate.api.calls.names import model_of, shards_of
 from curate.api.calls.options import (
     ClusterOptions,
     Folder,
-    listed,
     num_workers,
     path_of,
     place_of,
@@ -40,6 +40,8 @@ def caption(
     pairs_per_part: int = 2000,
     retry_failed: bool = False,
     max_bad: float = 0.01,
+    embeddings: Folder = None,
+    matched: Folder = None,
     shards: Folder = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
@@ -79,6 +81,9 @@ def caption(
         pairs_per_part: a killed run loses what it has of one part.
         retry_failed: ask again for captions that failed and may come.
         max_bad: share of pairs that may stay without a caption, 0 to 1.
+        embeddings: folder of embed: a run of train-captioner reads its vectors of images instead
+            of images, if the captioner's own image model made them.
+        matched: folder of the pairs that the embeddings are of, instead of the workspace's.
         shards: folder, pattern or URL of tars instead of balanced/.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
@@ -131,6 +136,8 @@ def caption(
             ),
             source=name,
             lang=None if lang == "pair" else lang,
+            embeddings=path_of(embeddings),
+            matched=path_of(matched) or place.matched,
             pairs_per_part=pairs_per_part,
             max_bad=max_bad,
             retry_failed=retry_failed,
@@ -155,7 +162,7 @@ def train_captioner(
     *,
     name: str = "captioner",
     phase: str = "pretrain",
-    image_model: Folder = None,
+    image_model: str | None = None,
     image_shape: str | None = None,
     image_tokenizer: str | None = None,
     language_model: str | None = None,
@@ -168,10 +175,12 @@ def train_captioner(
     weight_decay: float = 0.2,
     beta2: float = 0.98,
     max_grad_norm: float | None = None,
+    ema_decay: float | None = None,
     precision: str = "auto",
     seed: int = 0,
     accumulate: int = 1,
     grad_checkpointing: bool = False,
+    compile: bool = False,
     prefix_tokens: int = 40,
     mapper_layers: int = 8,
     mapper_heads: int = 8,
@@ -184,7 +193,11 @@ def train_captioner(
     log_every: int = 20,
     max_bad_steps: int = 10,
     threads: int | None = None,
-    shards: Folder = None,
+    shards: Folder | list[str] = None,
+    shard_cache: str | None = None,
+    shard_cache_gb: float = 50.0,
+    lanes: int | None = None,
+    allow_lost: bool = False,
     device: str | None = None,
     workspace: Folder = None,
     output: Folder = None,
@@ -202,7 +215,7 @@ def train_captioner(
     Args:
         name: of the run.
         phase: pretrain or finetune.
-        image_model: run or export of a CLIP model; it stays as it is.
+        image_model: run, export or published model's name of CLIP; it stays as it is.
         image_shape: name or JSON file of its shape, for a file of published weights.
         image_tokenizer: for weights that come without it.
         language_model: causal language model of the Hub, or in a folder.
@@ -215,10 +228,12 @@ def train_captioner(
         weight_decay: of AdamW.
         beta2: of AdamW.
         max_grad_norm: shorten longer gradients.
+        ema_decay: publish averaged weights.
         precision: auto, bfloat16, float32, float16; auto: bfloat16 on a GPU.
         seed: of weights, order, crops, prompts and dropout.
         accumulate: parts of a batch, to save memory.
         grad_checkpointing: less memory, a third more arithmetic.
+        compile: compile the blocks of mapper and language model.
         prefix_tokens: vectors that an image becomes.
         mapper_layers: blocks between feature and language model.
         mapper_heads: of their attention.
@@ -231,7 +246,12 @@ def train_captioner(
         log_every: steps between lines of log.jsonl.
         max_bad_steps: steps in a row without a finite loss before it stops.
         threads: that decode; default: all cores.
-        shards: folder, pattern or URL of tars instead of balanced/.
+        shards: folder, pattern or URL of tars instead of balanced/; given again, one more.
+        shard_cache: local folder for copies of remote tars.
+        shard_cache_gb: of such copies; the oldest make room.
+        lanes: parts of the shards that batches take from side by side; default: one for each
+            machine.
+        allow_lost: go on without shards that are not there any more.
 
     Returns:
         The card; of a run that was asked to stop, how far it came.
@@ -243,7 +263,7 @@ def train_captioner(
         MissingExtraError: the extra `train` is not installed.
     """
     from curate.pipelines.caption_tables import CaptionOptions
-    from curate.pipelines.train import check_run_name
+    from curate.pipelines.train import TrainExtras, check_run_name
     from curate.pipelines.train_captioner import CaptionerParts, train_captioner
     from curate.training.captioner.config import CaptionerConfig
     from curate.training.loop.config import StepOptions, TrainConfig
@@ -253,10 +273,10 @@ def train_captioner(
     if threads is not None:
         num_workers(threads)
     found = train_captioner(
-        shards=path_of(shards) or f"{place.balanced}/shards",
+        shards=shards_of(shards) or f"{place.balanced}/shards",
         output=folder,
         parts=CaptionerParts(
-            image_model=path_of(image_model),
+            image_model=None if image_model is None else model_of(image_model, place),
             image_shape=image_shape,
             image_tokenizer=image_tokenizer,
             language_model=language_model,
@@ -279,6 +299,7 @@ def train_captioner(
             weight_decay=weight_decay,
             beta2=beta2,
             max_grad_norm=max_grad_norm,
+            ema_decay=ema_decay,
             precision=precision,
             seed=seed,
             checkpoint_every=checkpoint_every,
@@ -287,9 +308,17 @@ def train_captioner(
             log_every=log_every,
             max_bad_steps=max_bad_steps,
         ),
-        options=StepOptions(accumulate=accumulate, grad_checkpointing=grad_checkpointing),
-        captions=CaptionOptions(tables=tuple(listed(captions))),
-        threads=threads,
+        options=StepOptions(
+            accumulate=accumulate, grad_checkpointing=grad_checkpointing, compile=compile
+        ),
+        extras=TrainExtras(
+            captions=CaptionOptions(tables=tuple(shards_of(captions))),
+            threads=threads,
+            shard_cache=shard_cache,
+            shard_cache_gb=shard_cache_gb,
+            lanes=lanes,
+            allow_lost=allow_lost,
+        ),
         device=device,
         overwrite=overwrite,
         dry_run=dry_run,

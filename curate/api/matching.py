@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Unpack
 
 from curate.api.calls.command import command
+from curate.api.calls.names import shards_of
 from curate.api.calls.options import (
     ClusterOptions,
     Folder,
@@ -44,6 +45,7 @@ def match(
     filter: str | list[str] | None = None,
     image_root: str | list[str] | None = None,
     rows_per_part: int | None = None,
+    captions: str | list[str] | None = None,
     metadata: Folder | Mapping[str, Iterable[str]] = None,
     workspace: Folder = None,
     output: Folder = None,
@@ -79,6 +81,9 @@ def match(
         engine: index, or pyahocorasick: the reference; the result is the same.
         lid_engine: compiled, or fasttext: the library; the labels are the same.
         rows_per_part: of a task; default: an eighth of a file, 125,000 to 500,000.
+        captions: match the captions of these tables by pair id, and the alt-texts only of pairs
+            without one; counts and balancing are then those of the captions. TABLE or NAME=TABLE;
+            several, for all.
         metadata: metadata folder instead of the workspace's; in Python also entries by language,
             such as {"en": ["dog", "red dog"]}.
 
@@ -150,6 +155,7 @@ def match(
                 image_roots=tuple(listed(image_root)),
                 repeated_ids=repeated_ids,
                 rows_per_part=rows_per_part,
+                captions=tuple(shards_of(captions)),
             ),
             workers=num_workers(workers),
             overwrite=overwrite,

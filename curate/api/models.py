@@ -6,12 +6,12 @@ from typing import Literal
 from curate.api.calls.command import command
 from curate.api.calls.names import (
     captions_of,
+    model_of,
     refuse_with_students,
     run_or_model,
     scale_of,
     shards_of,
     sizes_of,
-    teacher_of,
 )
 from curate.api.calls.options import Folder, listed, num_workers, path_of, place_of
 from curate.api.results import EvalResult, ExportResult, TrainResult
@@ -188,7 +188,7 @@ def train(
         compile=compile, sharding=sharding)  # fmt: skip
     extras = TrainExtras(
         init=init,
-        teacher=None if teacher is None else teacher_of(teacher, place),
+        teacher=None if teacher is None else model_of(teacher, place),
         tokenizer=tokenizer,
         trim_vocabulary=trim_vocabulary,
         datacard=None if shards else f"{place.balanced}/datacard.json",
@@ -198,17 +198,14 @@ def train(
         eval_every=eval_every,
         peak_tflops=peak_tflops,
         online=online,
-        unit=unit,
-        batch_by=batch_by,
-        super_batch=super_batch,
-        decoder=decoder,
+        unit=unit, batch_by=batch_by, super_batch=super_batch, decoder=decoder,
         threads=threads,
         shard_cache=shard_cache,
         shard_cache_gb=shard_cache_gb,
         lanes=lanes,
         allow_lost=allow_lost,
         captions=captions_of(captions, json_captions, syn_ratio, caption_weights, shard_cache_gb),
-    )
+    )  # fmt: skip
     places = shards_of(shards) or f"{place.balanced}/shards"
     if listed(students):
         refuse_with_students(

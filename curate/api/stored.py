@@ -146,8 +146,9 @@ def explain(
 
 @command
 def diff(
-    a: Folder, b: Folder, *, t: Number | None = None, examples: int = 10, quiet: bool = False
-) -> DiffResult:
+    a: Folder, b: Folder, *, t: Number | None = None, examples: int = 10,
+    entries: str | None = None, quiet: bool = False,
+) -> DiffResult:  # fmt: skip
     """Compare two versions of metadata, of matches or of a balanced set.
 
     Two normalizations are two matched folders: match the same files with each.
@@ -159,9 +160,12 @@ def diff(
         b: another one: entries with entries, pairs with pairs.
         t: parts head from tail; default: as balanced.
         examples: entries and pairs to name.
+        entries: Parquet file to write, of all entries whose counts differ: lang, entry, count_a,
+            count_b, is_tail (of a's).
 
     Returns:
-        What only one has, changed entries, KL divergence, and the entries whose share changes most.
+        What only one has, changed entries, KL divergence, the entries whose share changes most,
+        and those of a's tail that gain most.
 
     Raises:
         UsageError: the two are not of a kind.
@@ -171,8 +175,9 @@ def diff(
     from curate.pipelines.diff import compare_folders
 
     found = compare_folders(
-        str(path_of(a)), str(path_of(b)), t=threshold, num_examples=examples, quiet=quiet
-    )
+        str(path_of(a)), str(path_of(b)), t=threshold, num_examples=examples, entries=entries,
+        quiet=quiet,
+    )  # fmt: skip
     return DiffResult(found)
 
 

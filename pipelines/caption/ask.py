@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from curate.pipelines.caption_tables.read import MAX_CHARACTERS
@@ -17,15 +19,21 @@ class Ask(NamedTuple):
 
     Attributes:
         pair_id: of its pair.
-        image: upright, RGB.
+        seen: the image, upright, RGB; or its vector, of unit length, float32, shape (E,).
         alt: its alt-text; "" without one.
         lang: the caption is to be in, as the pairs' `lang`; None where it is not known.
     """
 
     pair_id: str
-    image: Image.Image
+    seen: Image.Image | NDArray[np.float32]
     alt: str
     lang: str | None
+
+    @property
+    def image(self) -> Image.Image:
+        """The image, for captioners that look at it."""
+        assert isinstance(self.seen, Image.Image)
+        return self.seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,17 @@
 """Which captioner is meant, and how it is asked; opened by each worker for itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from curate.errors import UsageError
+from curate.errors import ArtifactError, UsageError
+from curate.files.storage import join
 from curate.pipelines.caption.ask import Captioner
 from curate.pipelines.caption.endpoint import Endpoint, EndpointOptions
 from curate.pipelines.caption.prompts import Prompts
 from curate.pipelines.caption.sampling import Decoding
+from curate.pipelines.embedded.plan import EmbeddedPlan
+from curate.pipelines.store import artifacts
 
 __all__ = ["PRECISIONS", "CaptionerOptions", "open_captioner"]
 
@@ -70,24 +74,50 @@ class CaptionerOptions:
             found = describe_hub_model(self.model, **values)
         return replace(self, precision=found["precision"]), found
 
+    def require_vectors_of(self, plan: EmbeddedPlan) -> None:
+        """Refuse vectors that another image model made than the captioner has learned to read.
 
-def open_captioner(options: CaptionerOptions) -> Captioner:
+        Raises:
+            ArtifactError: they are.
+        """
+        from curate.pipelines.train_captioner import image_model_hash
+
+        found, own = plan.model_of("image")["sha256"], image_model_hash(self.model)
+        if found != own:
+            raise ArtifactError(
+                f"{plan.folder}: its vectors of images are those of another model (sha256 {found}) "
+                f"than the captioner reads ({own}). Embed with its own: "
+                f"`curate embed {join(self.model, 'image_model')}`, or leave --embeddings out."
+            )
+
+
+def open_captioner(options: CaptionerOptions, described: Mapping[str, Any]) -> Captioner:
     """Open a captioner.
 
+    Args:
+        options: of it.
+        described: what it is, as whoever began the work found it.
+
     Raises:
+        ArtifactError: it is another one here.
         CurateError: there is no such one.
     """
     if options.endpoint is not None:
         return Endpoint(options.endpoint, options.prompts, options.decoding)
-    from curate.pipelines.train_captioner import own_identity
-
+    _, found = options.resolved()
+    artifacts.require_same(
+        options.model, found, dict(described),
+        remedy="Put the same model on all machines, and run the command again.",
+    )  # fmt: skip
     values: dict[str, Any] = {
         "batch_size": options.batch_size, "precision": options.precision, "device": options.device,
     }  # fmt: skip
-    if own_identity(options.model) is not None:
+    if found["kind"] == "captioner":
         from curate.pipelines.caption.own_model import OwnModel
 
         return OwnModel(options.model, options.decoding, **values)
     from curate.pipelines.caption.hub_model import HubModel
 
-    return HubModel(options.model, options.prompts, options.decoding, **values)
+    return HubModel(
+        options.model, options.prompts, options.decoding, commit=found["commit"], **values
+    )

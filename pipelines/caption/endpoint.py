@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+import urllib3
 import xxhash
 from PIL import Image
 
@@ -119,6 +120,7 @@ class Endpoint:
         self._pace = _Pace(options.per_second)
         self._here = threading.local()
         self._down, self._lock = 0, threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
 
     def describe(self) -> dict[str, Any]:
         """Return what decides the captions: not the address, which may move."""
@@ -158,8 +160,9 @@ class Endpoint:
         Raises:
             FetchError: the server is down, or refuses us.
         """
-        with ThreadPoolExecutor(self._options.concurrency) as pool:
-            return list(pool.map(self._answer, asks))
+        if self._pool is None:  # for all batches, so that connections stay open between them
+            self._pool = ThreadPoolExecutor(self._options.concurrency)
+        return list(self._pool.map(self._answer, asks))
 
     def _session(self) -> requests.Session:
         """Return this thread's connections."""
@@ -235,11 +238,13 @@ class Endpoint:
                 place, json=body, timeout=(10, self._options.timeout_s), stream=True,
                 allow_redirects=False,
             ) as answer:  # fmt: skip
-                content = b""
-                for chunk in answer.iter_content(1 << 16):
+                content, late = b"", time.monotonic() + self._options.timeout_s
+                while chunk := answer.raw.read1(1 << 16, decode_content=True):
                     content += chunk
                     if len(content) > _MAX_ANSWER_BYTES:
                         raise _Passing("bad_answer")
+                    if time.monotonic() > late:  # drop by drop it would never end
+                        raise _Passing("timeout")
                 with self._lock:
                     self._down = 0
                 return answer.status_code, content, answer.headers
@@ -255,8 +260,10 @@ class Endpoint:
             raise _Passing("no_connection") from error
         except requests.Timeout as error:
             raise _Passing("timeout") from error
-        except requests.RequestException as error:  # an answer that breaks off
-            raise _Passing("bad_answer") from error
+        except urllib3.exceptions.TimeoutError as error:
+            raise _Passing("timeout") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise _Passing("bad_answer") from error  # it breaks off
 
     def _body(self, ask: Ask) -> dict[str, Any]:
         image = {"type": "image_url", "image_url": {"url": self._data_url(ask.image)}}

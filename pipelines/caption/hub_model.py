@@ -67,6 +67,7 @@ class HubModel:
         batch_size: images at once.
         precision: auto, bfloat16, float32 or float16.
         device: None for a GPU if there is one.
+        commit: of the Hub's repository; None of a folder.
 
     Raises:
         InputError: there is no such model, or it is none that describes images.
@@ -74,7 +75,7 @@ class HubModel:
 
     def __init__(
         self, name: str, prompts: Prompts, decoding: Decoding, *, batch_size: int,
-        precision: str = "auto", device: str | None = None,
+        precision: str = "auto", device: str | None = None, commit: str | None = None,
     ) -> None:  # fmt: skip
         require_transformers("Captions of a model of the Hub")
         from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -85,9 +86,11 @@ class HubModel:
         self._dtype = pick_precision(precision, self._device)
         try:
             self._processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
-                name
+                name, revision=commit
             )
-            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype=self._dtype)
+            model: Any = AutoModelForImageTextToText.from_pretrained(
+                name, revision=commit, dtype=self._dtype
+            )
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise InputError(
                 f"{name}: no model of transformers that describes images ({error}). Name one of "
@@ -193,7 +196,7 @@ def describe_hub_model(
     dtype = pick_precision(precision, pick_device(device))
     return {
         "kind": "transformers", "model": name if commit else Path(name).name,
-        "weights": commit or _folder_digest(name),
+        "weights": commit or _folder_digest(name), "commit": commit,
         "precision": str(dtype).removeprefix("torch."), "batch_size": batch_size,
     }  # fmt: skip
 

@@ -59,7 +59,7 @@ class OwnModel:
         for at in range(0, len(order), self._batch_size):
             batch = [asks[i] for i in order[at : at + self._batch_size]]
             said = self._captioner.write(
-                [ask.image for ask in batch], [ask.alt for ask in batch],
+                [ask.seen for ask in batch], [ask.alt for ask in batch],
                 max_tokens=self._decoding.max_tokens,
                 processors=self._decoding.processors([ask.pair_id for ask in batch]),
             )  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a worker does with a part: samples → images → asks → answers → Parquet."""
+"""What a worker does with a part: samples, or rows of vectors → asks → answers → Parquet."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -12,14 +12,13 @@ from PIL import Image
 from curate.files import storage
 from curate.pipelines.caption.ask import Answer, Ask, Captioner
 from curate.pipelines.caption.captioner import CaptionerOptions, open_captioner
-from curate.pipelines.caption.plan import CaptionPart, CaptionPlan
+from curate.pipelines.caption.plan import CaptionPlan
+from curate.pipelines.caption.vectors import OpenVectors, VectorPart, Vectors
+from curate.pipelines.shards.sample_parts import PartSamples, ReadSample, SamplePart
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
-from curate.training.data.images import decode, resolve_decoder
-from curate.training.data.sampler import Sample
-from curate.training.data.samples import Pair, Reader
+from curate.training.data.images import decode
 from curate.training.data.shard_cache import ShardCache
-from curate.training.data.shards import OpenShards, ShardIndex, index_shard
 
 __all__ = ["SCHEMA", "CaptionJob", "PartSummary", "Worker", "caption_part"]
 
@@ -42,6 +41,8 @@ class CaptionJob:
         source: of the captions.
         lang: of the captions; None: of each pair.
         cache: of remote shards.
+        described: what the captioner is, which each worker compares with what it finds.
+        vectors: that are read instead of images.
     """
 
     plan: CaptionPlan
@@ -50,6 +51,8 @@ class CaptionJob:
     source: str
     lang: str | None
     cache: ShardCache
+    described: dict[str, Any]
+    vectors: Vectors | None = None
 
 
 @dataclass(slots=True)
@@ -84,23 +87,21 @@ class Worker:
 
     def __init__(self, job: CaptionJob) -> None:
         self.job = job
-        self.files = OpenShards(job.cache.open)
-        self.reader = Reader(self.files, resolve_decoder("auto"), needs_text=False)
-        self._index: ShardIndex | None = None
+        self.samples = PartSamples(job.cache)
 
     @cached_property
     def captioner(self) -> Captioner:
         """The model, or the way to it."""
-        return open_captioner(self.job.captioner)
+        return open_captioner(self.job.captioner, self.job.described)
 
-    def index(self, tar: str) -> ShardIndex:
-        """Return where a shard's samples are; of the one that was asked for last, at once."""
-        if self._index is None or self._index.path != tar:
-            self._index = index_shard(tar, self.files.open_file)
-        return self._index
+    @cached_property
+    def vectors(self) -> OpenVectors:
+        """The vectors that are read instead of images."""
+        assert self.job.vectors is not None
+        return OpenVectors(self.job.vectors, self.job.cache)
 
 
-def caption_part(worker: Worker, part: CaptionPart) -> tuple[int, int, dict[str, Any]]:
+def caption_part(worker: Worker, part: SamplePart | VectorPart) -> tuple[int, int, dict[str, Any]]:
     """Caption a part.
 
     Returns:
@@ -115,52 +116,52 @@ def caption_part(worker: Worker, part: CaptionPart) -> tuple[int, int, dict[str,
     failed: list[tuple[str, str]] = []
     with artifacts.parquet_writer(path, SCHEMA) as writer:
         for asks in _in_hundreds(_asks(worker, part, summary, failed)):
-            answers = worker.captioner.answers(asks)
-            for batch in [_batch(job, asks, answers, summary, failed)]:
-                writer.write(batch)
+            writer.write(_batch(job, asks, worker.captioner.answers(asks), summary, failed))
         if summary.read != summary.captions + summary.skipped.total() + summary.failed.total():
             raise AssertionError(f"{part}: {summary} does not add up")
+        _write_failed(job.plan, part, failed)  # first: a part that is there has all it says
         writer.close({**job.plan.stamp(part.number), "summary": summary.as_dict()}, "")
-    _write_failed(job.plan, part, failed)
     return part.number, storage.size_and_time(path)[0], summary.as_dict()
 
 
 def _asks(
-    worker: Worker, part: CaptionPart, summary: PartSummary, failed: list[tuple[str, str]]
-) -> Iterator[Ask]:
+    worker: Worker, part: SamplePart | VectorPart, summary: PartSummary,
+    failed: list[tuple[str, str]],
+) -> Iterator[Ask]:  # fmt: skip
     """Yield what can be asked; count what cannot."""
-    index = worker.index(part.tar)
-    stop = len(index.places) if part.stop is None else min(part.stop, len(index.places))
-    if part.stop is not None and stop < part.stop:
-        summary.read += part.stop - stop
-        summary.skipped["missing_sample"] += part.stop - stop
-    for number in range(part.first, stop):
+    if isinstance(part, VectorPart):
+        found = _of_vectors(worker, part)
+    else:
+        found = map(_of_sample, worker.samples.of(part))
+    for name, ask in found:
         summary.read += 1
-        sample = Sample(index, number, 0, index.places[number].tolist())
-        found = _opened(worker, sample)
-        if isinstance(found, str):
-            summary.skipped[found] += 1
-            failed.append((worker.files.key(index, number), found))
+        if isinstance(ask, str):
+            summary.skipped[ask] += 1
+            if name:
+                failed.append((name, ask))
             continue
-        pair, image = found
-        lang = worker.job.lang or pair.lang
-        yield Ask(pair.pair_id, image, " ".join(pair.text.split()), lang)
+        yield ask._replace(alt=" ".join(ask.alt.split()), lang=worker.job.lang or ask.lang)
 
 
-def _opened(worker: Worker, sample: Sample) -> tuple[Pair, Image.Image] | str:
-    """Return a sample's pair and image; the reason where it cannot be asked for."""
-    if sample.places[3] <= 0:
-        return "no_image"
-    found = worker.reader.fetch(sample)
-    if isinstance(found, str):
-        return found
-    pair, encoded = found
+def _of_sample(sample: ReadSample) -> tuple[str, Ask | str]:
+    """Return a sample's name, and what is asked of it or why nothing can be."""
+    pair = sample.pair
+    if pair is None:
+        return sample.name, sample.reason
     try:
-        return pair, decode(encoded)
+        return sample.name, Ask(pair.pair_id, decode(sample.encoded), pair.text, pair.lang)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        return "image_too_large"
+        return sample.name, "image_too_large"
     except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, ArithmeticError):
-        return "corrupt_image"  # what Pillow is seen to raise over damaged files
+        return sample.name, "corrupt_image"  # what Pillow is seen to raise over damaged files
+
+
+def _of_vectors(worker: Worker, part: VectorPart) -> Iterator[tuple[str, Ask | str]]:
+    for row in worker.vectors.of(part):
+        if row.vector is None:
+            yield row.pair_id, "no_vector"
+        else:
+            yield row.pair_id, Ask(row.pair_id, row.vector, row.alt, row.lang)
 
 
 def _in_hundreds(asks: Iterator[Ask]) -> Iterator[list[Ask]]:
@@ -198,7 +199,9 @@ def _batch(
     return pa.record_batch(arrays, schema=SCHEMA)
 
 
-def _write_failed(plan: CaptionPlan, part: CaptionPart, failed: list[tuple[str, str]]) -> None:
+def _write_failed(
+    plan: CaptionPlan, part: SamplePart | VectorPart, failed: list[tuple[str, str]]
+) -> None:
     """Write which pairs got no caption, and why; nothing where all did."""
     path = storage.join(plan.folder, "failed", part_name(part.number, "parquet"))
     if not failed:

@@ -14,10 +14,17 @@ from curate.errors import BadShareError, UsageError
 from curate.files import storage
 from curate.pipelines.caption.captioner import CaptionerOptions
 from curate.pipelines.caption.part import CaptionJob, Worker, caption_part
-from curate.pipelines.caption.plan import CaptionPlan, plan_parts
+from curate.pipelines.caption.plan import CaptionPlan
+from curate.pipelines.caption.vectors import (
+    VectorPart,
+    plan_vector_parts,
+    require_own,
+    vectors_at,
+)
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.shards.sample_parts import SamplePart, plan_sample_parts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
@@ -43,6 +50,8 @@ def caption_shards(
     captioner: CaptionerOptions,
     source: str,
     lang: str | None = None,
+    embeddings: str | None = None,
+    matched: str = "",
     pairs_per_part: int = 2000,
     max_bad: float = 0.01,
     retry_failed: bool = False,
@@ -60,6 +69,8 @@ def caption_shards(
         captioner: that is asked.
         source: what the captions are called.
         lang: of all captions; None: of each pair.
+        embeddings: folder of vectors of images, which a captioner of ours reads instead of images.
+        matched: folder of the pairs that the vectors are of, if they are not of shards.
         pairs_per_part: samples in a part.
         max_bad: share of asked pairs that may stay without a caption.
         retry_failed: ask again for captions that failed and may not the next time.
@@ -84,14 +95,22 @@ def caption_shards(
         raise UsageError(f"--max-bad is {max_bad}; expected a share from 0 to 1")
     if pairs_per_part < 1:
         raise UsageError(f"--pairs-per-part is {pairs_per_part}; expected at least 1")
-    parts = plan_parts(list_shards(shards), pairs_per_part)
     captioner, described = captioner.resolved()
+    vectors, parts = None, list[SamplePart | VectorPart]()
+    if embeddings is None:
+        parts += plan_sample_parts(list_shards(shards), pairs_per_part, quiet=quiet)
+    else:
+        require_own(described["kind"])
+        vectors = vectors_at(embeddings, matched=matched, shards=shards)
+        captioner.require_vectors_of(vectors.plan())
+        parts += plan_vector_parts(vectors, pairs_per_part)
     parameters = {
         "code": _CODE, "captioner": described, "prompts": captioner.prompts.as_dict(),
         "source": source, "lang": lang, "max_tokens": captioner.decoding.max_tokens,
         "temperature": captioner.decoding.temperature, "top_p": captioner.decoding.top_p,
         "seed": captioner.decoding.seed, "pairs_per_part": pairs_per_part,
         "shards": artifacts.digest([part.made_from for part in parts]),
+        **({"embeddings": vectors.plan().digest()} if vectors else {}),
     }  # fmt: skip
     if dry_run:
         done = Journal(output, len(parts), _stamp(parameters)).missing()
@@ -103,7 +122,8 @@ def caption_shards(
         artifacts.begin_output(folder, parameters, anew=folder != output)
         job = CaptionJob(
             plan=CaptionPlan(folder, parts, parameters), captioner=captioner, source=source,
-            model=described["model"], lang=lang, cache=cache or ShardCache(),
+            model=described["model"], lang=lang, cache=cache or ShardCache(), described=described,
+            vectors=vectors,
         )  # fmt: skip
         summaries = _caption(job, retry_failed=retry_failed, workers=workers, quiet=quiet)
         return _finish(job.plan, summaries, max_bad, output)

@@ -5,6 +5,7 @@ tables ─► checked rows ─► files sorted by hash in the user's cache ─�
 
 import fcntl
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curate.errors import CurateError, InputError, UsageError
 from curate.files import storage
@@ -27,6 +30,7 @@ from curate.training.captions.write import Captions, make_room, touch, write_ind
 __all__ = ["CaptionOptions", "caption_identity", "joined_captions"]
 
 _MAX_SOURCES = 1000
+_MAX_LANGS = 10_000
 _EXPANSION = 20  # of compressed texts, for the number of piles
 _NOT_SMALL = 4 << 30
 
@@ -116,7 +120,7 @@ def joined_captions(options: CaptionOptions, digest: str, *, quiet: bool) -> Cap
 
     Raises:
         CurateError: the disk is full.
-        InputError: no caption can be used.
+        InputError: no caption can be used, or the tables are others than the digest is of.
     """
     if not options.tables:
         return None
@@ -124,7 +128,7 @@ def joined_captions(options: CaptionOptions, digest: str, *, quiet: bool) -> Cap
     folder = base / digest[:16]
     with _locked(base / f"{digest[:16]}.lock"), told_when_full(str(base)):
         if not is_whole(str(folder)):
-            _build(str(folder), find_tables(options.tables), quiet=quiet)
+            _build(str(folder), find_tables(options.tables), digest, quiet=quiet)
         touch(str(folder))
         make_room(str(base), options.cache_bytes, str(folder))
         return CaptionIndex(str(folder))
@@ -143,16 +147,23 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(folder: str, tables: Sequence[CaptionTable], *, quiet: bool) -> None:
+def _build(folder: str, tables: Sequence[CaptionTable], digest: str, *, quiet: bool) -> None:
     log(f"sorting the captions of {len(tables)} files into {folder}", quiet=quiet)
     dropped: Counter[str] = Counter()
     sources: list[str] = []
+    langs: list[str] = []
     note: dict[str, Any] = {}
-    batches = _numbered(tables, sources, dropped, note)
+    batches = _numbered(tables, sources, langs, dropped, note)
     size = sum(storage.size_and_time(table.path)[0] for table in tables)
     # Texts of one form may be compressed to nearly nothing.
     size = max(_EXPANSION * size, _NOT_SMALL if size > 1 << 20 else 0)
-    found = write_index(folder, batches, sources, size_bytes=size, note=note)
+    found = write_index(folder, batches, sources, langs, size_bytes=size, note=note)
+    if tables_digest(tables) != digest:
+        shutil.rmtree(folder)
+        raise InputError(
+            f"{tables[0].path} or a table with it is not the one that this run began with: it was "
+            "written to meanwhile, or is another one on this machine. Run the same command again."
+        )
     reasons = ", ".join(f"{reason} {num:,}" for reason, num in found["dropped"].items())
     if not found["captions"]:
         raise InputError(
@@ -166,33 +177,43 @@ def _build(folder: str, tables: Sequence[CaptionTable], *, quiet: bool) -> None:
 def _numbered(
     tables: Sequence[CaptionTable],
     sources: list[str],
+    langs: list[str],
     dropped: Counter[str],
     note: dict[str, Any],
 ) -> Iterator[Captions]:
-    """Yield captions with the numbers of their sources, which are listed; fill in the note."""
+    """Yield captions with the numbers of what is listed: sources, languages; fill in the note."""
     from curate.pipelines.caption_tables.read import read_captions  # only here: it compiles
 
     rows = 0
     for found in read_captions(tables, dropped):
         rows += len(found.texts)
-        codes = pc.dictionary_encode(found.sources)
-        names = codes.dictionary.to_pylist()
-        for name in names:
-            if name == ALT:
-                raise InputError(
-                    f"{tables[0].path} or a table with it has the source {ALT!r}, which is what "
-                    "the pairs' own texts are called; rename it"
-                )
-            if name not in sources:
-                sources.append(name)
-        if len(sources) > _MAX_SOURCES:
-            raise CurateError(
-                f"the captions have more than {_MAX_SOURCES:,} sources, such as {sources[-1]!r}; "
-                "expected a few, each the name of a captioner"
+        source, lang = _numbers(found.sources, sources), _numbers(found.langs, langs) + 1
+        if ALT in sources:
+            raise InputError(
+                f"{tables[0].path} or a table with it has the source {ALT!r}, which is what "
+                "the pairs' own texts are called; rename it"
             )
-        numbers = np.array([sources.index(name) for name in names], np.uint16)
-        of_rows = codes.indices.to_numpy(zero_copy_only=False)
-        source = numbers[of_rows] if len(names) else np.zeros(0, np.uint16)
-        yield Captions(found.pair_ids, found.texts, source)
+        for names, most, what in ((sources, _MAX_SOURCES, "sources"),
+                                  (langs, _MAX_LANGS, "languages")):  # fmt: skip
+            if len(names) > most:
+                raise CurateError(
+                    f"the captions have more than {most:,} {what}, such as {names[-1]!r}; "
+                    "expected a few, each the name of a captioner, or the code of a language"
+                )
+        yield Captions(found.pair_ids, found.texts, source.astype(np.uint16),
+                       lang.astype(np.uint16))  # fmt: skip
     note["dropped"] = {reason: num for reason, num in sorted(dropped.items()) if num}
     note["rows"] = rows + dropped.total()
+
+
+def _numbers(values: pa.StringArray, names: list[str]) -> NDArray[np.int64]:
+    """Return the place of each value among names, -1 for null; names that are new are added."""
+    codes = pc.dictionary_encode(values)
+    found = codes.dictionary.to_pylist()
+    known = {name: number for number, name in enumerate(names)}
+    for name in found:
+        known.setdefault(name, len(known))
+    names[:] = known
+    numbers = np.array([*(known[name] for name in found), -1], np.int64)
+    at = pc.fill_null(codes.indices, len(found)).to_numpy(zero_copy_only=False)
+    return np.asarray(numbers[at], np.int64)

@@ -138,6 +138,9 @@ def beside_text(card: Mapping[str, Any]) -> str:
         f"Of the kept pairs {kept['with_image']:,} come with an image and "
         f"{kept['without_image']:,} without{why}; {kept['without_url']:,} have no URL."
     ]
+    if num := matched.get("by_caption"):
+        words.append(f"Entries of {num:,} matched pairs are those of a caption, not of the "
+                     "alt-text.")  # fmt: skip
     if more := matched.get("more_images"):
         words.append(f"Of the matched pairs' images {more:,} are beyond the first of their pair "
                      "and are not taken.")  # fmt: skip

@@ -111,7 +111,8 @@ def write_cards(
     if content:
         card["content"] = content
     card["matched_pairs"] = {
-        name: summary[name] for name in ("more_images", "repeated_ids", "with_image", "without_url")
+        name: summary[name]
+        for name in ("by_caption", "more_images", "repeated_ids", "with_image", "without_url")
         if name in summary
     }  # fmt: skip
     if "language_decided_by" in summary:

@@ -8,18 +8,12 @@ normalizations, match the same input with each and compare the two folders.
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import check_threshold
-from curate.curation.sampling.shift import (
-    align_counts,
-    divergence_bits,
-    largest_changes,
-    moved_share,
-    shares,
-)
+from curate.curation.sampling.shift import align_counts, divergence_bits, moved_share
 from curate.errors import UsageError
+from curate.pipelines.diff.entries import Counts, EntryChanges, entries_of, gains_and_losses
 from curate.pipelines.diff.metadata import compare_metadata, flat_differences
 from curate.pipelines.diff.pairs import PairDiff, compare_pairs
 from curate.pipelines.diff.sides import Side, folder_kind, open_side
@@ -28,12 +22,11 @@ __all__ = ["compare_folders"]
 
 _DEFAULT_T = 20_000  # of the paper; balanced sets know their own
 
-Counts = NDArray[np.int64]
-
 
 def compare_folders(
-    a: str, b: str, *, t: int | None = None, num_examples: int = 10, quiet: bool = True
-) -> dict[str, Any]:
+    a: str, b: str, *, t: int | None = None, num_examples: int = 10, entries: str | None = None,
+    quiet: bool = True,
+) -> dict[str, Any]:  # fmt: skip
     """Compare two metadata folders, or two folders of pairs, each matched or balanced.
 
     Args:
@@ -42,14 +35,16 @@ def compare_folders(
         t: pairs per entry that part head from tail; None for those that the sets were balanced
             with, 20,000 for matches.
         num_examples: entries and pairs to name.
+        entries: Parquet file to write, of the entries whose counts differ.
         quiet: no progress.
 
     Returns:
         JSON-able: kind (metadata, pairs), a, b; of metadata what `compare_metadata` says; of
         pairs: those in both, only in one, and changed (another language or other entries); the
         same per language, with matches, tail share, KL(A‖B) and KL(B‖A) in bits and the share of
-        matches that is elsewhere; entries that only one matches; the largest changes; differences
-        of parameters.
+        matches that is elsewhere; entries that only one matches, that gain matches from A to B and
+        that lose some, in all and among those of A's tail; the largest changes; the entries of A's
+        tail that gain most; differences of parameters.
 
     Raises:
         UsageError: entries and pairs cannot be compared, or a folder is neither.
@@ -65,14 +60,16 @@ def compare_folders(
         raise UsageError(f"--examples is {num_examples}; expected at least 0")
     if t is not None:
         check_threshold(t)
+    if entries is not None and is_metadata[0]:
+        raise UsageError("--entries is of the counts of pairs; two metadata folders have none")
     found: dict[str, Any] = {"kind": "metadata" if is_metadata[0] else "pairs", "a": a, "b": b}
     if is_metadata[0]:
         return found | compare_metadata(a, b, num_examples=num_examples)
-    return found | _compare_sides(open_side(a), open_side(b), t, num_examples, quiet)
+    return found | _compare_sides(open_side(a), open_side(b), t, num_examples, entries, quiet)
 
 
 def _compare_sides(
-    a: Side, b: Side, t: int | None, num_examples: int, quiet: bool
+    a: Side, b: Side, t: int | None, num_examples: int, entries: str | None, quiet: bool
 ) -> dict[str, Any]:
     both = a.counted.keys() & b.counted.keys()
     comparable = {lang for lang in both if a.entry_hash(lang) == b.entry_hash(lang)}
@@ -85,7 +82,11 @@ def _compare_sides(
             **_shift(*aligned[lang]),
             "a": _tail(a, lang, diff.counts_a.get(lang), t),
             "b": _tail(b, lang, diff.counts_b.get(lang), t),
+            **gains_and_losses(*aligned[lang], _is_tail(a, lang, t, len(aligned[lang][0]))),
         }
+    changes = EntryChanges(a, b, aligned, comparable, lambda lang, num: _is_tail(a, lang, t, num))
+    if entries is not None:
+        changes.write(entries)
     whole = [np.concatenate([np.zeros(0, np.int64), *(v[i] for v in aligned.values())])
              for i in (0, 1)]  # fmt: skip
     return {
@@ -93,7 +94,8 @@ def _compare_sides(
                   "repeated_b": diff.repeated[1]},
         **_shift(*whole),
         "languages": languages,
-        "largest_changes": _changes(whole, aligned, a, b, comparable, num_examples),
+        "largest_changes": changes.largest(whole, num_examples),
+        "tail_gained": changes.gained_in_tail(num_examples),
         "examples_only_a": diff.examples_a,
         "examples_only_b": diff.examples_b,
         "differences": flat_differences(a.parameters, b.parameters),
@@ -117,12 +119,8 @@ def _aligned(
     )
     if is_comparable:
         return count_a, count_b
-    _, *aligned = align_counts(_entries(a, lang), count_a, _entries(b, lang), count_b)
+    _, *aligned = align_counts(entries_of(a, lang), count_a, entries_of(b, lang), count_b)
     return aligned[0], aligned[1]
-
-
-def _entries(side: Side, lang: str) -> pa.Array:
-    return side.entries(lang) if lang in side.counted else pa.array([], pa.string())
 
 
 def _shift(count_a: Counts, count_b: Counts) -> dict[str, Any]:
@@ -149,44 +147,11 @@ def _tail(side: Side, lang: str, count: Counts | None, t: int | None) -> dict[st
     return {"t": t, "tail_share": float(count[is_tail].sum() / count.sum())}
 
 
-def _changes(
-    whole: list[Counts],
-    aligned: dict[str, tuple[Counts, Counts]],
-    a: Side,
-    b: Side,
-    comparable: set[str],
-    num: int,
-) -> list[dict[str, Any]]:
-    """Return the entries whose share of all matches changes most, the largest first."""
-    chosen = largest_changes(whole[0], whole[1], num)
-    share_a, share_b = shares(whole[0]), shares(whole[1])
-    langs = list(aligned)
-    ends = np.cumsum([len(aligned[lang][0]) for lang in langs])
-    names: dict[str, pa.Array] = {}
-    rows = []
-    for place in chosen.tolist():
-        index = int(np.searchsorted(ends, place, side="right"))
-        lang = langs[index]
-        if lang not in names:
-            names[lang] = _names(lang, a, b, lang in comparable)
-        at = place - int(ends[index]) + len(names[lang])
-        rows.append(
-            {
-                "lang": lang,
-                "entry": names[lang][at].as_py(),
-                "count_a": int(whole[0][place]),
-                "count_b": int(whole[1][place]),
-                "share_a": float(share_a[place]),
-                "share_b": float(share_b[place]),
-            }
-        )
-    return rows
-
-
-def _names(lang: str, a: Side, b: Side, is_comparable: bool) -> pa.Array:
-    entries_a, entries_b = _entries(a, lang), _entries(b, lang)
-    if is_comparable:
-        return entries_a
-    nothing = np.zeros(0, np.int64)
-    zeros = [np.zeros(len(e), np.int64) if len(e) else nothing for e in (entries_a, entries_b)]
-    return align_counts(entries_a, zeros[0], entries_b, zeros[1])[0]
+def _is_tail(side: Side, lang: str, t: int | None, num: int) -> NDArray[np.bool_]:
+    """Tell which of aligned entries are of a side's tail: those that it lacks are too."""
+    found = np.ones(num, bool)
+    t = t or (side.t_of.get(lang) if side.kind == "balanced" else _DEFAULT_T)
+    if t is not None and lang in side.counted:
+        count = side.matched_counts(lang)
+        found[: len(count)] = count < t
+    return found

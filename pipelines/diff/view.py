@@ -82,6 +82,19 @@ def _pair_lines(result: Mapping[str, Any]) -> list[str]:
         ]  # fmt: skip
         lines += ["", "largest changes of an entry's share of the matches:"]
         lines.append(render_table(["entry", "lang", "A", "B", "share A", "share B"], changes))
+    if gained := result["tail_gained"]:
+        num = sum(v["tail_entries_that_gain"] for v in result["languages"].values())
+        gain, lose = (
+            sum(v[f"entries_that_{what}"] for v in result["languages"].values())
+            for what in ("gain", "lose")
+        )
+        shown = ", ".join(
+            f"{inert(c['entry'])} ({inert(c['lang'])}) {c['count_a']:,}→{c['count_b']:,}"
+            for c in gained
+        )
+        more = ", …" if len(gained) < num else ""
+        lines += ["", f"entries that gain matches from A to B: {gain:,}, that lose: {lose:,}; of "
+                      f"A's tail {num:,} gain: {shown}{more}"]  # fmt: skip
     for side in ("a", "b"):
         if result[f"examples_only_{side}"]:
             lines.append(f"only {side.upper()}: {_names(result[f'examples_only_{side}'])}")

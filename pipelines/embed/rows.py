@@ -10,8 +10,7 @@ import pyarrow as pa
 from curate.curation.hashing.ids import short_hash
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
-from curate.files.sums import file_sum, shard_sum
-from curate.pipelines.embedded.plan import Source, part_source
+from curate.pipelines.embedded.plan import Source, part_source, shard_source
 from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.records import ColumnNames, text_column
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
@@ -208,9 +207,7 @@ def shard_rows(path: str) -> tuple[ShardRows, list[Source]]:
             f"{path}: shards behind a URL cannot be embedded; copy them to this machine, or mount "
             "the store."
         )
-    sums = [shard_sum(one) or str(file_sum(one)["xxh3_128"]) for one in paths]
-    names = [one.rpartition("/")[2] for one in paths]
-    return ShardRows(paths=tuple(paths)), list(map(Source, names, sums))
+    return ShardRows(paths=tuple(paths)), list(map(shard_source, paths))
 
 
 def repeated_ids(arrays: Iterator[pa.Array]) -> set[str]:

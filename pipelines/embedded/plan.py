@@ -16,13 +16,14 @@ from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import of_ours
 from curate.files.remedies import damaged, suggest
+from curate.files.sums import file_sum, shard_sum
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
 __all__ = [
     "EMBEDDING_COLUMNS", "PLAN", "SUMMARY", "EmbeddedPlan", "Source", "embedding_schema",
-    "part_source", "require_matched", "vectors_of",
+    "part_source", "require_matched", "shard_source", "vectors_of",
 ]  # fmt: skip
 
 PLAN = "plan.json"
@@ -168,6 +169,35 @@ class EmbeddedPlan:
             f"or taken out since. Run the same `{suggest('embed')}` again; it makes what is new."
         )
 
+    def num_rows(self, index: int) -> int:
+        """Return how many rows a part has.
+
+        Raises:
+            ArtifactError: it is not there, or damaged.
+        """
+        with artifacts.open_parquet(self.path(index)) as file:
+            return int(file.metadata.num_rows)
+
+    def rows(self, index: int, first: int, stop: int, columns: Sequence[str]) -> pa.Table:
+        """Read some neighbouring rows of a part, out of the row groups that have them.
+
+        Raises:
+            ArtifactError: it is not there, damaged, or made with another model.
+        """
+        path = self.path(index)
+        with artifacts.open_parquet(path) as file:
+            self._require_own(path, index)
+            groups: list[int] = []
+            begin = before = 0
+            for group in range(file.num_row_groups):
+                end = begin + file.metadata.row_group(group).num_rows
+                if begin < stop and end > first:
+                    before = before if groups else begin
+                    groups.append(group)
+                begin = end
+            table = file.read_row_groups(groups, columns=list(columns))
+        return table.slice(first - before, stop - first)
+
     def batches(
         self, index: int, columns: Sequence[str], rows: int = 1 << 13
     ) -> Iterator[pa.RecordBatch]:
@@ -178,14 +208,18 @@ class EmbeddedPlan:
         """
         path = self.path(index)
         with artifacts.open_parquet(path) as file:
-            stamp = artifacts.read_stamp(path)
-            expected = {
-                "parameters": artifacts.digest(self.parameters),
-                "source": self.sources[index].as_dict(),
-            }
-            artifacts.require_same(path, {key: stamp.get(key) for key in expected}, expected,
-                                   remedy=f"Run the same `{suggest('embed')}` again.")  # fmt: skip
+            self._require_own(path, index)
             yield from file.iter_batches(rows, columns=list(columns))
+
+    def _require_own(self, path: str, index: int) -> None:
+        """Refuse the file of a part that was made from something else."""
+        stamp = artifacts.read_stamp(path)
+        expected = {
+            "parameters": artifacts.digest(self.parameters),
+            "source": self.sources[index].as_dict(),
+        }
+        artifacts.require_same(path, {key: stamp.get(key) for key in expected}, expected,
+                               remedy=f"Run the same `{suggest('embed')}` again.")  # fmt: skip
 
 
 def part_source(path: str, name: str) -> Source:
@@ -195,6 +229,11 @@ def part_source(path: str, name: str) -> Source:
         ArtifactError: it is missing, cut off, or not ours.
     """
     return Source(name, artifacts.seal_of(path))
+
+
+def shard_source(path: str) -> Source:
+    """Return a shard as a source."""
+    return Source(path.rpartition("/")[2], shard_sum(path) or str(file_sum(path)["xxh3_128"]))
 
 
 def require_matched(plan: EmbeddedPlan, matched: str) -> None:

@@ -30,10 +30,15 @@ from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.find_pair import StoredPair
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
+from curate.training.captions.mix import ALT
 
 __all__ = ["explain_text"]
 
 _BOTH: tuple[Normalization, ...] = ("standard", "metaclip")
+_OF_CAPTION = (
+    "the stored entries are those of this pair's caption of {source}: it was matched with "
+    "--captions. What is said here is of its alt-text."
+)
 
 
 def explain_text(
@@ -103,6 +108,8 @@ def explain_text(
         decision = f"{outcome['decision']} for {lang}. {ways[:1].upper()}{ways[1:]}"
         return {**explained, **outcome, "decision": decision, "notes": notes}
     explained |= _explain_all(str(explained["text"]), pair_id, url, lang, t, store, stages)
+    if pair is not None and pair.text_source != ALT:
+        notes.append(_OF_CAPTION.format(source=pair.text_source))
     explained["notes"] = notes + stages.notes(model if is_identified else None)
     return explained
 

@@ -20,7 +20,8 @@ __all__ = ["content_hashes", "image_ids", "pair_ids"]
 # What commands of ours add, and the number of a row as pandas writes it: neither is the pair's.
 # The size of an image file is: tables of two folders may name files alike.
 _NOT_CONTENT = (FILE_COLUMNS - {"image_size"}) | {
-    "pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability"
+    "pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
+    "text_source",
 }  # fmt: skip
 _ROW_NUMBER = re.compile(r"__index_level_\d+__")
 

@@ -31,7 +31,7 @@ class Example(NamedTuple):
     Attributes:
         score: that it is put in order by.
         pair_id: of the pair.
-        image: a small JPEG.
+        image: a small JPEG; b"" without one.
         alt: the alt-text.
         caption: the caption.
         figures: in words.
@@ -75,9 +75,15 @@ def render_examples(
 
 def _figures(examples: Sequence[Example]) -> str:
     return "".join(
-        f'<figure><img alt="" src="data:image/jpeg;base64,{base64.b64encode(e.image).decode()}">'
+        f"<figure>{_image(e.image)}"
         f"<dl><dt>alt-text</dt><dd>{html.escape(e.alt)}</dd>"
         f"<dt>caption</dt><dd>{html.escape(e.caption)}</dd>"
         f"<dt>{html.escape(e.pair_id)}: {html.escape(e.figures)}</dt></dl></figure>"
         for e in examples
     )
+
+
+def _image(encoded: bytes) -> str:
+    if not encoded:
+        return "<span>(no image)</span>"
+    return f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(encoded).decode()}">'

@@ -1,114 +1,76 @@
 """`curate judge-captions`: captions, shards → those that are good, figures of all, and a page.
 
-One pass over the shards. What comes out is small beside them, so it is written at the end, whole.
+A part is some neighbours of a shard. `pairs/NNNNN.parquet` are its captions that are good, and
+appear when the others (`dropped/`) and what the page may show (`examples/`) are there: a killed
+run goes on with the first part without such a file. Entries are counted from what is stored.
 """
 
-import heapq
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-from PIL import Image
-
-from curate.curation.lid.identify import FastTextIdentifier, default_lid_model
-from curate.curation.matching.normalize import Normalization
-from curate.errors import ArtifactError, UsageError
+from curate.errors import UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.check import require_joined
-from curate.pipelines.caption_tables.join import CaptionOptions, caption_identity, joined_captions
+from curate.pipelines.caption_tables.join import caption_identity, joined_captions
+from curate.pipelines.executor.journal import Journal
 from curate.pipelines.executor.lease import driven
-from curate.pipelines.judge_captions.entries import EntryTally
-from curate.pipelines.judge_captions.page import Example, render_examples, thumbnail
-from curate.pipelines.judge_captions.similarity import Similarity
-from curate.pipelines.judge_captions.texts import repetition, units
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.judge_captions.entries import write_changes
+from curate.pipelines.judge_captions.examples import read_examples
+from curate.pipelines.judge_captions.page import render_examples
+from curate.pipelines.judge_captions.part import (
+    FIGURES,
+    JudgeJob,
+    JudgeOptions,
+    PartFigures,
+    Worker,
+    judge_part,
+)
+from curate.pipelines.judge_captions.similarity import load_similarity
+from curate.pipelines.shards.sample_parts import SamplePart, plan_sample_parts
 from curate.pipelines.store import artifacts
+from curate.pipelines.store.metadata_store import MetadataStore
+from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 from curate.training.captions.lookup import CaptionIndex
-from curate.training.data.images import decode, resolve_decoder
-from curate.training.data.sampler import Sample
-from curate.training.data.samples import Reader
-from curate.training.data.shards import OpenShards, index_shard, list_shards, open_local
+from curate.training.data.shard_cache import ShardCache
+from curate.training.data.shards import list_shards
 
-__all__ = ["SUMMARY", "JudgeOptions", "judge_captions"]
+__all__ = ["SUMMARY", "judge_captions"]
 
-SUMMARY = "summary.json"
-_NAME = pa.dictionary(pa.int32(), pa.string())
-SCHEMA = pa.schema(
-    {
-        "pair_id": pa.string(), "source": _NAME, "text": pa.string(), "lang": _NAME,
-        "reason": _NAME, "similarity_alt": pa.float32(), "similarity_caption": pa.float32(),
-        "similarity_both": pa.float32(), "entries_kept": pa.float32(), "entries_gained":
-        pa.int32(), "repetition": pa.float32(), "units": pa.int32(), "same_lang": pa.bool_(),
-    }
-)  # fmt: skip
-_AT_ONCE, _EXAMPLES = 256, 24
-_FIGURES = ("similarity_alt", "similarity_caption", "similarity_both", "entries_kept",
-            "repetition", "units", "same_lang")  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgeOptions:
-    """What captions are judged by.
-
-    Attributes:
-        captions: tables, as `--captions` names them.
-        model: of similarities; None: none.
-        metadata: of entries; None: none.
-        normalization: of entries and texts.
-        max_repetition: share of repeated trigrams above which a caption is dropped.
-        tail_below: pairs, in alt-texts, up to which an entry is of the tail.
-        device: of the model.
-    """
-
-    captions: CaptionOptions
-    model: str | None = None
-    metadata: str | None = None
-    normalization: Normalization = "standard"
-    max_repetition: float = 0.3
-    tail_below: int = 5
-    device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        """Check the values.
-
-        Raises:
-            UsageError: one of them is out of range.
-        """
-        if not self.captions.tables:
-            raise UsageError("there is nothing to judge: name a table with --captions")
-        if not 0 <= self.max_repetition <= 1:
-            raise UsageError(f"--max-repetition is {self.max_repetition}; expected 0 to 1")
-
-
-@dataclass(slots=True)
-class _Row:
-    """A caption, its pair, and what is found of both."""
-
-    pair_id: str
-    alt: str
-    lang: str | None
-    image: Image.Image
-    source: str
-    text: str
+# Goes up when other figures come out of the same captions.
+_CODE = 1
+SUMMARY, PAGE = "summary.json", "page.html"
+_GONE = ("dropped", "entries", "examples", PAGE)
 
 
 @driven("judge-captions")
 def judge_captions(
-    *, shards: str, output: str, options: JudgeOptions, overwrite: bool = False,
-    dry_run: bool = False, quiet: bool = False,
-) -> dict[str, Any]:  # fmt: skip
+    *,
+    shards: str,
+    output: str,
+    options: JudgeOptions,
+    pairs_per_part: int = 20_000,
+    workers: int | None = None,
+    cache: ShardCache | None = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
     """Judge captions beside the images and alt-texts of their pairs.
 
     Args:
-        shards: folder of tars.
+        shards: folder of tars, a pattern, or one tar.
         output: folder for the result.
         options: by what.
+        pairs_per_part: samples in a part.
+        workers: processes, each with the model; None: one for each core, with a model on a GPU one.
+        cache: of remote shards.
         overwrite: replace what is there.
-        dry_run: only count shards and captions.
+        dry_run: only count shards, captions and parts.
         quiet: no progress.
 
     Returns:
@@ -118,177 +80,145 @@ def judge_captions(
         ArtifactError: the folder holds something else.
         InputError: no caption is of a pair of the shards.
     """
-    tars = list_shards(shards)
+    if pairs_per_part < 1:
+        raise UsageError(f"--pairs-per-part is {pairs_per_part}; expected at least 1")
+    tars, cache = list_shards(shards), cache or ShardCache()
     identity = caption_identity(options.captions) or {}
     index = joined_captions(options.captions, identity["tables"], quiet=quiet)
     assert index is not None
-    if dry_run:
-        return {"shards": len(tars), "captions": len(index)}
-    refuse_foreign(output, SUMMARY, "captions.parquet", "dropped.parquet", "page.html")
-    if storage.exists(storage.join(output, SUMMARY)) and not overwrite:
-        raise ArtifactError(f"{output} is there already. Replace it with --overwrite.")
-    require_joined(index, options.captions.tables, tars, open_local)
-    judge = _Judge(options, index)
-    paths = [storage.join(output, f"{name}.parquet") for name in ("captions", "dropped")]
-    stamp = {"captions": identity["tables"], "max_repetition": options.max_repetition}
-    with artifacts.parquet_writer(paths[0], SCHEMA) as kept:
-        with artifacts.parquet_writer(paths[1], SCHEMA) as dropped:
-            shown = progress(iter(tars), total=len(tars), label="judge", unit="shard", quiet=quiet)
-            for tar in shown:
-                rows = judge.rows(tar)
-                while some := list(islice(rows, _AT_ONCE)):
-                    good, bad = judge.of(some)
-                    kept.write(good)
-                    dropped.write(bad)
-            dropped.close(stamp, "")
-        kept.close(stamp, "")
-    found = judge.summary()
-    with storage.publish(storage.join(output, "page.html")) as file:
-        file.write(judge.page(found).encode())
-    artifacts.write_json(storage.join(output, SUMMARY), found)
-    return {**found, "output": output}
+    parts = plan_sample_parts(tars, pairs_per_part, quiet=quiet)
+    try:
+        parameters, job = _job(output, options, identity["tables"], cache, parts, pairs_per_part)
+        if dry_run:
+            todo = Journal(output, len(parts), {"parameters": job.parameters}).missing()
+            return {"shards": len(tars), "captions": len(index), "parts": len(parts),
+                    "parts_to_do": len(todo)}  # fmt: skip
+        refuse_foreign(output, artifacts.PLAN)
+        require_joined(index, options.captions.tables, tars, cache.open)
+        with folder_to_fill(
+            output, overwrite=overwrite, marker=artifacts.PLAN, sign=SUMMARY, gone=_GONE
+        ) as folder:
+            artifacts.begin_output(folder, parameters, anew=folder != output)
+            job = replace(job, folder=folder)
+            _judge(job, parts, _workers(workers, job), quiet=quiet)
+            return {**_finish(job, parameters, parts, index), "output": output}
+    finally:
+        load_similarity.cache_clear()
 
 
-class _Judge:
-    """Judges captions batch by batch, and keeps count."""
+def _job(
+    output: str, options: JudgeOptions, digest: str, cache: ShardCache,
+    parts: Sequence[SamplePart], pairs_per_part: int,
+) -> tuple[dict[str, Any], JudgeJob]:  # fmt: skip
+    """Return what decides the result, and what workers are told."""
+    model = None
+    if options.model is not None:
+        from curate.training.embedding.encoders import resolve_precision, torch_device
 
-    def __init__(self, options: JudgeOptions, index: CaptionIndex) -> None:
-        self._options, self._index = options, index
-        self._similarity = Similarity(options.model, options.device) if options.model else None
-        self._tally = (
-            EntryTally(options.metadata, options.normalization) if options.metadata else None
-        )
-        self._lid = FastTextIdentifier(default_lid_model())
-        self._files = OpenShards()
-        self._reader = Reader(self._files, resolve_decoder("auto"), needs_text=False)
-        self._dropped: Counter[str] = Counter()
-        self._skipped: Counter[str] = Counter()
-        self._sums: Counter[str] = Counter()
-        self._nums: Counter[str] = Counter()
-        self._pairs = self._without = self._captions = 0
-        self._best: list[tuple[float, int, Example]] = []
-        self._worst: list[tuple[float, int, Example]] = []
+        device = torch_device(options.device)
+        precision = resolve_precision(options.precision, device)
+        options = replace(options, device=str(device), precision=precision)
+        model = load_similarity(options.model, str(device), precision).sha256
+    hashes = MetadataStore.open(options.metadata).hashes if options.metadata else None
+    parameters = {
+        "code": _CODE, "captions": digest, "model": model,
+        "precision": options.precision if model else None, "metadata": hashes,
+        "normalization": options.normalization, "max_repetition": options.max_repetition,
+        "tail_below": options.tail_below, "pairs_per_part": pairs_per_part,
+        "shards": artifacts.digest([part.made_from for part in parts]),
+    }  # fmt: skip
+    job = JudgeJob(
+        folder=output, parameters=artifacts.digest(parameters), options=options, digest=digest,
+        model_sha256=model, hashes=hashes, cache=cache,
+    )  # fmt: skip
+    return parameters, job
 
-    def rows(self, tar: str) -> Iterator[_Row]:
-        """Yield the captions of a shard's pairs."""
-        shard = index_shard(tar, self._files.open_file)
-        for number in range(len(shard.places)):
-            sample = Sample(shard, number, 0, shard.places[number].tolist())
-            found = self._reader.fetch(sample) if sample.places[3] > 0 else "no_image"
-            if isinstance(found, str):
-                self._skipped[found] += 1
-                continue
-            pair, encoded = found
-            places = self._index.places(pair.pair_id)
-            if not places:
-                self._without += 1
-                continue
-            self._pairs += 1
-            try:
-                image = decode(encoded)
-            except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError,
-                    Image.DecompressionBombError, Image.DecompressionBombWarning):  # fmt: skip
-                self._skipped["corrupt_image"] += 1
-                continue
-            for place in places:
-                yield _Row(pair.pair_id, pair.text, pair.lang, image,
-                           self._index.sources[place.source], self._index.read(place))  # fmt: skip
 
-    def of(self, rows: Sequence[_Row]) -> tuple[pa.RecordBatch, pa.RecordBatch]:
-        """Judge captions; return those that are kept, and the others, with their figures."""
-        alts, texts = [row.alt for row in rows], [row.text for row in rows]
-        said, meant = (self._langs(one) for one in (texts, alts))
-        langs = [row.lang or lang for row, lang in zip(rows, meant, strict=True)]
-        both = [f"{alt} {text}".strip() for alt, text in zip(alts, texts, strict=True)]
-        images = [row.image for row in rows]
-        near = self._similarity.of(images, alts, texts, both) if self._similarity else None
-        entries = self._tally.add(alts, texts, langs) if self._tally else [None] * len(rows)
-        table: list[dict[str, Any]] = []
-        for i, row in enumerate(rows):
-            values: dict[str, Any] = {
-                "pair_id": row.pair_id, "source": row.source, "text": row.text, "lang": langs[i],
-                "units": len(units(row.text)), "repetition": repetition(units(row.text)),
-                "same_lang": said[i] == langs[i], "reason": None,
-            }  # fmt: skip
-            if near is not None:
-                # Of a pair without alt-text there is nothing to compare with.
-                values["similarity_caption"] = float(near[1][i])
-                if row.alt:
-                    values |= {"similarity_alt": float(near[0][i]),
-                               "similarity_both": float(near[2][i])}  # fmt: skip
-            if (matched := entries[i]) is not None:
-                alt, caption = matched
-                values["entries_gained"] = len(caption - alt)
-                values["entries_kept"] = len(alt & caption) / len(alt) if alt else None
-            values["reason"] = self._reason(values)
-            self._count(row, values)
-            table.append(values)
-        columns = {f.name: [v.get(f.name) for v in table] for f in SCHEMA}
-        whole = pa.table({f.name: _array(columns[f.name], f.type) for f in SCHEMA}, schema=SCHEMA)
-        is_kept = pa.array([v["reason"] is None for v in table])
-        is_bad = pa.array([v["reason"] is not None for v in table])
-        return tuple(
-            part.combine_chunks().to_batches()[0] if part.num_rows else _none()
-            for part in (whole.filter(is_kept), whole.filter(is_bad))
-        )
+def _workers(wanted: int | None, job: JudgeJob) -> int:
+    """Return how many processes there are to be: a GPU is for one."""
+    if wanted is not None:
+        return wanted
+    is_on_gpu = job.model_sha256 is not None and job.options.device != "cpu"
+    return 1 if is_on_gpu else len(os.sched_getaffinity(0))
 
-    def _langs(self, texts: Sequence[str]) -> list[str]:
-        found: list[str] = self._lid.identify(pa.array(list(texts), pa.string())).lang.to_pylist()
-        return found
 
-    def _reason(self, values: dict[str, Any]) -> str | None:
-        if values["repetition"] > self._options.max_repetition:
-            return "repeats_itself"
-        return "loses_all_entries" if values.get("entries_kept") == 0 else None
+def _journal(job: JudgeJob, num_parts: int) -> Journal:
+    return Journal(job.folder, num_parts, {"parameters": job.parameters})
 
-    def _count(self, row: _Row, values: dict[str, Any]) -> None:
-        self._captions += 1
-        if values["reason"]:
-            self._dropped[values["reason"]] += 1
-        for name in _FIGURES:
-            if values.get(name) is not None:
-                self._sums[name] += values[name]
-                self._nums[name] += 1
-        gain = values.get("similarity_caption", 0.0) - values.get("similarity_alt", 0.0)
-        score = gain - values["repetition"] + 0.1 * (values.get("entries_kept") or 0.0)
-        for heap, key in ((self._best, score), (self._worst, -score)):
-            if len(heap) == _EXAMPLES and key <= heap[0][0]:
-                continue
-            words = ", ".join(f"{name} {values[name]:.2f}" for name in _FIGURES
-                              if values.get(name) is not None)  # fmt: skip
-            figures = words + (f", dropped: {values['reason']}" if values["reason"] else "")
-            example = Example(score, row.pair_id, thumbnail(row.image), row.alt, row.text, figures)
-            heapq.heappush(heap, (key, self._captions, example))
-            if len(heap) > _EXAMPLES:
-                heapq.heappop(heap)
 
-    def summary(self) -> dict[str, Any]:
-        """Return what was found of all captions."""
-        note = self._index.note
-        return {
-            "schema_version": artifacts.SCHEMA_VERSION, "captions": self._captions,
-            "kept": self._captions - self._dropped.total(),
-            "dropped": dict(sorted(self._dropped.items())), "pairs": self._pairs,
-            "pairs_without": self._without, "unknown_pairs": note["pairs"] - self._pairs,
-            "skipped": dict(sorted(self._skipped.items())), "left_out": note["dropped"],
-            "means": {n: round(self._sums[n] / self._nums[n], 6) for n in _FIGURES
-                      if self._nums[n]},
-            "entries": self._tally.summary(self._options.tail_below) if self._tally else {},
-        }  # fmt: skip
+def _judge(job: JudgeJob, parts: Sequence[SamplePart], workers: int, *, quiet: bool) -> None:
+    """Judge the parts that are not there yet."""
+    journal = _journal(job, len(parts))
+    journal.complete(lambda number: _noted(job, parts[number]))
+    todo = journal.missing()
+    results = run_parts(
+        judge_part, [parts[number] for number in todo], workers=workers, setup=Worker,
+        arguments=(job,), anywhere=True,
+    )  # fmt: skip
+    try:
+        for number, size, figures in progress(
+            results, total=len(todo), label="judge", unit="part", quiet=quiet
+        ):
+            journal.note(number, size, figures)
+    finally:
+        journal.flush()
 
-    def page(self, found: dict[str, Any]) -> str:
-        """Return the page of the best and the worst."""
+
+def _noted(job: JudgeJob, part: SamplePart) -> dict[str, Any]:
+    """Return a part's figures from its stamp.
+
+    Raises:
+        ArtifactError: it was made from something else.
+    """
+    path = job.path("pairs", part.number)
+    stamp = artifacts.read_stamp(path)
+    expected = job.stamp(part)
+    artifacts.require_same(path, {name: stamp.get(name) for name in expected}, expected)
+    figures: dict[str, Any] = stamp["summary"]
+    return figures
+
+
+def _finish(
+    job: JudgeJob, parameters: dict[str, Any], parts: Sequence[SamplePart], index: CaptionIndex
+) -> dict[str, Any]:
+    """Add the figures up, count entries, write the page, and last the summary."""
+    path = storage.join(job.folder, SUMMARY)
+    numbers = range(len(parts))
+    examples = [job.path("examples", number) for number in numbers]
+    if not storage.exists(path):
+        total = PartFigures()
+        journal = _journal(job, len(parts))
+        for _, figures in sorted(journal.summaries(), key=lambda item: item[0]):
+            total.add(figures)
+        journal.close()
+        found = _summary(parameters, total, index)
         shown = {name: found[name] for name in ("captions", "kept", "dropped", "means")}
-        best = [e for _, _, e in sorted(self._best, key=lambda one: (-one[0], one[1]))]
-        worst = [e for _, _, e in sorted(self._worst, key=lambda one: (-one[0], one[1]))]
-        return render_examples(shown, best, worst)
+        with storage.publish(storage.join(job.folder, PAGE)) as file:
+            file.write(render_examples(shown, *read_examples(examples)).encode())
+        if job.hashes is not None:
+            options = job.options
+            files = [job.path(kind, n) for n in numbers for kind in ("pairs", "dropped")]
+            store = MetadataStore(str(options.metadata), job.hashes)
+            found["entries"] = write_changes(
+                files, store, job.folder, options.tail_below, {"parameters": job.parameters}
+            )
+        artifacts.write_json(path, found)
+    storage.remove(storage.join(job.folder, "examples"))
+    return dict(artifacts.read_json(path))
 
 
-def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
-    if kind == _NAME:
-        return pa.array(values, pa.string()).dictionary_encode().cast(kind)
-    return pa.array(values, kind)
-
-
-def _none() -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist([], schema=SCHEMA)
+def _summary(parameters: dict[str, Any], total: PartFigures, index: CaptionIndex) -> dict[str, Any]:
+    counts, note = total.counts, index.note
+    if counts["samples"] != counts["pairs"] + counts["without"] + counts["unread"]:
+        raise AssertionError(f"{total} does not add up")
+    return {
+        "schema_version": artifacts.SCHEMA_VERSION, "parameters": parameters,
+        "captions": counts["captions"], "kept": counts["captions"] - total.dropped.total(),
+        "dropped": dict(sorted(total.dropped.items())), "pairs": counts["pairs"],
+        "pairs_without": counts["without"],
+        # Of a pair that stands in several shards, each is counted.
+        "unknown_pairs": max(0, note["pairs"] - counts["pairs"]),
+        "skipped": dict(sorted(total.skipped.items())), "left_out": note["dropped"],
+        "means": {n: round(total.sums[n] / total.nums[n], 6) for n in FIGURES if total.nums[n]},
+        "entries": {},
+    }  # fmt: skip

@@ -73,6 +73,7 @@ def finish_matched(
         rows.update({piece.path: found["read"] for piece in plan.parts[index].pieces()})
     _tell_of_empty([one["path"] for one in plan.inputs if not rows[one["path"]]], plan, quiet=quiet)
     totals.check_bad_share(totals.total.read)
+    _require_captions(plan, totals.total)
     drops = Drops.read((plan.base or plan).folder) if plan.dropped else Drops()
     if drops.lists:
         leave_out_drops(plan, drops, totals.total, workers=workers)
@@ -98,6 +99,24 @@ def finish_matched(
         summary["opt_outs"] = opt_outs
     artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
     return summary
+
+
+def _require_captions(plan: MatchedPlan, total: PartSummary) -> None:
+    """Refuse captions of other pairs.
+
+    Raises:
+        InputError: no pair was matched by its caption.
+    """
+    if "captions" not in plan.parameters or total.facts["by_caption"] or not total.matched:
+        return
+    with artifacts.open_parquet(plan.pairs_path(0)) as file:
+        batch = next(file.iter_batches(1, columns=["pair_id"]), None)
+    example = f", such as {batch.column('pair_id')[0].as_py()!r}," if batch else ""
+    raise InputError(
+        f"none of {total.matched:,} pairs was matched by a caption: the ids of pairs{example} and "
+        "those in the tables of --captions have to be the same. Name other tables, and match with "
+        "--overwrite."
+    )
 
 
 def _tell_of_empty(empty: list[str], plan: MatchedPlan, *, quiet: bool) -> None:

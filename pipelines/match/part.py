@@ -19,6 +19,11 @@ from curate.errors import CurateError
 from curate.files import storage
 from curate.files.addresses import hide_secrets
 from curate.files.disk_space import told_when_full
+from curate.pipelines.caption_tables.instead import (
+    TEXT_SOURCE,
+    TEXT_SOURCE_TYPE,
+    CaptionsInstead,
+)
 from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.inputs.filters import load_filters, with_usual_names
 from curate.pipelines.inputs.ids import image_ids, pair_ids
@@ -79,6 +84,7 @@ class MatchJob:
     threads: int
     filters: tuple[str, ...] = ()
     image_roots: tuple[str, ...] = ()
+    captions: CaptionsInstead | None = None
 
 
 class Worker:
@@ -164,12 +170,17 @@ def _match_part(worker: Worker, index: int, part: Part) -> PartSummary:
                 )
                 rejected.write(_reject_batch(*item))
         pairs = pairs or pairs_stack.enter_context(
-            artifacts.parquet_writer(_path(job, "pairs", index), pa.schema(_MATCHED_FIELDS))
+            artifacts.parquet_writer(_path(job, "pairs", index), _empty_schema(job))
         )
         if rejected is not None:
             rejected.close(made_from, metadata)
         pairs.close({**made_from, "summary": summary.as_dict()}, metadata)
     return summary
+
+
+def _empty_schema(job: MatchJob) -> pa.Schema:
+    more = {} if job.captions is None else {TEXT_SOURCE: TEXT_SOURCE_TYPE}
+    return pa.schema({**_MATCHED_FIELDS, **more})
 
 
 def _path(job: MatchJob, folder: str, index: int) -> str:
@@ -247,6 +258,8 @@ def _filter_records(worker: Worker, records: Records, summary: PartSummary) -> R
 def _match_records(
     worker: Worker, records: Records, summary: PartSummary, part: Part
 ) -> pa.RecordBatch:
+    if worker.job.captions is not None:
+        records = worker.job.captions.texts_of(records)
     blank = _is_blank(records.texts)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
     records = records.select(~blank) if blank.any() else records
@@ -265,6 +278,8 @@ def _match_records(
         "lang_score": pa.array(langs.score, pa.float32(), from_pandas=True).filter(mask),
         "entry_ids": matches.entry_ids.filter(mask),
     }
+    if worker.job.captions is not None:
+        columns[TEXT_SOURCE] = kept.batch.column(TEXT_SOURCE)
     batch = _with_columns(kept.batch, columns)
     hits = worker.tombstones.hits(batch, part)
     what = np.where(has_entries, 0, np.where(matches.has_metadata, 1, 2))
@@ -317,6 +332,7 @@ def _with_columns(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.Rec
     names = [n for n in batch.schema.names if n not in columns]
     arrays = [batch.column(n) for n in names]
     schema = pa.schema(
-        [batch.schema.field(n) for n in names] + [pa.field(n, _MATCHED_FIELDS[n]) for n in columns]
+        [batch.schema.field(n) for n in names]
+        + [pa.field(n, _MATCHED_FIELDS.get(n, TEXT_SOURCE_TYPE)) for n in columns]
     )
     return pa.RecordBatch.from_arrays([*arrays, *columns.values()], schema=schema)

@@ -18,6 +18,7 @@ from curate.errors import UsageError
 from curate.files import storage
 from curate.files.addresses import without_secrets
 from curate.files.listing import sizes_and_times
+from curate.pipelines.caption_tables.instead import CaptionsInstead
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
 from curate.pipelines.executor.lease import driven
@@ -86,6 +87,7 @@ class MatchOptions:
         rows_per_part: rows of a Parquet file that one task matches, at least a row group; None for
             an eighth of the file, within limits.
         image_roots: folders that tables may name images in, besides their own.
+        captions: tables of captions, whose entries are taken instead of those of alt-texts.
     """
 
     normalization: str = "standard"
@@ -100,6 +102,7 @@ class MatchOptions:
     repeated_ids: str = "refuse"
     rows_per_part: int | None = None
     image_roots: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -159,11 +162,13 @@ def match_inputs(
     options = replace(options, lid=options.lid.resolved(quiet=quiet or options.lang is not None))
     store = MetadataStore.open(metadata)
     store = store.only(options.lang) if options.lang else store
+    captions = CaptionsInstead.of(options.captions, quiet=quiet)
+    parameters = _parameters(store, options, captions)
     refuse_foreign(output, PLAN, TOMBSTONES)
     addresses = by_name(input_files(inputs, output, metadata, quiet=quiet), quiet=quiet)
     paths = list(addresses)
     if dry_run:
-        plan, first_stale = _plan(store, output, options, paths, anew=overwrite, quiet=quiet)
+        plan, first_stale = _plan(store, output, parameters, paths, anew=overwrite, quiet=quiet)
         add_inputs(
             plan, addresses, options.columns, options.rows_per_part, workers=workers, quiet=quiet
         )
@@ -173,8 +178,9 @@ def match_inputs(
         output, overwrite=overwrite, marker=PLAN, sign=SUMMARY, gone=_ENTRIES
     ) as folder:
         if folder != output:
-            _begin_anew(folder, output, store, options, addresses)
-        summary = _match_into(folder, store, metadata, options, addresses, workers, quiet)
+            _begin_anew(folder, output, parameters, addresses)
+        job = _job(folder, store, metadata, options, parameters, captions)
+        summary = _match_into(job, store, options, parameters, addresses, workers, quiet)
         if folder != output:
             seal_replacement(folder, output, paths)
     note_metadata(output, metadata)
@@ -182,17 +188,12 @@ def match_inputs(
 
 
 def _begin_anew(
-    folder: str,
-    output: str,
-    store: MetadataStore,
-    options: MatchOptions,
-    addresses: Mapping[str, str],
+    folder: str, output: str, parameters: dict[str, Any], addresses: Mapping[str, str]
 ) -> None:
     """Make a folder ready in which matches are made anew: empty, or as the same run left it.
 
     What was retracted is so in the new matches too.
     """
-    parameters = _parameters(store, options)
     if storage.exists(storage.join(folder, PLAN)):
         begun = MatchedPlan.read(folder)
         entries = [one for entry in begun.inputs for one in (entry, *copies_of(entry))]
@@ -208,17 +209,12 @@ def _begin_anew(
 
 
 def _match_into(
-    output: str,
-    store: MetadataStore,
-    metadata: str,
-    options: MatchOptions,
-    addresses: Mapping[str, str],
-    workers: int,
-    quiet: bool,
-) -> dict[str, Any]:
+    job: MatchJob, store: MetadataStore, options: MatchOptions, parameters: dict[str, Any],
+    addresses: Mapping[str, str], workers: int, quiet: bool,
+) -> dict[str, Any]:  # fmt: skip
     """Match files into a folder, on top of what is there; return the summary."""
-    paths = list(addresses)
-    plan, first_stale = _plan(store, output, options, paths, anew=False, quiet=quiet)
+    output, paths = job.output, list(addresses)
+    plan, first_stale = _plan(store, output, parameters, paths, anew=False, quiet=quiet)
     before, was_whole = plan.completed().inputs, first_stale is None and is_whole(plan)
     is_another = add_inputs(
         plan, addresses, options.columns, options.rows_per_part, workers=workers, quiet=quiet
@@ -237,7 +233,7 @@ def _match_into(
         hint_at_labels(store, options.lid_model, quiet=quiet)
     plan.write()
     storage.remove_leftovers(output)
-    job = _job(plan, store, metadata, options)
+    job = replace(job, output=plan.folder)  # which is another one where inputs are added
     with told_of_earlier_inputs(plan, paths):
         _run(job, plan, open_journal(plan), options.max_bad, workers, quiet)
         if name_tars(plan, workers=workers, quiet=quiet):
@@ -254,16 +250,10 @@ def _match_into(
 
 
 def _plan(
-    store: MetadataStore,
-    output: str,
-    options: MatchOptions,
-    paths: list[str],
-    *,
-    anew: bool,
-    quiet: bool,
-) -> tuple[MatchedPlan, int | None]:
+    store: MetadataStore, output: str, parameters: dict[str, Any], paths: list[str], *,
+    anew: bool, quiet: bool,
+) -> tuple[MatchedPlan, int | None]:  # fmt: skip
     """Return a folder's plan without new inputs, and the first part whose files are to go."""
-    parameters = _parameters(store, options)
     plan, first_stale = MatchedPlan(output, parameters, [], [], is_own=True), None
     if storage.exists(storage.join(output, PLAN)) and not anew:
         plan = MatchedPlan.read(output)
@@ -278,7 +268,9 @@ def _plan(
     return plan, first_stale
 
 
-def _parameters(store: MetadataStore, options: MatchOptions) -> dict[str, Any]:
+def _parameters(
+    store: MetadataStore, options: MatchOptions, captions: CaptionsInstead | None
+) -> dict[str, Any]:
     """Return what decides the result."""
     lid_model = None if options.lang else options.lid_model or default_lid_model()
     roots = [without_secrets(root) for root in options.image_roots]
@@ -291,15 +283,19 @@ def _parameters(store: MetadataStore, options: MatchOptions) -> dict[str, Any]:
         "metadata": store.hashes,
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),
         **({"image_roots": roots} if roots else {}),
+        **({"captions": captions.digest} if captions else {}),
     }
 
 
-def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchOptions) -> MatchJob:
+def _job(
+    output: str, store: MetadataStore, metadata: str, options: MatchOptions,
+    parameters: dict[str, Any], captions: CaptionsInstead | None,
+) -> MatchJob:  # fmt: skip
     return MatchJob(
-        output=plan.folder,
+        output=output,
         metadata=metadata,
         hashes=store.hashes,
-        parameters=artifacts.digest(plan.parameters),
+        parameters=artifacts.digest(parameters),
         normalization=check_normalization(options.normalization),
         lang=options.lang,
         lid_model=options.lid_model or default_lid_model(),
@@ -309,6 +305,7 @@ def _job(plan: MatchedPlan, store: MetadataStore, metadata: str, options: MatchO
         lid=options.lid,
         filters=options.filters,
         image_roots=options.image_roots,
+        captions=captions,
         threads=1,
     )
 

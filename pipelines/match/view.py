@@ -45,6 +45,9 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
     lines += _without_metadata(without, output) + _unknown_labels(result.get("unknown_labels"))
     steps = result.get("language_decided_by", {})
     lines += [steps_line(steps)] if steps.keys() - {"told"} else []
+    if "by_caption" in result:
+        num = result["by_caption"]
+        lines.append(f"matched by a caption: {num:,}; by the alt-text: {result['matched'] - num:,}")
     lines += _beside_texts(result) + _repeated_ids(result.get("repeated_ids"))
     lines += [f"read {result['read']:,} = matched {result['matched']:,}"
               f" + dropped {sum(result['dropped'].values()):,} ({dropped or 'none'})"]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pairs in, what there is beside their matches out: images and URLs counted, contents noted.
+"""Pairs in, what is beside their matches out: images, URLs, captions counted, contents noted.
 
 Notes of kept pairs' texts and URLs stand with the pairs, in the footers of Parquet files and beside
 shards, so that the card needs to read no text. Those of parts add up, and all of them together hold
@@ -17,12 +17,14 @@ import pyarrow.compute as pc
 
 from curate.curation.sampling.content import is_sampled, sampled_hashes, string_hashes
 from curate.curation.sampling.sampling import hash_draws
+from curate.pipelines.caption_tables.instead import TEXT_SOURCE
 from curate.pipelines.inputs.columns.images import num_images
 from curate.pipelines.inputs.records import ColumnNames, find_column
+from curate.training.captions.mix import ALT
 
 __all__ = ["CONTENT", "FACTS", "ContentNote", "RowNote", "host_of", "pair_facts", "row_notes"]
 
-FACTS = ("more_images", "with_image", "without_url")
+FACTS = ("by_caption", "more_images", "with_image", "without_url")
 CONTENT = "content"  # where a note stands
 _STRINGS = ("texts", "urls")
 _LONGEST_HOST = 100
@@ -42,7 +44,7 @@ def pair_facts(batch: pa.RecordBatch, columns: ColumnNames) -> Counter[str]:
 
     Returns:
         with_image; more_images: images beyond the first of a pair, which are not taken;
-        without_url.
+        without_url; by_caption: entries are those of a caption, and not of the alt-text.
     """
     images = num_images(batch, columns.image)
     name = find_column(batch.schema, "url", columns, "")
@@ -50,7 +52,12 @@ def pair_facts(batch: pa.RecordBatch, columns: ColumnNames) -> Counter[str]:
     if name is not None:
         lengths = pc.binary_length(pc.cast(batch.column(name), pa.string()))
         with_url = int(np.count_nonzero(pc.fill_null(lengths, 0).to_numpy(zero_copy_only=False)))
+    by_caption = 0
+    if TEXT_SOURCE in batch.schema.names:
+        source = batch.column(TEXT_SOURCE).cast(pa.string())
+        by_caption = pc.sum(pc.not_equal(source, ALT)).as_py() or 0
     return Counter(
+        by_caption=by_caption,
         with_image=int(np.count_nonzero(images)),
         more_images=int(np.maximum(images - 1, 0).sum()),
         without_url=batch.num_rows - with_url,

@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.files import storage
+from curate.pipelines.caption_tables.instead import TEXT_SOURCE
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
 from curate.pipelines.inputs.rows import Part, Rows
 from curate.pipelines.inputs.tar import read_tar
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
+from curate.training.captions.mix import ALT
 
 __all__ = ["StoredPair", "find_in_balanced", "find_in_matched"]
 
@@ -28,6 +30,7 @@ class StoredPair:
     Attributes:
         path: of the file; `row` counts the rows or samples of that file.
         entry_ids: ascending.
+        text_source: whose text the entries are those of: `alt`, or a caption's source.
     """
 
     path: str
@@ -37,6 +40,7 @@ class StoredPair:
     lang: str
     lang_score: float | None
     entry_ids: list[int]
+    text_source: str = ALT
 
 
 def find_in_matched(pair_id: str, plan: MatchedPlan) -> StoredPair | None:
@@ -73,6 +77,7 @@ def _stored(
     schema: pa.Schema = file.schema_arrow
     text, url = text_column(schema, names, path), find_column(schema, "url", names, path)
     columns = [text, *([url] if url else []), "lang", "lang_score", "entry_ids"]
+    columns += [TEXT_SOURCE] if TEXT_SOURCE in schema.names else []
     row = file.read_row_group(group, columns=columns).slice(at, 1).to_pylist()[0]
     return StoredPair(
         path=path,
@@ -82,6 +87,7 @@ def _stored(
         lang=row["lang"],
         lang_score=row["lang_score"],
         entry_ids=row["entry_ids"],
+        text_source=row.get(TEXT_SOURCE) or ALT,
     )
 
 
@@ -97,5 +103,6 @@ def _find_in_shard(pair_id: str, path: str) -> StoredPair | None:
                 return StoredPair(
                     path=path, row=rows.first_row + at, text=text.decode(), url=about["url"],
                     lang=about["lang"], lang_score=None, entry_ids=about["entry_ids"],
+                    text_source=about.get(TEXT_SOURCE) or ALT,
                 )  # fmt: skip
     return None

@@ -32,7 +32,7 @@ _MATCHED_PLAN = {
     "parameters": {
         "normalization": str, "lang": (str, None), "lid_model": (str, None),
         "columns": {"*": (str, None)}, "metadata": {"*": str}, "filters": _FILTERS,
-        "image_roots": [str], "lid": _LID,
+        "image_roots": [str], "lid": _LID, "captions": str,
     },
 }  # fmt: skip
 _BALANCED_PLAN = {
@@ -46,7 +46,8 @@ _BALANCED_PLAN = {
 _OTHER_PLAN = {"schema_version": str, "parameters": dict, "inputs": _INPUTS}
 _OF_PAIRS = {
     "read": _NUM, "matched": _NUM, "dropped": _COUNTS, "lost_files": _NUM, "with_image": _NUM,
-    "without_url": _NUM, "more_images": _NUM, "pairs": _NUM, "opt_outs": _COUNTS,
+    "without_url": _NUM, "more_images": _NUM, "by_caption": _NUM, "pairs": _NUM,
+    "opt_outs": _COUNTS,
     "records": {"read": _NUM, "pages": _NUM, "skipped": _COUNTS},
     "languages": {"*": {"read": _NUM, "matched": _NUM, "dropped": _COUNTS}},
     "examples": {"*": [{"lang": str, "text": str}]}, "language_decided_by": _COUNTS,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from curate.errors import ArtifactError
+from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.join import caption_identity
 from curate.pipelines.store import artifacts
@@ -14,7 +14,7 @@ from curate.pipelines.train.start import Start, teacher_identity
 from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig
 
-__all__ = ["LOST", "difference", "identity", "shard_identities", "with_lost"]
+__all__ = ["LOST", "difference", "identity", "lanes_identity", "shard_identities", "with_lost"]
 
 LOST = "not there any more"  # what `difference` says of lost shards
 
@@ -27,7 +27,16 @@ def identity(
     start: Start,
     lanes: int = 1,
 ) -> dict[str, Any]:
-    """Return what a run is made of: what `config.json` holds."""
+    """Return what a run is made of: what `config.json` holds.
+
+    Raises:
+        UsageError: a vocabulary is to be trimmed that is learned from the captions themselves.
+    """
+    if extras.trim_vocabulary and start.tokenizer is None:
+        raise UsageError(
+            "--trim-vocabulary without --tokenizer or --init: a tokenizer that is learned from "
+            "the captions has nothing that they do not use. Leave it out."
+        )
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
         "model": asdict(shape),
@@ -35,7 +44,7 @@ def identity(
         **start.identity,
         **({"trim_vocabulary": True} if extras.trim_vocabulary else {}),
         **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
-        "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
+        "loader": {**_loader_identity(extras), **lanes_identity(lanes, facts)},
         **shard_identities(facts),
         "balanced": _balanced_digest(extras.datacard),
     }
@@ -49,7 +58,7 @@ def shard_identities(facts: Sequence[ShardFacts]) -> dict[str, Any]:
     return {"shards": artifacts.digest(hashes), "num_shards": len(facts)}
 
 
-def _lanes_identity(lanes: int, facts: Sequence[ShardFacts]) -> dict[str, Any]:
+def lanes_identity(lanes: int, facts: Sequence[ShardFacts]) -> dict[str, Any]:
     """Return what decides where shards are cut into lanes; nothing of one lane."""
     samples = [one.samples for one in facts]
     return {"lanes": lanes, "samples": artifacts.digest(samples)} if lanes > 1 else {}

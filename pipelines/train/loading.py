@@ -13,7 +13,8 @@ from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
 from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.training.captions.mix import TextMix
+from curate.training.captions.lookup import CaptionIndex
+from curate.training.captions.mix import PairTexts, TextMix
 from curate.training.data.arrange import check_batch_by
 from curate.training.loop.config import TrainConfig
 
@@ -106,7 +107,7 @@ class Loading:
     lanes: int
     image_size: int
     world: Any
-    texts: TextMix | None = None
+    texts: PairTexts | None = None
 
     def open_texts(self, digest: str | None, *, is_new: bool, quiet: bool) -> TextMix | None:
         """Return what draws the texts of pairs; None where they have their alt-texts alone.
@@ -123,10 +124,22 @@ class Loading:
         options = self.extras.captions
         if not options.is_any:
             return None
+        index = self.open_captions(digest, is_new=is_new, quiet=quiet)
+        return options.mix(self.config.seed, index)
+
+    def open_captions(
+        self, digest: str | None, *, is_new: bool, quiet: bool
+    ) -> CaptionIndex | None:
+        """Return the captions of tables; None without any. Arguments as for `open_texts`.
+
+        Raises:
+            InputError: no caption is of a pair of the shards.
+        """
+        options = self.extras.captions
         index = joined_captions(options, digest or "", quiet=quiet)
         if index is not None and is_new and self.world.is_main and not options.json_keys:
             require_joined(index, options.tables, self._there(), self._cache().open)
-        return options.mix(self.config.seed, index)
+        return index
 
     def _there(self) -> list[str]:
         lost = self._lost()
@@ -176,7 +189,7 @@ class Loading:
 
         sums = shard_sums(self.tars, self.facts)
         found = captions(self._there(), self._cache().open, sums)
-        if self.texts is None or self.texts.index is None:
+        if not isinstance(self.texts, TextMix) or self.texts.index is None:
             return found
         pairs = zip_longest(found, self.texts.index.texts())
         return (text for pair in pairs for text in pair if text is not None)

@@ -6,7 +6,7 @@ process runs all of this, and rank 0 alone writes.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -34,8 +34,9 @@ from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
 
 __all__ = [
-    "TrainExtras", "agreed", "check_folder", "check_run_name", "finished_card", "only_driver",
-    "paths", "prepare", "prepare_start", "shape_of", "train_model",
+    "Agreed", "TrainExtras", "agreed", "check_folder", "check_run_name", "finished_card",
+    "has_progress", "only_driver", "paths", "prepare", "prepare_start", "refuse_twice", "shape_of",
+    "train_model",
 ]  # fmt: skip
 
 
@@ -89,8 +90,8 @@ def train_model(
     phases(config, shape)  # refuses a schedule of sizes that the model cannot have
     places = [shards] if isinstance(shards, str) else shards
     tars = [tar for place in places for tar in list_shards(place)]
-    _refuse_twice(tars)
-    anew = overwrite and _has_progress(RunFiles(output))
+    refuse_twice(tars)
+    anew = overwrite and has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
     start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
     if dry_run:
@@ -102,7 +103,10 @@ def train_model(
         return {"shards": len(tars), "lanes": lanes, "steps": config.steps, "checkpoints": there}
     with joined_world(device) as world, only_driver(world, output):
         is_quiet = quiet or not world.is_main
-        found = agreed(world, tars, extras, output, overwrite, is_quiet, shape, config, start)
+        found = agreed(
+            world, tars, extras, output, config, overwrite=overwrite, quiet=is_quiet,
+            identify=lambda facts, lanes: identity(facts, shape, config, extras, start, lanes),
+        )  # fmt: skip
         values = found.values
         check_folder(RunFiles(output), values, found.facts, overwrite=overwrite)
         wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
@@ -167,7 +171,7 @@ def only_driver(world: Any, output: str, command: str = "train") -> Iterator[Non
         yield
 
 
-class _Agreed(NamedTuple):
+class Agreed(NamedTuple):
     """What rank 0 found out, for all."""
 
     values: dict[str, Any]
@@ -176,28 +180,33 @@ class _Agreed(NamedTuple):
 
 
 def agreed(
-    world: Any, tars: Sequence[str], extras: TrainExtras, output: str, overwrite: bool,
-    quiet: bool, *parts: Any,
-) -> _Agreed:  # fmt: skip
+    world: Any, tars: Sequence[str], extras: TrainExtras, output: str, config: TrainConfig, *,
+    overwrite: bool, quiet: bool,
+    identify: Callable[[Sequence[ShardFacts], int], dict[str, Any]],
+) -> Agreed:  # fmt: skip
     """Return what the run is made of and what is known of its shards, as rank 0 finds it.
+
+    Args:
+        world: the ranks.
+        tars: the shards.
+        extras: lanes, and whether shards may be lost.
+        output: folder of the run.
+        config: how to train.
+        overwrite: begin anew.
+        quiet: no progress.
+        identify: returns what a run is made of, from its shards and lanes.
 
     Raises:
         ArtifactError: this rank sees other shards.
     """
     from curate.training.loop.waiting import done_by_main
 
-    def look() -> _Agreed:
+    def look() -> Agreed:
         facts = take_stock(tars, kept_in=_stock_folder(output), quiet=quiet)
         if extras.allow_lost:
             facts = with_lost(RunFiles(output).read_shards(), facts)
-        shape, config, start = parts
-        if extras.trim_vocabulary and start.tokenizer is None:
-            raise UsageError(
-                "--trim-vocabulary without --tokenizer or --init: a tokenizer that is learned from "
-                "the captions has nothing that they do not use. Leave it out."
-            )
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
-        return _Agreed(identity(facts, shape, config, extras, start, lanes), facts, lanes)
+        return Agreed(identify(facts, lanes), facts, lanes)
 
     found = done_by_main(look, world, "looks at the shards", log)
     mine = {tar.rpartition("/")[2] for tar in tars}
@@ -221,7 +230,7 @@ def finished_card(files: RunFiles) -> dict[str, Any]:
     return card
 
 
-def _refuse_twice(tars: Sequence[str]) -> None:
+def refuse_twice(tars: Sequence[str]) -> None:
     """Refuse a shard that is named twice: its pairs would come twice in an epoch.
 
     Raises:
@@ -249,7 +258,7 @@ def _lanes(
                 f"and of pairs of a batch, {config.batch_size:,}"
             )
         return extras.lanes
-    if not overwrite and storage.exists(files.config) and _has_progress(files):
+    if not overwrite and storage.exists(files.config) and has_progress(files):
         loader = artifacts.read_json(files.config)["loader"]
         return int(loader["lanes"]) if "lanes" in loader else 1
     return min(launched_machines(), num_shards, config.batch_size)
@@ -269,7 +278,7 @@ def check_folder(
 ) -> None:
     """Refuse a folder that is none of a run, or of a run that was made of something else."""
     refuse_foreign(files.folder, "config.json")
-    if storage.exists(files.config) and _has_progress(files) and not overwrite:
+    if storage.exists(files.config) and has_progress(files) and not overwrite:
         remedy = (
             f"Give another --name; with --init {files.folder} that run begins with this one's "
             "weights. Or replace it with --overwrite."
@@ -296,7 +305,7 @@ def _refuse_shards(files: RunFiles, facts: Sequence[ShardFacts], remedy: str) ->
     )
 
 
-def _has_progress(files: RunFiles) -> bool:
+def has_progress(files: RunFiles) -> bool:
     """Tell whether a run has anything to lose: weights."""
     return bool(files.step_checkpoints()) or storage.exists(files.final)
 
@@ -306,7 +315,7 @@ def prepare(
 ) -> None:
     """Make the folder of the run: empty, or as an earlier start left it."""
     is_other = anew and storage.exists(files.config) and artifacts.read_json(files.config) != values
-    if is_other or not _has_progress(files):
+    if is_other or not has_progress(files):
         files.clear()
     if not storage.exists(files.config):
         files.write_shards(facts)

@@ -15,6 +15,7 @@ from curate.files import storage
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.train import stage
 from curate.pipelines.train.files import RunFiles
+from curate.pipelines.train.identity import identity
 from curate.pipelines.train.loading import TrainExtras
 from curate.pipelines.train.loop import TrainLoop, run_together
 from curate.pipelines.train.part import TrainRun, close
@@ -116,7 +117,10 @@ def _open(
 
     is_quiet = quiet or not world.is_main
     start = stage.prepare_start(shape, init=None, tokenizer=extras.tokenizer)
-    agreed = stage.agreed(world, tars, extras, folder, False, is_quiet, shape, config, start)
+    agreed = stage.agreed(
+        world, tars, extras, folder, config, overwrite=False, quiet=is_quiet,
+        identify=lambda facts, lanes: identity(facts, shape, config, extras, start, lanes),
+    )  # fmt: skip
     # Crops are cut in the largest resolution, and made smaller for the others.
     loader = {**agreed.values["loader"], **({"cut_at": size} if size != shape.image_size else {})}
     values = {**agreed.values, "loader": loader}

@@ -9,15 +9,20 @@ from curate.files import storage
 from curate.files.sums import SummedFile, add_sums, file_sum, read_sums
 from curate.pipelines.caption_tables.join import CaptionOptions, caption_identity
 from curate.pipelines.store import artifacts
-from curate.pipelines.store.workspace import refuse_foreign
-from curate.pipelines.train import RUN_ENTRIES, RunFiles, ShardFacts, shard_identities
+from curate.pipelines.train import (
+    RUN_ENTRIES,
+    RunFiles,
+    ShardFacts,
+    has_progress,
+    lanes_identity,
+    shard_identities,
+)
 from curate.pipelines.train_captioner.opened import own_identity
 from curate.training.captioner.config import CaptionerConfig
 from curate.training.loop.config import TrainConfig
 
 __all__ = [
-    "ENTRIES", "CaptionerParts", "begin_folder", "check_folder", "has_progress", "identity_of",
-    "shape_of",
+    "ENTRIES", "CaptionerParts", "begin_folder", "identity_of", "shape_of",
 ]  # fmt: skip
 
 ENTRIES = (*RUN_ENTRIES, "image_model", "language_model")
@@ -28,7 +33,8 @@ class CaptionerParts:
     """What a captioner begins with.
 
     Attributes:
-        image_model: folder of a CLIP model, or with `image_shape` a file of published weights.
+        image_model: run, export or name of a CLIP model, as for `curate.load`; or with
+            `image_shape` a file of weights.
         image_shape: name or JSON file of its shape.
         image_tokenizer: for weights that come without it.
         language_model: name on the Hub, or a folder.
@@ -50,7 +56,7 @@ class CaptionerParts:
         others = (self.image_model, self.language_model)
         if self.init is None and None in others:
             raise UsageError(
-                "a captioner begins with --image-model (a run or an export of CLIP) and "
+                "a captioner begins with --image-model (a run, an export or a name of CLIP) and "
                 "--language-model (such as facebook/opt-1.3b), or with --init (a captioner)"
             )
         if self.init is not None and others != (None, None):
@@ -72,45 +78,36 @@ def shape_of(parts: CaptionerParts, shape: CaptionerConfig) -> CaptionerConfig:
 
 
 def identity_of(
-    facts: Sequence[ShardFacts], parts: CaptionerParts, phase: str, shape: CaptionerConfig,
-    config: TrainConfig, captions: CaptionOptions,
+    facts: Sequence[ShardFacts], lanes: int, parts: CaptionerParts, phase: str,
+    shape: CaptionerConfig, config: TrainConfig, captions: CaptionOptions,
 ) -> dict[str, Any]:  # fmt: skip
     """Return what a run is made of: what `config.json` holds."""
+    from curate.training.captioner.folder import language_model_identity
     from curate.training.data.images import describe_decoder, resolve_decoder
-    from curate.training.model.weights_file import find_weights
+    from curate.training.export.load import weights_of
 
     joined = caption_identity(captions)
-    image = parts.image_model
+    image, words = parts.image_model, parts.language_model
     return {
         "schema_version": artifacts.SCHEMA_VERSION,
         "captioner": shape.as_dict(),
         "phase": phase,
         "train": config.decisive(),
         "init": own_identity(parts.init) if parts.init else None,
-        "image_model": storage.file_sha256(find_weights(image)) if image else None,
-        "language_model": parts.language_model and parts.language_model.rpartition("/")[2],
-        "captions": joined and joined["tables"],
-        "decoder": describe_decoder(resolve_decoder("auto")),
+        "image_model": storage.file_sha256(weights_of(image, parts.image_shape)) if image else None,
+        "language_model": language_model_identity(words) if words else None,
+        "loader": {
+            "decoder": describe_decoder(resolve_decoder("auto")),
+            "captions": joined and joined["tables"],
+            **lanes_identity(lanes, facts),
+        },
         **shard_identities(facts),
     }
 
 
-def has_progress(files: RunFiles) -> bool:
-    """Tell whether a run has anything to lose: weights."""
-    return bool(files.step_checkpoints()) or storage.exists(files.final)
-
-
-def check_folder(files: RunFiles, values: dict[str, Any], *, overwrite: bool) -> None:
-    """Refuse a folder that is none of a run, or of a run that was made of something else."""
-    refuse_foreign(files.folder, "config.json")
-    if storage.exists(files.config) and has_progress(files) and not overwrite:
-        remedy = "Give another --name, or replace it with --overwrite."
-        artifacts.require_same(
-            files.folder, artifacts.read_json(files.config), values, remedy=remedy
-        )
-
-
-def begin_folder(files: RunFiles, values: dict[str, Any], parts: CaptionerParts) -> None:
+def begin_folder(
+    files: RunFiles, values: dict[str, Any], facts: Sequence[ShardFacts], parts: CaptionerParts
+) -> None:
     """Make the folder of the run: its record, its image model, its language model's parts."""
     from curate.training.captioner.folder import (
         IMAGE_MODEL,
@@ -131,6 +128,7 @@ def begin_folder(files: RunFiles, values: dict[str, Any], parts: CaptionerParts)
         storage.remove(files.path(name))
     source = storage.join(parts.init, IMAGE_MODEL) if parts.init else parts.image_model
     clip, words = load_model(str(source), model=parts.image_shape, tokenizer=parts.image_tokenizer)
+    files.write_shards(facts)
     artifacts.write_json(files.config, values)
     found = {}
     for name, content in export_files(clip, words, "safetensors").items():

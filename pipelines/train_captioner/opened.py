@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from curate.errors import ArtifactError
@@ -14,7 +15,7 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.train import RunFiles, read_checkpoint
 from curate.training.captioner.config import CaptionerConfig
 
-__all__ = ["OwnCaptioner", "open_own", "own_identity"]
+__all__ = ["OwnCaptioner", "image_model_hash", "open_own", "own_identity"]
 
 
 def own_identity(folder: str) -> str | None:
@@ -37,6 +38,23 @@ def own_identity(folder: str) -> str | None:
     return storage.file_sha256(files.final)
 
 
+def image_model_hash(folder: str) -> str:
+    """Return the hash of the tensors of a captioner's image model, as `embed` has it.
+
+    Args:
+        folder: of its run.
+
+    Raises:
+        ArtifactError: it is damaged.
+    """
+    from curate.training.captioner.folder import IMAGE_MODEL
+    from curate.training.embedding.encoders import hash_tensors
+    from curate.training.export.load import load_model
+
+    check_listed(folder, f"{IMAGE_MODEL}/model.safetensors", must=True)
+    return hash_tensors(load_model(RunFiles(folder).path(IMAGE_MODEL))[0])
+
+
 class OwnCaptioner:
     """A captioner ready for use.
 
@@ -50,24 +68,30 @@ class OwnCaptioner:
         self.image_size: int = image_model.config.image_size
 
     def write(
-        self, images: Sequence[Image.Image], prompts: Sequence[str], *, max_tokens: int,
+        self, seen: Sequence[Image.Image | NDArray[np.float32]], prompts: Sequence[str], *,
+        max_tokens: int,
         processors: Sequence[Any] = (),
     ) -> list[tuple[str, int, bool]]:  # fmt: skip
         """Return the caption of each image, its number of tokens, and whether it came to its end.
 
         Args:
-            images: upright, RGB.
+            seen: images, upright, RGB; or their vectors, of unit length, shape (E,).
             prompts: alt-texts; "" without one.
             max_tokens: of a caption.
             processors: of logits, as transformers has them.
         """
-        from curate.training.captioner.generate import write_captions
+        from curate.training.captioner.generate import image_features, write_captions
         from curate.training.data.images import fit
 
-        pixels = np.stack([fit(image, self.image_size) for image in images])
+        images = [one for one in seen if isinstance(one, Image.Image)]
+        if images:
+            pixels = np.stack([fit(image, self.image_size) for image in images])
+            features = image_features(self._image_model, pixels)
+        else:
+            features = np.stack([one for one in seen if not isinstance(one, Image.Image)])
         rows = write_captions(
-            self._image_model, self._model, self._encoder, pixels, prompts,
-            max_tokens=max_tokens, processors=processors,
+            self._model, self._encoder, features, prompts, max_tokens=max_tokens,
+            processors=processors,
         )  # fmt: skip
         texts = [self._tokenizer.decode(row, skip_special_tokens=True) for row in rows]
         return [(text, len(row), len(row) < max_tokens)

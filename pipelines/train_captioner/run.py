@@ -1,17 +1,18 @@
 """One process of a captioner's run: its parts put together, trained, and the result published."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from curate.files.disk_space import told_when_full
-from curate.pipelines.caption_tables.check import require_joined
-from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.store import artifacts
 from curate.pipelines.train import (
+    Loading,
     Progress,
     RunFiles,
     RunLog,
+    ShardFacts,
+    TrainExtras,
     TrainLoop,
     TrainView,
     read_checkpoint,
@@ -32,14 +33,14 @@ class CaptionerRun:
 
     files: RunFiles
     tars: list[str]
-    sums: dict[str, str]
+    facts: list[ShardFacts]
+    lanes: int
     parts: CaptionerParts
     phase: str
     shape: CaptionerConfig
     config: TrainConfig
     options: StepOptions
-    captions: CaptionOptions
-    threads: int | None
+    extras: TrainExtras
     world: Any
     quiet: bool
 
@@ -112,24 +113,22 @@ class CaptionerRun:
 
     def _batches(self, encoder: Any, position: Any, trainer: Any, values: dict[str, Any]) -> Any:
         from curate.training.captioner.texts import PhaseTexts
-        from curate.training.data.loader import Loader, LoaderConfig
-        from curate.training.data.shards import open_local
 
-        index = joined_captions(self.captions, values["captions"] or "", quiet=self.quiet)
-        if index is not None and self.world.is_main and not trainer.step_number:
-            require_joined(index, self.captions.tables, self.tars, open_local)
+        loading = self._loading(trainer.image_size)
+        index = loading.open_captions(
+            values["loader"]["captions"], is_new=not trainer.step_number, quiet=self.quiet
+        )
         texts = PhaseTexts(
             seed=self.config.seed, phase=self.phase, index=index,
             prompt_dropout=self.shape.prompt_dropout,
         )  # fmt: skip
-        config = LoaderConfig(
-            image_size=trainer.image_size, batch_size=self.config.batch_size,
-            seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs, rank=self.world.rank,
-            num_ranks=self.world.size, threads=self.threads,
-            pin_memory=self.world.device.type == "cuda",
+        return replace(loading, texts=texts).batches(encoder, position)
+
+    def _loading(self, image_size: int) -> Loading:
+        return Loading(
+            tars=self.tars, facts=self.facts, config=self.config, extras=self.extras,
+            lanes=self.lanes, image_size=image_size, world=self.world,
         )  # fmt: skip
-        loader = Loader(self.tars, encoder, config, sums=self.sums, texts=texts)
-        return loader.batches(position)
 
     def _finish(self, loop: TrainLoop, values: dict[str, Any]) -> dict[str, Any]:
         from curate.training.loop.waiting import done_by_main
@@ -159,6 +158,7 @@ class CaptionerRun:
             "parameters": _num_parameters(loop.trainer.model),
             "pairs_seen": self.config.steps * self.config.batch_size,
             "final_loss": round(losses[-1], 6) if losses else None,
+            "averaged": self.config.ema_decay is not None,
             "sources": consumed["sources"], "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
         }  # fmt: skip

@@ -5,21 +5,29 @@ model's config and tokenizer follow, so that the folder needs nothing else. A re
 newest checkpoint, and one with anything else is refused.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from curate.errors import UsageError
 from curate.files import storage
-from curate.pipelines.caption_tables.join import CaptionOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import finish_swap, forget_next, next_folder, swap_in
-from curate.pipelines.train import RunFiles, only_driver, shard_sums, take_stock
+from curate.pipelines.train import (
+    RunFiles,
+    ShardFacts,
+    TrainExtras,
+    agreed,
+    check_folder,
+    has_progress,
+    only_driver,
+    paths,
+    refuse_twice,
+)
 from curate.pipelines.train_captioner.begin import (
     ENTRIES,
     CaptionerParts,
     begin_folder,
-    check_folder,
-    has_progress,
     identity_of,
     shape_of,
 )
@@ -34,15 +42,14 @@ __all__ = ["train_captioner"]
 
 def train_captioner(
     *,
-    shards: str,
+    shards: str | Sequence[str],
     output: str,
     parts: CaptionerParts,
     phase: str,
     shape: CaptionerConfig,
     config: TrainConfig,
     options: StepOptions | None = None,
-    captions: CaptionOptions | None = None,
-    threads: int | None = None,
+    extras: TrainExtras | None = None,
     device: str | None = None,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -51,15 +58,15 @@ def train_captioner(
     """Train a captioner on shards, or go on with a run that was interrupted.
 
     Args:
-        shards: folder of tars, or one tar.
+        shards: folder of tars, or one tar; or several of these.
         output: folder of the run.
         parts: what it begins with.
         phase: pretrain or finetune.
         shape: of mapper and sequences; with `init`, that one's.
         config: how to train.
         options: how a step is computed; may change when a run goes on.
-        captions: tables: the targets of finetune, further texts in pretrain.
-        threads: that decode.
+        extras: tables of captions (the targets of finetune, further texts in pretrain), threads,
+            cache, lanes, whether shards may be lost; the others do not matter here.
         device: None for a GPU if there is one.
         overwrite: begin anew.
         dry_run: check and count only.
@@ -79,45 +86,49 @@ def train_captioner(
     from curate.training.loop.distributed import joined_world, wait_for_all
     from curate.training.loop.waiting import done_by_main
 
-    captions = captions or CaptionOptions()
+    extras = extras or TrainExtras()
     if phase not in PHASES:
         raise UsageError(f"--phase is {phase!r}; expected {' or '.join(PHASES)}")
-    if phase == "finetune" and not captions.tables:
+    if phase == "finetune" and not extras.captions.tables:
         raise UsageError("finetune trains on captions: name a table of them with --captions")
-    tars = list_shards(shards)
+    places = [shards] if isinstance(shards, str) else shards
+    tars = [tar for place in places for tar in list_shards(place)]
+    refuse_twice(tars)
     anew = overwrite and has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
     with joined_world(device) as world:
         if dry_run:
             return {"shards": len(tars), "steps": config.steps, **asdict(parts)}
         with only_driver(world, output, "train-captioner"):
+            own_shape = done_by_main(lambda: shape_of(parts, shape), world, "looks at --init", log)
 
-            def look() -> tuple[dict[str, Any], dict[str, str], CaptionerConfig]:
-                found = shape_of(parts, shape)
-                facts = take_stock(tars, quiet=quiet)
-                values = identity_of(facts, parts, phase, found, config, captions)
-                return values, shard_sums(tars, facts), found
+            def identify(facts: Sequence[ShardFacts], lanes: int) -> dict[str, Any]:
+                return identity_of(facts, lanes, parts, phase, own_shape, config, extras.captions)
 
             def begin() -> None:
                 if anew:
                     finish_swap(output)
                 else:
                     forget_next(output)
-                begin_folder(files, values, parts)
+                begin_folder(files, found.values, found.facts, parts)
 
-            values, sums, own_shape = done_by_main(look, world, "looks at the shards", log)
-            check_folder(RunFiles(output), values, overwrite=overwrite)
+            found = agreed(
+                world, tars, extras, output, config, overwrite=overwrite,
+                quiet=quiet or not world.is_main, identify=identify,
+            )  # fmt: skip
+            check_folder(RunFiles(output), found.values, found.facts, overwrite=overwrite)
             wait_for_all(world)  # nobody looks any more: rank 0 may change what is there
             done_by_main(begin, world, "puts the models into the run's folder", log)
             if storage.exists(files.final) and storage.exists(files.card):
                 card: dict[str, Any] = artifacts.read_json(files.card)
             else:
                 run = CaptionerRun(
-                    files=files, tars=tars, sums=sums, parts=parts, phase=phase, shape=own_shape,
-                    config=config, options=options or StepOptions(), captions=captions,
-                    threads=threads, world=world, quiet=quiet or not world.is_main,
+                    files=files, tars=paths(tars, found.facts), facts=found.facts,
+                    lanes=found.lanes, parts=parts, phase=phase, shape=own_shape, config=config,
+                    options=options or StepOptions(), extras=extras, world=world,
+                    quiet=quiet or not world.is_main,
                 )  # fmt: skip
-                card = run.train(values)
+                card = run.train(found.values)
             wait_for_all(world)
             if anew and world.is_main and "stopped_at" not in card:
                 swap_in(output, sign="modelcard.json", gone=ENTRIES)

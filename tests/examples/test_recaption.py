@@ -60,4 +60,9 @@ def test_real_captions_are_joined_judged_and_mixed(real_data, wordnet_dir, tmp_p
     judged = found["judged"]
     assert judged["captions"] == 600 and judged["kept"] + sum(judged["dropped"].values()) == 600
     assert judged["entries"]["en"]["tail_entries_that_gain"] > 1000
+    # Matched by captions instead of alt-texts, entries change as the judge has counted them.
+    english, counted = found["diff"]["languages"]["en"], judged["entries"]["en"]
+    for name in ("entries_that_gain", "entries_that_lose", "tail_entries_that_gain"):
+        assert english[name] == counted[name]
+    assert english["matches_b"] == counted["caption_matches"] > english["matches_a"]
     assert abs(found["consumed"]["dense"]["share"] - 0.15) < 5 * (0.15 * 0.85 / 3000) ** 0.5

@@ -7,6 +7,7 @@ checkpoints/        final.pt: mapper and language model
 """
 
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from curate.errors import ArtifactError, InputError
+from curate.files.storage import file_sha256
 from curate.training.captioner.config import CaptionerConfig
 from curate.training.captioner.model import CaptionModel
 
@@ -21,6 +23,7 @@ __all__ = [
     "IMAGE_MODEL",
     "LANGUAGE_MODEL",
     "build_caption_model",
+    "language_model_identity",
     "load_captioner_weights",
     "open_language_model",
     "open_tokenizer",
@@ -29,6 +32,26 @@ __all__ = [
 
 IMAGE_MODEL, LANGUAGE_MODEL = "image_model", "language_model"
 _UNREADABLE = (OSError, ValueError, KeyError, ImportError)
+
+
+def language_model_identity(name: str) -> dict[str, str]:
+    """Return what a language model is: its name, and the Hub's commit or a hash of its folder.
+
+    Raises:
+        InputError: there is no such model.
+    """
+    from transformers import AutoConfig
+
+    try:
+        commit = getattr(AutoConfig.from_pretrained(name), "_commit_hash", None)
+    except _UNREADABLE as error:
+        raise _no_model(name, error) from error
+    if commit is not None:
+        return {"name": name, "weights": commit}
+    digest = sha256()
+    for path in sorted(one for one in Path(name).iterdir() if one.is_file()):
+        digest.update(f"{path.name}\t{file_sha256(str(path))}\n".encode())
+    return {"name": Path(name).resolve().name, "weights": digest.hexdigest()}
 
 
 def open_language_model(name: str) -> Any:

@@ -1,11 +1,12 @@
 """Images and prompts in, captions out: words are written with keys and values of the prefix cached.
 
-Shapes: B rows, T tokens, W vectors of image and prompt.
+Shapes: B rows, F width of the image's feature, T tokens, W vectors of image and prompt.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -16,15 +17,24 @@ from curate.training.captioner.sequences import SequenceEncoder
 from curate.training.data.pixels import normalize_images
 from curate.training.model.clip import CLIP
 
-__all__ = ["write_captions"]
+__all__ = ["image_features", "write_captions"]
+
+
+@torch.inference_mode()
+def image_features(image_model: CLIP, image_B3HW: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the features of images, of unit length; (B, F)."""
+    weight = next(image_model.parameters())
+    images = normalize_images(torch.as_tensor(image_B3HW).to(weight.device))
+    feature_BF = F.normalize(image_model.encode_image(images.to(weight.dtype)).float(), dim=-1)
+    found: NDArray[np.float32] = feature_BF.cpu().numpy()
+    return found
 
 
 @torch.inference_mode()
 def write_captions(
-    image_model: CLIP,
     model: CaptionModel,
     encoder: SequenceEncoder,
-    image_B3HW: NDArray[Any],
+    feature_BF: NDArray[np.float32],
     prompts: Sequence[str],
     *,
     max_tokens: int,
@@ -35,10 +45,9 @@ def write_captions(
     A batch may hold prompts of any lengths: each row is what it would be alone, but for rounding.
 
     Args:
-        image_model: of the features.
         model: the captioner.
         encoder: of the prompts.
-        image_B3HW: uint8.
+        feature_BF: of the images; scaled to unit length.
         prompts: alt-texts; "" without one.
         max_tokens: of a caption.
         processors: of logits, as `generate` of transformers takes them; none: the likeliest words.
@@ -47,12 +56,10 @@ def write_captions(
 
     lm = model.language_model
     device = next(model.parameters()).device
-    images = normalize_images(torch.as_tensor(image_B3HW).to(device))
-    weight = next(image_model.parameters())
-    feature_BF = F.normalize(image_model.encode_image(images.to(weight.dtype)).float(), dim=-1)
+    unit_BF = F.normalize(torch.as_tensor(feature_BF).to(device), dim=-1)
     token_BT: Tensor = torch.as_tensor(encoder.prompts(prompts)).to(device)
     mapper_type = next(model.mapper.parameters()).dtype
-    vectors_BWD, mask_BW = model.inputs(feature_BF.to(mapper_type), token_BT, token_BT.shape[1])
+    vectors_BWD, mask_BW = model.inputs(unit_BF.to(mapper_type), token_BT, token_BT.shape[1])
     end = encoder.eos_id
     found: Tensor = lm.generate(
         inputs_embeds=vectors_BWD, attention_mask=mask_BW, max_new_tokens=max_tokens,

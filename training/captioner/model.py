@@ -94,6 +94,12 @@ class CaptionModel(nn.Module):
         self._has_positions = "position_ids" in accepted
         self._keeps = "logits_to_keep" in accepted
 
+    def blocks(self) -> list[nn.Module]:
+        """Return the blocks of the mapper and of the language model, to be compiled one by one."""
+        lists = [one for one in self.language_model.modules() if isinstance(one, nn.ModuleList)]
+        longest: Any = max(lists, key=len, default=[])
+        return [*self.mapper.blocks, *longest]
+
     def inputs(
         self, feature_BF: Tensor, token_BT: Tensor, num_prompt: int
     ) -> tuple[Tensor, Tensor]:

@@ -28,8 +28,10 @@ from curate.training.loop.checkpoint import (
 )
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.loop.distributed import World, sum_over_ranks
+from curate.training.loop.ema import MovingAverage
 from curate.training.loop.memory import explain_out_of_memory
 from curate.training.loop.optimizer import clip_gradients, make_optimizer
+from curate.training.loop.parallel import compile_blocks
 from curate.training.loop.schedule import learning_rate
 from curate.training.loop.timing import StepTimer
 from curate.training.loop.trainer import StepMetrics, resolve_precision
@@ -73,11 +75,18 @@ class CaptionTrainer:
         self.model = model.to(self.device).train()
         if self.options.grad_checkpointing:
             model.language_model.gradient_checkpointing_enable()
+        if self.options.compile:
+            compile_blocks(self.model.blocks())
         self._call: Any = self.model
         if self.world.size > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
             self._call = DistributedDataParallel(self.model, device_ids=ids)
         self.optimizer = make_optimizer(self.model, config)
+        self.average = (
+            MovingAverage(self.model.named_parameters(), config.ema_decay)
+            if config.ema_decay is not None
+            else None
+        )
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._dtype is torch.float16)
         self.step_number = 0
         self.image_size = image_model.config.image_size
@@ -98,6 +107,8 @@ class CaptionTrainer:
             loss, num_tokens = self._backward(batch)
             value, norm = self._update(loss)
         self.step_number += 1
+        if self.average:
+            self.average.update(self.step_number)
         is_bad = not math.isfinite(value) or not (math.isfinite(norm) or self._scaler.is_enabled())
         return StepMetrics(self.step_number, value, rate, math.nan, norm, num_tokens, is_bad)
 
@@ -111,10 +122,9 @@ class CaptionTrainer:
         images = torch.as_tensor(batch.images).to(self.device)
         parts = self.options.accumulate
         loss = torch.zeros((), device=self.device)
-        for i, (image, token) in enumerate(
-            zip(images.chunk(parts), token_LT.chunk(parts), strict=True)
-        ):
-            is_last = i == min(parts, len(images)) - 1
+        chunks = list(zip(images.chunk(parts), token_LT.chunk(parts), strict=True))
+        for i, (image, token) in enumerate(chunks):
+            is_last = i == len(chunks) - 1  # 5 in 4 parts are 2, 2 and 1
             synced = nullcontext() if is_last or self.world.size == 1 else self._call.no_sync()
             with synced:
                 loss = loss + self._part(image, token, num_prompt, total, i)
@@ -154,17 +164,23 @@ class CaptionTrainer:
     def state(self) -> dict[str, Any]:
         """Return all that decides how training goes on, on rank 0; no captioner is shared out."""
         is_main = self.world.is_main
+        averages = self.average.averages.items() if self.average else ()
         return {
             "format": FORMAT_VERSION,
             "step": self.step_number,
             "model": own_tensors(self.model.state_dict().items(), is_main=is_main),
             "optimizer": optimizer_tensors(self.model, self.optimizer, is_main=is_main),
             "scaler": self._scaler.state_dict(),
+            **({"average": own_tensors(averages, is_main=is_main)} if self.average else {}),
         }
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights to publish; every rank has to call this, and rank 0 gets them."""
-        return full_tensors(self.model.state_dict().items(), keep=self.world.is_main)
+        """Return the weights to publish: the moving average if there is one.
+
+        Every rank has to call this, and rank 0 gets them.
+        """
+        with self.average.in_place() if self.average else nullcontext():
+            return full_tensors(self.model.state_dict().items(), keep=self.world.is_main)
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Go on from a state; every rank has to be given the same.
@@ -175,6 +191,8 @@ class CaptionTrainer:
         try:
             load_tensors(self.model.state_dict().items(), state["model"], "weights")
             load_optimizer(self.model, self.optimizer, state["optimizer"])
+            if self.average:
+                load_tensors(self.average.averages.items(), state["average"], "averages")
             self._scaler.load_state_dict(state["scaler"])
             self.step_number = state["step"]
         except (KeyError, RuntimeError, ValueError) as error:

@@ -29,11 +29,12 @@ _SPREAD = 8  # of the window that a hash is looked for in first, in square roots
 
 
 class Place(NamedTuple):
-    """Where a caption is, and who said it."""
+    """Where a caption is, who said it, and in which language; 0 where nobody says that."""
 
     source: int
     at: int
     size: int
+    lang: int = 0
 
 
 def read_note(folder: str) -> dict[str, Any] | None:
@@ -77,6 +78,9 @@ class CaptionIndex:
     Attributes:
         note: of the index.
         sources: names of the sources, by place.
+        langs: codes of languages, by place, the first of which is 1.
+        keys: first hash of each caption's pair, ascending; uint64, shape (n,).
+        rows: the rest of what is known of each; `ROW`, shape (n,).
     """
 
     def __init__(self, folder: str) -> None:
@@ -85,9 +89,12 @@ class CaptionIndex:
             raise ArtifactError(f"{folder}: there are no captions in it")
         self.note = note
         self.sources: list[str] = note["sources"]
+        self.langs: list[str] = note["langs"]
         self._num: int = note["captions"]
         self._keys = _mapped(Path(folder) / KEYS, self._num * _KEY_BYTES).cast("Q")
         self._rows = _mapped(Path(folder) / ROWS, self._num * ROW.itemsize)
+        self.keys = np.frombuffer(self._keys, np.uint64)
+        self.rows = np.frombuffer(self._rows, ROW)
         self._texts = os.open(Path(folder) / TEXTS, os.O_RDONLY | os.O_CLOEXEC)
         self._window = _SPREAD * math.isqrt(self._num)
 
@@ -110,11 +117,15 @@ class CaptionIndex:
         found = []
         while at < num and keys[at] == key:
             begin = at * ROW.itemsize
-            other, place, size, source, _ = _FIELDS.unpack_from(self._rows, begin)
+            other, place, size, source, lang = _FIELDS.unpack_from(self._rows, begin)
             if other == second:
-                found.append(Place(source, place, size))
+                found.append(Place(source, place, size, lang))
             at += 1
         return found
+
+    def lang_of(self, place: Place) -> str | None:
+        """Return the language that a caption is said to be in; None where nobody says it."""
+        return self.langs[place.lang - 1] if place.lang else None
 
     def read(self, place: Place) -> str:
         """Return a caption.
@@ -131,8 +142,7 @@ class CaptionIndex:
         """Yield all captions, in the order of their hashes."""
         for first in range(0, self._num, _CHUNK // ROW.itemsize):
             end = min(self._num, first + _CHUNK // ROW.itemsize)
-            rows = self._rows[first * ROW.itemsize : end * ROW.itemsize]
-            for _, at, size, source, _ in np.frombuffer(rows, ROW).tolist():
+            for _, at, size, source, _ in self.rows[first:end].tolist():
                 yield self.read(Place(source, at, size))
 
     def _search(self, key: int) -> int:

@@ -3,9 +3,9 @@
     captions ─► 2^b piles on the disk, by the first bits of the hash ─► each sorted ─► appended
 
     keys.bin     uint64 a caption, ascending: the first hash of the pair's id
-    rows.bin     of each: second hash, place, size and source of its text (`ROW`)
+    rows.bin     of each: second hash, place, size, source and language of its text (`ROW`)
     texts.bin    UTF-8, one behind the other
-    index.json   sources, counts, and the checksum of each of these
+    index.json   sources, languages, counts, and the checksum of each of these
 
 Numbers are in the machine's own order of bytes: these files are a cache of this machine.
 """
@@ -30,13 +30,16 @@ from numpy.typing import NDArray
 __all__ = ["KEYS", "NOTE", "ROW", "ROWS", "SEEDS", "TEXTS", "VERSION", "Captions", "write_index"]
 
 KEYS, ROWS, TEXTS, NOTE = "keys.bin", "rows.bin", "texts.bin", "index.json"
-VERSION = 1
+VERSION = 2
 SEEDS = (0, 0x63617074696F6E73)  # of the two hashes of an id
-ROW = np.dtype([("hash", "=u8"), ("at", "=u8"), ("size", "=u4"), ("source", "=u2"), ("pad", "=u2")])
+ROW = np.dtype(
+    [("hash", "=u8"), ("at", "=u8"), ("size", "=u4"), ("source", "=u2"), ("lang", "=u2")]
+)
 _PILE_BYTES = 64 << 20
 _MOST_PILES = 512
 _SPOOLED = pa.schema({"key": pa.uint64(), "hash": pa.uint64(), "source": pa.uint16(),
-                      "text": pa.large_string()})  # fmt: skip
+                      "text": pa.large_string(), "lang": pa.uint16()})  # fmt: skip
+_NO_LANG = np.uint16(0)
 
 
 class Captions(NamedTuple):
@@ -46,11 +49,13 @@ class Captions(NamedTuple):
         pair_ids: string, without nulls; shape (n,).
         texts: string, without nulls; shape (n,).
         source: of each, its place in the list of sources; uint16, shape (n,).
+        lang: of each, its place in the list of languages, from 1; 0 where nobody says it.
     """
 
     pair_ids: pa.StringArray
     texts: pa.StringArray
     source: NDArray[np.uint16]
+    lang: NDArray[np.uint16]
 
 
 @dataclass(slots=True)
@@ -68,6 +73,7 @@ def write_index(
     folder: str,
     batches: Iterable[Captions],
     sources: Sequence[str],
+    langs: Sequence[str] = (),
     *,
     size_bytes: int,
     note: dict[str, Any],
@@ -75,21 +81,24 @@ def write_index(
     """Write the files of captions to a folder, which appears when it is whole.
 
     Args:
-        folder: local; its name is to say what the captions are.
-        batches: in any order, which decides nothing; may add to `note` and `sources` on the way.
+        folder: local; its name is to say what the captions are. One process at a time writes it.
+        batches: in any order, which decides nothing; may add to the lists and `note` on the way.
         sources: their names; those of `batches` are places in it.
+        langs: codes of their languages.
         size_bytes: about how much the texts are, for the number of piles.
         note: what else the note is to hold, read when all batches have come.
 
     Returns:
-        The note: `sources`, `captions`, `pairs`, `repeated`, `pairs_with_several` (captions of one
-        source), `sums`, and what was given.
+        The note: `sources`, `langs`, `captions`, `pairs`, `repeated`, `pairs_with_several`
+        (captions of one source), `sums`, and what was given.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
     target = Path(folder)
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob(f".{target.name}-*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     try:
         piles = _piles(work, batches, min(_MOST_PILES, max(1, size_bytes // _PILE_BYTES)))
@@ -103,8 +112,8 @@ def write_index(
                     sums[name].update(data)
                 pile.unlink()
         found = {
-            "version": VERSION, "sources": list(sources), "captions": written.captions,
-            "pairs": written.pairs, "repeated": written.repeated,
+            "version": VERSION, "sources": list(sources), "langs": list(langs),
+            "captions": written.captions, "pairs": written.pairs, "repeated": written.repeated,
             "pairs_with_several": written.several,
             "by_source": {sources[i]: num for i, num in sorted(counts.items())},
             "sums": {name: one.hexdigest() for name, one in sums.items()}, **note,
@@ -130,7 +139,7 @@ def _piles(work: Path, batches: Iterable[Captions], wanted: int) -> list[Path]:
         for batch in batches:
             keys, second = (quick_hashes(batch.pair_ids, seed) for seed in SEEDS)
             columns = [pa.array(keys), pa.array(second), pa.array(batch.source),
-                       batch.texts.cast(pa.large_string())]  # fmt: skip
+                       batch.texts.cast(pa.large_string()), pa.array(batch.lang)]  # fmt: skip
             whole = pa.record_batch(columns, schema=_SPOOLED)
             if not bits:
                 writers[0].write_batch(whole)
@@ -159,6 +168,7 @@ def _sorted(pile: Path, written: _Written, counts: Counter[int]) -> list[tuple[s
     same_text = pc.equal(text[1:], text[:-1]).to_numpy(zero_copy_only=False)
     keep = np.r_[True, ~(same_source & same_text)]
     written.repeated += int((~keep).sum())
+    lang = _agreed_langs(table.column("lang").to_numpy(), keep)
     text = text.filter(pa.array(keep))
     key, second, source = key[keep], second[keep], source[keep]
     same_pair = (key[1:] == key[:-1]) & (second[1:] == second[:-1])
@@ -169,11 +179,20 @@ def _sorted(pile: Path, written: _Written, counts: Counter[int]) -> list[tuple[s
     counts.update(dict(enumerate(np.bincount(source).tolist())))
     rows = np.zeros(len(key), ROW)
     sizes = pc.binary_length(text).to_numpy().astype(np.uint64)
-    rows["hash"], rows["size"], rows["source"] = second, sizes, source
+    rows["hash"], rows["size"], rows["source"], rows["lang"] = second, sizes, source, lang
     rows["at"] = np.uint64(written.at) + np.cumsum(sizes) - sizes
     written.at += int(sizes.sum())
     written.captions += len(key)
     return [(KEYS, key.tobytes()), (ROWS, rows.tobytes()), (TEXTS, _bytes_of(text))]
+
+
+def _agreed_langs(lang: NDArray[np.uint16], keep: NDArray[np.bool_]) -> NDArray[np.uint16]:
+    """Return the language of each caption that is kept; none where repetitions contradict it."""
+    starts = np.flatnonzero(keep)
+    largest = np.maximum.reduceat(lang, starts)
+    unsaid = np.iinfo(np.uint16).max  # what is not said contradicts nothing
+    least = np.minimum.reduceat(np.where(lang == _NO_LANG, unsaid, lang), starts)
+    return np.where(least == largest, largest, _NO_LANG).astype(np.uint16)
 
 
 def _bytes_of(text: pa.LargeStringArray) -> bytes:
@@ -193,9 +212,12 @@ def make_room(folder: str, max_bytes: int, keep: str) -> None:
     """
     found = []
     for path in Path(folder).iterdir():
-        if path.is_dir() and (path / NOTE).exists():
+        try:
+            opened = (path / NOTE).stat().st_mtime_ns
             size = sum(one.stat().st_size for one in path.iterdir())
-            found.append(((path / NOTE).stat().st_mtime_ns, size, path))
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # no captions, or another process has just made room of them
+        found.append((opened, size, path))
     left = sum(size for _, size, _ in found)
     for _, size, path in sorted(found):
         if left > max_bytes and path != Path(keep):

@@ -30,7 +30,7 @@ from curate.training.text.tokenizer import Tokenizer
 from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
 from curate.training.text.trimming import trimmed_shape
 
-__all__ = ["input_functions", "load_model", "load_run"]
+__all__ = ["input_functions", "load_model", "load_run", "weights_of"]
 
 _log = logging.getLogger("curate")
 _OPEN_CLIP = "open_clip_config.json"
@@ -79,6 +79,11 @@ def load_model(
     for message in messages:
         _log.info("%s", message)
     return build_model(config, words.eos_id, fitted).to(device).eval(), words
+
+
+def weights_of(source: str, model: str | None = None) -> str:
+    """Return the file of a model's weights, which is fetched if need be; as for `load_model`."""
+    return find_weights(_found(source, model, None).weights)
 
 
 def load_run(

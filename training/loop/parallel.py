@@ -1,6 +1,6 @@
 """A model made ready for a step: blocks compiled, weights copied to or shared out among ranks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from curate.training.loop.distributed import World
 from curate.training.loop.timing import StepTimer
 from curate.training.model.clip import CLIP
 
-__all__ = ["Parallel"]
+__all__ = ["Parallel", "compile_blocks"]
 
 # Each length of text and number of patches is a shape of its own to compile for; beyond torch's
 # default of 8 it would go on without compiling, and say so only in a log.
@@ -45,7 +45,7 @@ class Parallel:
         model.grad_checkpointing = options.grad_checkpointing
         compiled = options.compile if options.compile is not None else world.device.type == "cuda"
         if compiled:
-            _compile_blocks(model)
+            compile_blocks(model.blocks())
         is_shared_out = world.size > 1 and options.sharding == "fsdp"
         is_usual = world.device.type == "cpu" and not compiled and not is_shared_out
         model.by_length = is_usual if options.by_length is None else options.by_length
@@ -89,12 +89,12 @@ class Parallel:
                 parameter.grad /= self.world.size
 
 
-def _compile_blocks(model: CLIP) -> None:
+def compile_blocks(blocks: Iterable[nn.Module]) -> None:
     """Compile the blocks, not the model: one compilation serves all blocks of a shape."""
     from torch._dynamo import config
 
     config.recompile_limit = max(config.recompile_limit, _MAX_COMPILED_SHAPES)
-    for block in model.blocks():
+    for block in blocks:
         block.compile(dynamic=False)
 
 

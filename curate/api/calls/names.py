@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from curate.pipelines.store.workspace import Workspace
 
 __all__ = [
-    "captions_of", "refuse_with_students", "run_or_model", "scale_of", "shards_of", "sizes_of",
-    "teacher_of",
+    "captions_of", "model_of", "refuse_with_students", "run_or_model", "scale_of", "shards_of",
+    "sizes_of",
 ]  # fmt: skip
 
 
@@ -62,11 +62,17 @@ def sizes_of(schedule: str | None) -> tuple[tuple[int, float], ...] | None:
         ) from error
 
 
-def teacher_of(teacher: str, place: "Workspace") -> str:
-    """Return a teacher's folder or name: as given, else a run of the workspace."""
+def model_of(model: Any, place: "Workspace") -> str:
+    """Return a model's folder or name: as given, else a run of the workspace.
+
+    Args:
+        model: path, URL or name, or the result of the command that wrote it.
+        place: of the runs.
+    """
     from curate.files.storage import exists
 
-    return teacher if "://" in teacher or exists(teacher) else run_or_model(teacher, place)
+    found = str(path_of(model))
+    return found if "/" in found or exists(found) else run_or_model(found, place)
 
 
 def shards_of(shards: Any) -> list[str]:

@@ -22,6 +22,7 @@ class ChatServer(ThreadingHTTPServer):
         tries: by alt-text.
         times: when requests came.
         headers: of the last request.
+        connections: that were opened.
         models: that it says it has; None: it does not say.
     """
 
@@ -31,7 +32,7 @@ class ChatServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.bodies, self.tries, self.times, self.headers = {}, Counter(), [], {}
         self.models, self.lock = [MODEL], threading.Lock()
-        self.at_once = self.most_at_once = 0
+        self.at_once = self.most_at_once = self.connections = 0
 
     @property
     def url(self):
@@ -98,11 +99,29 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, b"who are you")
         elif word == "flood":
             self._send(200, b"x" * (5 << 20))
+        elif word == "drops":
+            self._drip(good)
         elif word == "moved":
             self._send(302, b"", Location="http://127.0.0.1:1/")
         else:
             time.sleep(0.02)
             self._send(200, good)
+
+    def _drip(self, content):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        try:
+            for at in range(len(content)):
+                self.wfile.write(content[at : at + 1])
+                time.sleep(0.1)
+        except OSError:
+            self.close_connection = True  # nobody listens any more
+
+    def setup(self):
+        super().setup()
+        with self.server.lock:
+            self.server.connections += 1
 
     def _send(self, status, content, *, cut=None, **headers):
         self.send_response(status)

@@ -62,12 +62,13 @@ def test_what_passes_is_asked_again_and_counted(server):
         ("long", {"too_long"}, 1),
         ("bad", {"http_400"}, 1),
         ("moved", {"http_302"}, 1),
+        ("drops", {"timeout"}, 3),
     ],
 )
 def test_what_stays_is_a_failed_caption_with_its_reason_and_the_others_come(
     server, alt, reason, tries
 ):
-    failed, good = answers(server, alt, "fine")
+    failed, good = answers(server, alt, "fine", **({"timeout_s": 0.3} if alt == "drops" else {}))
     assert failed.text is None and failed.reason in reason
     assert server.tries[alt] == tries and failed.counts["requests"] == tries
     assert good.text == "a red image: fine"
@@ -99,6 +100,13 @@ def test_a_model_that_the_server_does_not_have_is_refused_before_anything_is_ask
         endpoint(server, model="nothing").require_model()
     server.models = None  # it does not tell
     endpoint(server, model="nothing").require_model()
+
+
+def test_connections_stay_open_between_batches(server):
+    asked = endpoint(server, concurrency=2)
+    for _ in range(3):
+        asked.answers([ask(f"dog {i}", i) for i in range(4)])
+    assert server.connections <= 2
 
 
 def test_requests_begin_no_faster_than_allowed(server):

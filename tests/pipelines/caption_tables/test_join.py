@@ -115,6 +115,17 @@ def test_captions_are_sorted_once_and_again_when_they_are_damaged_or_others(tmp_
     assert found(joined(tmp_path, path), "p") == [("a", "two")] and len(built) == 3
 
 
+def test_a_table_that_is_written_to_meanwhile_is_not_taken_for_what_it_was(tmp_path, monkeypatch):
+    path = table(tmp_path / "a.parquet", pair_id=["p"], text=["one"])
+    chosen = CaptionOptions(tables=[path], syn_ratio=0.5, cache=str(tmp_path / "cache"))
+    digest = caption_identity(chosen)["tables"]
+    table(tmp_path / "a.parquet", pair_id=["p"], text=["two"])
+    with pytest.raises(InputError, match="is not the one that this run began with"):
+        joined_captions(chosen, digest, quiet=True)
+    table(tmp_path / "a.parquet", pair_id=["p"], text=["one"])
+    assert found(joined_captions(chosen, digest, quiet=True), "p") == [("a", "one")]
+
+
 def test_identity_is_of_contents_and_names_and_shares(tmp_path):
     (tmp_path / "b").mkdir()
     a = table(tmp_path / "a.parquet", pair_id=["p"], text=["one"])

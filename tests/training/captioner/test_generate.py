@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from curate.training.captioner.config import CaptionerConfig
-from curate.training.captioner.generate import write_captions
+from curate.training.captioner.generate import image_features, write_captions
 from curate.training.captioner.model import CaptionModel
 from curate.training.captioner.sequences import SequenceEncoder
 from curate.training.data.pixels import normalize_images
@@ -28,7 +28,8 @@ def parts(request):
 
 def write(parts, at=slice(None), **options):
     values = {"max_tokens": 12, **options}
-    return write_captions(*parts, IMAGES[at], PROMPTS[at], **values)
+    clip, model, encoder = parts
+    return write_captions(model, encoder, image_features(clip, IMAGES[at]), PROMPTS[at], **values)
 
 
 def naive(parts, image, prompt, max_tokens=12):

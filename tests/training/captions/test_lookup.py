@@ -7,20 +7,24 @@ import pytest
 from curate.curation.hashing import ids
 from curate.errors import ArtifactError
 from curate.training.captions import write
+from curate.training.captions.bulk import first_captions
 from curate.training.captions.lookup import CaptionIndex, is_whole
 from curate.training.captions.write import KEYS, NOTE, TEXTS, Captions, make_room, write_index
 
 
 def captions(rows):
-    """Captions from (pair_id, text, source number)."""
-    ids, texts, source = zip(*rows, strict=True) if rows else ((), (), ())
+    """Captions from (pair_id, text, source number, and a language's number where it is known)."""
+    rows = [(*row, 0)[:4] for row in rows]
+    ids, texts, source, lang = zip(*rows, strict=True) if rows else ((), (), (), ())
     return Captions(pa.array(ids, pa.string()), pa.array(texts, pa.string()),
-                    np.array(source, np.uint16))  # fmt: skip
+                    np.array(source, np.uint16), np.array(lang, np.uint16))  # fmt: skip
 
 
 def build(folder, rows, sources=("a", "b"), *, batch=7, size_bytes=0):
     batches = [captions(rows[at : at + batch]) for at in range(0, len(rows), batch)]
-    return write_index(str(folder), batches, sources, size_bytes=size_bytes, note={"dropped": {}})
+    return write_index(
+        str(folder), batches, sources, ["de", "fr"], size_bytes=size_bytes, note={"dropped": {}}
+    )
 
 
 def found(index, pair_id):
@@ -79,12 +83,39 @@ def test_pairs_whose_first_hash_is_the_same_are_told_apart_by_the_second(tmp_pat
     index = CaptionIndex(str(tmp_path / "x"))
     assert found(index, "q") == [("a", "two")] and found(index, "r") == [("b", "three")]
     assert found(index, "s") == []
+    of_all = first_captions(index, pa.array(["q", "s", "r", "p"]))
+    assert of_all.texts.to_pylist() == ["two", None, "three", "one"]
+
+
+def test_of_several_captions_the_first_by_source_and_text_stands_for_a_pair(tmp_path):
+    rows = [("p", "x", 0, 1), ("p", "d", 1), ("p", "c", 1, 2), ("q", "y", 0), ("q", "y", 0, 2),
+            ("r", "z", 1, 1), ("r", "z", 1, 2), ("r", "z", 1)]  # fmt: skip
+    build(tmp_path / "x", rows, sources=("zoe", "ann"), batch=3)
+    index = CaptionIndex(str(tmp_path / "x"))
+    of = first_captions(index, pa.array(["r", "nobody", "p", "q", "p"]))
+    assert of.texts.to_pylist() == ["z", None, "c", "y", "c"]
+    assert of.sources.to_pylist() == ["ann", None, "ann", "zoe", "ann"]
+    # Repetitions agree on a language, or it is not known.
+    assert of.langs.to_pylist() == [None, None, "fr", "fr", "fr"]
+    ids = [f"pair-{i}" for i in range(3000)]
+    build(tmp_path / "y", [(i, f"text of {i}", 0) for i in ids[::2]], batch=500)
+    of = first_captions(CaptionIndex(str(tmp_path / "y")), pa.array(ids))
+    assert of.texts.to_pylist() == [f"text of {i}" if not n % 2 else None
+                                    for n, i in enumerate(ids)]  # fmt: skip
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    (tmp_path / ".x-left").mkdir()
+    (tmp_path / ".x-left/pile-0000").write_bytes(b"half")
+    build(tmp_path / "x", [("p", "one", 0)])
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_an_index_of_nothing_finds_nothing(tmp_path):
     build(tmp_path / "x", [])
     index = CaptionIndex(str(tmp_path / "x"))
     assert len(index) == 0 and not index.places("p") and list(index.texts()) == []
+    assert first_captions(index, pa.array(["p"])).texts.to_pylist() == [None]
 
 
 def test_all_texts_come_once(tmp_path):
