@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.captions import caption, train_captioner
+    from curate.api.clusters import cluster
     from curate.api.crawl import extract
     from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
@@ -89,6 +90,7 @@ __all__ = [
     "build_metadata",
     "caption",
     "card",
+    "cluster",
     "count_entries",
     "curation",
     "decontaminate",
@@ -131,6 +133,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.captions": ["caption", "train_captioner"],
+        "api.clusters": ["cluster"],
         "api.crawl": ["extract"],
         "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],

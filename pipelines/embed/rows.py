@@ -19,6 +19,7 @@ from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
+from curate.training.data.online import read_rows
 from curate.training.data.shards import OpenShards, index_shard, list_shards
 from curate.training.tars.captions import caption_of, json_object
 
@@ -90,6 +91,12 @@ class MatchedRows:
 
         return Chunk(batch.column("pair_id"), batch.column("image_id"), langs, texts, image)
 
+    def entry_ids(self, index: int) -> pa.ListArray:
+        """Return the entries of the pairs of a part, in their order."""
+        path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
+        column = artifacts.read_table(path, ["entry_ids"]).column("entry_ids")
+        return column.cast(pa.list_(pa.uint32())).combine_chunks()
+
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a part."""
         path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
@@ -132,6 +139,11 @@ class ShardRows:
                 pa.array(map(_lang, about), pa.string()), texts,
                 partial(_image_of, part, first),
             )  # fmt: skip
+
+    def entry_ids(self, index: int) -> pa.ListArray:
+        """Return the entries that the samples of a shard are said to match, in their order."""
+        files, path = OpenShards(), self.paths[index]
+        return read_rows(index_shard(path, files.open_file), files).entry_ids
 
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a shard."""
