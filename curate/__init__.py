@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from curate.api.machine import warm_up
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
-    from curate.api.models import evaluate, export, train
-    from curate.api.published import load, models
+    from curate.api.models import evaluate, train
+    from curate.api.published import export, load, models
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
     from curate.api.vectors import embed, score
@@ -142,8 +142,8 @@ __getattr__, __dir__ = lazy_names(
         "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
-        "api.models": ["evaluate", "export", "train"],
-        "api.published": ["load", "models"],
+        "api.models": ["evaluate", "train"],
+        "api.published": ["export", "load", "models"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
         "api.vectors": ["embed", "score"],

@@ -36,7 +36,7 @@ ORDER = {
     ),
     "training": (
         "training.model", "training.text", "training.published", "training.tars",
-        "training.captions", "training.data", "training.loop", "training.eval",
+        "training.captions", "training.experts", "training.data", "training.loop", "training.eval",
         "training.export", "training.embedding", "training.captioner",
     ),
     "pipelines": (

@@ -45,7 +45,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "judge-captions": ("judge", "judge_captions", ()),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
-    "export": ("models", "export", ("run",)),
+    "export": ("published", "export", ("run",)),
     "models": ("published", "models", ("names...",)),
     "warm-up": ("machine", "warm_up", ()),
 }

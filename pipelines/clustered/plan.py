@@ -118,8 +118,9 @@ class ClusteredPlan:
             )
         with of_ours(path):
             parameters: dict[str, Any] = artifacts.read_versioned(path)["parameters"]
-            if "coarse" not in parameters:
-                damaged(path, "it is the plan of something else than clusters")
+        if "coarse" not in parameters:
+            raise ArtifactError(f"{folder}: it holds no clusters; name a folder that "
+                                "`curate cluster` wrote")  # fmt: skip
         summary = artifacts.read_json(done)
         if summary["plan"] != artifacts.digest(parameters):
             raise ArtifactError(f"{folder}: its summary is of other clusters than its plan. Run "

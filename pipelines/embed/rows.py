@@ -20,6 +20,7 @@ from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.training.data.online import read_rows
+from curate.training.data.samples import first_text
 from curate.training.data.shards import OpenShards, index_shard, list_shards
 from curate.training.tars.captions import caption_of, json_object
 
@@ -157,11 +158,9 @@ def _image_of(part: Callable[[int, int], bytes], first: int, row: int) -> bytes 
 
 def _text(text: bytes, about: dict[str, Any]) -> str | None:
     """Return a sample's caption; of several, the first."""
-    several = about.get("texts")
-    for one in several if isinstance(several, list) else ():
-        said = one.get("text") if isinstance(one, dict) else one
-        if isinstance(said, str) and said.strip():
-            return said
+    first = first_text(about.get("texts"))
+    if first is not None:
+        return str(first["text"])
     found = caption_of({"txt": text}, about)
     return found.decode("utf-8", "replace") if found and found.strip() else None
 

@@ -18,6 +18,7 @@ from curate.files.remedies import damaged
 from curate.files.sealed_json import CHECKSUM
 from curate.files.storage import size_and_time_in
 from curate.pipelines.caption_tables.join import caption_identity
+from curate.pipelines.clustered.expert import expert_identity
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.train.loading import TrainExtras, read_online
@@ -140,10 +141,18 @@ def identity(
         "train": config.decisive(),
         **start.identity,
         **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
+        **_expert_identity(extras, start),
         "loader": {**_loader_identity(extras), **_lanes_identity(lanes, facts)},
         **shard_identities(facts),
         "balanced": _balanced_digest(extras.datacard),
     }
+
+
+def _expert_identity(extras: TrainExtras, start: Start) -> dict[str, Any]:
+    """Return which expert a run is, and from which step on; nothing of a run on all pairs."""
+    if extras.expert is None or start.goes_on is None:
+        return {}
+    return {"expert": {**expert_identity(extras.expert), "from_step": start.goes_on.step}}
 
 
 def shard_identities(facts: Sequence[ShardFacts]) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
+from curate.pipelines.clustered.expert import ExpertOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.captions.mix import TextMix
+from curate.training.experts.choice import Expert
 from curate.training.loop.config import TrainConfig
 
 __all__ = [
@@ -44,6 +46,7 @@ class TrainExtras:
             goes on, else one for each machine that it is begun on.
         allow_lost: go on without shards that a run was begun with and that are not there any more.
         captions: beside the alt-texts.
+        expert: the cluster that the run is an expert for; None: it is trained on all pairs.
     """
 
     init: str | None = None
@@ -64,6 +67,27 @@ class TrainExtras:
     lanes: int | None = None
     allow_lost: bool = False
     captions: CaptionOptions = CaptionOptions()
+    expert: ExpertOptions | None = None
+
+    def __post_init__(self) -> None:
+        """Check what does not go together.
+
+        Raises:
+            UsageError: an expert is to be trained on other captions than those of its clusters, or
+                has no run to go on from.
+        """
+        if self.expert is None:
+            return
+        if self.captions.is_any:
+            raise UsageError(
+                "--expert with captions beside the alt-texts: the caption that was clustered is "
+                "the one to train on. Leave --captions and --json-captions out."
+            )
+        if self.teacher is not None or self.tokenizer is not None:
+            raise UsageError("--expert with --teacher or --tokenizer: an expert goes on as its run "
+                             "was trained; leave them out")  # fmt: skip
+        if self.init is None:
+            raise UsageError("--expert goes on from a run of all pairs; name it with --init RUN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +103,7 @@ class Loading:
         image_size: pixels of both sides.
         world: the ranks.
         texts: draws one of the texts of a pair; None: its alt-text.
+        expert: decides which pairs are trained on; None: all are.
     """
 
     tars: Sequence[str]
@@ -89,6 +114,7 @@ class Loading:
     image_size: int
     world: Any
     texts: TextMix | None = None
+    expert: Expert | None = None
 
     def open_texts(self, digest: str | None, *, is_new: bool, quiet: bool) -> TextMix | None:
         """Return what draws the texts of pairs; None where they have their alt-texts alone.
@@ -169,7 +195,7 @@ class Loading:
             cache=self._cache(), sums=shard_sums(self.tars, self.facts), lost=self._lost(),
             num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
                          if one.samples is not None},
-            more_tokenizers=more, texts=self.texts,
+            more_tokenizers=more, texts=self.texts, expert=self.expert,
         )  # fmt: skip
         return loader.batches(position)
 
@@ -180,9 +206,9 @@ class Loading:
         sampler = Sampler(
             shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
             unit=self.extras.unit, online=read_online(self.extras.online), cache=self._cache(),
-            lost=self._lost(), needs_text=self.texts is None,
+            lost=self._lost(), needs_text=self.texts is None, expert=self.expert,
         )  # fmt: skip
-        is_whole = self.extras.online is None and self.extras.unit == "pair"
+        is_whole = self.extras.online is None and self.extras.unit == "pair" and self.expert is None
         return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
+from curate.pipelines.clustered.expert import opened_expert
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
@@ -20,6 +21,7 @@ from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.captions.mix import TextMix
+from curate.training.experts.choice import Expert
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
@@ -45,6 +47,7 @@ class TrainRun:
         world: the ranks, this process among them.
         quiet: show nothing.
         texts: draws one of the texts of a pair; None: its alt-text.
+        expert: decides which pairs are trained on; None: all are.
     """
 
     files: RunFiles
@@ -59,6 +62,19 @@ class TrainRun:
     world: Any
     quiet: bool
     texts: TextMix | None = None
+    expert: Expert | None = None
+
+    def open_expert(self, values: dict[str, Any]) -> None:
+        """Open the clusters, if the run is an expert.
+
+        Raises:
+            ArtifactError: they are damaged.
+        """
+        options = self.extras.expert
+        if options is not None:
+            self.expert = opened_expert(
+                options, values["expert"], self.config.seed, quiet=self.quiet
+            )
 
     def open_texts(self, values: dict[str, Any]) -> None:
         """Open the captions that are mixed with the alt-texts, if there are any.
@@ -137,6 +153,7 @@ class TrainRun:
             image_size=self.shape.image_size,
             world=self.world,
             texts=self.texts,
+            expert=self.expert,
         )
 
     def teacher(self) -> tuple[Any, Any]:
@@ -155,7 +172,9 @@ class TrainRun:
     def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
         from curate.training.loop.trainer import Trainer
 
-        if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
+        if (
+            self.start.tokenizer is None or self.start.goes_on is not None
+        ):  # a shape may have too few tokens to spell all bytes
             vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
             self.shape = replace(self.shape, vocab_size=vocab_size)
         is_new = not self.files.step_checkpoints()
@@ -177,11 +196,25 @@ class TrainRun:
         if step is not None:
             found = [self.files.step_checkpoint(step)] if step else []
         if not found:
-            return Progress(Position())
+            return self._gone_on(trainer)
         state = read_checkpoint(self.files, found[-1])
         trainer.load_state(state)
         log(f"going on from {found[-1]}", quiet=self.quiet)
         return restore(state["progress"], is_main=self.world.is_main)
+
+    def _gone_on(self, trainer: Any) -> Progress:
+        """Begin where the full run of an expert stood, with pairs of the epoch after that."""
+        from curate.training.data.loader import Position
+
+        full = self.start.goes_on
+        if full is None:
+            return Progress(Position())
+        state = read_checkpoint(full.files, full.checkpoint)
+        trainer.load_state(state)
+        log(f"going on as an expert from {full.checkpoint}", quiet=self.quiet)
+        position = state["progress"]["position"]
+        epochs = [position["epoch"], *(lane[0] for lane in position["lanes"].values())]
+        return Progress(Position(max(epochs) + 1))
 
     def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
         from curate.training.model.flops import device_peak_flops, flops_per_pair
@@ -244,7 +277,8 @@ class TrainRun:
             final = {"format": FORMAT_VERSION, "model": weights}
             save_tensors(self.files, self.files.final, final)
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
-        seen = self.config.steps * self.config.batch_size
+        begun = self.start.goes_on.step if self.start.goes_on is not None else 0
+        seen = (self.config.steps - begun) * self.config.batch_size
         per_epoch = self.loading().pairs_per_epoch(progress.position.epoch)
         card = {
             **values,

@@ -28,7 +28,7 @@ from curate.pipelines.train.identity import LOST, difference, identity, take_sto
 from curate.pipelines.train.loading import TrainExtras
 from curate.pipelines.train.part import TrainRun
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import prepare_start, shape_of
+from curate.pipelines.train.start import FullRun, full_run, prepare_start, shape_of
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
@@ -84,13 +84,19 @@ def train_model(
 
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
-    shape = replace(shape_of(model, extras.init), logit_bias=config.loss == "siglip")
+    full = _full_run(model, extras)
+    config = config if full is None else full.schedule(config)
+    shape = full.shape if full is not None else shape_of(model, extras.init)
+    shape = replace(shape, logit_bias=config.loss == "siglip")
     places = [shards] if isinstance(shards, str) else shards
     tars = [tar for place in places for tar in list_shards(place)]
     _refuse_twice(tars)
     anew = overwrite and _has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
-    start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
+    start = (
+        full.start() if full is not None
+        else prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
+    )  # fmt: skip
     if dry_run:
         facts = take_stock(tars, quiet=quiet)
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
@@ -131,11 +137,25 @@ def train_model(
             quiet=is_quiet,
         )
         run.open_texts(values)
+        run.open_expert(values)
         card = run.train(values, current_request())
         wait_for_all(world)  # they have all read the card
         if anew and world.is_main and "stopped_at" not in card:
             swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
         return card
+
+
+def _full_run(model: str | None, extras: TrainExtras) -> FullRun | None:
+    """Return the run that an expert goes on from; None if the run is no expert.
+
+    Raises:
+        UsageError: the expert is to be of another shape.
+    """
+    if extras.expert is None or extras.init is None:
+        return None
+    if model is not None:
+        raise UsageError("--expert with --model: it is of the shape of its run; leave --model out")
+    return full_run(extras.init)
 
 
 @contextmanager

@@ -1,12 +1,16 @@
 """What a run begins with: its tokenizer if one is given, and weights instead of random ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
+from curate.files.own_json import of_ours
+from curate.pipelines.store import artifacts
+from curate.pipelines.train.files import RunFiles
 from curate.pipelines.views.progress import log
+from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig, load_model_config
 
 if TYPE_CHECKING:
@@ -14,7 +18,7 @@ if TYPE_CHECKING:
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["Start", "prepare_start", "shape_of", "teacher_identity"]
+__all__ = ["FullRun", "Start", "full_run", "prepare_start", "shape_of", "teacher_identity"]
 
 _USUAL = "vit-b-32"
 
@@ -28,12 +32,14 @@ class Start:
         init: file or folder of weights; None for random ones.
         init_sha256: of that file.
         assumed: what is taken for granted of it, for the user to read; None if its config says it.
+        goes_on: the run whose checkpoint it goes on from, with its optimizer and schedule; None.
     """
 
     tokenizer: "Tokenizer | None" = None
     init: str | None = None
     init_sha256: str | None = None
     assumed: str | None = None
+    goes_on: "FullRun | None" = None
 
     @property
     def identity(self) -> dict[str, str | None]:
@@ -59,6 +65,96 @@ class Start:
         for message in load_weights(model, self.init):
             log(message, quiet=quiet)
         log(f"begun with the weights of {self.init}", quiet=quiet)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FullRun:
+    """A run of all pairs, at the step that experts go on from.
+
+    Attributes:
+        files: of the run.
+        step: steps that are done.
+        shape: of its model.
+        values: of its config.json.
+    """
+
+    files: RunFiles
+    step: int
+    shape: ModelConfig
+    values: dict[str, Any]
+
+    @property
+    def checkpoint(self) -> str:
+        """The path of its checkpoint after that step."""
+        return self.files.step_checkpoint(self.step)
+
+    def start(self) -> Start:
+        """Return what an expert begins with."""
+        from curate.training.text.tokenizer_files import open_tokenizer
+
+        words = open_tokenizer(self.files.tokenizer, self.shape.context_length)
+        return Start(
+            tokenizer=words, init_sha256=storage.file_sha256(self.checkpoint), goes_on=self
+        )
+
+    def schedule(self, asked: TrainConfig) -> TrainConfig:
+        """Return how an expert is trained: as the run was, with what a run may change.
+
+        Args:
+            asked: by whoever calls; what is the default there is taken from the run.
+
+        Raises:
+            UsageError: something else is asked for than the run was trained with.
+        """
+        theirs = self.values["train"]
+        for field in fields(TrainConfig):
+            value = getattr(asked, field.name)
+            usual = field.default if field.default is not MISSING else None
+            if field.name in theirs and value not in (usual, theirs[field.name]):
+                raise UsageError(
+                    f"--{field.name.replace('_', '-')} is {value}, and --init {self.files.folder} "
+                    f"was trained with {theirs[field.name]}: an expert goes on with the schedule "
+                    "of its run. Leave it out."
+                )
+        return TrainConfig(**{**asdict(asked), **theirs, "distill": None})
+
+
+def full_run(init: str) -> FullRun:
+    """Find the run that an expert goes on from.
+
+    Args:
+        init: folder of a run; with ``@STEP`` behind it, that checkpoint, else the newest one that
+            leaves steps to do.
+
+    Raises:
+        ArtifactError: it is no run, or has no checkpoint that leaves steps to do.
+        UsageError: it learned from a teacher.
+    """
+    folder, mark, asked = init.rpartition("@")
+    if not mark or not asked.isdigit():
+        folder, asked = init, ""
+    files = RunFiles(folder.rstrip("/"))
+    if not storage.exists(files.config) or not storage.exists(files.tokenizer):
+        raise ArtifactError(
+            f"--init {folder}: no run of `curate train`; an expert goes on from a run's checkpoint, "
+            "which has its optimizer too"
+        )
+    with of_ours(files.config):
+        values = artifacts.read_json(files.config)
+        steps, shape = int(values["train"]["steps"]), ModelConfig(**values["model"])
+        if values.get("teacher"):
+            raise UsageError(f"--init {folder} learned from a teacher, which experts have none of")
+    names = [path.rpartition("step-")[2].removesuffix(".pt") for path in files.step_checkpoints()]
+    there = [int(name) for name in names if name.isdigit() and int(name) < steps]
+    if not there or (asked and int(asked) not in there):
+        shown = ", ".join(map(str, there)) or "none"
+        wanted = f"of step {int(asked)}" if asked else f"before its last step, {steps}"
+        raise ArtifactError(
+            f"--init {folder}: it has no checkpoint {wanted}; those that leave steps to do: "
+            f"{shown}. Train it with a --checkpoint-every that leaves some, and --keep-checkpoints."
+        )
+    return FullRun(files=files, step=int(asked) if asked else max(there), shape=shape,
+                   values=dict(values))  # fmt: skip
 
 
 def shape_of(model: str | None, init: str | None) -> ModelConfig:
