@@ -37,7 +37,7 @@ ORDER = {
     "training": (
         "training.model", "training.text", "training.published", "training.tars",
         "training.captions", "training.experts", "training.data", "training.loop", "training.eval",
-        "training.export", "training.embedding", "training.captioner",
+        "training.export", "training.embedding", "training.ensemble", "training.captioner",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",

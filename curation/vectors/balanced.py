@@ -7,6 +7,8 @@ Distances are Euclidean, and centres are means: they are not of unit length.
 Source: Ma et al. 2024, arXiv:2404.16030, section 3.1.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -147,7 +149,7 @@ def _means(vectors: NDArray[np.float32], given: NDArray[np.int64], num: int) -> 
 
 
 def nearest_centre(
-    vectors: NDArray[np.float16], centres: NDArray[np.float32]
+    vectors: NDArray[np.floating[Any]], centres: NDArray[np.float32]
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Return the centre nearest to each vector, and how far it is; of two as near, the first.
 

@@ -52,22 +52,19 @@ def expert_weights(
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def single_weights(
-    cluster: NDArray[np.int64], distance: NDArray[np.float64], experts: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def single_weights(cluster: NDArray[np.int64], experts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the weights of experts for each text by itself, as for a task of one class.
 
-    With one class one expert has it: the text is that expert's alone, or everybody's.
+    With one class one expert has it, however far it is: the text is that expert's alone, and
+    everybody's where there is no expert of its cluster.
 
     Args:
         cluster: as for `expert_weights`; shape (M,).
-        distance: likewise.
         experts: likewise; shape (X,).
 
     Returns:
         Shape (M, X).
     """
-    del distance  # of one expert the softmax is 1, however far its centre is
     has_it = cluster[:, None] == experts[None, :]
     nobody = ~has_it.any(axis=1, keepdims=True)
     return np.where(nobody, 1.0 / len(experts), has_it.astype(np.float64))

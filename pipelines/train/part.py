@@ -190,8 +190,6 @@ class TrainRun:
 
     def _resume(self, trainer: Any, step: int | None) -> Progress:
         """Go on from the newest checkpoint, or from that of a step, if there is one."""
-        from curate.training.data.loader import Position
-
         found = self.files.step_checkpoints()
         if step is not None:
             found = [self.files.step_checkpoint(step)] if step else []

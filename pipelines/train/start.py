@@ -136,8 +136,8 @@ def full_run(init: str) -> FullRun:
     files = RunFiles(folder.rstrip("/"))
     if not storage.exists(files.config) or not storage.exists(files.tokenizer):
         raise ArtifactError(
-            f"--init {folder}: no run of `curate train`; an expert goes on from a run's checkpoint, "
-            "which has its optimizer too"
+            f"--init {folder}: no run of `curate train`; an expert goes on from the checkpoint of "
+            "a run, which has its optimizer too"
         )
     with of_ours(files.config):
         values = artifacts.read_json(files.config)

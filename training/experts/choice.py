@@ -1,7 +1,7 @@
 """Which pairs an expert is trained on: those of its cluster, and a share of all others.
 
-A pair from outside is drawn anew in each epoch, by a hash of its id: neither shards, ranks nor other
-experts have a part in it.
+A pair from outside is drawn anew in each epoch, by a hash of its id: neither shards, ranks nor
+other experts have a part in it.
 
 Source: Ma et al. 2024, arXiv:2404.16030, section 3.2; the share is that of the published code.
 """

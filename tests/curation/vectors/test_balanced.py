@@ -95,7 +95,7 @@ def test_adding_an_expert_leaves_the_others_as_they_are_to_each_other():
     near = rng.integers(0, 4, 40), rng.random(40)
     few, all_ = (expert_weights(*near, np.array(e)) for e in ([2, 0], [1, 2, 0, 3]))
     np.testing.assert_allclose(few[0] / few[1], all_[1] / all_[2])
-    assert single_weights(*near, np.array([2, 0]))[near[0] == 2].tolist()[0] == [1.0, 0.0]
+    assert single_weights(near[0], np.array([2, 0]))[near[0] == 2].tolist()[0] == [1.0, 0.0]
 
 
 def test_what_a_group_has_more_of_than_its_share():
