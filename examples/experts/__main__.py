@@ -2,8 +2,8 @@
 
 Of each seed: a run of all pairs, its captions' clusters by its own text tower, an expert for each
 from 70 % of the run's steps on, and one model that is trained for as many steps as all of these
-together. Then zero-shot accuracy and recall of the ensemble, the plain mean of the experts, the best
-of them on the very set, and both single models.
+together. Then zero-shot accuracy and recall of the ensemble, the plain mean of the experts, the
+best of them on the very set, and both single models.
 """
 
 import json
@@ -55,9 +55,11 @@ def figures(found: Any) -> dict[str, float]:
     return {"zero-shot": found["zeroshot"]["top1"], "recall": statistics.mean(both)}
 
 
-def of_seed(out: Path, seed: int, steps: int, batch_size: int, fine: int, coarse: int) -> Figures:
+def of_seed(
+    out: Path, seed: int, steps: int, batch_size: int, learning_rate: float, fine: int, coarse: int
+) -> Figures:
     """Train and evaluate everything with one seed."""
-    common = {"batch_size": batch_size, "learning_rate": 1e-3, "seed": seed}
+    common = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     begun = round(GONE_ON_FROM * steps)
     full, cost = f"full-{seed}", steps + coarse * (steps - begun)
     train(out, full, model=str(MODEL), steps=steps, checkpoint_every=begun, keep_checkpoints=2,
@@ -121,9 +123,10 @@ def table(found: Sequence[Figures]) -> str:
 def main(
     out: Annotated[Path | None, typer.Argument(help="Folder for everything.")] = None,
     rows: Annotated[int, typer.Option(help="Pairs of the web.")] = 16_000,
-    eval_rows: Annotated[int, typer.Option(help="Held-out images.")] = 1600,
-    steps: Annotated[int, typer.Option(help="Of the run of all pairs.")] = 200,
-    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 128,
+    eval_rows: Annotated[int, typer.Option(help="Held-out images.")] = 800,
+    steps: Annotated[int, typer.Option(help="Of the run of all pairs.")] = 150,
+    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 96,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 2e-3,
     fine: Annotated[int, typer.Option(help="Centres.")] = 128,
     coarse: Annotated[int, typer.Option(help="Clusters, each with an expert.")] = 4,
     seeds: Annotated[int, typer.Option(min=1, max=10, help="Runs of everything.")] = 5,
@@ -140,7 +143,7 @@ def main(
     for seed in range(seeds):
         kept = out / f"figures-{seed}.json"
         if not kept.exists():
-            of_it = of_seed(out, seed, steps, batch_size, fine, coarse)
+            of_it = of_seed(out, seed, steps, batch_size, learning_rate, fine, coarse)
             kept.write_text(json.dumps(of_it, indent=1) + "\n")
         found.append(json.loads(kept.read_text()))
         print(f"seed {seed}: {json.dumps(found[-1])}", flush=True)

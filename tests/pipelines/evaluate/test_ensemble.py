@@ -10,20 +10,18 @@ from curate.files.sealed_json import read_json
 from curate.pipelines.evaluate.ensemble import evaluate_ensemble
 from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.evaluate.view import eval_table
-from tests.pipelines.train.test_train_experts import cache, cluster, expert, workspace
+from tests.pipelines.expert_helpers import cluster, expert, write_expert_workspace
 from tests.training.embedding.test_encoders import static_model
-
-__all__ = ["cache", "workspace"]
 
 
 @pytest.fixture(scope="module")
-def experts(workspace, tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-    for number in (0, 1):
-        expert(workspace, number, f"runs/e{number}", init="full@30")
-    patch.undo()
-    return workspace
+def experts(tmp_path_factory):
+    folder = write_expert_workspace(tmp_path_factory.mktemp("ensemble"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        for number in (0, 1):
+            expert(folder, number, f"runs/e{number}", init="full@30")
+    return folder
 
 
 def ensemble(folder, names=("e0", "e1"), sets=("classes.parquet",), **given):
