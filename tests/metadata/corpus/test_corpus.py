@@ -1,6 +1,8 @@
 import bz2
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,15 +183,21 @@ def test_a_build_killed_at_random_times_ends_with_the_same_entries(tmp_path, wor
     path.write_bytes(bz2.compress(dump(*pages).encode(), 1))
     undisturbed = run_script(path, tmp_path / "undisturbed", 1, 10_000_000)
     expected, _ = undisturbed.communicate(timeout=120)
+    began = time.monotonic()
+    run_script(path, tmp_path / "once", workers, 300_000).communicate(timeout=120)
+    seconds = time.monotonic() - began
     rng = random.Random(workers)
     killed = 0
-    for _ in range(9):
+    while killed < 5:
         process = run_script(path, tmp_path / "killed", workers, 300_000)
-        time.sleep(rng.uniform(0.5, 1.8))
-        killed += process.poll() is None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(rng.uniform(0.2, 1.0) * seconds)
+        killed += (at_work := process.poll() is None)
         process.kill()
         process.communicate(timeout=60)  # workers hold its output until they see that it is gone
-    assert killed > 2
+        if not at_work:  # it came to its end: the next ones begin anew, and are killed earlier
+            shutil.rmtree(tmp_path / "killed")
+            seconds *= 0.8
     last = run_script(path, tmp_path / "killed", workers, 300_000)
     found, _ = last.communicate(timeout=120)
     assert last.returncode == 0 and found == expected

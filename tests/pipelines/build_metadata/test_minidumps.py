@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -17,6 +18,7 @@ from curate.metadata.wikipedia.dump import read_pages
 from curate.metadata.wikipedia.dump_names import dump_name
 from tests.metadata.mirror_server import MirrorServer
 from tests.pipelines.helpers import KILLS, contents
+from tests.pipelines.kills import kill_at_work
 
 CURATE = Path(sys.executable).with_name("curate")
 DAY = "20240102"
@@ -104,17 +106,15 @@ def test_killed_at_random_and_run_again_it_ends_with_the_same_bytes(minidumps, t
         put_up(server, minidumps, SOME)
         for folder in folders:
             folder.mkdir()
+        began = time.monotonic()
         check(folders[0], build(folders[0], server, *arguments), minidumps, SOME)
-        server.slow_s, kills = 0.01, 0
-        for _ in range(max(4, KILLS // 10)):
-            process = subprocess.Popen(
-                [*command(server, *arguments), "--quiet"], cwd=folders[1], stdout=subprocess.DEVNULL
-            )
-            time.sleep(rng.uniform(0.5, 5.0))
-            process.kill()
-            kills += process.wait() == -9
-        assert kills > 1
-        server.slow_s = 0.0
+        seconds, killed = time.monotonic() - began, [*command(server, *arguments), "--quiet"]
+
+        def anew():
+            shutil.rmtree(folders[1])
+            folders[1].mkdir()
+
+        kill_at_work(killed, folders[1], seconds, rng, max(4, KILLS // 10), anew)
         check(folders[1], build(folders[1], server, *arguments), minidumps, SOME)
     once, killed = (contents(folder / "data") for folder in folders)
     assert once == {name: sha256 for name, sha256 in killed.items() if name in once}

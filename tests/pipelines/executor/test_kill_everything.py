@@ -6,9 +6,7 @@ that comes to its end in between is compared, and begun anew: every kill is of o
 
 import random
 import shutil
-import subprocess
 import sys
-import time
 
 import pytest
 
@@ -22,6 +20,7 @@ from tests.pipelines.helpers import (
     write_metadata,
     write_pairs,
 )
+from tests.pipelines.kills import kill_at_work, run_to_its_end
 
 pytestmark = pytest.mark.slow
 
@@ -35,31 +34,8 @@ STAGES = (
 )
 
 
-def begin(folder, stage):
-    command = [*CURATE, *stage, "-w", "data", "--workers", "2", "--quiet"]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE)
-
-
-def to_its_end(folder, stage):
-    """Run a command; return how long it took."""
-    began = time.monotonic()
-    process = begin(folder, stage)
-    said = process.communicate()[1]
-    assert process.returncode == 0, said
-    return time.monotonic() - began
-
-
-def killed(folder, stage, seconds, rng):
-    """Run a command and kill it at a random moment; return how long it took if it was faster."""
-    began = time.monotonic()
-    process = begin(folder, stage)
-    try:
-        process.wait(rng.uniform(0.2, 1.0) * seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    said = process.communicate()[1]  # its workers have ended too
-    assert process.returncode in (0, -9), said
-    return time.monotonic() - began if process.returncode == 0 else None
+def command(stage):
+    return [*CURATE, *stage, "-w", "data", "--workers", "2", "--quiet"]
 
 
 def world(folder):
@@ -79,19 +55,16 @@ def test_killed_at_random_moments_everything_ends_with_the_same_bytes(tmp_path):
                 ids = read_pairs(folder / "data/matched").column("pair_id").to_pylist()[::97]
                 (folder / "list.txt").write_text("\n".join(ids))
         shutil.copytree(killed_in, tmp_path / "before")
-        seconds = to_its_end(undisturbed, stage)
-        num = 0
-        while num < KILLS // len(STAGES):
-            faster = killed(killed_in, stage, seconds, rng)
-            if faster is None:
-                num += 1
-                continue
-            # It came to its end, after so many kills: the next ones are of a new one.
+
+        def anew(stage=stage):
             same(undisturbed, killed_in, stage)
-            seconds, ended = min(seconds, faster + 0.3), ended + 1
             shutil.rmtree(killed_in)
             shutil.copytree(tmp_path / "before", killed_in)
-        to_its_end(killed_in, stage)
+
+        seconds = run_to_its_end(command(stage), undisturbed)
+        times = KILLS // len(STAGES)
+        ended += kill_at_work(command(stage), killed_in, seconds, rng, times, anew)
+        run_to_its_end(command(stage), killed_in)
         same(undisturbed, killed_in, stage)
         shutil.rmtree(tmp_path / "before")
     print(f"{KILLS} kills, {ended + len(STAGES)} times to the end")  # noqa: T201  shown with -s

@@ -1,9 +1,9 @@
 import functools
 import random
 import re
+import shutil
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import fsspec
@@ -31,6 +31,7 @@ from tests.pipelines.crawl_helpers import (
     write_crawl,
 )
 from tests.pipelines.helpers import match, write_metadata
+from tests.pipelines.kills import kill_at_work, run_to_its_end
 from tests.pipelines.parser_stand_in import large, stand_in
 
 LANGS = ("en", "de", "es", "ru", "ja", "zh")
@@ -145,18 +146,16 @@ def test_a_run_that_was_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path, m
 @pytest.mark.slow
 def test_a_run_killed_at_random_times_ends_with_the_same_bytes(tmp_path):
     paths, _ = toy_crawl(tmp_path / "crawl", num_files=12, pages_per_file=150)
-    extract(paths, tmp_path / "whole", max_bad=0.01)
-    draw = random.Random(0)
     command = [sys.executable, "-m", "curate.cli.main", "extract", *map(str, paths), "--quiet",
-               "--workers", "2", "-o", str(tmp_path / "killed")]  # fmt: skip
-    kills = 0
-    for _ in range(5):
-        process = subprocess.Popen(command)
-        time.sleep(draw.uniform(0.5, 3.0))
-        process.kill()
-        kills += process.wait() == -9
-    assert kills > 0
-    subprocess.run(command, check=True, timeout=120)
+               "--workers", "2", "-o"]  # fmt: skip
+    seconds = run_to_its_end([*command, "whole"], tmp_path)
+
+    def anew():
+        assert content(tmp_path / "killed") == content(tmp_path / "whole")
+        shutil.rmtree(tmp_path / "killed")
+
+    kill_at_work([*command, "killed"], tmp_path, seconds, random.Random(0), 5, anew)
+    run_to_its_end([*command, "killed"], tmp_path)
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
 
 
