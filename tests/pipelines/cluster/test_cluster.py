@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -165,12 +166,17 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     _, problems = process.communicate()
     takes = time.monotonic() - since
     assert process.returncode == 0, problems
-    rng = random.Random(0)
-    for _ in range(max(2, KILLS // 7)):
+    rng, killed = random.Random(0), 0
+    while killed < max(2, KILLS // 7):
         process, _ = begin("killed")
         time.sleep(rng.uniform(0, takes))
+        at_work = process.poll() is None
         process.kill()
         process.communicate()
+        killed += at_work
+        if not at_work:  # it came to its end: the next ones begin anew, and are killed earlier
+            shutil.rmtree(tmp_path / "killed")
+            takes *= 0.8
     process, _ = begin("killed")
     shown, problems = process.communicate()
     assert process.returncode == 0 and json.loads(shown)["pairs"] == 6000, problems
