@@ -87,11 +87,10 @@ def cluster_pairs(
     ) as folder:
         artifacts.begin_output(folder, parameters, anew=folder != output)
         digest = artifacts.digest(parameters)
-        if storage.exists(storage.join(folder, CENTRES)):
-            found = Centres.read(folder)
-        else:
+        if not storage.exists(storage.join(folder, CENTRES)):
             found = given or fitted_centres(plan, options, workers=workers, quiet=quiet)
             found.write(folder, digest)
+        found = Centres.read(folder)  # as a run that goes on has them
         job = ClusterJob(plan=plan, output=folder, parameters=digest, centres=found, rows=rows)
         return _fill(job, _names(matched, shards), workers=workers, quiet=quiet)
 

@@ -236,6 +236,24 @@ def test_centres_of_another_models_vectors_are_refused(tmp_path):
         cluster(tmp_path, tmp_path / "x", centres=tmp_path / "embeddings")
 
 
+def test_a_part_that_was_damaged_is_noticed_and_told_what_makes_it_anew(tmp_path):
+    embeddings(tmp_path / "embeddings")
+    cluster(tmp_path)
+    before = contents(tmp_path / "clusters")
+    for name in ("pairs/00000.parquet", "centres.parquet"):
+        path = tmp_path / "clusters" / name
+        content = bytearray(path.read_bytes())
+        content[100] ^= 1
+        path.write_bytes(bytes(content))
+        with pytest.raises(ArtifactError, match=f"{name} is damaged.*run `curate.cluster"):
+            Centres.read(str(tmp_path / "clusters"))
+            list(ClusteredPlan.read(str(tmp_path / "clusters")).batches(["pair_id", "cluster"]))
+        path.unlink()
+        (tmp_path / "clusters/summary.json").unlink()
+        cluster(tmp_path)
+        assert contents(tmp_path / "clusters") == before
+
+
 def test_centres_and_clusters_without_a_pair_are_told(tmp_path):
     part = {"pair_id": [f"p{i}" for i in range(40)], "text": [[1.0, 0.0]] * 40}
     write_embeddings(tmp_path / "embeddings", [part])
