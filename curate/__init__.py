@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from curate.api.metadata import build_metadata
     from curate.api.models import evaluate, train
     from curate.api.published import export, load, models
+    from curate.api.publishing import push
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
     from curate.api.vectors import embed, score
@@ -114,6 +115,7 @@ __all__ = [
     "normalize_text",
     "pair_probability",
     "pipelines",
+    "push",
     "retract",
     "sampling_probability",
     "score",
@@ -139,6 +141,7 @@ __getattr__, __dir__ = lazy_names(
         "api.images": ["download"],
         "api.judge": ["judge_captions"],
         "api.looking": ["browse"],
+        "api.publishing": ["push"],
         "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],

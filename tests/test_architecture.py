@@ -63,6 +63,7 @@ DOORS = {
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.train_captioner": {"pipelines.train"},  # the same loop
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
+    "pipelines.push": {"pipelines.card"},  # drawn anew, without images
     "pipelines.status": {"pipelines.train"},  # how far runs are
     "pipelines.score": {"pipelines.match"},  # whose counts are made anew
     "pipelines.retract": {

@@ -151,7 +151,7 @@ def yield_grid(
         grid: thresholds, such as 5k,20k,170k.
         pairs: find the t that keeps so many.
         tail_share: find each language's t of this share.
-        plot: draw the curve into this SVG.
+        plot: draw the curve into this file, .svg or .png.
 
     Returns:
         A row for each t: kept, expected and slots, overall and per language.
@@ -191,6 +191,11 @@ def card(
     examples: int | None = None,
     name: str | None = None,
     license: str | None = None,
+    date: str | None = None,
+    by: str | list[str] | None = None,
+    thumbnails: Size = "500KB",
+    entries: bool = False,
+    image_root: str | list[str] | None = None,
     filter: str | list[str] | None = None,
     matched: Folder = None,
     workspace: Folder = None,
@@ -210,6 +215,10 @@ def card(
         examples: texts to show per language and decision; 0: none. Default: 2 to 8.
         name: of the set, as the Hub shows it.
         license: of the set, by the Hub's name for it, such as cc-by-4.0.
+        date: of the set, as YYYY-MM-DD.
+        by: count the pairs by the values of this column, such as source; several, for each.
+        thumbnails: size of all images of examples on the page together; 0: none.
+        entries: also write all entries with their counts, as entries.parquet and entries.csv.
         filter: those that the set was made with, again: a plan's filters are not loaded because it
             names them. Not needed for lengths and for installed ones without argument.
 
@@ -218,11 +227,15 @@ def card(
 
     Raises:
         ArtifactError: matching or balancing is not complete, or of something else.
-        UsageError: the number of examples or the language of the classes cannot be meant.
+        UsageError: the number of examples, the language of the classes, or a column that pairs are
+            to be counted by, cannot be meant.
         InputError: the file of classes cannot be used.
     """
+    from curate.files.sizes import parse_size
     from curate.pipelines.card import make_card
 
+    is_none = str(thumbnails) in ("0", "none")
+    size = 0 if is_none else parse_size(str(thumbnails), "--thumbnails")
     place = place_of(workspace)
     folder = path_of(balanced) or place.balanced
     if matched is None and isinstance(balanced, BalanceResult):
@@ -236,6 +249,11 @@ def card(
         num_examples=examples,
         name=name,
         license=license,
+        date=date,
+        by=tuple(one for value in listed(by) for one in value.split(",")),
+        thumbnail_bytes=size,
+        image_roots=listed(image_root),
+        entries=entries,
         filters=listed(filter),
         workers=num_workers(workers),
         overwrite=overwrite,

@@ -13,6 +13,7 @@ from curate.api.calls.names import (
     run_or_model,
     scale_of,
     shards_of,
+    sizes_of,
     teacher_of,
 )
 from curate.api.calls.options import Folder, listed, num_workers, path_of, place_of
@@ -37,6 +38,7 @@ def train(
     max_grad_norm: float | None = None,
     loss: str = "clip",
     patch_dropout: float = 0.0,
+    resolution_schedule: str | None = None,
     ema_decay: float | None = None,
     precision: str = "auto",
     seed: int = 0,
@@ -64,6 +66,8 @@ def train(
     peak_tflops: float | None = None,
     online: str | None = None,
     unit: str = "pair",
+    batch_by: str = "order",
+    super_batch: float = 2.0,
     decoder: str = "auto",
     threads: int | None = None,
     captions: str | list[str] | None = None,
@@ -105,6 +109,7 @@ def train(
         max_grad_norm: shorten longer gradients.
         loss: clip or siglip.
         patch_dropout: share of patches left out.
+        resolution_schedule: sizes of images, with their share of the steps: 112:0.9,224:0.1.
         ema_decay: publish averaged weights.
         precision: auto, bfloat16, float32, float16; auto: bfloat16 on a GPU.
         seed: of weights, order and crops.
@@ -134,6 +139,9 @@ def train(
         peak_tflops: of a device, for MFU; default: by its name.
         online: folder of balance: balance while loading, by its t.
         unit: pair, or image: one pair of each image per epoch.
+        batch_by: what makes pairs a batch: order; length: texts of like length; entries: those
+            whose entries were seen least; diverse: whose entries are rare in the super-batch.
+        super_batch: pairs looked at for each that is chosen by entries.
         decoder: auto, simplejpeg, pillow, nvimgcodec.
         threads: that decode; default: all cores.
         captions: table, folder or pattern of captions by pair id, or NAME=TABLE; several, for all.
@@ -167,25 +175,13 @@ def train(
     if threads is not None:
         num_workers(threads)
     config = TrainConfig(
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        warmup_steps=warmup_steps,
-        schedule=schedule,
-        decay_share=decay_share,
-        weight_decay=weight_decay,
-        beta2=beta2,
-        max_grad_norm=max_grad_norm,
-        loss=loss,
-        patch_dropout=patch_dropout,
-        ema_decay=ema_decay,
-        precision=precision,
-        seed=seed,
-        checkpoint_every=checkpoint_every,
-        checkpoint_minutes=checkpoint_minutes,
-        keep_checkpoints=keep_checkpoints,
-        log_every=log_every,
-        max_bad_steps=max_bad_steps,
+        steps=steps, batch_size=batch_size, learning_rate=learning_rate, warmup_steps=warmup_steps,
+        schedule=schedule, decay_share=decay_share, weight_decay=weight_decay, beta2=beta2,
+        max_grad_norm=max_grad_norm, loss=loss, patch_dropout=patch_dropout,
+        resolution_schedule=sizes_of(resolution_schedule), ema_decay=ema_decay,
+        precision=precision, seed=seed, checkpoint_every=checkpoint_every,
+        checkpoint_minutes=checkpoint_minutes, keep_checkpoints=keep_checkpoints,
+        log_every=log_every, max_bad_steps=max_bad_steps,
         distill=None
         if teacher is None
         else DistillConfig(
@@ -194,7 +190,7 @@ def train(
             feature_weight=feature_weight,
             teacher_scale=scale_of(teacher_scale),
         ),
-    )
+    )  # fmt: skip
     options = StepOptions(
         accumulate=accumulate,
         loss_chunk=loss_chunk,
@@ -217,6 +213,8 @@ def train(
         peak_tflops=peak_tflops,
         online=online,
         unit=unit,
+        batch_by=batch_by,
+        super_batch=super_batch,
         decoder=decoder,
         threads=threads,
         shard_cache=shard_cache,
@@ -227,8 +225,13 @@ def train(
     )
     places = shards_of(shards) or f"{place.balanced}/shards"
     if listed(students):
-        refuse_with_students(model=model, overwrite=overwrite, dry_run=dry_run,
-                             expert=expert is not None)  # fmt: skip
+        refuse_with_students(
+            resolution_schedule=resolution_schedule,
+            model=model,
+            overwrite=overwrite,
+            dry_run=dry_run,
+            expert=expert is not None,
+        )
         trained = train_students(
             shards=places, output=folder, students=listed(students), config=config,
             options=options, extras=extras, device=device, quiet=quiet,

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "browse": ("looking", "browse", ("path",)),
+    "push": ("publishing", "push", ("repository",)),
     "diff": ("stored", "diff", ("a", "b")),
     "caption": ("captions", "caption", ("captioner",)),
     "train-captioner": ("captions", "train_captioner", ()),

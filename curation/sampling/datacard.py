@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 
+_NEAR = 64  # entries that are looked at for one with letters
+
+
 class Divergence(NamedTuple):
     """Sums that Kullback-Leibler divergences to the uniform are computed from; they add up.
 
@@ -172,7 +175,8 @@ def entry_lists(
 
     Returns:
         top_entries: most frequent before balancing; top_entries_after: in the kept pairs;
-        tail_entries: tail entries at growing steps from the most frequent to the rarest.
+        tail_entries: tail entries at growing steps from the most frequent to the rarest, words
+        rather than numbers where there are some near a step.
     """
     tail = np.flatnonzero((entry_count > 0) & (entry_count < (t or 0)))
     tail = tail[np.argsort(-entry_count[tail], kind="stable")]
@@ -180,7 +184,7 @@ def entry_lists(
     chosen = {
         "top_entries": _largest(entry_count, num_top),
         "top_entries_after": _largest(kept_count, num_top),
-        "tail_entries": tail[steps],
+        "tail_entries": _with_letters(entries, tail, steps),
     }
     return {
         name: [
@@ -194,6 +198,23 @@ def entry_lists(
         ]
         for name, ids in chosen.items()
     }
+
+
+def _with_letters(
+    entries: pa.StringArray | pa.ChunkedArray, ids: NDArray[np.int64], steps: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the entry at each step, or in its stead the next one before another that has letters.
+
+    >>> names = pa.array(["7", "red", "8", "9"])
+    >>> _with_letters(names, np.array([0, 1, 2, 3]), np.array([0, 2])).tolist()
+    [1, 2]
+    """
+    stops = [*steps[1:].tolist(), len(ids)]
+    found = []
+    for step, stop in zip(steps.tolist(), stops, strict=False):
+        near = ids[step : min(stop, step + _NEAR)].tolist()
+        found.append(next((i for i in near if any(map(str.isalpha, entries[i].as_py()))), near[0]))
+    return np.array(found, np.int64)
 
 
 def growing_steps(num: int, num_steps: int) -> NDArray[np.int64]:

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from curate.pipelines.views.plots import can_draw, write_plot
 from examples.ablation.runs import Ablation, run_all
-from examples.ablation.table import gain, table
+from examples.ablation.table import gain, plot, table
 
 MODEL = Path(__file__).with_name("model.json")
 
@@ -43,6 +44,10 @@ def ablate(out: Path, ablation: Ablation) -> dict[str, Any]:
     print(f"{time.perf_counter() - start:.0f} s")
     result = {"pools": sizes, "accuracy": found}
     (out / "ablation.json").write_text(json.dumps(result, indent=1) + "\n")
+    if can_draw():
+        drawing = plot(found, f"{ablation.steps:,} steps, {ablation.seeds} seeds")
+        for kind in ("svg", "png"):
+            write_plot(str(out / f"ablation.{kind}"), drawing)
     return result
 
 

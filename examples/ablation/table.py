@@ -2,6 +2,12 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from curate.pipelines.views.plots import Bar, bar_plot
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Accuracies = Mapping[str, Sequence[Mapping[str, float]]]
 
@@ -26,6 +32,22 @@ def table(found: Accuracies, sizes: Mapping[str, int]) -> str:
             cells.append(f"{mean:.1%} ± {spread:.1%}")
         lines.append(f"| {pool} | {sizes[pool]:,} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def plot(found: Accuracies, steps: str) -> "Figure":
+    """Return a drawing of the accuracies, with a standard deviation to either side.
+
+    Args:
+        found: accuracies by pool, one mapping per seed.
+        steps: what every run saw, for the title.
+    """
+    bars = {}
+    for pool, runs in found.items():
+        bars[pool] = {}
+        for figure in ("all", "head", "tail"):
+            mean, spread = summary([run[figure] for run in runs])
+            bars[pool][figure] = Bar(mean, mean - spread, mean + spread)
+    return bar_plot(f"Accuracy by pool, {steps}", "zero-shot accuracy ± one deviation", bars)
 
 
 def gain(found: Accuracies, pool: str, baseline: str, figure: str) -> tuple[float, float]:

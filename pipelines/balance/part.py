@@ -17,7 +17,7 @@ from curate.pipelines.matched.decisions import (
     KeptSummary,
     decide_and_count,
 )
-from curate.pipelines.matched.facts import pair_facts
+from curate.pipelines.matched.facts import CONTENT, ContentNote, pair_facts
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import combined_hash
 from curate.pipelines.store.workspace import part_name
@@ -57,14 +57,18 @@ def _stamp(job: BalanceJob, index: int) -> dict[str, Any]:
 
 def _write_kept(worker: BalanceWorker, index: int, source: str, target: str) -> KeptSummary:
     summary, facts = KeptSummary(), Counter[str]()
+    content = ContentNote(worker.job.content_share)
     with artifacts.open_parquet(source) as file:
         schema = _with_probability(file.schema_arrow)
         with artifacts.parquet_writer(target, schema) as writer:
             for batch in ahead(_kept_batches(worker, file, summary)):
                 facts.update(pair_facts(batch, worker.job.columns))
+                content.add(batch, worker.job.columns)
                 writer.write(batch)
             there = {name: num for name, num in sorted(facts.items()) if num}
             stamp = {**_stamp(worker.job, index), **({"kept": there} if there else {})}
+            if content.pairs:
+                stamp[CONTENT] = content.as_dict()
             writer.close(stamp, combined_hash(worker.job.metadata))
     return summary
 

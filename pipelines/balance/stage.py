@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curate.curation.sampling.content import sample_share
 from curate.curation.sampling.sampling import (
     check_seed,
     check_threshold,
@@ -21,7 +22,7 @@ from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.balance.part import balance_part
 from curate.pipelines.balance.uid_file import write_uid_file
-from curate.pipelines.card import CARDS, write_cards
+from curate.pipelines.card import CARDS, ENTRY_FILES, write_cards
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.filters import load_filters
@@ -204,6 +205,7 @@ def _job(
         filters=options.filters,
         images=images,
         exact=exact,
+        content_share=sample_share(plan.whole_summary()["matched"]),
     )
 
 
@@ -244,7 +246,7 @@ def _replaced(output: str, *, keep_downloads: bool) -> tuple[str, ...]:
     Raises:
         ArtifactError: images that were downloaded, perhaps for days, would go with it.
     """
-    names = ("pairs", "probabilities", *CARDS)
+    names = ("pairs", "probabilities", *CARDS, *ENTRY_FILES)
     shards = storage.join(output, "shards")
     if not storage.exists(storage.join(shards, PLAN)):  # which `download` writes, and nobody else
         return (*names, "shards")

@@ -19,6 +19,7 @@ from curate.pipelines.browse.tar_samples import promised, tar_table, vanished
 from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.matched.image_sources import ImageSources
+from curate.pipelines.shards.downloaded import DownloadedImages
 from curate.pipelines.store import artifacts
 
 __all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
@@ -69,6 +70,7 @@ class PairSet:
         columns: kind of each column that is the input's own, as a word: number or text.
         images: where images may be; None where none are read.
         has_images: whether pairs may have some.
+        downloaded: images that `download` fetched for them; None without such.
     """
 
     name: str
@@ -83,11 +85,17 @@ class PairSet:
     _cache: "OrderedDict[tuple[int, str], Any]" = field(default_factory=OrderedDict)
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    downloaded: DownloadedImages | None = None
 
     @property
     def num_pairs(self) -> int | None:
         """Pairs in all groups; None where only reading tells."""
         return None if any(g.rows < 0 for g in self.groups) else sum(g.rows for g in self.groups)
+
+    @property
+    def shows_images(self) -> bool:
+        """Whether some pairs may be shown with an image."""
+        return (self.has_images and self.images is not None) or self.downloaded is not None
 
     def group(self, number: int) -> Group:
         """Return a group.

@@ -112,8 +112,7 @@ def _shown(
         "at": str(place), "id": None if pair_id is None else str(pair_id),
         "text": _cut(text, _LONG if is_whole else _SHORT), "url": _text(row.get(roles.url or "")),
         "lang": lang, "score": _plain(row.get("lang_score")),
-        "image": pairs.has_images and pairs.images is not None
-        and ("image_size" not in row or bool(row["image_size"])),
+        "image": _has_image(pairs, row, pair_id),
         "own": {n: _plain(v) for n, v in _own(pairs, row, roles).items()},
     }  # fmt: skip
     ids = row.get("entry_ids") or []
@@ -128,6 +127,14 @@ def _shown(
     elif row.get("probability") is not None:
         found["probability"] = _plain(row["probability"])
     return found
+
+
+def _has_image(pairs: PairSet, row: Mapping[str, Any], pair_id: Any) -> bool:
+    if pairs.has_images and pairs.images is not None:
+        if "image_size" not in row or bool(row["image_size"]):
+            return True
+    found = pairs.downloaded
+    return found is not None and pair_id is not None and found.place(str(pair_id)) is not None
 
 
 def _own(pairs: PairSet, row: Mapping[str, Any], roles: Roles) -> dict[str, Any]:

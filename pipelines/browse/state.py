@@ -22,6 +22,7 @@ from curate.pipelines.matched.filters_again import filters_again, recorded_filte
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import complete_summary
+from curate.pipelines.shards.downloaded import DownloadedImages
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.store.workspace import CARD
@@ -94,7 +95,7 @@ class State:
             "workspace": without_secrets(self.place.path),
             "sets": [
                 {"name": one.name, "label": one.label, "pairs": one.num_pairs,
-                 "columns": one.columns, "images": one.has_images and one.images is not None}
+                 "columns": one.columns, "images": one.shows_images}
                 for one in self.sets.values()
             ],
             "languages": [
@@ -168,6 +169,7 @@ def _matched(
     )  # fmt: skip
     if sum(g.rows for g in pairs.groups) != index.num_pairs:
         raise ArtifactError(f"{matched}: it was changed while it was opened. Try again.")
+    pairs.downloaded = _downloaded(place.balanced)
     return State(
         name=name, place=place, sets={"matched": pairs, **_shards_of(place.balanced)}, index=index,
         balanced=balanced, seed=int(balanced.parameters["seed"]) if balanced else 0,
@@ -208,6 +210,14 @@ def _shards_of(balanced: str | None) -> dict[str, PairSet]:
     return {"shards": tar_set("shards", "Shards", paths)} if paths else {}
 
 
+def _downloaded(balanced: str | None) -> DownloadedImages | None:
+    """Return what `download` fetched for the pairs of a balanced set, if it did."""
+    if balanced is None:
+        return None
+    found = DownloadedImages(storage.join(balanced, "shards"))
+    return found if found.are_there else None
+
+
 def _pairs_of(plan: MatchedPlan, index: WorkspaceIndex) -> dict[str, dict[str, int | None]]:
     languages = complete_summary(plan)["languages"]
     return {
@@ -231,6 +241,7 @@ def _balanced_alone(place: Place, folder: str) -> State:
     if paths := storage.list_files(storage.join(folder, "pairs"), ".parquet"):
         sets["balanced"] = parquet_set("balanced", "Kept pairs", paths, ColumnNames(), None,
                                        is_ours=True)  # fmt: skip
+        sets["balanced"].downloaded = _downloaded(folder)
     names = storage.list_files(storage.join(folder, "probabilities"), ".parquet")
     langs = [path.rsplit("/", 1)[-1].removesuffix(".parquet") for path in names]
     pairs_of: dict[str, dict[str, int | None]] = {

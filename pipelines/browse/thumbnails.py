@@ -75,6 +75,8 @@ class Thumbnails:
 
 def _encoded(pairs: PairSet, place: Place) -> bytes | None:
     group = pairs.group(place.group)
+    if pairs.downloaded is not None and (found := _fetched(pairs, place)) is not None:
+        return found
     if pairs.images is None:
         raise InputError("images of these pairs are not read; the page says why")
     names = pairs.names_in(place.group)
@@ -99,6 +101,15 @@ def _encoded(pairs: PairSet, place: Place) -> bytes | None:
         return reader.read(batch, 0, group.part)
     finally:
         reader.close()
+
+
+def _fetched(pairs: PairSet, place: Place) -> bytes | None:
+    """Return what `download` fetched for a pair; None if it did not."""
+    assert pairs.downloaded is not None
+    table = pairs.table(place.group, ["pair_id"])
+    if place.row >= table.num_rows or not table.num_columns:
+        return None
+    return pairs.downloaded.read(str(table["pair_id"][place.row].as_py()))
 
 
 def _with_file(batch: pa.RecordBatch, path: str) -> pa.RecordBatch:

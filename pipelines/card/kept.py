@@ -7,6 +7,8 @@ from typing import Any
 
 from curate.files import storage
 from curate.files.remedies import carried
+from curate.pipelines.card.counted.content import content_facts
+from curate.pipelines.matched.facts import CONTENT
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 
@@ -16,7 +18,9 @@ __all__ = ["beside_text", "downloaded_facts", "kept_facts", "opt_outs_text",
 _READERS = 16  # threads that read notes, which is waiting most of all
 
 
-def kept_facts(balanced: str, output_format: str, num_parts: int, num_kept: int) -> dict[str, Any]:
+def kept_facts(
+    balanced: str, output_format: str, num_parts: int, num_kept: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Count the kept pairs with and without image, and without a URL.
 
     Args:
@@ -28,26 +32,34 @@ def kept_facts(balanced: str, output_format: str, num_parts: int, num_kept: int)
     Returns:
         ``with_image``, ``without_image`` and ``without_url``; of shards also ``no_image``, the
         reasons why pairs have none.
+        And what is known of texts and URLs, see `content_facts`.
     """
     if output_format == "shards":
         return _facts_of_shards(storage.join(balanced, "shards"), num_kept)
     facts: Counter[str] = Counter()
     paths = [storage.join(balanced, "pairs", part_name(i, "parquet")) for i in range(num_parts)]
     with ThreadPoolExecutor(_READERS) as pool:
-        for stamp in pool.map(carried(artifacts.read_stamp), paths):
-            facts.update(stamp.get("kept", {}))
-    return _named(num_kept, facts["with_image"], facts["without_url"])
+        stamps = list(pool.map(carried(artifacts.read_stamp), paths))
+    for stamp in stamps:
+        facts.update(stamp.get("kept", {}))
+    notes = (stamp[CONTENT] for stamp in stamps if CONTENT in stamp)
+    named = _named(num_kept, facts["with_image"], facts["without_url"])
+    return named, content_facts(notes, num_kept)
 
 
-def _facts_of_shards(folder: str, num_kept: int) -> dict[str, Any]:
+def _facts_of_shards(folder: str, num_kept: int) -> tuple[dict[str, Any], dict[str, Any]]:
     reasons: Counter[str] = Counter()
+    contents: list[Any] = []
     with_image = without_url = 0
     with ThreadPoolExecutor(_READERS) as pool:
         for note in pool.map(carried(artifacts.read_json), storage.list_files(folder, ".json")):
             with_image += note["images"]
             without_url += note.get("without_url", 0)
             reasons.update(note["without_image"])
-    return {**_named(num_kept, with_image, without_url), "no_image": dict(sorted(reasons.items()))}
+            if CONTENT in note:
+                contents.append(note[CONTENT])
+    named = _named(num_kept, with_image, without_url)
+    return {**named, "no_image": dict(sorted(reasons.items()))}, content_facts(contents, num_kept)
 
 
 def downloaded_facts(balanced: str) -> dict[str, Any]:

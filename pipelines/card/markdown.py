@@ -1,107 +1,23 @@
 """The data card as Markdown: a dataset card of the Hugging Face Hub, with its YAML head.
 
-Put next to the pairs as `README.md`, it tells the Hub and `datasets` what is what. Source of the
-head's fields: https://huggingface.co/docs/hub/datasets-cards.
+Put next to the pairs as `README.md`, it tells the Hub and `datasets` what is what.
 """
 
-import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from curate.pipelines.card.counted.content import content_lines, percent
+from curate.pipelines.card.hub_head import yaml_head
 from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
 from curate.pipelines.card.page import MOST_INPUTS, shown_command, target_sentence
+from curate.pipelines.card.prose import code, md_cell, paragraph, table
 from curate.pipelines.lid.step_names import steps_line
 from curate.pipelines.views.markdown import inert_markdown
-from curate.pipelines.views.tables import cell
-from curate.pipelines.views.terminal import inert
 
 __all__ = ["render_markdown", "yaml_head"]
 
+MOST_VALUES = 50  # of a column that pairs are counted by
 MOST_LANGUAGES = 12  # whose entries and texts are shown
-
-# Codes of Wikipedias that are no ISO 639 codes, or those of another language.
-_ISO_639 = {
-    "als": "gsw", "bat_smg": "sgs", "be_tarask": "be", "bh": "bho", "cbk_zam": "cbk",
-    "eml": "egl", "fiu_vro": "vro", "map_bms": "jv", "nah": "nah", "nds_nl": "nds",
-    "no": "nb", "roa_rup": "rup", "sh": "hbs", "simple": "en", "zh_classical": "lzh",
-    "zh_min_nan": "nan", "zh_yue": "yue",
-}  # fmt: skip
-_SIZES = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return cell(value)
-    return f"{value:,}" if isinstance(value, int) else inert_markdown(str(value))
-
-
-def _code(text: str) -> str:
-    """Write lines as code, in a fence that nothing in them can close."""
-    shown = inert(text, allowed="\n")
-    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", shown))])
-    return f"{fence}\n{shown}\n{fence}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    r"""Write a Markdown table; all columns but the first are numbers.
-
-    >>> print(_table(["entry", "pairs"], [["a|b", 1200]]))
-    | entry | pairs |
-    |---|---:|
-    | a\|b | 1,200 |
-    """
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def size_category(num: int) -> str:
-    """Return the Hub's name for a number of rows.
-
-    >>> size_category(13_282), size_category(3)
-    ('10K<n<100K', 'n<1K')
-    """
-    for at, name in enumerate(_SIZES):
-        if num < 10 ** (at + 3):
-            return f"{_SIZES[at - 1]}<n<{name}" if at else f"n<{name}"
-    return "n>1T"
-
-
-def iso_codes(langs: Sequence[str]) -> list[str]:
-    """Return the ISO 639 codes of metadata languages, without those that have none.
-
-    >>> iso_codes(["zh_yue", "en", "simple", "other"])
-    ['en', 'yue']
-    """
-    codes = (_ISO_639.get(lang, lang) for lang in langs)
-    return sorted({code for code in codes if re.fullmatch("[a-z]{2,3}", code)})
-
-
-def yaml_head(card: Mapping[str, Any]) -> str:
-    """Write the head of a dataset card, between its lines of dashes.
-
-    Strings are JSON's, which are YAML's too.
-    """
-    kept = [lang for lang, c in card["languages"].items() if c["kept"]]
-    codes = iso_codes(kept)
-    files = "shards/*.tar" if card["format"] == "shards" else "pairs/*.parquet"
-    several = "multilingual" if len(kept) > 1 else "monolingual"
-    head: list[tuple[str, Any]] = [
-        ("pretty_name", card.get("name") or f"Balanced image-text pairs, t = {card['t']:,}"),
-        ("license", card.get("license")),
-        ("language", codes),
-        ("multilinguality", [several]),
-        ("size_categories", [size_category(card["total"]["kept"])]),
-        ("task_categories", ["zero-shot-image-classification", "image-to-text"]),
-        ("tags", ["clip", "metaclip", "image-text-pairs", "curate"]),
-        ("configs", [{"config_name": "default",
-                      "data_files": [{"split": "train", "path": files}]}]),
-    ]  # fmt: skip
-    lines = [f"{key}: {json.dumps(value)}" for key, value in head if value]
-    return "\n".join(["---", *lines, "---"])
 
 
 def render_markdown(card: Mapping[str, Any]) -> str:
@@ -111,37 +27,44 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         card: as `curate.pipelines.card.write` puts it together.
     """
     total = card["total"]
+    about = [card[name] for name in ("date", "license") if card.get(name)]
     parts = [
         yaml_head(card),
         f"# {inert_markdown(card['name'])}" if card.get("name") else "# Data card",
-        f"{total['kept']:,} pairs kept of {total['matched']:,} matched and {total['read']:,} read. "
-        f"Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: one pair "
-        "fills a slot of every entry it matches, so pairs are fewer than slots.",
-        *([target_sentence(card)] if card.get("target") else []),
-        f"KL to uniform over matched entries: {total['kl_before_bits']:.4g} bits before balancing, "
-        f"{total['kl_after_bits']:.4g} after.",
-        beside_text(card),
+        *([" · ".join(map(inert_markdown, about))] if about else []),
+        paragraph(
+            f"{total['kept']:,} pairs kept of {total['matched']:,} matched and {total['read']:,} "
+            f"read. Expected {total['expected']:,.1f}; slots Σ min(count, t) {total['slots']:,}: "
+            "one pair fills a slot of every entry it matches, so pairs are fewer than slots."
+        ),
+        *([paragraph(target_sentence(card))] if card.get("target") else []),
+        paragraph(
+            f"KL to uniform over matched entries: {total['kl_before_bits']:.4g} bits before "
+            f"balancing, {total['kl_after_bits']:.4g} after."
+        ),
+        paragraph(beside_text(card)),
         "## From records to pairs",
-        _table(["", "records"], _flow(total)),
+        table(["", "records"], _flow(total)),
         "## Head and tail",
         _head_and_tail(total, is_exact=bool(card.get("exact"))),
         "## Cumulative entry counts",
         _curve(total["curve"]),
         "## Languages",
-        _languages(card["languages"]),
+        _languages(card["languages"], total),
         *_steps(card),
+        *_content(card),
+        *_by(card),
         *_contaminated(card),
         *_opt_outs(card),
         *_entries(card),
         *_examples(card),
         *_classes(card.get("classes")),
         "## How to make it again",
-        _code(shown_command(card)),
-        f"Seed {card['seed']}; metadata sha256 `{card['metadata_hash']}`; "
-        f"matches sha256 `{card['matched']}`; parameters sha256 `{card['balanced']}`; "
-        f"LID model sha256 `{card['lid_model']}`.",
-        "Made with " + ", ".join(f"{n} {v}" for n, v in card["versions"].items()) + ". Inputs:",
-        _table(
+        code(shown_command(card)),
+        _hashes(card),
+        paragraph("Made with " + ", ".join(f"{n} {v}" for n, v in card["versions"].items()) + "."),
+        "Inputs:",
+        table(
             ["file", "bytes", "sha256"],
             [[i["path"], i["size_bytes"], i["sha256"]] for i in card["inputs"][:MOST_INPUTS]],
         ),
@@ -152,6 +75,15 @@ def render_markdown(card: Mapping[str, Any]) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _hashes(card: Mapping[str, Any]) -> str:
+    rows = [
+        ["seed", str(card["seed"])], ["metadata sha256", card["metadata_hash"]],
+        ["matches sha256", card["matched"]], ["parameters sha256", card["balanced"]],
+        ["LID model sha256", card["lid_model"]],
+    ]  # fmt: skip
+    return table(["made from", ""], rows, num_texts=2)
 
 
 def _flow(total: Mapping[str, Any]) -> list[list[Any]]:
@@ -169,12 +101,12 @@ def _head_and_tail(total: Mapping[str, Any], *, is_exact: bool) -> str:
     rows = [
         [name, total[key]["entries"], total[key]["matches"], total[key]["slots"],
          total[key]["kept"]]
-        for name, key in (("head (count ≥ t)", "head"), ("tail (count < t)", "tail"))
+        for name, key in (("head: count ≥ t", "head"), ("tail: fewer", "tail"))
     ]  # fmt: skip
     rows.append(["without a match", total["entries"] - total["entries_matched"], 0, 0, 0])
-    table = _table(["entries", "number", "matches", "slots", "matches of kept pairs"], rows)
+    shown = table(["entries", "number", "matches", "slots", "matches of kept pairs"], rows)
     return (
-        f"{table}\n\n{total['certain']:,} matched pairs have probability 1, as those with an entry "
+        f"{shown}\n\n{total['certain']:,} matched pairs have probability 1, as those with an entry "
         f"of the tail do; {'not all' if is_exact else 'all'} of them are drawn."
     )
 
@@ -185,20 +117,28 @@ def _curve(curve: Mapping[str, list[int]]) -> str:
     columns = ("entries", "matches", "slots", "kept")
     rows = [[f"{curve['entries'][i]:,}", *(curve[c][i] for c in columns[1:])] for i in chosen]
     header = ["entries, the rarest first", "matches up to there", "slots", "of kept pairs"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
-def _languages(languages: Mapping[str, Any]) -> str:
+def _languages(languages: Mapping[str, Any], total: Mapping[str, Any]) -> str:
     names = ("t", "p", "read", "matched", "kept", "expected", "entries", "entries_matched",
              "entries_head", "matches", "head_share", "slots", "kl_before_bits",
              "kl_after_bits")  # fmt: skip
-    rows = [[lang, *(c[n] for n in names)] for lang, c in languages.items() if c["matched"]]
+    rows = [
+        [lang, *(_share(c[n], total[n]) for n in ("matched", "kept")), *(c[n] for n in names)]
+        for lang, c in languages.items() if c["matched"]
+    ]  # fmt: skip
     text = (
-        "t: pairs per entry, about. p: share of the matches that entries of the tail have. Slots: "
-        "Σ min(count, t). KL: how far the matched entries are from being equally frequent, in bits."
+        "Before and after: share of the matched and of the kept pairs. t: pairs per entry, about. "
+        "p: share of the matches that entries of the tail have. Slots: Σ min(count, t). KL: how "
+        "far the matched entries are from being equally frequent, in bits."
     )
-    table = _table(["language", *(n.replace("_", " ") for n in names)], rows)
-    return "\n\n".join([text, table, *_without_matches(languages)])
+    header = ["language", "before", "after", *(n.replace("_", " ") for n in names)]
+    return "\n\n".join([paragraph(text), table(header, rows), *_without_matches(languages)])
+
+
+def _share(num: int, of: int) -> str:
+    return f"{100 * num / of:.2f} %" if of else "–"
 
 
 def _steps(card: Mapping[str, Any]) -> list[str]:
@@ -206,7 +146,44 @@ def _steps(card: Mapping[str, Any]) -> list[str]:
     if "language_decided_by" not in card:
         return []
     line = steps_line(card["language_decided_by"])
-    return [f"{line[0].upper()}{line[1:]}. Second opinion: {card['lid']['second']}."]
+    second = inert_markdown(str(card["lid"]["second"]))
+    return [paragraph(f"{line[0].upper()}{line[1:]}. Second opinion: {second}.")]
+
+
+def _content(card: Mapping[str, Any]) -> list[str]:
+    """Say how long texts are, where images come from, and how much stands twice."""
+    if not (lines := content_lines(card)):
+        return []
+    found = card["content"]
+    edges = found["texts"]["edges"]
+    names = [*(f"{a:,} to {b - 1:,}" for a, b in zip(edges, edges[1:], strict=False)),
+             f"{edges[-1]:,} and more"]  # fmt: skip
+    lengths = [
+        [n, f"{100 * s:.2f} %"] for n, s in zip(names, found["texts"]["shares"], strict=True)
+    ]
+    parts = ["## Texts and URLs", *map(paragraph, lines),
+             table(["characters of a text", "pairs"], lengths)]  # fmt: skip
+    if found["domains"]:
+        rows = [[one["domain"] or "(no host)", percent(one)] for one in found["domains"]]
+        parts += [table(["domain", "share of the pairs with a URL"], rows)]
+    return parts
+
+
+def _by(card: Mapping[str, Any]) -> list[str]:
+    """Say how many pairs the values of columns have."""
+    parts = []
+    for name, found in card.get("by", {}).items():
+        rows = [
+            ["(none)" if r["value"] is None else r["value"], r["matched"], r["kept"],
+             _share(r["kept"], r["matched"])]
+            for r in found[:MOST_VALUES]
+        ]  # fmt: skip
+        title = inert_markdown(name)
+        parts.append(f"## By {title}")
+        parts.append(table([title, "matched", "kept", "kept of matched"], rows))
+        if len(found) > MOST_VALUES:
+            parts.append(f"The first {MOST_VALUES} of {len(found):,}; datacard.json has all.")
+    return parts
 
 
 def _contaminated(card: Mapping[str, Any]) -> list[str]:
@@ -219,8 +196,8 @@ def _contaminated(card: Mapping[str, Any]) -> list[str]:
             for name, one in about["sets"].items()]  # fmt: skip
     return [
         "## Evaluation sets",
-        f"Pairs that these sets hold too were dropped, by {ways}.",
-        _table(["set", "images", "pairs that fell"], rows),
+        paragraph(f"Pairs that these sets hold too were dropped, by {ways}."),
+        table(["set", "images", "pairs that fell"], rows),
     ]
 
 
@@ -234,13 +211,17 @@ def _opt_outs(card: Mapping[str, Any]) -> list[str]:
         ignored = "although" in said
         parts.append(f"**{said}**" if ignored else said)
         if signals := [[name, num] for name, num in found.items() if ":" in name]:
-            parts.append(_table(["signal", "pairs"], signals))
+            parts.append(table(["signal", "pairs"], signals))
     read_as = "; ".join(f"{name}: {text}" for name, text in card["opt_outs"]["sources"].items())
     return [
         *parts,
-        "A pair counts under each signal that touches it; those of pages before filters and "
-        "duplicates.",
-        f"Signals are read as these texts say, of which the drafts may change. {read_as}.",
+        paragraph(
+            "A pair counts under each signal that touches it; those of pages before filters "
+            "and duplicates."
+        ),
+        paragraph(
+            f"Signals are read as these texts say, of which the drafts may change. {read_as}."
+        ),
     ]
 
 
@@ -250,10 +231,13 @@ def _without_matches(languages: Mapping[str, Any]) -> list[str]:
     if not none:
         return []
     shown = sorted(none, key=lambda lang: (-none[lang], lang))
+    listed = ", ".join(f"{inert_markdown(lang)} {none[lang]:,}" for lang in shown)
     return [
-        f"No pair of {len(none):,} more languages matched, of {sum(none.values()):,} records: "
-        + ", ".join(f"{inert_markdown(lang)} {none[lang]:,}" for lang in shown) + "."
-    ]  # fmt: skip
+        paragraph(
+            f"No pair of {len(none):,} more languages matched, of {sum(none.values()):,} records: "
+            f"{listed}."
+        )
+    ]
 
 
 def _largest(card: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -273,28 +257,24 @@ def _entries(card: Mapping[str, Any]) -> list[str]:
             if c[name]:
                 rows = [[e["entry"], e["count"], e["slots"], e["kept"]] for e in c[name]]
                 parts += [f"### {title}: {inert_markdown(lang)}",
-                          _table(["entry", "count", "slots", "kept pairs"], rows)]  # fmt: skip
+                          table(["entry", "count", "slots", "kept pairs"], rows)]  # fmt: skip
     return ["## Entries", *parts] if parts else []
 
 
 def _examples(card: Mapping[str, Any]) -> list[str]:
-    lines = [
-        f"| {_cell(e['text'])} | {_cell(lang)} | {decision.replace('_', ' ')} | {e['draw']:.4f} | "
-        f"{e['probability']:.4f} |"
+    rows = [
+        [e["text"], lang, decision.replace("_", " "), f"{e['draw']:.4f}", f"{e['probability']:.4f}"]
         for lang, c in _largest(card)
         for decision, found in c["examples"].items()
         for e in found[:3]
     ]
-    dropped = [
-        f"| {_cell(e['text'])} | {_cell(e['lang'] or None)} | dropped: {_cell(e['reason'])} "
-        "| – | – |"
-        for e in card["dropped_examples"]
-    ]
-    if not lines and not dropped:
+    rows += [[e["text"], e["lang"] or None, f"dropped: {e['reason']}", None, None]
+             for e in card["dropped_examples"]]  # fmt: skip
+    if not rows:
         return []
-    head = ["| text | language | decision | draw | probability |", "|---|---|---|---:|---:|"]
+    head = ["text", "language", "decision", "draw", "probability"]
     note = "A pair is kept if its draw, a hash of its id and the seed, is below its probability."
-    return ["## Examples", note, "\n".join([*head, *lines, *dropped])]
+    return ["## Examples", note, table(head, rows, num_texts=3)]
 
 
 def _classes(classes: Mapping[str, Any] | None) -> list[str]:
@@ -303,8 +283,10 @@ def _classes(classes: Mapping[str, Any] | None) -> list[str]:
     rows = [[r["class"], r["count"], r["slots"], r["kept"]] for r in classes["rows"][:50]]
     return [
         "## Coverage of classes",
-        f"Of {classes['classes']:,} classes of {_cell(classes['path'])} ({classes['lang']}), "
-        f"{classes['entries']:,} are entries, {classes['matched']:,} match pairs, "
-        f"{classes['head']:,} are in the head, {classes['kept']:,} have kept pairs. The rarest:",
-        _table(["class", "count", "slots", "kept pairs"], rows),
+        paragraph(
+            f"Of {classes['classes']:,} classes of {md_cell(classes['path'])} ({classes['lang']}), "
+            f"{classes['entries']:,} are entries, {classes['matched']:,} match pairs, "
+            f"{classes['head']:,} are in the head, {classes['kept']:,} have kept pairs. The rarest:"
+        ),
+        table(["class", "count", "slots", "kept pairs"], rows),
     ]

@@ -7,25 +7,31 @@ page's head lets nothing run but this script, whose hash it names, and lets noth
 import html
 import re
 import shlex
+from base64 import b64encode
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
+from curate.pipelines.card.counted.content import content_lines
 from curate.pipelines.card.kept import beside_text, opt_outs_text, said_of_use
+from curate.pipelines.card.thumbnails import Thumbnails
+from curate.pipelines.lid.step_names import STEP_NAMES
 from curate.pipelines.views.html import embedded_json, policy_hash
 
 __all__ = ["MOST_INPUTS", "page_data", "render_page", "shown_command", "target_sentence"]
 
 MOST_INPUTS = 200
+_UNSHOWN = ("metadata", "pages", "checksum")
 _LISTS = ("top_entries", "top_entries_after", "tail_entries")
 
 
-def render_page(card: Mapping[str, Any]) -> str:
+def render_page(card: Mapping[str, Any], thumbnails: Thumbnails | None = None) -> str:
     """Write the data card as HTML.
 
     Args:
         card: as `curate.pipelines.card.write` puts it together.
+        thumbnails: images of its examples, JPEGs; None for none.
     """
     style, script, page = (_source(name) for name in ("card.css", "card.js", "card.html"))
     total = card["total"]
@@ -37,11 +43,20 @@ def render_page(card: Mapping[str, Any]) -> str:
         "script": script,
         "style-hash": policy_hash(style),
         "script-hash": policy_hash(script),
-        "data": embedded_json(page_data(card)),
+        "images": "; img-src data:" if thumbnails else "",
+        "data": embedded_json({**page_data(card), "thumbnails": _data_urls(thumbnails or {})}),
     }
     for name in ("title", "summary"):
         values[name] = html.escape(values[name])
     return re.sub("%([a-z-]+)%", lambda found: values[found[1]], page)
+
+
+def _data_urls(thumbnails: Thumbnails) -> dict[str, str]:
+    """Return images as addresses that hold them, by language, decision and place."""
+    return {
+        f"{lang} {decision} {place}": f"data:image/jpeg;base64,{b64encode(content).decode()}"
+        for (lang, decision, place), content in sorted(thumbnails.items())
+    }
 
 
 def _source(name: str) -> str:
@@ -92,7 +107,7 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
     known = {*metadata_languages(), OTHER}
     thresholds = {c["t"] for c in card["languages"].values()} - {None}
     return {
-        **{name: value for name, value in card.items() if name != "metadata"},
+        **{name: value for name, value in card.items() if name not in _UNSHOWN},
         "total": _compact(card["total"]),
         "languages": {lang: _compact(c) for lang, c in card["languages"].items()},
         "names": {
@@ -105,9 +120,20 @@ def page_data(card: Mapping[str, Any]) -> dict[str, Any]:
         "command": shown_command(card),
         "beside": beside_text(card),
         "said": _said(card),
+        "decided": _decided(card),
+        "content_lines": content_lines(card),
         "inputs": card["inputs"][:MOST_INPUTS],
         "num_inputs": len(card["inputs"]),
     }
+
+
+def _decided(card: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how many texts each step of language identification decided, in words."""
+    found = card.get("language_decided_by")
+    if not found:
+        return None
+    steps = [[name, found[step]] for step, name in STEP_NAMES.items() if found.get(step)]
+    return {"steps": steps, "second": card["lid"]["second"]}
 
 
 def _said(card: Mapping[str, Any]) -> list[dict[str, Any]]:

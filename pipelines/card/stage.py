@@ -1,12 +1,16 @@
 """`curate card`: the data card of a balanced set made anew, with other examples or with classes."""
 
 from collections.abc import Sequence
+from datetime import date as day
 from typing import Any
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.card.classes import ClassList, read_class_list
+from curate.pipelines.card.counted.breakdown import require_columns
+from curate.pipelines.card.counted.entry_files import ENTRY_FILES
+from curate.pipelines.card.options import THUMBNAIL_BYTES, CardOptions
 from curate.pipelines.card.write import CARDS, Counts, write_cards
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.inputs.records import ColumnNames
@@ -33,6 +37,11 @@ def make_card(
     num_examples: int | None = None,
     name: str | None = None,
     license: str | None = None,
+    date: str | None = None,
+    by: Sequence[str] = (),
+    thumbnail_bytes: int = THUMBNAIL_BYTES,
+    image_roots: Sequence[str] = (),
+    entries: bool = False,
     filters: Sequence[str] = (),
     workers: int = 1,
     overwrite: bool = False,
@@ -51,6 +60,12 @@ def make_card(
         num_examples: texts to show per language and decision; None for a few, 0 for none.
         name: of the set, as the Hub shows it.
         license: of the set, by the Hub's name for it.
+        date: of the set, as YYYY-MM-DD; it is asked for, since the same set has the same card
+            whenever that is made.
+        by: columns whose values are counted, before and after.
+        thumbnail_bytes: of all images of examples together; 0 for none.
+        image_roots: folders that images may be read from besides those of the inputs.
+        entries: write all entries with their counts too, as Parquet and CSV.
         filters: those that the set was made with, named again where its plan alone is not to be
             trusted: functions, and filters that read a file.
         workers: threads.
@@ -69,7 +84,7 @@ def make_card(
     """
     if num_examples is not None and not 0 <= num_examples <= 100:
         raise UsageError(f"--examples is {num_examples}; expected 0 to 100")
-    titles = {"name": name, "license": license}
+    titles = {"name": name, "license": license, "date": _day(date)}
     for option, value in titles.items():
         if value is not None and not (value.isprintable() and 0 < len(value.strip()) <= 200):
             raise UsageError(f"--{option} is {value!r}; expected a line of at most 200 characters")
@@ -82,13 +97,15 @@ def make_card(
         parameters = _parameters(plan, balanced)
         specs = filters_again(parameters, filters, balanced)
         refuse_unused(filters, specs)
+        require_columns(plan, by)
         if not overwrite:
             _refuse_other(folder, artifacts.digest(parameters))
         return plan, counts, listed, parameters, specs
 
     if dry_run:
         plan = read()[0]
-        paths = [storage.join(folder, name) for name in CARDS]
+        written = (*CARDS, *(ENTRY_FILES if entries else ()))
+        paths = [storage.join(folder, name) for name in written]
         matched_pairs = plan.whole_summary()["matched"]
         return {"pairs": matched_pairs, "parts": len(plan.parts), "writes": ", ".join(paths)}
     with driving(folder, "card"):
@@ -98,12 +115,30 @@ def make_card(
         forget_next(folder)
         card = write_cards(
             plan, counts, parameters["t_of_language"], _job(plan, balanced, parameters, specs),
-            parameters, next_folder(folder), classes=listed, num_examples=num_examples,
-            titles={option: value for option, value in titles.items() if value is not None},
-            workers=workers, quiet=quiet,
+            parameters, next_folder(folder), options=CardOptions(
+                classes=listed, num_examples=num_examples, by=tuple(by), entries=entries,
+                titles={option: value for option, value in titles.items() if value is not None},
+                thumbnail_bytes=thumbnail_bytes, image_roots=tuple(image_roots),
+            ), workers=workers, quiet=quiet,
         )  # fmt: skip
+        if not entries:
+            _remove_others(folder, artifacts.digest(parameters))
         swap_in(folder, sign=CARD)
         return card
+
+
+def _day(date: str | None) -> str | None:
+    """Return a day as it is written.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if date is None:
+        return None
+    try:
+        return day.fromisoformat(date).isoformat()
+    except ValueError as error:
+        raise UsageError(f"--date is {date!r}; expected a day as YYYY-MM-DD") from error
 
 
 def _job(
@@ -146,6 +181,14 @@ def _parameters(plan: MatchedPlan, balanced: str) -> dict[str, Any]:
             f"Run the same `{suggest('balance')}` again; it goes on where it was."
         )
     return parameters
+
+
+def _remove_others(folder: str, parameters: str) -> None:
+    """Remove the files of entries that are those of another set."""
+    table = storage.join(folder, ENTRY_FILES[0])
+    if storage.exists(table) and artifacts.read_stamp(table).get("parameters") != parameters:
+        for name in ENTRY_FILES:
+            storage.remove(storage.join(folder, name))
 
 
 def _refuse_other(folder: str, parameters: str) -> None:

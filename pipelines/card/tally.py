@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import hash_draws, sampling_probability
 from curate.curation.sampling.tally import EntryRanges, add_kept, probabilities_of_pairs
+from curate.pipelines.card.counted.breakdown import ValueCounts, columns_of, count_values
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.matched.decisions import (
     BATCH_ROWS,
@@ -66,13 +67,17 @@ class PairCounts:
     Attributes:
         summary: matched, kept, expected and filtered pairs.
         certain: pairs whose probability is 1.
+        values: pairs by column, value, and whether they are kept.
     """
 
     summary: KeptSummary = field(default_factory=KeptSummary)
     certain: Counter[str] = field(default_factory=Counter)
+    values: ValueCounts = field(default_factory=Counter)
 
     def __add__(self, other: "PairCounts") -> "PairCounts":
-        return PairCounts(self.summary + other.summary, self.certain + other.certain)
+        return PairCounts(
+            self.summary + other.summary, self.certain + other.certain, self.values + other.values
+        )
 
 
 @dataclass(slots=True)
@@ -97,9 +102,10 @@ class _Worker:
     """
 
     def __init__(
-        self, plan: MatchedPlan, job: BalanceJob, counts: Counts, t_of: Thresholds, num_chosen: int
-    ) -> None:
-        self.plan = plan
+        self, plan: MatchedPlan, job: BalanceJob, counts: Counts, t_of: Thresholds,
+        num_chosen: int, by: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.plan, self.by = plan, by
         self.balance = BalanceWorker(job)
         self.num_chosen = num_chosen
         self.langs = list(counts)
@@ -146,6 +152,7 @@ class _Sums:
     def __init__(self, num: int) -> None:
         self.matched, self.kept, self.filtered, self.certain = np.zeros((4, num), np.int64)
         self.expected = np.zeros(num)
+        self.values: ValueCounts = Counter()
 
     def counts(self, langs: list[str], filters: Counter[str]) -> PairCounts:
         """Return them by language."""
@@ -156,7 +163,7 @@ class _Sums:
         expected = {langs[at]: float(self.expected[at]) for at in np.flatnonzero(self.matched)}
         summary = KeptSummary(by_language(self.matched), by_language(self.kept), expected,
                               by_language(self.filtered), filters)  # fmt: skip
-        return PairCounts(summary, by_language(self.certain))
+        return PairCounts(summary, by_language(self.certain), self.values)
 
 
 def tally_pairs(
@@ -166,6 +173,7 @@ def tally_pairs(
     t_of: Thresholds,
     *,
     num_chosen: int,
+    by: tuple[str, ...] = (),
     workers: int = 1,
     quiet: bool = True,
 ) -> Tally:
@@ -177,13 +185,15 @@ def tally_pairs(
         counts: entry counts per language.
         t_of: threshold per language; None where nothing matched.
         num_chosen: pairs to show of each language and decision.
+        by: columns whose values are counted.
         workers: threads.
         quiet: no progress.
 
     Raises:
         ArtifactError: a part is missing, or its entry ids are beyond the entries.
+        UsageError: a column has too many values to be counted.
     """
-    worker = _Worker(plan, job, counts, t_of, num_chosen)
+    worker = _Worker(plan, job, counts, t_of, num_chosen, by)
     tasks = list(range(len(plan.parts)))
     results = run_parts(
         _tally_part, tasks, workers=workers, setup=lambda: worker, arguments=(), threads=True
@@ -199,7 +209,11 @@ def _tally_part(worker: _Worker, index: int) -> tuple[int, PairCounts]:
     filters: Counter[str] = Counter()
     first = 0
     with artifacts.open_parquet(worker.plan.pairs_path(index)) as file:
-        for batch in file.iter_batches(BATCH_ROWS, columns=worker.balance.columns):
+        columns = worker.balance.columns
+        if columns is not None and worker.by:
+            more = columns_of(file.schema_arrow.names, worker.by)
+            columns = list(dict.fromkeys([*columns, *more]))
+        for batch in file.iter_batches(BATCH_ROWS, columns=columns):
             filters.update(_add_batch(worker, sums, batch, index, first))
             first += batch.num_rows
     return index, sums.counts(worker.langs, filters)
@@ -220,6 +234,7 @@ def _add_batch(
     drawn = worker.balance.is_drawn(batch, draws, probability)
     keep, dropped = worker.balance.filter(batch, drawn)
     _add_pairs(sums, langs, probability, drawn, keep)
+    count_values(batch, worker.by, keep, sums.values)
     # 0 kept, 1 not sampled, 2 filtered; one group for each language and decision.
     groups = len(DECISIONS) * langs + np.where(keep, 0, np.where(drawn, 2, 1))
     keys = (draws * 2.0**53).astype(np.uint64) & _LOW_BITS

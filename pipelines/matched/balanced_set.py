@@ -6,6 +6,7 @@ from typing import Any
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.remedies import suggest
+from curate.pipelines.matched.facts import CONTENT
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.store.workspace import CARD, part_name
@@ -40,7 +41,8 @@ def require_part(path: str, index: int, parameters: str) -> None:
         wanted: dict[str, Any] = {"parameters": parameters}
     else:
         found, wanted = artifacts.read_stamp(path), {"parameters": parameters, "part": index}
-        found.pop("kept", None)  # facts of its pairs, which a part has only where they are not 0
+        for facts in ("kept", CONTENT):  # of its pairs, which a part has only where there are any
+            found.pop(facts, None)
     if found != wanted:
         raise ArtifactError(
             f"{path} is a part of another set, or another part of this one: it says "

@@ -51,6 +51,7 @@ class BalanceJob:
     filters: tuple[str, ...] = ()
     images: ImageSources | None = None  # where shards are written
     exact: ExactCut | None = None
+    content_share: float = 1.0  # of pairs whose texts and URLs are noted
 
 
 @dataclass(slots=True)

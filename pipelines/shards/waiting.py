@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from curate.files import storage
 from curate.files.sums import has_right_size
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
+from curate.pipelines.matched.facts import CONTENT, ContentNote, RowNote, row_notes
 from curate.pipelines.shards.images import image_of_shard
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.samples import SampleColumns, encode_json, sample_key, unique_key
@@ -41,6 +42,7 @@ class Sample:
         image: bytes of the image.
         text: bytes of the text.
         without_url: the pair has none.
+        note: what is noted of its text and URL for the data card.
     """
 
     pair_id: str
@@ -50,6 +52,7 @@ class Sample:
     image: int
     text: int
     without_url: bool = False
+    note: RowNote = (None, None, None, None)
 
     def members(self, content: bytes) -> dict[str, bytes]:
         """Cut the bytes into the files of a sample."""
@@ -93,6 +96,7 @@ def gather(
         for part, path, batch, probability in _batches(worker, slices):
             draws = order_draws(batch.column("pair_id"), job.seed).tolist()
             columns = SampleColumns.of(batch.schema, job.columns, path)
+            notes = row_notes(batch, job.columns, job.content_share)
             for row, (pair_id, text, about) in enumerate(columns.pairs(batch)):
                 about["probability"] = probability[row]
                 found = image_of_shard(images.read(batch, row, part), options)
@@ -100,7 +104,7 @@ def gather(
                 described = encode_json(about if key == pair_id else {**about, "pair_id": pair_id})
                 sample = Sample(
                     pair_id, found.suffix, found.reason, found.converted,
-                    len(found.content), len(text), not about["url"],
+                    len(found.content), len(text), not about["url"], notes[row],
                 )  # fmt: skip
                 yield draws[row], sample, b"".join((found.content, text, described))
     finally:
@@ -163,6 +167,9 @@ def write_shard(job: BalanceJob, shard: int, waiting: list[Waiting], spool: Spoo
         for sample, place in waiting:
             key = unique_key(sample.pair_id, seen)
             writer.add(key, sample.members(spool.get(place)))
+    content = ContentNote(job.content_share)
+    for sample, _ in waiting:
+        content.add_row(sample.note, has_url=not sample.without_url)
     missing = Counter(sample.reason for sample, _ in waiting if sample.reason)
     converted = Counter(sample.converted for sample, _ in waiting if sample.converted)
     values: dict[str, Any] = {
@@ -176,6 +183,7 @@ def write_shard(job: BalanceJob, shard: int, waiting: list[Waiting], spool: Spoo
         "without_image": dict(sorted(missing.items())),
         **({"without_url": num} if (num := sum(s.without_url for s, _ in waiting)) else {}),
         **({"converted": dict(sorted(converted.items()))} if converted else {}),
+        CONTENT: content.as_dict(),
     }
     artifacts.write_json(sidecar, values)
     return converted

@@ -61,7 +61,8 @@ _CARD = {
     "pages": {"*": _SUM}, "metadata": {"*": str},
     "opt_outs": {"pairs": _COUNTS, "sources": {"*": str}},
     "downloaded": {"pairs": _NUM, "images": _NUM, "failed": _COUNTS, "opt_outs": _COUNTS},
-    "name": str, "license": str,
+    "name": str, "license": str, "date": str,
+    "by": {"*": [{"value": (str, None), "matched": _NUM, "kept": _NUM}]}, "content": dict,
 }  # fmt: skip
 _FILES = ([{"url": (str, None), "file": str}], None)
 _MADE_FROM = {
@@ -79,16 +80,27 @@ _MANIFEST = {
     }},
     "failed": dict, "absent": [str], "beyond_table": [str],
 }  # fmt: skip
+_CONTENT = {
+    "share": float,
+    "pairs": _NUM,
+    "with_url": _NUM,
+    "sampled": _NUM,
+    "texts": str,
+    "urls": str,
+    "chars": _COUNTS,
+    "hosts": _COUNTS,
+}
 # What stands in the footer of a Parquet file of ours, whichever stage wrote it.
 _STAMP = {
     "sha256": str, "made_from": _MADE_FROM, "report": _REPORT, "lang": str, "plan": str,
-    "kept": _COUNTS, "summary": {**_OF_PAIRS, "unknown_labels": {"rows": _NUM, "first": _COUNTS}},
+    "kept": _COUNTS, "content": _CONTENT,
+    "summary": {**_OF_PAIRS, "unknown_labels": {"rows": _NUM, "first": _COUNTS}},
 }  # fmt: skip
 _SHARD = {
     "parameters": str, "sha256": str, "size_bytes": _NUM, "tar": _SUM, "index": _SUM, "pairs": _NUM,
     "images": _NUM, "without_url": _NUM, "without_image": _COUNTS, "converted": _COUNTS,
     "count": _NUM, "successes": _NUM, "failed_to_download": _NUM, "failed_to_resize": _NUM,
-    "status_dict": _COUNTS, "opt_outs": _COUNTS,
+    "status_dict": _COUNTS, "opt_outs": _COUNTS, "content": _CONTENT,
 }  # fmt: skip
 _MODEL_CARD = {
     "model": dict, "train": dict, "parameters": int, "pairs_seen": _NUM, "averaged": bool,

@@ -9,7 +9,7 @@ checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone
 nonfinite/       pairs of the batches that gave no finite loss
 eval/            figures; those during training by step
 consumed.json    languages and entries of the pairs that were trained on
-modelcard.json, modelcard.md, loss.svg, languages.svg
+modelcard.json, modelcard.md, loss.svg, loss.png, languages.svg, languages.png
 """
 
 import json
@@ -38,8 +38,8 @@ _STEP = "step-"
 # Whatever a run writes.
 RUN_ENTRIES = (
     "config.json", "shards.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md",
-    "loss.svg", "languages.svg", "consumed.json", "checkpoints", "nonfinite", "eval", "tensorboard",
-    SUMS,
+    "loss.svg", "languages.svg", "loss.png", "languages.png", "consumed.json", "checkpoints",
+    "nonfinite", "eval", "tensorboard", SUMS,
 )  # fmt: skip
 
 

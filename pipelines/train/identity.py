@@ -180,7 +180,17 @@ def _loader_identity(extras: TrainExtras) -> dict[str, Any]:
         "unit": extras.unit,
         "online": online.digest() if online else None,
         **({"captions": joined} if joined else {}),
+        **_batch_identity(extras),
     }
+
+
+def _batch_identity(extras: TrainExtras) -> dict[str, Any]:
+    """Return what makes pairs a batch; nothing where their order does, as before there was more."""
+    if extras.batch_by == "order":
+        return {}
+    is_chosen = extras.batch_by != "length"
+    more = {"super_batch": extras.super_batch} if is_chosen else {}
+    return {"batch_by": extras.batch_by, **more}
 
 
 def _balanced_digest(datacard: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """The shards of a run as a stream of batches, and the options that decide it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -10,10 +10,11 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
-from curate.pipelines.clustered.expert import ExpertOptions
+from curate.pipelines.clustered.expert import ExpertOptions, opened_expert
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.captions.mix import TextMix
+from curate.training.data.arrange import check_batch_by
 from curate.training.experts.choice import Expert
 from curate.training.loop.config import TrainConfig
 
@@ -38,6 +39,8 @@ class TrainExtras:
         peak_tflops: of one device in bfloat16, for MFU; None: by the device's name.
         online: folder of `balance` whose probabilities decide while loading; None: train on all.
         unit: pair: every pair once per epoch; image: one pair of each image.
+        batch_by: what makes pairs a batch: order, length, entries or diverse (`LoaderConfig`).
+        super_batch: pairs looked at for each that is chosen by entries.
         decoder: of JPEGs: auto, simplejpeg or pillow.
         threads: that decode; None: one for each core of this process.
         shard_cache: folder for copies of remote shards; None: in the user's cache.
@@ -60,6 +63,8 @@ class TrainExtras:
     peak_tflops: float | None = None
     online: str | None = None
     unit: str = "pair"
+    batch_by: str = "order"
+    super_batch: float = 2.0
     decoder: str = "auto"
     threads: int | None = None
     shard_cache: str | None = None
@@ -70,12 +75,13 @@ class TrainExtras:
     expert: ExpertOptions | None = None
 
     def __post_init__(self) -> None:
-        """Check what does not go together.
+        """Check what nobody else checks before the shards are opened.
 
         Raises:
-            UsageError: an expert is to be trained on other captions than those of its clusters, or
-                has no run to go on from.
+            UsageError: an option is out of range; an expert is to be trained on other captions than
+                those of its clusters, or has no run to go on from.
         """
+        check_batch_by(self.batch_by, self.super_batch)
         if self.expert is None:
             return
         if self.captions.is_any:
@@ -136,6 +142,21 @@ class Loading:
             require_joined(index, options.tables, self._there(), self._cache().open)
         return options.mix(self.config.seed, index)
 
+    def open_expert(self, values: Mapping[str, Any], *, quiet: bool) -> Expert | None:
+        """Return what decides which pairs are trained on; None where all are.
+
+        Args:
+            values: of the run's config.json.
+            quiet: no messages.
+
+        Raises:
+            ArtifactError: the clusters are damaged.
+        """
+        options = self.extras.expert
+        if options is None:
+            return None
+        return opened_expert(options, values["expert"], self.config.seed, quiet=quiet)
+
     def _there(self) -> list[str]:
         lost = self._lost()
         return [tar for tar in self.tars if tar not in lost]
@@ -185,6 +206,8 @@ class Loading:
             num_ranks=self.world.size,
             lanes=self.lanes,
             unit=self.extras.unit,
+            batch_by=self.extras.batch_by,
+            super_batch=self.extras.super_batch,
             decoder=self.extras.decoder,
             threads=self.extras.threads or _cores_of_rank(self.world.size),
             device=str(self.world.device),
@@ -201,14 +224,17 @@ class Loading:
 
     def pairs_per_epoch(self, epoch: int) -> int | None:
         """Return how many pairs an epoch can train on; None if nobody knows without fetching."""
+        from curate.training.data.arrange import chooser
         from curate.training.data.sampler import Sampler
 
+        arrange = chooser(self.extras.batch_by, self.extras.super_batch)
         sampler = Sampler(
             shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
             unit=self.extras.unit, online=read_online(self.extras.online), cache=self._cache(),
-            lost=self._lost(), needs_text=self.texts is None, expert=self.expert,
+            lost=self._lost(), needs_text=self.texts is None, expert=self.expert, arrange=arrange,
         )  # fmt: skip
-        is_whole = self.extras.online is None and self.extras.unit == "pair" and self.expert is None
+        chooses = arrange is not None or self.expert is not None or self.extras.online is not None
+        is_whole = self.extras.unit == "pair" and not chooses
         return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
 
 

@@ -108,6 +108,7 @@ class TrainLoop:
         peak_flops: of one device; None if it is not known.
         evaluate: gives figures by set; None: never.
         eval_every: steps between evaluations, beside the one after the last step; 0: no others.
+        image_size: of the images of these steps, for the log; None where all steps have one.
     """
 
     files: RunFiles
@@ -121,25 +122,32 @@ class TrainLoop:
     peak_flops: float | None
     evaluate: Callable[[], dict[str, Any]] | None = None
     eval_every: int = 0
+    image_size: int | None = None
     _tokens: int = 0
     _logged_step: int = 0
     _logged_at: float = 0.0
     _saved_at: float = 0.0
 
-    def run(self, batches: Iterator[Any], stop: StopRequest) -> bool:
-        """Train to the last step, or until a stop is asked for.
+    def run(self, batches: Iterator[Any], stop: StopRequest, end: int | None = None) -> bool:
+        """Train to a step, or until a stop is asked for.
+
+        Args:
+            batches: of a loader.
+            stop: asked for from outside.
+            end: the last step's number, from 1; before the run's last one, all is saved there.
+                None for the run's last one.
 
         Returns:
-            Whether the last step is done.
+            Whether that step is done.
 
         Raises:
             CurateError: too many steps in a row gave no finite loss.
         """
-        return run_together([self], batches, stop)
+        return run_together([self], batches, stop, end=end)
 
     def begin(self) -> CheckpointWriter:
         """Start the clocks; return what writes this run's checkpoints."""
-        self._logged_step = self.trainer.step_number
+        self._logged_step, self._tokens = self.trainer.step_number, 0
         self._logged_at = self._saved_at = time.monotonic()
         return CheckpointWriter(self.files, self.config.keep_checkpoints)
 
@@ -210,6 +218,7 @@ class TrainLoop:
             "mfu": None if mfu is None else round(mfu, 4),
             **self.trainer.timer.shares(),
             "bad_steps": self.progress.bad_steps,
+            **({"image_size": self.image_size} if self.image_size is not None else {}),
         }
         self._logged_step, self._logged_at, self._tokens = metrics.step, now, 0
         if self.run_log:
@@ -275,17 +284,19 @@ def run_together(
     batches: Iterator[Any],
     stop: StopRequest,
     share: Callable[[Any], Sequence[tuple[Any, Any]]] | None = None,
+    end: int | None = None,
 ) -> bool:
-    """Train several runs on the same batches to the last step, or until a stop is asked for.
+    """Train several runs on the same batches to a step, or until a stop is asked for.
 
     Args:
         loops: of the runs, all at the same step of as many.
         batches: of a loader.
         stop: asked for from outside.
         share: gives of a batch each run's own, and what a teacher says of it; None: as it is.
+        end: the step, after which all is saved if it is not the last one; None for the last one.
 
     Returns:
-        Whether the last step is done.
+        Whether that step is done.
 
     Raises:
         CurateError: too many steps in a row of one of them gave no finite loss.
@@ -293,7 +304,7 @@ def run_together(
     first = loops[0]
     writers = [loop.begin() for loop in loops]
     try:
-        while first.trainer.step_number < first.config.steps:
+        while first.trainer.step_number < (first.config.steps if end is None else end):
             is_stopped, is_due = first.agree(stop.is_made)
             if is_stopped:
                 for loop, writer in zip(loops, writers, strict=True):
@@ -308,6 +319,9 @@ def run_together(
                 for other in loops:
                     if other is not loop:
                         other.leave_out(time.monotonic() - begun)
+        if first.trainer.step_number < first.config.steps:
+            for loop, writer in zip(loops, writers, strict=True):
+                loop.save(writer)
     finally:
         for writer in writers:
             writer.wait()

@@ -8,7 +8,7 @@ from curate.files.own_json import of_ours
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
-from curate.pipelines.train.plots import bars_svg, curve_svg
+from curate.pipelines.train.plots import write_plots
 from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
@@ -68,11 +68,10 @@ def write_model_card(
     artifacts.write_json(path, dict(consumed))
     card = {**card, "consumed_sha256": storage.file_sha256(path)}
     steps = [(line["step"], line["loss"]) for line in lines if line["loss"] is not None]
-    _write_text(files.path("loss.svg"), curve_svg("Loss", "step", {"loss": steps}))
     shares = {
         lang: found["share"] for lang, found in [*consumed["languages"].items()][:_SHOWN_LANGUAGES]
     }
-    _write_text(files.path("languages.svg"), bars_svg("Languages of the pairs seen", shares))
+    write_plots(files.path("").rstrip("/"), steps, shares)
     return _write_cards(files, card, consumed)
 
 
@@ -82,7 +81,8 @@ def _write_cards(
     """Write both forms of the card, with what is known of the model by now."""
     evaluated = evaluations_of(files, card["train"]["steps"])
     whole = {**card, "evaluations": evaluated}
-    _write_text(files.path("modelcard.md"), _markdown(whole, consumed))
+    has_plots = storage.exists(files.path("loss.svg"))
+    _write_text(files.path("modelcard.md"), _markdown(whole, consumed, has_plots=has_plots))
     artifacts.write_json(files.card, whole)
     return whole
 
@@ -112,10 +112,15 @@ def _write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
-def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
+def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any], *, has_plots: bool) -> str:
     shape = ", ".join(f"{k} {v}" for k, v in card["model"].items())
-    how = ", ".join(f"{k} {v}" for k, v in card["train"].items() if v is not None)
+    told = {k: v for k, v in card["train"].items() if k != "resolution_schedule"}
+    how = ", ".join(f"{k} {v}" for k, v in told.items() if v is not None)
     skipped = ", ".join(f"{reason} {num:,}" for reason, num in card["skipped"].items())
+    loss, languages = (
+        (f"![{text}]({name}.svg)\n\n" if has_plots else "")
+        for name, text in (("loss", "loss over steps"), ("languages", "languages"))
+    )
     machine = ", ".join(f"{k} {v}" for k, v in card["machine"].items())
     weights = "an average over the steps" if card["averaged"] else "those of the last step"
     return (
@@ -123,6 +128,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"{card['pairs_seen']:,} pairs{_of_epoch(card)}; last loss "
         f"{card['final_loss']:.3f}. The weights are {weights}.\n\n- shape: {shape}\n"
         f"- training: {how}\n"
+        f"{_resolutions_line(card.get('resolutions'))}"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
         f"{_teacher_line(card.get('teacher'))}{_expert_line(card.get('expert'))}"
         f"- tokenizer: {_hash_or(card['tokenizer_sha256'], 'learned from the captions')}\n"
@@ -134,8 +140,8 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
         f"- samples skipped: {_cell(skipped or 'none')}\n"
         f"- steps left out for a loss that was not finite: {card['bad_steps']}\n"
         f"- last computed on: {machine}\n\n"
-        "![loss over steps](loss.svg)\n\n## Consumed\n\n"
-        "![languages](languages.svg)\n\n"
+        f"{loss}## Consumed\n\n"
+        f"{languages}"
         f"{_languages_table(consumed)}"
         f"{_evaluations_table(card['evaluations'])}"
     )
@@ -192,6 +198,17 @@ def _languages_table(consumed: Mapping[str, Any]) -> str:
         rows.append(f"| {_cell(lang)} | {' | '.join(figures)} |")
     more = len(languages) - _SHOWN_LANGUAGES
     return "\n".join(rows) + (f"\n\nand {more} more languages" if more > 0 else "") + "\n"
+
+
+def _resolutions_line(found: Sequence[Mapping[str, Any]] | None) -> str:
+    r"""Say which steps had images of which size.
+
+    >>> _resolutions_line([{"image_size": 112, "last_step": 900}])
+    '- images: 112 pixels up to step 900\n'
+    """
+    shown = ", ".join(f"{one['image_size']} pixels up to step {one['last_step']:,}"
+                      for one in found or ())  # fmt: skip
+    return f"- images: {shown}\n" if shown else ""
 
 
 def _teacher_line(teacher: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
-from curate.pipelines.clustered.expert import opened_expert
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
@@ -64,20 +63,8 @@ class TrainRun:
     texts: TextMix | None = None
     expert: Expert | None = None
 
-    def open_expert(self, values: dict[str, Any]) -> None:
-        """Open the clusters, if the run is an expert.
-
-        Raises:
-            ArtifactError: they are damaged.
-        """
-        options = self.extras.expert
-        if options is not None:
-            self.expert = opened_expert(
-                options, values["expert"], self.config.seed, quiet=self.quiet
-            )
-
     def open_texts(self, values: dict[str, Any]) -> None:
-        """Open the captions that are mixed with the alt-texts, if there are any.
+        """Open the captions that are mixed with the alt-texts, and an expert's clusters, if any.
 
         Raises:
             InputError: no caption is of a pair of the shards.
@@ -86,6 +73,7 @@ class TrainRun:
         digest = values["loader"].get("captions", {}).get("tables")
         is_new = not self.files.step_checkpoints()
         self.texts = self.loading().open_texts(digest, is_new=is_new, quiet=self.quiet)
+        self.expert = self.loading().open_expert(values, quiet=self.quiet)
 
     def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
@@ -96,19 +84,59 @@ class TrainRun:
         is_same = words is None or _same(words, tokenizer)
         loop = self.begin(tokenizer, teacher)
         more = [] if is_same else [words]
-        batches = self.loading().batches(tokenizer, loop.progress.position, more)
-        stream = DevicePrefetcher(batches, self.world.device)
+        is_done = True
         try:
-            is_done = loop.run(stream, stop)
+            while is_done:
+                phase = self._phase(loop.trainer.step_number)
+                loading = replace(self.loading(), image_size=phase.image_size)
+                batches = loading.batches(tokenizer, loop.progress.position, more)
+                stream = DevicePrefetcher(batches, self.world.device)
+                try:
+                    is_done = loop.run(stream, stop, phase.end)
+                finally:
+                    stream.close()
+                if phase.end == self.config.steps:
+                    break
+                if is_done:
+                    self._next_phase(loop, tokenizer, teacher)
         finally:
-            stream.close()
             close(loop)
         return self.finish(loop, values) if is_done else self.stopped(loop)
 
-    def begin(self, tokenizer: Any, teacher: Any = None, step: int | None = None) -> TrainLoop:
-        """Make the trainer, and go on from the newest checkpoint, or that of a step."""
-        trainer = self._trainer(tokenizer, teacher)
-        return self._loop(trainer, self._resume(trainer, step), tokenizer)
+    def _phase(self, step: int) -> Any:
+        """Return the steps with images of one size that a step is among."""
+        from curate.training.loop.resolution import phase_of, phases
+
+        return phase_of(step, phases(self.config, self.shape))
+
+    def _next_phase(self, loop: TrainLoop, tokenizer: Any, teacher: Any) -> None:
+        """Go on with images of the next size, from the checkpoint, as a killed run would."""
+        from curate.training.loop.distributed import wait_for_all
+
+        wait_for_all(self.world)  # rank 0 has written it
+        loop.trainer = None  # its memory is the next one's
+        anew = self.begin(tokenizer, teacher, loop=loop)
+        loop.trainer, loop.progress = anew.trainer, anew.progress
+        loop.flops, loop.evaluate, loop.image_size = anew.flops, anew.evaluate, anew.image_size
+
+    def begin(
+        self, tokenizer: Any, teacher: Any = None, step: int | None = None,
+        loop: TrainLoop | None = None,
+    ) -> TrainLoop:  # fmt: skip
+        """Make the trainer, and go on from the newest checkpoint, or that of a step.
+
+        Args:
+            tokenizer: of the run.
+            teacher: to learn from.
+            step: of the checkpoint; None for the newest.
+            loop: what shows this run already.
+        """
+        state = self._newest(step)
+        shape = replace(self._own_shape(tokenizer), image_size=self._phase(
+            state["step"] if state else 0).image_size)  # fmt: skip
+        trainer = self._trainer(shape, tokenizer, teacher, is_new=state is None)
+        progress = self._resume(trainer, state, shape)
+        return self._loop(trainer, progress, tokenizer, shape, loop)
 
     def stopped(self, loop: TrainLoop) -> dict[str, Any]:
         """Return where a run has stopped before its end."""
@@ -169,17 +197,19 @@ class TrainRun:
                 quiet=self.quiet)  # fmt: skip
         return model, words
 
-    def _trainer(self, tokenizer: Any, teacher: Any = None) -> Any:
-        from curate.training.loop.trainer import Trainer
-
-        if (
-            self.start.tokenizer is None or self.start.goes_on is not None
-        ):  # a shape may have too few tokens to spell all bytes
+    def _own_shape(self, tokenizer: Any) -> ModelConfig:
+        """Return the shape of the model that comes out, with room for the tokenizer's tokens."""
+        full = self.start.goes_on
+        if self.start.tokenizer is None or full:  # a shape may have too few to spell all bytes
             vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
             self.shape = replace(self.shape, vocab_size=vocab_size)
-        is_new = not self.files.step_checkpoints()
+        return self.shape
+
+    def _trainer(self, shape: ModelConfig, tokenizer: Any, teacher: Any, *, is_new: bool) -> Any:
+        from curate.training.loop.trainer import Trainer
+
         return Trainer(
-            self.shape,
+            shape,
             self.config,
             tokenizer.eos_id,
             options=self.options,
@@ -188,33 +218,35 @@ class TrainRun:
             teacher=teacher,
         )
 
-    def _resume(self, trainer: Any, step: int | None) -> Progress:
-        """Go on from the newest checkpoint, or from that of a step, if there is one."""
+    def _newest(self, step: int | None) -> dict[str, Any] | None:
+        """Read the newest checkpoint, or that of a step; None where there is none."""
         found = self.files.step_checkpoints()
         if step is not None:
             found = [self.files.step_checkpoint(step)] if step else []
         if not found:
-            return self._gone_on(trainer)
+            full = self.start.goes_on
+            return None if full is None else full.state(quiet=self.quiet)
         state = read_checkpoint(self.files, found[-1])
-        trainer.load_state(state)
         log(f"going on from {found[-1]}", quiet=self.quiet)
+        return state
+
+    def _resume(self, trainer: Any, state: dict[str, Any] | None, shape: ModelConfig) -> Progress:
+        """Go on from a checkpoint, which may be of another size of images."""
+        from curate.training.data.loader import Position
+        from curate.training.loop.resolution import state_for
+
+        if self.config.resolution_schedule is not None:
+            log(f"images of {shape.image_size} pixels", quiet=self.quiet)
+        if state is None:
+            return Progress(Position())
+        is_scheduled = self.config.resolution_schedule is not None
+        trainer.load_state(state_for(state, shape) if is_scheduled else state)
         return restore(state["progress"], is_main=self.world.is_main)
 
-    def _gone_on(self, trainer: Any) -> Progress:
-        """Begin where the full run of an expert stood, with pairs of the epoch after that."""
-        from curate.training.data.loader import Position
-
-        full = self.start.goes_on
-        if full is None:
-            return Progress(Position())
-        state = read_checkpoint(full.files, full.checkpoint)
-        trainer.load_state(state)
-        log(f"going on as an expert from {full.checkpoint}", quiet=self.quiet)
-        position = state["progress"]["position"]
-        epochs = [position["epoch"], *(lane[0] for lane in position["lanes"].values())]
-        return Progress(Position(max(epochs) + 1))
-
-    def _loop(self, trainer: Any, progress: Progress, tokenizer: Any) -> TrainLoop:
+    def _loop(
+        self, trainer: Any, progress: Progress, tokenizer: Any, shape: ModelConfig,
+        shown: TrainLoop | None,
+    ) -> TrainLoop:  # fmt: skip
         from curate.training.model.flops import device_peak_flops, flops_per_pair
 
         peak = self.extras.peak_tflops
@@ -224,19 +256,22 @@ class TrainRun:
             config=self.config,
             trainer=trainer,
             progress=progress,
-            run_log=RunLog(self.files.log, step) if is_main else None,
-            view=TrainView(step, self.config.steps, quiet=self.quiet),
-            trackers=open_trackers(
+            run_log=shown.run_log if shown else RunLog(self.files.log, step) if is_main else None,
+            view=shown.view if shown else TrainView(step, self.config.steps, quiet=self.quiet),
+            trackers=shown.trackers if shown else open_trackers(
                 self.extras.trackers if is_main else (),
                 folder=self.files.folder, config=asdict(self.config),
             ),
-            flops=lambda tokens: flops_per_pair(self.shape, tokens),
+            flops=lambda tokens: flops_per_pair(shape, tokens),
             peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
-            evaluate=self._evaluation(trainer, tokenizer),
+            evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
+            image_size=shape.image_size if self.config.resolution_schedule else None,
         )  # fmt: skip
 
-    def _evaluation(self, trainer: Any, tokenizer: Any) -> Callable[[], dict[str, Any]] | None:
+    def _evaluation(
+        self, trainer: Any, tokenizer: Any, image_size: int
+    ) -> Callable[[], dict[str, Any]] | None:
         """Return a function that evaluates what would be published then; None without sets."""
         if self.extras.eval_config is None:
             return None
@@ -245,7 +280,7 @@ class TrainRun:
         from curate.training.export.load import input_functions
 
         datasets = load_datasets(self.extras.eval_config)
-        preprocess, tokenize = input_functions(self.shape.image_size, tokenizer)
+        preprocess, tokenize = input_functions(image_size, tokenizer)
 
         def evaluate() -> dict[str, Any]:
             with trainer.published() as model:
@@ -291,6 +326,7 @@ class TrainRun:
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
             "machine": _machine(self.world, self.options),
+            **resolutions(self.config, self.shape),
             "datacard_sha256": _hash_if_there(self.extras.datacard),
             **contaminated_sets(self.extras.datacard),
         }
@@ -299,6 +335,16 @@ class TrainRun:
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
         return write_model_card(self.files, card, loop.run_log.lines, consumed)
+
+
+def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
+    """Return what a model card says of a schedule of sizes; nothing without one."""
+    from curate.training.loop.resolution import phases
+
+    if config.resolution_schedule is None:
+        return {}
+    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
+    return {"resolutions": found}
 
 
 def close(loop: TrainLoop) -> None:

@@ -81,6 +81,7 @@ def train_model(
     require_packages("curate train")
     from curate.training.data.loader import list_shards
     from curate.training.loop.distributed import joined_world, wait_for_all
+    from curate.training.loop.resolution import phases
 
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
@@ -88,6 +89,7 @@ def train_model(
     config = config if full is None else full.schedule(config)
     shape = full.shape if full is not None else shape_of(model, extras.init)
     shape = replace(shape, logit_bias=config.loss == "siglip")
+    phases(config, shape)  # refuses a schedule of sizes that the model cannot have
     places = [shards] if isinstance(shards, str) else shards
     tars = [tar for place in places for tar in list_shards(place)]
     _refuse_twice(tars)
@@ -137,7 +139,6 @@ def train_model(
             quiet=is_quiet,
         )
         run.open_texts(values)
-        run.open_expert(values)
         card = run.train(values, current_request())
         wait_for_all(world)  # they have all read the card
         if anew and world.is_main and "stopped_at" not in card:

@@ -1,6 +1,6 @@
 """What a run begins with: its tokenizer if one is given, and weights instead of random ones."""
 
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -8,7 +8,7 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.own_json import of_ours
 from curate.pipelines.store import artifacts
-from curate.pipelines.train.files import RunFiles
+from curate.pipelines.train.files import RunFiles, read_checkpoint
 from curate.pipelines.views.progress import log
 from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig, load_model_config
@@ -106,17 +106,30 @@ class FullRun:
         Raises:
             UsageError: something else is asked for than the run was trained with.
         """
-        theirs = self.values["train"]
-        for field in fields(TrainConfig):
-            value = getattr(asked, field.name)
-            usual = field.default if field.default is not MISSING else None
-            if field.name in theirs and value not in (usual, theirs[field.name]):
+        theirs, usual = dict(self.values["train"]), TrainConfig().decisive()
+        for name, value in asked.decisive().items():
+            if value not in (usual.get(name), theirs.get(name)):
                 raise UsageError(
-                    f"--{field.name.replace('_', '-')} is {value}, and --init {self.files.folder} "
-                    f"was trained with {theirs[field.name]}: an expert goes on with the schedule "
-                    "of its run. Leave it out."
+                    f"--{name.replace('_', '-')} is {value}, and --init {self.files.folder} was "
+                    f"trained with {theirs.get(name)}: an expert goes on with the schedule of its "
+                    "run. Leave it out."
                 )
-        return TrainConfig(**{**asdict(asked), **theirs, "distill": None})
+        sizes = theirs.pop("resolution_schedule", None)
+        of_sizes = None if sizes is None else tuple((size, share) for size, share in sizes)
+        return TrainConfig(
+            **{**asdict(asked), **theirs, "resolution_schedule": of_sizes, "distill": None}
+        )
+
+    def state(self, *, quiet: bool) -> dict[str, Any]:
+        """Return what an expert goes on from: the run's state, with pairs of the epoch after it."""
+        from curate.pipelines.train.loop import Progress
+        from curate.training.data.loader import Position
+
+        found = read_checkpoint(self.files, self.checkpoint)
+        log(f"going on as an expert from {self.checkpoint}", quiet=quiet)
+        position = found["progress"]["position"]
+        epochs = [position["epoch"], *(lane[0] for lane in position["lanes"].values())]
+        return {**found, "progress": Progress(Position(max(epochs) + 1)).state()}
 
 
 def full_run(init: str) -> FullRun:

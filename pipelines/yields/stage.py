@@ -5,7 +5,7 @@ from typing import Any
 
 from curate.curation.sampling.sampling import check_seed, check_threshold, threshold_for_tail_share
 from curate.errors import UsageError
-from curate.files import storage
+from curate.files.paths import join
 from curate.files.sizes import parse_numbers
 from curate.pipelines.inputs.filters import recorded_name
 from curate.pipelines.matched.filters_again import recorded_filters
@@ -15,6 +15,7 @@ from curate.pipelines.matched.stale import tell_of_new_metadata
 from curate.pipelines.matched.thresholds import load_counts, thresholds
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.views.plots import kind_of_plot, write_plot
 from curate.pipelines.views.progress import log
 from curate.pipelines.yields.part import (
     Counts,
@@ -23,7 +24,7 @@ from curate.pipelines.yields.part import (
     table_of_yields,
     yields_by_language,
 )
-from curate.pipelines.yields.plot import yield_svg
+from curate.pipelines.yields.plot import yield_plot
 from curate.pipelines.yields.target import threshold_for_pairs
 
 __all__ = ["measure_yields"]
@@ -51,7 +52,7 @@ def measure_yields(
         tail_share: find each language's t of this tail share instead, 0 to 1.
         reference_lang: t is this language's; others get its tail share.
         seed: of the draws, as in `balance`.
-        plot: file for a curve, SVG.
+        plot: file for a curve, .svg or .png.
         filters: as for `balance`; what they drop is expected, but not kept.
         workers: threads.
         quiet: no progress.
@@ -64,7 +65,10 @@ def measure_yields(
         UsageError: more than one of grid, pairs and tail_share, no number, or out of range.
         ThresholdError: more pairs than there are.
         ArtifactError: matching is not complete.
+        MissingExtraError: a plot is wanted, and matplotlib is not installed.
     """
+    if plot is not None:
+        kind_of_plot(plot, "--plot")
     if sum(option is not None for option in (grid, pairs, tail_share)) > 1:
         raise UsageError("give one of --grid, --pairs and --tail-share")
     check_seed(seed)
@@ -92,8 +96,7 @@ def measure_yields(
     if tail_share is not None:
         table[0]["t"] = None
     if plot is not None:
-        with storage.publish(plot) as file:
-            file.write(yield_svg(table, int(plan.whole_summary()["matched"])).encode())
+        write_plot(plot, yield_plot(table, int(plan.whole_summary()["matched"])))
     return {
         "seed": seed,
         "matched": int(plan.whole_summary()["matched"]),
@@ -108,7 +111,7 @@ def _notes(matched: str, asked: Sequence[str]) -> list[str]:
     named = sorted(map(recorded_name, asked))
     notes = []
     for folder in noted_balanced(matched):
-        parameters = artifacts.read_json(storage.join(folder, PLAN))["parameters"]
+        parameters = artifacts.read_json(join(folder, PLAN))["parameters"]
         filters = recorded_filters(parameters, folder)
         if filters and sorted(filters) != named:
             notes.append(f"{folder} was balanced with filters, which are not asked here and drop "

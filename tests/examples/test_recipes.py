@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub
-import pyarrow.parquet as pq
 import pytest
 
 from curate.pipelines.build_metadata.stage import build_languages
@@ -45,24 +43,17 @@ def run(*command, **environment):
 
 
 @pytest.mark.slow
-def test_from_my_parquet_to_a_card_to_publish(toy, tmp_path):
+def test_from_my_parquet_to_a_balanced_set(toy):
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     shown = run("examples/my_parquet.sh", toy, 300, f"{toy}/web/*.parquet")
     assert "read 2,000 = matched" in shown
     kept = read_pairs(toy / "balanced")
     assert 300 <= len(kept) < 400
 
     shown = run("examples/choose_t.sh", toy, 300)
-    assert "of matched" in shown and (toy / "yield.svg").read_text().startswith("<svg")
+    assert "of matched" in shown and "</svg>" in (toy / "yield.svg").read_text()
     t = json.loads((toy / "balanced/datacard.json").read_text())["t"]
     assert f"\nde    {t}  " in shown
-
-    hub = tmp_path / "hub"
-    run(sys.executable, "examples/publish_card.py", toy / "balanced", "-o", hub)
-    card = huggingface_hub.DatasetCard.load(hub / "README.md")
-    assert card.content and (hub / "datacard.json").exists()
-    published = pq.read_table(hub / "pairs")
-    assert published.column("pair_id").to_pylist() == kept.column("pair_id").to_pylist()
-    assert "image" not in published.column_names
 
 
 @pytest.mark.slow
@@ -78,30 +69,3 @@ def test_a_language_is_added_and_compared(toy, tmp_path):
     assert "ja" in set(new.column("lang").to_pylist())
     assert re.search(rf"^all +{len(old):,} +0 +0 +{len(new) - len(old):,} ", shown, re.MULTILINE)
     assert "metadata.ja: nothing →" in shown
-
-
-def test_a_card_is_uploaded_only_with_a_token(tmp_path):
-    balanced = tmp_path / "balanced"
-    (balanced / "pairs").mkdir(parents=True)
-    (balanced / "datacard.md").write_text("# Card\n")
-    found = subprocess.run(
-        [sys.executable, "examples/publish_card.py", balanced, "-o", tmp_path / "hub", "--repo",
-         "me/set"], capture_output=True, text=True, cwd=ROOT, check=False,
-        env={**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "HF_TOKEN": ""},
-    )  # fmt: skip
-    assert found.returncode == 1 and "there is no token" in found.stderr
-    assert (tmp_path / "hub/README.md").read_text() == "# Card\n"
-
-
-@pytest.mark.parametrize(("there", "message"), [("shards", "no pairs/ to publish"),
-                                                ("pairs", "is there already")])  # fmt: skip
-def test_a_card_without_its_pairs_and_a_folder_in_use_are_refused(tmp_path, there, message):
-    (tmp_path / "balanced" / there).mkdir(parents=True)
-    (tmp_path / "balanced/datacard.md").write_text("# Card\n")
-    (tmp_path / "hub").mkdir()
-    found = subprocess.run(
-        [sys.executable, "examples/publish_card.py", tmp_path / "balanced", "-o", tmp_path / "hub"],
-        capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
-    assert found.returncode == 1 and message in found.stderr
-    assert not any((tmp_path / "hub").iterdir())

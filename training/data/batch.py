@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
+from curate.training.data.arrange import check_batch_by
 from curate.training.data.sampler import UNITS, Group
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class LoaderConfig:
         lanes: parts of the shards that every batch takes its places from, one after the other; a
             part's shards are read by the processes that have its places (see `lanes`).
         unit: pair: every pair is trained on; image: one pair of each image per epoch.
+        batch_by: what makes samples of a group a batch: order: their order; length: texts of like
+            length; entries: of each super-batch those whose rarest entry was seen least in the
+            group before; diverse: in the super-batch itself.
+        super_batch: with entries and diverse, samples that are looked at for each that is chosen.
         decoder: of JPEGs: simplejpeg, pillow, auto for the first of them that is installed, or
             nvimgcodec, on the GPU.
         device: where nvimgcodec decodes.
@@ -111,6 +116,8 @@ class LoaderConfig:
     num_ranks: int = 1
     lanes: int = 1
     unit: str = "pair"
+    batch_by: str = "order"
+    super_batch: float = 2.0
     decoder: str = "auto"
     device: str = "cpu"
     threads: int | None = None
@@ -141,3 +148,4 @@ class LoaderConfig:
             )
         if self.unit not in UNITS:
             raise UsageError(f"unit is {self.unit!r}; expected {' or '.join(UNITS)}")
+        check_batch_by(self.batch_by, self.super_batch)

@@ -100,7 +100,10 @@ class _Lane:
             order = self._sampler.shard_order(start.epoch)
             pieces = lane_pieces(order, self._num_samples, self._share, self._batch_size)
             found = prefetch(
-                self._sampler.groups(start.epoch, start.shard, start.before, pieces=pieces), ahead=1
+                self._sampler.groups(
+                    start.epoch, start.shard, start.before, pieces, batch_size=len(self._share)
+                ),
+                ahead=1,
             )
             num = 0
             try:

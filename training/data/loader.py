@@ -24,12 +24,13 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.files.sizes import several
 from curate.training.captions.mix import PairTexts
+from curate.training.data.arrange import ByLength, chooser
 from curate.training.data.batch import Batch, LoaderConfig, Plan, Position
 from curate.training.data.images import describe_decoder, host_decoder, resolve_decoder
 from curate.training.data.lanes import plan_lanes
 from curate.training.data.online import Online
 from curate.training.data.prefetch import prefetch
-from curate.training.data.sampler import Group, Sampler
+from curate.training.data.sampler import Arrangement, Group, Sampler
 from curate.training.data.samples import Pair, Reader, captions
 from curate.training.data.shard_cache import ShardCache
 from curate.training.data.shards import list_shards
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 _CHUNK = 32  # samples of a task of a thread
+_TEXTS = 1024  # whose lengths are looked at, at once
 # To an array of a list, in a loop over it: the list's, the loop's, and that of the question.
 _FREE_REFERENCES = 3
 
@@ -136,8 +138,24 @@ class Loader:
         self._reader = Reader(
             self._sampler.files, host_decoder(self._decoder), texts, takes_first=expert is not None
         )
+        self._sampler.arrange = self._arrangement()
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
         self._memory: list[NDArray[np.uint8]] = []
+
+    def _arrangement(self) -> Arrangement | None:
+        if self.config.batch_by == "length":
+            return ByLength(self._lengths, self.config.seed)
+        return chooser(self.config.batch_by, self.config.super_batch)
+
+    def _lengths(self, group: Group) -> NDArray[np.int64]:
+        """Return how many tokens the texts of a group's samples have."""
+        found = []
+        for first in range(0, len(group), _TEXTS):
+            places = range(first, min(first + _TEXTS, len(group)))
+            texts = [self._reader.text(group.sample(place)) for place in places]
+            tokens = self._tokenizers[0].encode(texts)
+            found.append((tokens == self._tokenizers[0].eos_id).argmax(axis=1) + 1)
+        return np.concatenate(found) if found else np.empty(0, np.int64)
 
     def _new_cropper(self) -> "GpuCropper":
         import torch
@@ -208,7 +226,10 @@ class Loader:
         """Yield the batches of an epoch; `left` holds what was left out and not told yet."""
         pieces: list[tuple[Group, int, int]] = []
         drawn, missing = start.drawn, self.config.batch_size
-        groups = prefetch(self._sampler.groups(start.epoch, start.shard, start.before), ahead=1)
+        found = self._sampler.groups(
+            start.epoch, start.shard, start.before, batch_size=self.config.batch_size
+        )
+        groups = prefetch(found, ahead=1)
         try:
             for group in groups:
                 # A group that a run goes on within has been told of before; one rank tells.

@@ -10,14 +10,15 @@ run can therefore go on at any place, with other ranks or threads, and meets the
     runs       3b 1a 3a 1b                RUN neighbours in a tar, by hash, within a group
     windows    [3b 1a] [3a 1b]            shuffle_pairs samples; by hash within a window
 
-A window mixes pairs from all over a group, and reads each tar in runs.
+A window mixes pairs from all over a group, and reads each tar in runs. An arrangement (`arrange`)
+may then put a group's samples into another order, or leave some of them out.
 """
 
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +30,10 @@ from curate.training.data.shard_cache import ShardCache
 from curate.training.data.shards import OpenShards, ShardIndex, index_shard, lost_shard
 from curate.training.experts.choice import Expert
 
-__all__ = ["GROUP_WINDOWS", "UNITS", "Group", "Piece", "Sample", "Sampler", "mix", "shard_order"]
+__all__ = [
+    "GROUP_WINDOWS", "UNITS", "Arrangement", "Group", "Piece", "Sample", "Sampler", "mix",
+    "shard_order",
+]  # fmt: skip
 
 UNITS = ("pair", "image")
 GROUP_WINDOWS = 4
@@ -131,6 +135,32 @@ class Group:
         return Sample(shard, number, int(self.key[place]), places, self.epoch)
 
 
+class Arrangement(Protocol):
+    """Puts the samples of a group into batches.
+
+    Attributes:
+        needs_rows: it asks what the JSON of samples says.
+        batches: that a group should fill.
+    """
+
+    @property
+    def needs_rows(self) -> bool: ...  # noqa: D102
+
+    @property
+    def batches(self) -> int: ...  # noqa: D102
+
+    def __call__(
+        self, group: Group, rows: Sequence[SampleRows | None], batch_size: int, /
+    ) -> Group:
+        """Return the group as it is trained on.
+
+        Args:
+            group: in the order of the epoch.
+            rows: of each of its shards; None unless `needs_rows`.
+            batch_size: places of a batch that are this group's.
+        """
+
+
 @dataclass(slots=True, kw_only=True)
 class Sampler:
     """Gives the groups of an epoch, one after the other.
@@ -148,6 +178,7 @@ class Sampler:
         ahead: shards that are fetched from afar while one is read.
         needs_text: a sample has to have a text or a JSON; else its text may be elsewhere.
         expert: trains on pairs of a cluster, most of all; None: on all.
+        arrange: which samples of a group make a batch together; None: neighbours.
     """
 
     shards: Sequence[str]
@@ -161,6 +192,7 @@ class Sampler:
     ahead: int = 8
     needs_text: bool = True
     expert: Expert | None = None
+    arrange: Arrangement | None = None
     files: OpenShards = field(init=False)
     _salts: dict[str, str] = field(init=False)
     _indices: OrderedDict[str, tuple[ShardIndex, SampleRows | None]] = field(
@@ -180,7 +212,7 @@ class Sampler:
 
     def groups(
         self, epoch: int, first_shard: int = 0, first: int = 0,
-        pieces: Sequence[Piece] | None = None,
+        pieces: Sequence[Piece] | None = None, *, batch_size: int = 1,
     ) -> Iterator[Group]:  # fmt: skip
         """Yield the groups of an epoch.
 
@@ -189,12 +221,15 @@ class Sampler:
             first_shard: where a group begins, as an earlier one said; 0 for all of them.
             first: the place of that group's first sample.
             pieces: of the shards that are read, in order; None for all shards of the epoch.
+            batch_size: places of a batch that these groups fill, for what arranges them.
 
         Raises:
             InputError: a shard cannot be opened.
         """
         order = [Piece(path) for path in self.shard_order(epoch)] if pieces is None else pieces
         enough = GROUP_WINDOWS * self.shuffle_pairs
+        if self.arrange is not None:
+            enough = max(enough, self.arrange.batches * batch_size)
         while first_shard < len(order):
             found: list[_Found] = []
             num_samples = 0
@@ -207,6 +242,8 @@ class Sampler:
                 if num_samples >= enough:
                     break
             group = self._group(epoch, first_shard, first, found)
+            if self.arrange is not None:
+                group = self.arrange(group, [one.rows for one in found], batch_size)
             yield group
             first_shard += len(found)
             first += len(group)
@@ -220,7 +257,8 @@ class Sampler:
             index = lost_shard(path, self.lost[path])
         else:
             index = index_shard(path, self.files.open_file, self.sums.get(path))
-        asks = self.online is not None or self.expert is not None or self.unit == "image"
+        asks = self.arrange is not None and self.arrange.needs_rows
+        asks = asks or self.online is not None or self.expert is not None or self.unit == "image"
         rows = read_rows(index, self.files) if asks and path not in self.lost else None
         with self._lock:
             if path not in self._indices:

@@ -95,6 +95,18 @@ class Reader:
             return "unreadable"
         return (pair, parts.image) if pair is not None else "no_caption"
 
+    def text(self, sample: Sample) -> str:
+        """Return the text of a sample without reading its image; "" where it cannot be had."""
+        places = [*sample.places[:2], -1, 0, *sample.places[4:]]
+        parts = _Parts(b"", b"", b"")
+        try:
+            if places[5] or places[7]:
+                parts = self._parts(sample._replace(places=places))
+            pair = self._pair(sample, parts)
+        except OSError:
+            return ""
+        return pair.text if pair is not None else ""
+
     def _try(self, sample: Sample, key: int, image: NDArray[np.uint8]) -> Pair | str:
         """Read and crop a sample; return the reason if it cannot be used."""
         found = self.fetch(sample)

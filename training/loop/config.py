@@ -63,6 +63,8 @@ class TrainConfig:
         max_grad_norm: longer gradients are shortened to this; None: never.
         loss: clip (InfoNCE) or siglip (sigmoid).
         patch_dropout: share of an image's patches left out in training, [0, 1).
+        resolution_schedule: sizes of images in pixels, and the share of the steps that each has, in
+            their order; None: the model's size for all.
         ema_decay: keep a moving average of the weights, (0, 1), and publish it; None: no.
         distill: what a teacher says in the loss; None without one.
         precision: of activations: float32, bfloat16, float16; auto: bfloat16 on a GPU that has
@@ -90,6 +92,7 @@ class TrainConfig:
     max_grad_norm: float | None = None
     loss: str = "clip"
     patch_dropout: float = 0.0
+    resolution_schedule: tuple[tuple[int, float], ...] | None = None
     ema_decay: float | None = None
     precision: str = "auto"
     seed: int = 0
@@ -119,6 +122,7 @@ class TrainConfig:
         _require(0 < self.decay_share <= 1, "decay_share", self.decay_share, "above 0, up to 1")
         _require(0 <= self.beta2 < 1, "beta2", self.beta2, "0 or more, below 1")
         _require(0 <= self.patch_dropout < 1, "patch_dropout", self.patch_dropout, "0 to below 1")
+        self._check_schedule()
         if self.distill is not None and self.loss != "clip":
             raise UsageError(
                 f"--teacher with --loss {self.loss}: a teacher's similarities are distributions "
@@ -129,11 +133,26 @@ class TrainConfig:
         if self.max_grad_norm is not None:
             _require(self.max_grad_norm > 0, "max_grad_norm", self.max_grad_norm, "above 0")
 
+    def _check_schedule(self) -> None:
+        schedule = self.resolution_schedule
+        if schedule is None:
+            return
+        shown = ",".join(f"{size}:{share:g}" for size, share in schedule)
+        _require(
+            bool(schedule) and all(size >= 1 and share > 0 for size, share in schedule)
+            and abs(sum(share for _, share in schedule) - 1) < 1e-6,
+            "--resolution-schedule", shown, "sizes with shares above 0 that add up to 1",
+        )  # fmt: skip
+
     def decisive(self) -> dict[str, Any]:
         """Return what decides the weights: a run that goes on must have all of it unchanged."""
         found = {k: v for k, v in asdict(self).items() if k not in _FREE}
         if self.distill is None:
             del found["distill"]  # as before there were teachers
+        if self.resolution_schedule is None:
+            del found["resolution_schedule"]  # as before there were schedules
+        else:  # as JSON has it
+            found["resolution_schedule"] = [[size, s] for size, s in self.resolution_schedule]
         return found
 
 
@@ -149,6 +168,8 @@ class StepOptions:
         compile: compile each block; None: on a GPU only.
         sharding: ddp: a whole model on each process; fsdp: weights and optimizer shared out.
         text_bucket: texts are cut to a multiple of so many tokens that fits the longest one.
+        by_length: of these, compute texts of like length apart from longer ones; None: on a CPU,
+            where nothing is compiled and no weights are shared out.
     """
 
     accumulate: int = 1
@@ -157,6 +178,7 @@ class StepOptions:
     compile: bool | None = None
     sharding: str = "ddp"
     text_bucket: int = 8
+    by_length: bool | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

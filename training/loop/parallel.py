@@ -43,8 +43,12 @@ class Parallel:
     ) -> None:
         self.model, self.world = model, world
         model.grad_checkpointing = options.grad_checkpointing
-        if options.compile if options.compile is not None else world.device.type == "cuda":
+        compiled = options.compile if options.compile is not None else world.device.type == "cuda"
+        if compiled:
             _compile_blocks(model)
+        is_shared_out = world.size > 1 and options.sharding == "fsdp"
+        is_usual = world.device.type == "cpu" and not compiled and not is_shared_out
+        model.by_length = is_usual if options.by_length is None else options.by_length
         self._call: nn.Module = model
         self._unsynced: list[nn.Parameter] = []
         if world.size == 1:

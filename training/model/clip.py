@@ -1,18 +1,19 @@
 """CLIP: a vision transformer and a causal text transformer that share a space.
 
-Shapes: B batch, H × W pixels, P patches and the class token, T tokens, D width, E shared width.
+Shapes: B batch, H × W pixels, P patches and the class token, T tokens, N tokens of all rows, D
+width, E shared width.
 The state-dict keys are those of the published checkpoints.
 """
 
 import math
-from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from curate.training.model.config import ModelConfig
+from curate.training.model.pieces import length_pieces
+from curate.training.model.transformer import ResidualBlock, Transformer
 
 __all__ = ["CLIP", "keep_patches"]
 
@@ -20,111 +21,6 @@ MAX_LOGIT_SCALE = math.log(100.0)
 INIT_LOGIT_SCALE = math.log(1 / 0.07)
 INIT_SIGLIP_SCALE = math.log(10.0)
 INIT_LOGIT_BIAS = -10.0
-
-
-class QuickGELU(nn.Module):
-    """x·σ(1.702x): the approximation of GELU that OpenAI's CLIP was trained with."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply it to every element."""
-        return x * torch.sigmoid(1.702 * x)
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention with the parameter names of `nn.MultiheadAttention`."""
-
-    def __init__(self, width: int, heads: int, *, causal: bool) -> None:
-        super().__init__()
-        self.heads = heads
-        self.causal = causal
-        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
-        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
-        self.out_proj = nn.Linear(width, width)
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Mix tokens; a causal one sees only those before it."""
-        B, T, D = x_BTD.shape
-        qkv = F.linear(x_BTD, self.in_proj_weight, self.in_proj_bias)
-        q, k, v = qkv.view(B, T, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
-        out: Tensor = self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))
-        return out
-
-
-class ResidualBlock(nn.Module):
-    """Attention and MLP, each after a layer norm and added to its input."""
-
-    def __init__(
-        self, width: int, heads: int, hidden: int, *, causal: bool, quick_gelu: bool
-    ) -> None:
-        super().__init__()
-        self.ln_1 = nn.LayerNorm(width)
-        self.attn = Attention(width, heads, causal=causal)
-        self.ln_2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            OrderedDict(
-                c_fc=nn.Linear(width, hidden),
-                gelu=QuickGELU() if quick_gelu else nn.GELU(),
-                c_proj=nn.Linear(hidden, width),
-            )
-        )
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Transform tokens."""
-        x_BTD = x_BTD + self.attn(self.ln_1(x_BTD))
-        return x_BTD + self.mlp(self.ln_2(x_BTD))  # type: ignore[no-any-return]
-
-
-class Transformer(nn.Module):
-    """A stack of residual blocks.
-
-    Attributes:
-        grad_checkpointing: keep only each block's input for the backward pass and compute the
-            rest again there: less memory, about a third more arithmetic, the same gradients.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        layers: int,
-        heads: int,
-        *,
-        causal: bool,
-        quick_gelu: bool,
-        mlp_ratio: float = 4.0,
-    ) -> None:
-        super().__init__()
-        self.width, self.layers = width, layers
-        self.grad_checkpointing = False
-        hidden = int(width * mlp_ratio)
-        self.resblocks = nn.ModuleList(
-            ResidualBlock(width, heads, hidden, causal=causal, quick_gelu=quick_gelu)
-            for _ in range(layers)
-        )
-
-    def forward(self, x_BTD: Tensor) -> Tensor:
-        """Transform tokens."""
-        for block in self.resblocks:
-            if self.grad_checkpointing and torch.is_grad_enabled():
-                x_BTD = checkpoint(block, x_BTD, use_reentrant=False)
-            else:
-                x_BTD = block(x_BTD)
-        return x_BTD
-
-    @torch.no_grad()
-    def initialize(self) -> None:
-        """Draw the weights as CLIP does: narrower where more layers add up."""
-        into_residual = self.width**-0.5 * (2 * self.layers) ** -0.5
-        for block in self.resblocks:
-            assert isinstance(block, ResidualBlock)
-            nn.init.normal_(block.attn.in_proj_weight, std=self.width**-0.5)
-            nn.init.normal_(block.attn.out_proj.weight, std=into_residual)
-            nn.init.zeros_(block.attn.out_proj.bias)
-            for name, std in (("c_fc", (2 * self.width) ** -0.5), ("c_proj", into_residual)):
-                linear = block.mlp.get_submodule(name)
-                assert isinstance(linear, nn.Linear)
-                nn.init.normal_(linear.weight, std=std)
-                nn.init.zeros_(linear.bias)
 
 
 def keep_patches(patch_BPD: Tensor, share_dropped: float) -> Tensor:
@@ -172,8 +68,9 @@ class VisionTransformer(nn.Module):
             patch_BPD = keep_patches(patch_BPD, self.patch_dropout)
         class_D = self.class_embedding + self.positional_embedding[0]
         x_BPD = torch.cat([class_D.expand(len(patch_BPD), 1, -1), patch_BPD], dim=1)
-        x_BPD = self.transformer(self.ln_pre(x_BPD))
-        out: Tensor = self.ln_post(x_BPD[:, 0]) @ self.proj
+        first_B = torch.zeros(len(x_BPD), dtype=torch.int64, device=x_BPD.device)
+        x_BD = self.transformer(self.ln_pre(x_BPD), first_B)
+        out: Tensor = self.ln_post(x_BD) @ self.proj
         return out
 
 
@@ -187,6 +84,8 @@ class CLIP(nn.Module):
     Attributes:
         logit_bias: added to scaled similarities by SigLIP's loss; None without
             `config.logit_bias`.
+        by_length: compute texts in pieces of like length, each cut to its longest. The same but
+            for rounding; for what attends to small pieces as fast, and compiles nothing.
 
     Source: Radford et al. 2021, arXiv:2103.00020.
     """
@@ -197,6 +96,7 @@ class CLIP(nn.Module):
         super().__init__()
         self.config = config
         self.eos_id = eos_id
+        self.by_length = False
         width = config.text_width
         self.visual = VisionTransformer(config)
         self.transformer = Transformer(
@@ -241,12 +141,27 @@ class CLIP(nn.Module):
 
     def encode_text(self, tokens_BT: Tensor) -> Tensor:
         """Embed tokenised texts: (B, T) with T ≤ context_length → (B, E), not of unit length."""
-        T = tokens_BT.shape[1]
-        x_BTD = self.token_embedding(tokens_BT) + self.positional_embedding[:T]
-        x_BTD = self.ln_final(self.transformer(x_BTD))
         at_B = (tokens_BT == self.eos_id).int().argmax(dim=1)
-        rows_B = torch.arange(len(at_B), device=at_B.device)
-        out: Tensor = x_BTD[rows_B, at_B] @ self.text_projection
+        if self.by_length:
+            return self._encode_pieces(tokens_BT, at_B)
+        x_BTD = self.token_embedding(tokens_BT) + self.positional_embedding[: tokens_BT.shape[1]]
+        out: Tensor = self.ln_final(self.transformer(x_BTD, at_B)) @ self.text_projection
+        return out
+
+    def _encode_pieces(self, tokens_BT: Tensor, at_B: Tensor) -> Tensor:
+        """Embed texts, of which those of like length lie behind each other without their padding.
+
+        All tokens go through the matrices at once, and through attention piece by piece.
+        """
+        found = length_pieces((at_B + 1).tolist())
+        order_B = torch.tensor([row for rows, _ in found for row in rows], device=at_B.device)
+        pieces = tuple((len(rows), longest) for rows, longest in found)
+        tokens_N = torch.cat([tokens_BT[rows, :longest].flatten() for rows, longest in found])
+        places = torch.arange(tokens_BT.shape[1], device=at_B.device)
+        places_N = torch.cat([places[:longest].repeat(num) for num, longest in pieces])
+        x_ND = self.token_embedding(tokens_N) + F.embedding(places_N, self.positional_embedding)
+        x_BD = self.transformer(x_ND, at_B[order_B], pieces)
+        out: Tensor = (self.ln_final(x_BD) @ self.text_projection)[order_B.argsort()]
         return out
 
     def forward(self, image_B3HW: Tensor, tokens_BT: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -9,18 +9,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from curate.errors import InputError
 from curate.training.model.clip import CLIP
 from curate.training.model.config import ModelConfig, load_model_config, model_config_names
 from curate.training.model.layouts import from_published
+from curate.training.model.positions import VISION_POSITIONS, resized_positions
 from curate.training.model.weights_file import read_tensors
 
 __all__ = ["build_model", "fit_weights", "load_weights", "published_end", "read_weights"]
 
-_VISION_POSITIONS = "visual.positional_embedding"
 _TEXT_POSITIONS = "positional_embedding"
 
 
@@ -107,15 +106,14 @@ def fit_weights(
 def _fit_image_positions(
     tensors: dict[str, Tensor], config: ModelConfig, name: str, messages: list[str]
 ) -> None:
-    found = tensors.get(_VISION_POSITIONS)
+    found = tensors.get(VISION_POSITIONS)
     if found is None or found.ndim != 2:
         return
     old, new = math.isqrt(len(found) - 1), config.image_size // config.patch_size
-    if old == new or old * old != len(found) - 1:
+    resized = resized_positions(found, new)
+    if resized is None or resized is found:
         return
-    grid_1DHW = found[1:].T.reshape(1, -1, old, old)
-    resized_1DHW = F.interpolate(grid_1DHW, (new, new), mode="bicubic", antialias=True)
-    tensors[_VISION_POSITIONS] = torch.cat([found[:1], resized_1DHW[0].flatten(1).T])
+    tensors[VISION_POSITIONS] = resized
     messages.append(
         f"{name}: image positions resized from {old}×{old} to {new}×{new} patches, for images of "
         f"{config.image_size} pixels"

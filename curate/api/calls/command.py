@@ -20,7 +20,8 @@ __all__ = ["Parameter", "command", "parameters_of", "sentence_of"]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What is an argument on the command line.
-_ARGUMENTS = ("inputs", "listing", "text", "a", "b", "data", "run", "path", "captioner")
+_ARGUMENTS = ("inputs", "listing", "text", "a", "b", "data", "run", "path", "captioner",
+              "repository")  # fmt: skip
 
 SHARED = {
     "workspace": "folder or URL of all results; default: CURATE_WORKSPACE, else data.",

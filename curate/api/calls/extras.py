@@ -25,6 +25,8 @@ EXTRAS = {
     "metrics": ("prometheus_client",),
     "embed": ("model2vec",),
     "dedup": ("faiss",),
+    "plots": ("matplotlib",),
+    "push": ("huggingface_hub",),
     "browse": ("starlette", "uvicorn", "PIL"),
     "download": ("aiohttp", "certifi", "http_sf", "PIL"),
 }

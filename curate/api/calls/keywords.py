@@ -17,7 +17,7 @@ __all__ = ["in_keywords", "told_in_keywords"]
 
 _MODULES = (
     "balancing", "captions", "clusters", "crawl", "duplicates", "images", "judge", "looking",
-    "machine", "matching", "metadata", "models", "published", "stored", "vectors",
+    "machine", "matching", "metadata", "models", "published", "publishing", "stored", "vectors",
 )  # fmt: skip
 # A command line stays as it is; then an option, and what is its value rather than a word.
 _PATTERN = re.compile(

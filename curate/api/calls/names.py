@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "captions_of", "encoder_of", "expert_of", "init_of", "refuse_with_students", "run_or_model",
-    "scale_of", "shards_of", "teacher_of",
+    "scale_of", "shards_of", "sizes_of", "teacher_of",
 ]  # fmt: skip
 
 
@@ -38,6 +38,29 @@ def scale_of(text: str) -> float | None:
         return None if text == "own" else float(text)
     except ValueError as error:
         raise UsageError(f"--teacher-scale is {text!r}; expected a number, or own") from error
+
+
+def sizes_of(schedule: str | None) -> tuple[tuple[int, float], ...] | None:
+    """Return sizes of images, and the share of the steps that each has.
+
+    Raises:
+        UsageError: it is not sizes and shares.
+
+    >>> sizes_of("112:0.9,224:0.1")
+    ((112, 0.9), (224, 0.1))
+    """
+    from curate.errors import UsageError
+
+    if schedule is None:
+        return None
+    try:
+        pairs = [part.split(":") for part in schedule.split(",")]
+        return tuple((int(size), float(share)) for size, share in pairs)
+    except ValueError as error:
+        raise UsageError(
+            f"--resolution-schedule is {schedule!r}; expected sizes in pixels and shares of the "
+            "steps, such as 112:0.9,224:0.1"
+        ) from error
 
 
 def teacher_of(teacher: str, place: "Workspace") -> str:

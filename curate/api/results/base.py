@@ -10,7 +10,7 @@ from curate.files.remedies import Called
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Result", "stored"]
+__all__ = ["Result", "shown_svg", "stored"]
 
 
 class Result(Mapping[str, Any]):
@@ -82,6 +82,14 @@ class Result(Mapping[str, Any]):
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as JSON-able values: what ``--json`` prints."""
         return self._values
+
+
+def shown_svg(drawing: bytes) -> str:
+    """Return a drawing as an image of HTML, in which nothing can run or be loaded."""
+    from base64 import b64encode
+
+    data = b64encode(drawing).decode()
+    return f'<img alt="" style="max-width: 100%" src="data:image/svg+xml;base64,{data}">'
 
 
 def stored(folder: str, columns: list[str] | None = None) -> "pa.Table":

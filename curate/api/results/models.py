@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curate.api.results.base import Result
+from curate.api.results.base import Result, shown_svg
 
 __all__ = [
     "CaptionerResult",
@@ -28,6 +28,14 @@ class TrainResult(Result):
     """A trained model's card, or how far an interrupted run came."""
 
     _view = ("train", "train_table")
+
+    def _repr_html_(self) -> str:
+        """Show the loss above the table, where it was drawn."""
+        from curate.files import storage
+
+        path = f"{self.folder}/loss.svg"
+        drawing = storage.read_bytes(path) if self.folder and storage.exists(path) else b""
+        return (shown_svg(drawing) if drawing else "") + super()._repr_html_()
 
 
 class CaptionerResult(Result):

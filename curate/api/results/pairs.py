@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from curate.api.results.base import Result, stored
+from curate.api.results.base import Result, shown_svg, stored
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,7 @@ __all__ = [
     "JudgeResult",
     "MatchResult",
     "MetadataResult",
+    "PushResult",
     "RetractResult",
     "ScoreResult",
     "Status",
@@ -165,6 +166,17 @@ class YieldResult(Result):
         names = ("t", "kept", "expected", "slots")
         return pa.Table.from_pylist([{n: row[n] for n in names} for row in self.yields])
 
+    def _repr_html_(self) -> str:
+        """Show the curve above the table, where there are several t and matplotlib."""
+        from curate.pipelines.views.plots import can_draw, drawn
+
+        table = super()._repr_html_()
+        if len(self._values.get("yields", ())) < 2 or not can_draw():
+            return table
+        from curate.pipelines.yields import yield_plot
+
+        return shown_svg(drawn(yield_plot(self.yields, self.matched), "svg")) + table
+
 
 class DownloadResult(Result):
     """What came of the URLs."""
@@ -230,6 +242,16 @@ class ClusterResult(Result):
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: its id, language, entries, cluster, fine centre and distance."""
         return stored(f"{self.folder}/pairs", columns)
+
+
+class PushResult(Result):
+    """What went to the Hub, or would go."""
+
+    address: str
+    private: bool
+    files: int
+
+    _view = ("push", "push_table")
 
 
 class RetractResult(Result):

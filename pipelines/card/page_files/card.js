@@ -258,13 +258,59 @@ function renderLanguages() {
       COLUMNS.map(([key, show]) => el("td", {}, show(valueOf(code, key))))))));
 }
 
+// ---- Languages before and after ----
+const MOST_BARS = 20;
+function bar(n, most, kind, said) {
+  return el("span", { class: "bar-row" }, draw("svg", { width: "100%", height: 8, "aria-hidden": "true" },
+    draw("rect", { class: `b ${kind}`, width: `${(100 * n) / most}%`, height: 8, rx: 2 })), el("span", { class: "bar-value" }, said));
+}
+function renderLanguageBars() {
+  const total = card.total, of = (code, key) => card.languages[code][key] / (total[key] || NaN);
+  const shown = matched.slice(0, MOST_BARS), most = Math.max(...shown.map((code) => Math.max(of(code, "matched"), of(code, "kept") || 0)), 1e-9);
+  $("language-figure").hidden = matched.length < 2;
+  const rest = matched.slice(MOST_BARS), left = (key) => rest.reduce((sum, code) => sum + of(code, key), 0);
+  $("language-chart-note").textContent = `Shares of the matched and of the kept pairs${rest.length ? `; ${number(rest.length)} more languages have ${percent(left("matched"))} before and ${percent(left("kept"))} after` : ""}.`;
+  fill("language-bars", shown.map((code) => el("div", {}, el("span", { class: "bar-name" }, nameOf(code)),
+    el("span", {}, bar(of(code, "matched"), most, "before", percent(of(code, "matched"))), bar(of(code, "kept") || 0, most, "kept", percent(of(code, "kept")))))));
+  const decided = card.decided;
+  $("decided").textContent = decided ? `Languages were decided by: ${decided.steps.map(([name, n]) => `${name} ${number(n)}`).join("; ")}. Second opinion: ${decided.second}.` : "";
+}
+
+// ---- Texts and URLs ----
+const shareBars = (label, rows, kind, names = "") => el("div", {}, el("h3", {}, label), el("div", { class: `panel bars one ${names}` }, rows.map(([name, s, said]) =>
+  el("div", {}, el("span", { class: "bar-name" }, name), bar(s, Math.max(...rows.map((row) => row[1]), 1e-9), kind, said)))));
+function renderTexts() {
+  const c = card.content;
+  if (!c) return fill("texts-lines", el("p", { class: "note" }, "Nothing was noted of the texts when these pairs were balanced: balance them again to have it here."));
+  fill("texts-lines", card.content_lines.map((line) => el("p", { class: "note" }, line)));
+  const { edges, shares } = c.texts;
+  const lengths = shares.map((s, i) => [i + 1 < edges.length ? `${number(edges[i])}–${number(edges[i + 1] - 1)}` : `${number(edges[i])} or more`, s, percent(s)]);
+  while (lengths.length > 1 && !lengths.at(-1)[1]) lengths.pop();
+  const range = (d) => (d.low === d.high ? percent(d.share) : `${percent(d.share)} (${(100 * d.low).toFixed(1)}–${percent(d.high)})`);
+  const domains = c.domains.map((d) => [d.domain ? bdi(d.domain) : "no host", d.share, range(d)]);
+  fill("texts-figures", shareBars("Characters of a text", lengths, "kept"),
+    domains.length ? shareBars("Domains, of pairs with a URL", domains, "kept", "long") : el("p", { class: "note" }, "No pair has a URL."));
+}
+
+// ---- Columns ----
+const MOST_VALUES = 50;
+function renderColumns() {
+  const found = Object.entries(card.by || {});
+  $("columns").hidden = $("link-columns").hidden = !found.length;
+  fill("column-lists", found.map(([name, rows]) => [el("h3", {}, bdi(name)), rows.length > MOST_VALUES ? el("p", { class: "note" }, `The first ${MOST_VALUES} of ${number(rows.length)}; datacard.json has all.`) : null,
+    el("div", { class: "panel scroll tall", tabindex: "0", role: "region", "aria-label": `Pairs by ${name}` }, el("table", {},
+      el("thead", {}, row("th", ["Value", "Matched", "Share", "Kept", "Share", "Kept of matched"])),
+      el("tbody", {}, rows.slice(0, MOST_VALUES).map((r) => row("td", [r.value == null ? "none" : bdi(r.value), number(r.matched), share(r.matched, card.total.matched),
+        number(r.kept), share(r.kept, card.total.kept), share(r.kept, r.matched)])))))]));
+}
+
 // ---- Examples ----
 function renderExamples() {
   const kinds = { kept: "Kept", not_sampled: "Not sampled", filtered: "Filtered" };
   const groups = [];
   for (const [kind, title] of Object.entries(kinds)) {
     const from = chosen ? [chosen] : matched;
-    const lists = from.map((code) => (card.languages[code].examples[kind] || []).map((example) => ({ ...example, lang: code })));
+    const lists = from.map((code) => (card.languages[code].examples[kind] || []).map((example, place) => ({ ...example, lang: code, image: card.thumbnails[`${code} ${kind} ${place}`] })));
     const mixed = [];
     for (let i = 0; mixed.length < 8 && lists.some((list) => list.length > i); i++) for (const list of lists) if (list.length > i) mixed.push(list[i]);
     const found = mixed.slice(0, 8);
@@ -281,7 +327,7 @@ function pairArticle(e, kind) {
   const why = e.probability === 1 ? ["probability 1: ", bdi(least.entry), ` matches ${number(least.count)} ${least.count === 1 ? "pair" : "pairs"}, t is ${number(t)}`]
     : [`draw ${digits(e.draw)} ${e.draw < e.probability ? "<" : "≥"} probability ${digits(e.probability)}`];
   const more = e.num_entries - e.entries.length;
-  return el("article", {}, el("p", { class: "quote", dir: "auto" }, quoted(e.text)),
+  return el("article", {}, e.image ? el("img", { class: "thumb", alt: "", src: e.image }) : null, el("p", { class: "quote", dir: "auto" }, quoted(e.text)),
     el("p", { class: "why" }, el("b", {}, words(kind)), ": ", why, chosen ? "" : ` · ${nameOf(e.lang)}`),
     el("ul", { class: "chips", "aria-label": "Entries, the rarest first" }, e.entries.map((x) => el("li", {}, bdi(x.entry), el("span", {}, number(x.count)))), more > 0 ? el("li", {}, `and ${more} more`) : null));
 }
@@ -318,7 +364,7 @@ function renderSignals() {
 // ---- Origin ----
 function renderOrigin() {
   fill("command", card.command.split("\n").map((line, i) => [i ? "\n" : "", quoted(line)]));
-  const facts = [["Seed", number(card.seed)], ["Format", card.format], ...(card.license ? [["License", quoted(card.license)]] : []), ["Normalization", card.normalization], ["Metadata sha256", card.metadata_hash], ["Matches sha256", card.matched],
+  const facts = [["Seed", number(card.seed)], ["Format", card.format], ...(card.date ? [["Date", card.date]] : []), ...(card.license ? [["License", quoted(card.license)]] : []), ["Normalization", card.normalization], ["Metadata sha256", card.metadata_hash], ["Matches sha256", card.matched],
     ["Parameters sha256", card.balanced], ["LID model sha256", card.lid_model || "none: the language was given"], ["Schema", card.schema_version],
     ["Versions", Object.entries(card.versions).map(([name, v]) => `${name} ${v}`).join(", ")]];
   fill("facts", facts.map(([term, value]) => [el("dt", {}, term), el("dd", {}, value)]));
@@ -352,9 +398,15 @@ $("theme").addEventListener("click", () => {
 });
 let waiting = 0, lastWidth = innerWidth;
 addEventListener("resize", () => { if (innerWidth !== lastWidth) { lastWidth = innerWidth; cancelAnimationFrame(waiting); waiting = requestAnimationFrame(() => { renderFlow(); renderCurve(); }); } });
+// Where few entries hold most matches, a linear axis shows a flat line with a wall at its end.
+if (card.total.entries_head > card.total.entries / 10) $("curve").querySelector("[value=linear]").checked = true;
 renderScoped();
 renderLanguages();
 renderClasses();
+renderLanguageBars();
+renderTexts();
+renderColumns();
+fill("set-about", [card.date, card.license].filter(Boolean).map((one) => [" · ", bdi(one)]));
 if (card.name) fill("set-name", bdi(card.name));
 renderSignals();
 renderOrigin();

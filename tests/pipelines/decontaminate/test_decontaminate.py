@@ -98,7 +98,8 @@ def test_what_is_found_counts_no_more_and_the_cards_say_against_what(world, tmp_
         "clean": {"images": 2, "unusable": {}, "pairs": 0},
         "zero": {"images": 2, "unusable": {}, "pairs": 6},
     }
-    assert "| zero | 2 | 6 |" in (tmp_path / "b/datacard.md").read_text()
+    shown = (tmp_path / "b/datacard.md").read_text().replace(" ", "")
+    assert "|zero|2|6|" in shown
     (tmp_path / "tiny.json").write_text((world / "trained/tiny.json").read_text())
     from curate.pipelines.train.stage import train_model
     from curate.training.loop.config import TrainConfig

@@ -528,7 +528,7 @@ def test_a_card_made_after_a_download_says_what_came_and_how_sites_said_no(tmp_p
         "pairs": 4, "images": found["downloaded"], "failed": found["failed"],
         "opt_outs": {"deny: tdm-reservation": 1},
     }  # fmt: skip
-    markdown = (tmp_path / "balanced/datacard.md").read_text()
+    markdown = " ".join((tmp_path / "balanced/datacard.md").read_text().split())
     assert "## How sites said no" in markdown and "| deny\\: tdm-reservation | 1 |" in markdown
     assert "1 pair was left out because their server says no." in markdown
     page = (tmp_path / "balanced/datacard.html").read_text()

@@ -105,7 +105,7 @@ def test_a_card_is_replaced_whole_or_not_at_all(workspace, monkeypatch):
     before = contents(workspace / "balanced")
     options = {"matched": str(workspace / "matched"), "balanced": str(workspace / "balanced")}
 
-    def full(card):
+    def full(card, thumbnails):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("curate.pipelines.card.write.render_page", full)

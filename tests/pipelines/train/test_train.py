@@ -24,10 +24,10 @@ from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
 from curate.pipelines.train.identity import identity, take_stock
 from curate.pipelines.train.loading import epochs_seen, pairs_per_epoch
-from curate.pipelines.train.plots import bars_svg, curve_svg
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.view import train_table
+from curate.pipelines.views.plots import can_draw
 from curate.training.data.sampler import Sampler
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.loop.distributed import launched_machines
@@ -366,8 +366,10 @@ def test_the_card_links_what_was_consumed_and_shows_curves(workspace):
     assert {e["entry"] for e in english["top_entries"]} == set(COLOURS)
     assert sum(e["pairs"] for e in english["top_entries"]) == 1280
     text = (folder / "modelcard.md").read_text()
-    assert card["consumed_sha256"] in text and "(loss.svg)" in text and "| en | 1,280 |" in text
-    assert "<polyline" in (folder / "loss.svg").read_text()
+    assert card["consumed_sha256"] in text and "| en | 1,280 |" in text
+    assert ("(loss.svg)" in text) == can_draw()
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    assert "</svg>" in (folder / "loss.svg").read_text() and (folder / "loss.png").exists()
     line = log_lines(workspace, "card")[-1]
     shares = [line[name] for name in ("data", "copy", "compute", "communication")]
     assert sum(shares) == pytest.approx(1.0, abs=1e-3) and line["images_per_s"] > 0
@@ -529,13 +531,3 @@ def test_counts_of_what_was_consumed_add_up():
         {"entry_id": 1, "entry": "en1", "pairs": 1},
     ]
     assert card["languages"]["de"]["top_entries"] == [{"entry_id": 5, "pairs": 1}]
-
-
-def test_plots_draw_what_there_is():
-    curve = curve_svg("<Loss>", "step", {"a": [(0, 4.0), (10, float("nan")), (20, 1.0)]})
-    assert "&lt;Loss&gt;" in curve and curve.count(",") >= 2 and "nan" not in curve
-    assert curve_svg("Loss", "step", {"a": [(1, 2.0)]}).count("<polyline") == 1
-    assert "<polyline" not in curve_svg("Loss", "step", {})
-    many = curve_svg("Loss", "step", {"a": [(i, i % 7) for i in range(50_000)]})
-    assert len(many) < 20_000
-    assert bars_svg("Languages", {"en": 0.75, "de": 0.25}).count("<rect") == 3

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from curate.errors import ThresholdError, UsageError
+from curate.api.results import YieldResult
+from curate.errors import MissingExtraError, ThresholdError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.matched.decisions import in_order
 from curate.pipelines.yields.stage import measure_yields
@@ -111,12 +112,25 @@ def test_what_cannot_be_meant_is_refused(matched, options, error, message):
 
 
 def test_the_plot_is_a_drawing_with_a_point_for_each_t(tmp_path, matched):
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
     found = measure(matched, grid="1,10,100", plot=str(tmp_path / "curve.svg"))
     drawing = ElementTree.parse(tmp_path / "curve.svg")
-    circles = drawing.findall(".//{http://www.w3.org/2000/svg}circle")
-    heights = [float(c.get("cy")) for c in circles]
-    assert len(circles) == 3 and heights == sorted(heights, reverse=True)
-    assert json.dumps(found) and np.diff([row["kept"] for row in found["yields"]]).min() >= 0
+    marks = drawing.findall(".//*[@id='line2d_1']/..//{http://www.w3.org/2000/svg}use")
+    assert marks and json.dumps(found)
+    assert np.diff([row["kept"] for row in found["yields"]]).min() >= 0
+    first = (tmp_path / "curve.svg").read_bytes()
+    measure(matched, grid="1,10,100", plot=str(tmp_path / "curve.svg"))
+    assert (tmp_path / "curve.svg").read_bytes() == first
+    result = YieldResult(found)
+    assert "data:image/svg+xml;base64," in result._repr_html_() and "of matched" in str(result)
+
+
+def test_a_plot_that_cannot_be_drawn_is_refused_before_anything_is_counted(matched, monkeypatch):
+    with pytest.raises(UsageError, match="ends in .svg or .png"):
+        measure(matched, plot="curve.pdf")
+    monkeypatch.setattr("curate.pipelines.views.plots.can_draw", lambda: False)
+    with pytest.raises(MissingExtraError, match="plots"):
+        measure(matched, plot="curve.svg")
 
 
 def test_what_parts_give_is_let_go_as_soon_as_its_turn_comes():

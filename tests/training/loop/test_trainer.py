@@ -74,7 +74,8 @@ def test_parts_leave_out_the_same_patches_in_both_passes():
 
 
 @pytest.mark.parametrize(
-    "options", [{"grad_checkpointing": True}, {"loss_chunk": 3}, {"text_bucket": 16}]
+    "options",
+    [{"grad_checkpointing": True}, {"loss_chunk": 3}, {"text_bucket": 16}, {"by_length": False}],
 )
 def test_options_of_a_step_change_nothing_but_rounding(options):
     plain = gradients(tiny_trainer(patch_dropout=0.25), tiny_batch())

@@ -1,12 +1,15 @@
 import math
 from dataclasses import replace
+from itertools import combinations, pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from curate.errors import InputError, UsageError
 from curate.training.model.clip import CLIP, keep_patches
 from curate.training.model.config import ModelConfig, load_model_config, model_config_names
+from curate.training.model.pieces import length_pieces
 from tests.training.tiny_trainer import tiny_batch, tiny_trainer
 
 TINY = ModelConfig(
@@ -209,3 +212,47 @@ def test_mt5s_vocabulary_is_mt5s_however_the_name_is_spelled(name):
     found = load_model_config(name)
     assert (found.vocab_size, found.eos_id) == (250_000, 1)
     assert load_model_config("vit-s-16-worldwide").vocab_size == 901_629
+
+
+def test_the_last_block_gives_for_one_token_what_it_gives_for_all():
+    torch.manual_seed(0)
+    model = CLIP(TINY, eos_id=2)
+    for block in (model.transformer.resblocks[0], model.visual.transformer.resblocks[0]):
+        x, at = torch.randn(4, 6, 16), torch.tensor([0, 5, 2, 3])
+        torch.testing.assert_close(block(x, at), block(x)[torch.arange(4), at])
+
+
+def test_texts_in_pieces_of_like_length_have_the_same_vectors_and_gradients():
+    torch.manual_seed(0)
+    model = CLIP(replace(TINY, context_length=64), eos_id=2)
+    ends = [1, 60, 2, 63, 3, 9, 33, 30] * 4
+    tokens = torch.randint(3, 9, (32, 64))
+    tokens[torch.arange(32), torch.tensor(ends)] = 2
+    assert len(length_pieces([end + 1 for end in ends])) > 4
+    found = []
+    for model.by_length in (False, True):
+        model.zero_grad()
+        text = model.encode_text(tokens)
+        text.sin().sum().backward()
+        found.append((text.detach(), model.token_embedding.weight.grad.clone()))
+    torch.testing.assert_close(*[text for text, _ in found])
+    torch.testing.assert_close(*[grad for _, grad in found], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("piece_tokens", [0, 4, 48])
+def test_pieces_are_the_cheapest_there_are(piece_tokens):
+    def cost(pieces):
+        return sum(len(rows) * longest + piece_tokens for rows, longest in pieces)
+
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        lengths = rng.integers(1, 30, rng.integers(1, 8)).tolist()
+        found = length_pieces(lengths, piece_tokens)
+        assert sorted(row for rows, _ in found for row in rows) == list(range(len(lengths)))
+        assert all(longest == max(lengths[row] for row in rows) for rows, longest in found)
+        ordered, num = sorted(lengths), len(lengths)
+        cuts = [[0, *cut, num] for n in range(num) for cut in combinations(range(1, num), n)]
+        best = min(
+            cost([(range(a, b), ordered[b - 1]) for a, b in pairwise(ends)]) for ends in cuts
+        )
+        assert cost(found) == best
