@@ -120,6 +120,18 @@ def table(found: Sequence[Figures]) -> str:
     return "\n".join(lines)
 
 
+def gains(found: Sequence[Figures]) -> str:
+    """Show what the ensemble has more than the others, seed by seed."""
+    lines = []
+    for name in [other for other in found[0] if other != "ensemble"]:
+        shown = []
+        for task in found[0]["ensemble"]:
+            mean, half = interval([one["ensemble"][task] - one[name][task] for one in found])
+            shown.append(f"{task} {mean:+.1%} ± {half:.1%}")
+        lines.append(f"ensemble against {name}: {', '.join(shown)}")
+    return "\n".join(lines)
+
+
 def main(
     out: Annotated[Path | None, typer.Argument(help="Folder for everything.")] = None,
     rows: Annotated[int, typer.Option(help="Pairs of the web.")] = 16_000,
@@ -152,6 +164,7 @@ def main(
           f"the run, {steps - begun} of each of {coarse} experts; {seeds} seeds, mean and 95 % "
           "interval\n")  # fmt: skip
     print(table(found))
+    print(f"\n{gains(found)}")
 
 
 if __name__ == "__main__":
