@@ -12,6 +12,7 @@ from curate.api.calls.options import (
     path_of,
     place_of,
     running,
+    words_of,
 )
 from curate.api.results import DecontaminateResult, DedupResult
 
@@ -87,7 +88,7 @@ def dedup(
             embeddings=path_of(embeddings) or place.folder("embeddings"),
             output=folder,
             options=DedupOptions(
-                methods=None if methods is None else tuple(methods.replace(" ", "").split(",")),
+                methods=words_of(methods),
                 distance=distance,
                 turned=turned,
                 epsilon=epsilon,
@@ -185,7 +186,7 @@ def decontaminate(
             embeddings=path_of(embeddings) or place.folder("embeddings"),
             output=folder,
             options=DecontaminateOptions(
-                methods=None if methods is None else tuple(methods.replace(" ", "").split(",")),
+                methods=words_of(methods),
                 distance=distance,
                 turned=turned,
                 epsilon=epsilon,

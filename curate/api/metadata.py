@@ -123,6 +123,7 @@ def build_metadata(
 
     Source: Xu et al. 2023, arXiv:2309.16671, section 3.1; Chuang et al. 2025, arXiv:2507.22062.
     """
+    from curate.metadata.fetch.offline import OFFLINE, is_told
     from curate.metadata.wikipedia.wikimedia import API_URL, WIKIMEDIA
     from curate.pipelines.build_metadata import SourceOptions, build_languages, layout_of, read_day
     from curate.pipelines.build_metadata import reindex as write_indices
@@ -137,7 +138,7 @@ def build_metadata(
             "which downloads about 210 GB (see with --dry-run)"
         )
     if offline is None:
-        offline = os.environ.get("CURATE_OFFLINE", "").lower() in ("1", "true", "yes", "on")
+        offline = is_told(OFFLINE)
     thresholds = {
         "unigram_min_count": unigram_min_count,
         "unigram_top_share": unigram_top_share,

@@ -11,6 +11,7 @@ from curate.api.calls.options import (
     path_of,
     place_of,
     running,
+    words_of,
 )
 from curate.api.results import EmbedResult, ScoreResult
 
@@ -84,7 +85,7 @@ def embed(
                 model=model,
                 tokenizer=tokenizer,
                 text_encoder=text_encoder,
-                kinds=None if kinds is None else tuple(kinds.replace(" ", "").split(",")),
+                kinds=words_of(kinds),
                 precision=precision,
                 batch_size=batch_size,
                 decoder=decoder,

@@ -5,14 +5,14 @@ shipped code is of, and for arguments of kinds that nothing was shipped for.
 """
 
 from collections.abc import Callable
-from pickle import UnpicklingError
 from time import perf_counter
 from typing import Any, cast
 
 import numba
 from numba.core import event
 
-from curate.compiled.notice import add_seconds, begin
+from curate.compiled.kept import KeptCode
+from curate.compiled.notice import add_seconds, begin, cannot_keep
 from curate.compiled.shipped import shipped, source_digest
 
 __all__ = ["kept_on_disk"]
@@ -29,34 +29,21 @@ def kept_on_disk(function: Callable[..., Any]) -> Any:
     try:
         dispatcher: Any = numba.njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:
-        _watch.has_no_cache = True
+        cannot_keep("there is no folder for it that can be written")
         return _without_literals(numba.njit(nogil=True, error_model="numpy")(function))
-    kept = dispatcher._cache._cache_file
-    kept._source_stamp = (kept._source_stamp, source_digest())
-    kept._load_index = _unless_damaged(kept._load_index, dict)
-    kept._load_data = _unless_damaged(kept._load_data, _no_file)
+    kept, usual = dispatcher._cache, dispatcher._cache.save_overload
+    made_from = (numba.__version__, kept._impl.locator.get_source_stamp(), source_digest())
+    kept._cache_file = KeptCode(kept.cache_path, kept._impl.filename_base, repr(made_from))
+    kept.save_overload = lambda sig, data: _unless_full(usual, sig, data)
     return _without_literals(dispatcher)
 
 
-def _unless_damaged(load: Callable[..., Any], otherwise: Callable[[], Any]) -> Callable[..., Any]:
-    """Have a file that is cut off or of something else taken for one that is not there."""
-
-    def run(*args: Any) -> Any:
-        try:
-            return load(*args)
-        except (UnpicklingError, EOFError, ValueError, AttributeError, ImportError, IndexError):
-            return otherwise()
-
-    return run
-
-
-def _no_file() -> None:
-    """Say what numba takes for a file that is not there.
-
-    Raises:
-        OSError: always.
-    """
-    raise OSError("what was kept cannot be read")
+def _unless_full(save: Callable[..., Any], sig: Any, data: Any) -> None:
+    """Keep what was compiled; where the disk is full it is used, and told that it is not kept."""
+    try:
+        save(sig, data)
+    except OSError as error:
+        cannot_keep(error.strerror or str(error))
 
 
 def _without_literals(dispatcher: Any) -> Any:
@@ -81,7 +68,6 @@ class _Watch(event.Listener):
     """
 
     def __init__(self) -> None:
-        self.has_no_cache = False
         self._depth, self._start = 0, 0.0
 
     def on_start(self, event: Any) -> None:
@@ -90,7 +76,7 @@ class _Watch(event.Listener):
         if self._depth == 0:
             self._start = perf_counter()
             why = shipped().why_not or "what it is asked for is not in the code that was shipped"
-            begin(why, is_kept=not self.has_no_cache)
+            begin(why)
         self._depth += 1
 
     def on_end(self, event: Any) -> None:

@@ -72,9 +72,9 @@ def _sources() -> list[str]:
 @cache
 def shipped() -> Shipped:
     """Return what there is for this processor; read once."""
-    kinds, why_not = _kinds_of_processor()
     routines: dict[str, dict[tuple[str, ...], Routine]] = {}
     try:
+        kinds, why_not = _kinds_of_processor()
         for kind in kinds:
             routines |= _read(kind)
     except (OSError, ValueError) as error:
@@ -126,7 +126,11 @@ def _kinds_of_processor() -> tuple[list[str], str]:
 
 
 def _features() -> set[str]:
-    """Return what the first processor can, as Linux says it."""
+    """Return what the first processor can, as Linux says it.
+
+    Raises:
+        OSError: /proc is not there.
+    """
     with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
             if line.startswith(("flags", "Features")):
@@ -146,7 +150,7 @@ def kind_of(value: Any) -> str:
         return f"{value.dtype.str[1:]}[{value.ndim}]" if is_plain else "other"
     kind = type(value)
     if kind is int:
-        return "i8"
+        return "i8" if value.bit_length() < 64 else "other"
     if kind is bool or kind is np.bool_:
         return "b1"
     if kind is float:

@@ -4,7 +4,7 @@ A string is in the sample if its hash is below a bound, so that what parts saw a
 of several parts is the union of theirs, whatever their order and size. The share of hashes below
 the bound is chosen once for a whole set, so that about `SAMPLE` strings are in it at most, and all
 of them of a set that has no more. A sketch of registers (HyperLogLog) with as small an error takes
-64 kB of every part, and is never exact.
+32 kB of every part and every shard, and is never exact.
 
 Source: Gibbons 2001, Distinct sampling for highly-accurate answers to distinct values queries
 (VLDB), here with a share that is known beforehand instead of one that is found.

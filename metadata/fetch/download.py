@@ -68,6 +68,7 @@ class Fetcher:
         on_bytes: called with the number of bytes that came; less than 0 for bytes that turned out
             to be of no use.
         elsewhere: what else its user may do, for messages.
+        more_room: what else its user may do where a disk is full.
     """
 
     def __init__(
@@ -78,8 +79,9 @@ class Fetcher:
         wait: Callable[[float], object] | None = None,
         on_bytes: Callable[[int], object] | None = None,
         elsewhere: str = "name another --mirror",
+        more_room: str = "use --drop-sources",
     ) -> None:
-        self._elsewhere = elsewhere
+        self._elsewhere, self._more_room = elsewhere, more_room
         self._stopped = threading.Event()
         self._retries = retries or Retries()
         self._hosts = Hosts(self._retries, wait or self._stopped.wait)
@@ -153,7 +155,7 @@ class Fetcher:
             FetchError: it could not be had, or what came is twice not what was listed.
             DiskSpaceError: the disk is full.
         """
-        with _disk(folder):
+        with _disk(folder, self._more_room):
             folder.mkdir(parents=True, exist_ok=True)
             part = Part(file, folder)
             self._on_bytes(part.size)
@@ -321,13 +323,13 @@ def _extent(response: requests.Response, before: int) -> tuple[int, int | None]:
 
 
 @contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def _disk(folder: Path, more_room: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno not in _FULL:
             raise FetchError(f"{folder}: cannot be written to ({error})") from error
         raise DiskSpaceError(
-            f"{folder}: the disk is full. What has come is kept: free some space, or use "
-            "--drop-sources, and run the same command again."
+            f"{folder}: the disk is full. What has come is kept: free some space, or {more_room}, "
+            "and run the same command again."
         ) from error

@@ -20,6 +20,7 @@ __all__ = ["FATES", "PairFilter", "ValueFilter"]
 FATES = {"kept": KEPT, "not_sampled": NOT_SAMPLED, "filtered": FILTERED}
 _HOST = re.compile(r"[\w.-]{1,253}(:\d{1,5})?", re.UNICODE)
 _MOST_TEXT = 400
+_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class PairFilter:
             UsageError: it cannot be meant.
         """
         lang, entry, fate = (asked.get(name) or None for name in ("lang", "entry", "fate"))
-        if entry is not None and (not entry.isdigit() or lang is None):
+        is_id = entry is not None and entry.isascii() and entry.isdigit() and len(entry) <= _DIGITS
+        if entry is not None and (not is_id or lang is None):
             raise UsageError("an entry is asked for by its language and its number")
         if fate is not None and fate not in FATES:
             raise UsageError(f"{fate!r}: expected one of {', '.join(FATES)}")

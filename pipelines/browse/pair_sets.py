@@ -1,11 +1,12 @@
 """Stored pairs in, tables of some of their columns out, a group of rows at a time.
 
 A group is a row group of a Parquet file, or a tar. What was read last is kept, up to a number of
-bytes, so that going on in a list reads nothing twice.
+bytes or as much as one question needs, so that going on in a list reads nothing twice; and of those
+who ask for a group at once, one reads it.
 """
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -81,11 +82,12 @@ class PairSet:
     has_images: bool
     _names: ColumnNames
     _read: Callable[[Group, list[str] | None], pa.Table]
-    _schema_of: Callable[[Group], list[str] | None]
+    _schema_of: Callable[[Group], pa.Schema | None]
     _cache: "OrderedDict[tuple[int, str], Any]" = field(default_factory=OrderedDict)
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     downloaded: DownloadedImages | None = None
+    _reading: dict[int, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @property
     def num_pairs(self) -> int | None:
@@ -125,9 +127,14 @@ class PairSet:
         return Roles(of("text"), of("url"), uid, "lang" if "lang" in found.names else None, score,
                      image)  # fmt: skip
 
+    def schema_in(self, number: int) -> pa.Schema | None:
+        """Return the columns of a group and their types; None where only reading tells."""
+        return self._schema_of(self.group(number))
+
     def names_in(self, number: int) -> list[str] | None:
         """Return the columns of a group; None where only reading tells."""
-        return self._schema_of(self.group(number))
+        found = self.schema_in(number)
+        return None if found is None else list(found.names)
 
     def table(self, number: int, columns: Sequence[str] | None) -> pa.Table:
         """Read some columns of a group, those that it has; None for all but images.
@@ -136,7 +143,13 @@ class PairSet:
             ArtifactError: its file is gone, or damaged.
         """
         group = self.group(number)
-        known = self._schema_of(group)
+        with self._lock:
+            reading = self._reading[number]
+        with reading:
+            return self._table(number, group, columns)
+
+    def _table(self, number: int, group: Group, columns: Sequence[str] | None) -> pa.Table:
+        known = self.names_in(number)
         if known is None:  # a tar, which is read whole
             whole = self._kept(number, [_WHOLE]).get(_WHOLE)
             if whole is None:
@@ -150,11 +163,10 @@ class PairSet:
         missing = [c for c in wanted if c not in found]
         if missing or not wanted:
             read = self._read(group, missing)
-            columns_read = {name: read.column(name) for name in read.column_names}
-            self._keep(number, columns_read)
-            found |= columns_read
             if not wanted:
                 return read
+            found |= {name: read.column(name) for name in read.column_names}
+            self._keep(number, found)
         return pa.table({c: found[c] for c in wanted})
 
     def _kept(self, number: int, names: Sequence[str]) -> dict[str, Any]:
@@ -165,16 +177,18 @@ class PairSet:
                 self._cache.move_to_end((number, name))
             return found
 
-    def _keep(self, number: int, read: Mapping[str, Any]) -> None:
-        """Keep what was read, instead of what was asked for longest ago."""
+    def _keep(self, number: int, asked: Mapping[str, Any]) -> None:
+        """Keep what was asked for, instead of what was so longest ago."""
         with self._lock:
-            for name, column in read.items():
+            for name, column in asked.items():
                 if (number, name) not in self._cache:
                     self._cache[number, name] = column
                     self._bytes += column.nbytes
-            while self._bytes > _CACHED_BYTES and len(self._cache) > 1:
-                _, gone = self._cache.popitem(last=False)
-                self._bytes -= gone.nbytes
+            for key in list(self._cache):
+                if self._bytes <= _CACHED_BYTES:
+                    break
+                if key[0] != number or key[1] not in asked:
+                    self._bytes -= self._cache.pop(key).nbytes
 
 
 def _kind_word(kind: pa.DataType) -> str | None:
@@ -244,7 +258,7 @@ def parquet_set(
     every = list(schemas.values())
     merged = pa.schema({f.name: f for schema in reversed(every) for f in schema}.values())
     found = PairSet(name, label, groups, {}, images, False, names, read,
-                    lambda group: list(schemas[group.path].names))  # fmt: skip
+                    lambda group: schemas[group.path])  # fmt: skip
     roles = found.roles((), merged)
     found.columns = own_columns(merged, roles)
     found.has_images = roles.image is not None or "image_file" in merged.names

@@ -25,6 +25,7 @@ __all__ = ["Found", "Place", "find_pairs", "parse_place"]
 SECONDS = 1.5  # that looking may take
 MOST = 120  # pairs of an answer
 _READERS = 4
+_DIGITS = 15  # of a number in a place
 
 
 class Place(NamedTuple):
@@ -63,7 +64,7 @@ def parse_place(text: str) -> Place:
     group, _, row = text.partition(".")
     if (
         not (group.isascii() and group.isdigit() and row.isascii() and row.isdigit())
-        or len(text) > 40
+        or max(len(group), len(row)) > _DIGITS
     ):
         raise UsageError(f"{text[:40]!r} is no place of a pair, such as 3.14")
     return Place(int(group), int(row))

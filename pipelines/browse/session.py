@@ -78,7 +78,7 @@ class Session:
             if self._state is not None and seen == self._seen:
                 return self._state
             if self._failed is not None and self._failed[0] == seen:
-                raise self._failed[1]
+                raise self._failed[1].with_traceback(None)  # it is raised at each question
             if self._opening is None or not self._opening.is_alive():
                 self._progress = ("beginning", 0.0)
                 self._opening = threading.Thread(
@@ -92,8 +92,6 @@ class Session:
         with self._lock:
             if self._state is not None and self._state.index is not None:
                 self._state.index.close()
-            if self._state is not None:
-                self._state.remove()
             self._state = None
 
     def _reopen(self, seen: tuple[Any, ...]) -> None:
@@ -107,9 +105,10 @@ class Session:
                 self._failed = (seen, error)
                 self._state = None
             return
-        except OSError as error:  # files that vanish while they are opened
+        except Exception as error:  # files that vanish while they are opened, and whatever they are
+            what = f"{self.place.path}: cannot be opened ({type(error).__name__}: {error})"
             with self._lock:
-                self._failed = (seen, ArtifactError(f"{self.place.path}: {error}"))
+                self._failed = (seen, ArtifactError(what))
                 self._state = None
             return
         with self._lock:  # the old one goes when the last who reads it is done

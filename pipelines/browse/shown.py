@@ -143,7 +143,7 @@ def _own(pairs: PairSet, row: Mapping[str, Any], roles: Roles) -> dict[str, Any]
     if isinstance(raw := row.get("json"), bytes) and len(raw) <= _JSON:
         for name, value in sample_fields(raw).items():
             if name not in (roles.url, roles.text, roles.uid) and len(found) < _FIELDS:
-                found.setdefault(name, value)
+                found.setdefault(_text(name) or "", value)
     return found
 
 
@@ -185,7 +185,10 @@ def _probability(
 def _text(value: Any) -> str | None:
     if value is None:
         return None
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    # Halves of surrogate pairs, which JSON may hold, are in no answer: they stand as escapes.
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(text: str | None, most: int) -> str | None:

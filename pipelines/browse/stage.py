@@ -64,13 +64,17 @@ def browse_place(
     if dry_run:
         folders = {n: getattr(place, n) for n in ("matched", "balanced", "metadata", "run")}
         return {**about, **{n: f for n, f in folders.items() if f}, "files": len(place.files)}, None
-    session = Session(place, image_roots, filters)
-    with _Progress(quiet=quiet) as progress:
-        state = session.open(progress.show)
     from curate.pipelines.browse.web.server import Server
 
-    server = Server(session, port)
-    server.start()
+    session = Session(place, image_roots, filters)
+    server = Server(session, port)  # its port is had before an index is made for it
+    try:
+        with _Progress(quiet=quiet) as progress:
+            state = session.open(progress.show)
+        server.start()
+    except BaseException:
+        server.close()
+        raise
     found = state.about()
     return {
         "address": server.address, **about,

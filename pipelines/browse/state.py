@@ -52,7 +52,6 @@ class State:
         normalization: that pairs were matched with.
         pairs_of: pairs and kept pairs per language, None where they are not known.
         notes: what the user has to know of it.
-        remove: takes away an index that could not stay beside the workspace.
     """
 
     name: str
@@ -66,7 +65,6 @@ class State:
     normalization: Normalization = "standard"
     pairs_of: dict[str, dict[str, int | None]]
     notes: list[str]
-    remove: Callable[[], None] = lambda: None
 
     @cached_property
     def what_if(self) -> WhatIf:
@@ -157,7 +155,7 @@ def _matched(
     complete_summary(plan)
     notes: list[str] = []
     balanced = _balanced_of(plan, place.balanced, named, notes)
-    index, name, remove = open_index(plan, balanced, place.metadata, progressed)
+    index, name = open_index(plan, balanced, place.metadata, progressed)
     try:
         images: ImageSources | None = image_sources(plan, image_roots)
     except InputError as error:
@@ -175,7 +173,7 @@ def _matched(
         balanced=balanced, seed=int(balanced.parameters["seed"]) if balanced else 0,
         t_of=balanced.t_of if balanced else {},
         normalization=check_normalization(plan.parameters["normalization"]),
-        pairs_of=_pairs_of(plan, index), notes=notes, remove=remove,
+        pairs_of=_pairs_of(plan, index), notes=notes,
     )  # fmt: skip
 
 

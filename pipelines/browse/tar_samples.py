@@ -1,7 +1,7 @@
 """A WebDataset tar in, a table of its samples out: texts, fields of JSON, where images are."""
 
 import json
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyarrow as pa
 
@@ -76,15 +76,23 @@ def _fields(raws: list[bytes | None]) -> dict[str, pa.Array]:
                    else None for v in values]  # fmt: skip
             found[name] = pa.array(ids, pa.list_(pa.uint32()))
         elif name == "probability":
-            found[name] = pa.array([float(v) if isinstance(v, int | float) else None
-                                    for v in values], pa.float64())  # fmt: skip
+            found[name] = pa.array([float(v) if _is_exact(v) else None for v in values],
+                                   pa.float64())  # fmt: skip
+        elif name == "pair_id":  # what is no text is no id of ours; the sample's key is one
+            if any(isinstance(v, str) for v in values):
+                found[name] = _column([v if isinstance(v, str) else None for v in values])
         elif name not in taken and not name.startswith("image_") and _encodable(name):
             found[name] = _column(values)
     return found
 
 
+def _is_exact(value: Any) -> TypeGuard[float]:
+    """Tell whether a value is a number that a float holds as it is: long ids are not."""
+    return isinstance(value, float) or (type(value) is int and abs(value) <= 1 << 53)
+
+
 def _column(values: list[Any]) -> pa.Array:
-    if all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in values):
+    if all(v is None or _is_exact(v) for v in values):
         return pa.array([None if v is None else float(v) for v in values], pa.float64())
     shown = [
         None if v is None else v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)

@@ -27,14 +27,15 @@ class Thumbnails:
 
     def __init__(self) -> None:
         require_pillow("Showing images")
-        self._kept: OrderedDict[tuple[str, Place, int], bytes] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, Place, int], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def image(self, pairs: PairSet, place: Place, size: int) -> bytes:
+    def image(self, state: str, pairs: PairSet, place: Place, size: int) -> bytes:
         """Return a pair's image as a JPEG.
 
         Args:
+            state: name of the state that the pairs are of: after a change others have their places.
             pairs: that it is one of.
             place: of it.
             size: one of SIZES.
@@ -43,7 +44,7 @@ class Thumbnails:
             InputError: it has none, or one that may not be read or cannot be decoded.
             ArtifactError: its file is gone, or damaged.
         """
-        key = (pairs.name, place, size)
+        key = (state, pairs.name, place, size)
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -59,18 +60,13 @@ class Thumbnails:
         except UnusableImageError as error:
             raise InputError(f"its image cannot be shown: {error.detail}") from error
         with self._lock:
+            if key not in self._kept:  # another thread may have made it meanwhile
+                self._bytes += len(shown)
             self._kept[key] = shown
-            self._bytes += len(shown)
             while self._bytes > _CACHED_BYTES:
                 _, gone = self._kept.popitem(last=False)
                 self._bytes -= len(gone)
         return shown
-
-    def forget(self) -> None:
-        """Drop all images: what they are of was changed."""
-        with self._lock:
-            self._kept.clear()
-            self._bytes = 0
 
 
 def _encoded(pairs: PairSet, place: Place) -> bytes | None:
@@ -79,14 +75,13 @@ def _encoded(pairs: PairSet, place: Place) -> bytes | None:
         return found
     if pairs.images is None:
         raise InputError("images of these pairs are not read; the page says why")
-    names = pairs.names_in(place.group)
-    if names is None or set(_PLACES) <= set(names):
+    schema = pairs.schema_in(place.group)
+    if schema is None or set(_PLACES) <= set(schema.names):
         wanted = [*_PLACES]
+    elif names_files(schema):
+        wanted = list(schema.names)
     else:
-        table = pairs.table(place.group, None)
-        wanted = [n for n in (pairs.roles((), table.schema).image,) if n]
-        if names_files(table.schema):
-            wanted = table.column_names
+        wanted = [n for n in (pairs.roles((), schema).image,) if n]
     table = pairs.table(place.group, wanted)
     if place.row >= table.num_rows or not table.num_columns:
         return None

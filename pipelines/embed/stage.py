@@ -212,6 +212,8 @@ def _checked(total: PartFigures, plan: EmbeddedPlan) -> dict[str, Any]:
         with_vector, pairs = total.counts[f"{kind}_vectors"], total.counts["pairs"]
         if kind in plan.parameters["columns"] and with_vector + without.total() != pairs:
             raise AssertionError(f"{pairs} pairs are not {with_vector} with {kind} and {without}")
+        if kind in plan.parameters["columns"]:
+            total.counts[f"{kind}_vectors"] += 0  # also where there is no pair
     return total.as_dict()
 
 

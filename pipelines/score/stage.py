@@ -186,7 +186,13 @@ def _prompts(plan: EmbeddedPlan, options: ScoreOptions) -> tuple[dict[str, Any],
     found, sums = {}, {}
     for name, path in options.prompts:
         with storage.open_read(path, decompress=True) as file:
-            lines = file.read().decode("utf-8", "replace").splitlines()
+            content = file.read()
+        try:
+            lines = content.decode("utf-8-sig").splitlines()
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}: not UTF-8 at byte {error.start:,}; expected a prompt a line, in UTF-8"
+            ) from error
         texts = [line.strip() for line in lines if line.strip()]
         if not texts:
             raise InputError(f"{path}: there is no prompt in it; expected one a line")

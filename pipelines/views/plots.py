@@ -25,7 +25,7 @@ _COLOURS = ("#0b7a6b", "#1b66d1", "#b7791f", "#a8455a", "#5a646b")
 _SOFT = "#5a646b"
 _MAX_POINTS = 600
 _LONGEST_LINE = 30  # characters of a name beside a bar, which goes on below then
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "curate", "svg.fonttype": "path", "font.size": 10, "axes.edgecolor": "#b8c0bd",
     "axes.labelcolor": _SOFT, "xtick.color": _SOFT, "ytick.color": _SOFT, "axes.titlesize": 12,
     "axes.titleweight": "bold", "axes.titlelocation": "left", "font.family": "DejaVu Sans",

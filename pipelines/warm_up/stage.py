@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from curate.compiled.notice import seconds_of_compiling
+from curate.compiled.notice import seconds_of_compiling, why_not_kept
 from curate.compiled.shipped import shipped
 from curate.pipelines.views.progress import progress
 from curate.pipelines.warm_up.exercise import EXERCISES
@@ -14,8 +14,8 @@ def warm_up_kernels(*, quiet: bool = False) -> dict[str, Any]:
     """Call every kernel once, on a few bytes.
 
     Returns:
-        For which kind of processor there was machine code ("" for none), why it was not used, and
-        how many seconds were compiled here.
+        For which kind of processor there was machine code ("" for none), why it was not used, how
+        many seconds were compiled here, and why that is not kept for other processes ("" if it is).
     """
     for exercise in progress(
         EXERCISES.values(), total=len(EXERCISES), label="warm-up", unit="step", quiet=quiet
@@ -26,4 +26,5 @@ def warm_up_kernels(*, quiet: bool = False) -> dict[str, Any]:
         "shipped": found.kind,
         "why_not": found.why_not,
         "compiling_s": round(seconds_of_compiling(), 1),
+        "not_kept": why_not_kept(),
     }

@@ -60,16 +60,22 @@ def read_head(path: str) -> Head:
         InputError: it cannot be read, is of another layout, or gives more than one score.
     """
     tensors = {name: tensor.double().numpy() for name, tensor in read_tensors(path).items()}
+    known = sorted((int(m[1]), name) for name in tensors if (m := _LAYER.fullmatch(name)))
     if "weight" in tensors:
-        names, numbers = [""], [0]
-    else:
-        known = {int(m[1]): name for name in tensors if (m := _LAYER.fullmatch(name))}
-        numbers = sorted(known)
-        names = [known[number].removesuffix("weight") for number in numbers]
+        known = [(0, "weight")]
+    numbers = [number for number, _ in known]
+    names = [name.removesuffix("weight") for _, name in known]
     if not names:
         raise InputError(
             f"{path}: no head; expected weight and bias, or layers.N.weight and layers.N.bias; it "
             f"has {', '.join(sorted(tensors)[:6])}"
+        )
+    used = {f"{name}{kind}" for name in names for kind in ("weight", "bias")}
+    if len(set(numbers)) < len(numbers) or set(tensors) - used:
+        raise InputError(
+            f"{path}: holds more than one head, or other things too: "
+            f"{', '.join(sorted(tensors)[:6])}; expected weight and bias, or layers.N.weight and "
+            "layers.N.bias, and nothing else"
         )
     relus = [*(after - before >= _WITH_RELU for before, after in pairwise(numbers)), False]
     layers: list[tuple[NDArray[np.float64], NDArray[np.float64], bool]] = []

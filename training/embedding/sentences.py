@@ -20,6 +20,7 @@ from curate.distribution import install_line
 from curate.errors import CurateError, InputError, UsageError
 from curate.files.storage import is_file, join, open_read
 from curate.training.embedding.encoders import TextEncoder, hash_tensors
+from curate.training.published.hub import hub_as_told
 
 __all__ = ["SENTENCE_LIBRARIES", "is_sentence_encoder", "open_sentence_encoder"]
 
@@ -87,9 +88,10 @@ def open_sentence_encoder(name: str, device: torch.device) -> tuple[TextEncoder,
         raise CurateError(f"--text-encoder {name} needs {library}. Install it with: {line}")
     module: Any = import_module(library.replace("-", "_"))
     try:
-        if library == "model2vec":
-            return _open_static(module.StaticModel.from_pretrained(place))
-        model = module.SentenceTransformer(place, device=str(device))
+        with hub_as_told():
+            if library == "model2vec":
+                return _open_static(module.StaticModel.from_pretrained(place))
+            model = module.SentenceTransformer(place, device=str(device))
     except Exception as error:  # either library raises what its dozen of dependencies raise
         raise InputError(
             f"--text-encoder {name}: {library} cannot load it: {type(error).__name__}: {error}"

@@ -4,6 +4,7 @@ A file gets its name in the cache once its sha256 is that of the registry. Its o
 beside it, and whoever reads it compares that. A download that was cut off goes on where it was.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -13,15 +14,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from curate.errors import DiskSpaceError, FetchError, InputError
+from curate.files.addresses import without_secrets
 from curate.files.sizes import in_words
-from curate.files.sums import add_sums, file_sum, read_sums
+from curate.files.sums import SUMS, add_sums, file_sum, read_sums
 from curate.metadata.fetch.download import Fetcher, Retries
 from curate.metadata.fetch.notes import RemoteFile, hash_file
+from curate.metadata.fetch.offline import OFFLINE, is_offline
 
-__all__ = ["MIRROR", "OFFLINE", "cache_folder", "cached_file"]
+__all__ = ["MIRROR", "cache_folder", "cached_file"]
 
-MIRROR, OFFLINE = "CURATE_MODELS_MIRROR", "CURATE_OFFLINE"
-_HUB_OFFLINE = "HF_HUB_OFFLINE"
+MIRROR = "CURATE_MODELS_MIRROR"
+_READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _TELL_S = 10.0
 _log = logging.getLogger("curate")
 RETRIES = Retries()
@@ -32,11 +35,6 @@ def cache_folder() -> Path:
     chosen = os.environ.get("CURATE_MODELS")
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(chosen) if chosen else Path(base) / "curate" / "models"
-
-
-def is_offline() -> bool:
-    """Tell whether nothing is to be fetched."""
-    return any(os.environ.get(name, "0") not in ("", "0") for name in (OFFLINE, _HUB_OFFLINE))
 
 
 def cached_file(url: str, sha256: str, terms: str | None = None) -> str:
@@ -54,33 +52,51 @@ def cached_file(url: str, sha256: str, terms: str | None = None) -> str:
     """
     folder, name = cache_folder(), url.rpartition("/")[2]
     path = folder / name
+    if _is_known(path):
+        return str(path)  # also where the cache is one that others fill, and is only read
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _only_one(path):
-            if not _is_there(path, sha256):
+            if not _is_known(path) and not _is_there(path, sha256):
                 _fetch(url, path, sha256, terms)
     except OSError as error:
+        if error.errno in _READ_ONLY and path.is_file():
+            _require_published(path, sha256)  # each time, since it cannot be noted
+            return str(path)
         raise InputError(
             f"{folder}: cannot be used as a cache ({error}). Name another folder in CURATE_MODELS."
         ) from error
     return str(path)
 
 
+def _is_known(path: Path) -> bool:
+    """Tell whether the file is there and was looked at; its sum is compared by whoever reads it."""
+    known = read_sums(str(path.parent)).get(path.name)
+    return known is not None and path.is_file() and known["size_bytes"] == path.stat().st_size
+
+
 def _is_there(path: Path, sha256: str) -> bool:
-    """Tell whether the file is there; one that somebody has put there is looked at."""
+    """Tell whether somebody has put the file there, and look at it."""
     if not path.is_file():
         return False
-    known = read_sums(str(path.parent)).get(path.name)
-    if known is not None and known["size_bytes"] == path.stat().st_size:
-        return True  # its checksum is compared by whoever reads it
+    _require_published(path, sha256)
+    _note_sum(path)
+    return True
+
+
+def _require_published(path: Path, sha256: str) -> None:
     found = hash_file(path)[2]
     if found != sha256:
         raise InputError(
             f"{path}: sha256 is {found}, expected {sha256}. It is damaged or another file: remove "
             "it, and it is fetched anew."
         )
-    add_sums(str(path.parent), {path.name: file_sum(str(path))})
-    return True
+
+
+def _note_sum(path: Path) -> None:
+    """Note the sum of a file; who fetches another one meanwhile notes that before or behind."""
+    with _only_one(path.with_name(SUMS)):
+        add_sums(str(path.parent), {path.name: file_sum(str(path))})
 
 
 def _fetch(url: str, path: Path, sha256: str, terms: str | None) -> None:
@@ -89,15 +105,16 @@ def _fetch(url: str, path: Path, sha256: str, terms: str | None) -> None:
     if is_offline():
         raise InputError(
             f"{path.name} is not in the cache ({path.parent}), and {OFFLINE} says that nothing is "
-            f"to be fetched. Put the file of {place} there."
+            f"to be fetched. Put the file of {without_secrets(place)} there."
         )
-    _log.info("fetching %s to %s", place, path.parent)
+    _log.info("fetching %s to %s", without_secrets(place), path.parent)
     if terms:
         _log.info("%s", terms)
     progress = _Progress(path.name)
     fetcher = Fetcher(
         retries=RETRIES, on_bytes=progress.came,
         elsewhere=f"put the file at {path}, or name a mirror in {MIRROR}",
+        more_room="name another folder in CURATE_MODELS",
     )  # fmt: skip
     try:
         progress.total = _size(fetcher, place)
@@ -106,7 +123,7 @@ def _fetch(url: str, path: Path, sha256: str, terms: str | None) -> None:
         fetcher.download(file, path.parent)
     finally:
         fetcher.close()
-    add_sums(str(path.parent), {path.name: file_sum(str(path))})
+    _note_sum(path)
 
 
 def _size(fetcher: Fetcher, url: str) -> int | None:
@@ -149,5 +166,9 @@ class _Progress:
 def _only_one(path: Path) -> Iterator[None]:
     """Keep other processes from fetching the same file meanwhile."""
     with path.with_name(f".{path.name}.lock").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.info("another process fetches or looks at %s: waiting for it", path.name)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

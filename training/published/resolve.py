@@ -1,5 +1,6 @@
 """A model's name in; its shape, its file of weights and its tokenizer, all on this machine, out."""
 
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib import import_module
 from importlib.util import find_spec
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from curate.errors import CurateError, FetchError, InputError, UsageError
+from curate.metadata.fetch.offline import OFFLINE, is_offline
 from curate.training.model.config import ModelConfig
 from curate.training.model.foreign_configs import from_open_clip
 from curate.training.model.weights import published_end
-from curate.training.published.cache import cached_file, is_offline
+from curate.training.published.cache import cached_file
+from curate.training.published.hub import hub_as_told
 from curate.training.published.registry import HUB, LICENCE, OPEN_CLIP, Published, find_published
 
 __all__ = ["Resolved", "clip_merges", "hub_folder", "resolve", "resolve_published"]
@@ -154,9 +157,24 @@ def _of_open_clip(name: str, pretrained: str | None) -> Resolved:
     )
     tokenizer = shape["text_cfg"].get("hf_tokenizer_name") or open_clip.tokenizer.default_bpe()
     try:
-        weights = str(open_clip.download_pretrained(about))
+        with hub_as_told():
+            weights = _kept_by_open_clip(about) or str(open_clip.download_pretrained(about))
     except CurateError:
         raise
     except Exception as error:  # of urllib, of the Hub, and RuntimeError of checksums
         raise FetchError(f"{OPEN_CLIP}{name}: OpenCLIP cannot fetch it ({error})") from error
     return Resolved(f"{OPEN_CLIP}{name}", config, weights, tokenizer)
+
+
+def _kept_by_open_clip(about: Mapping[str, Any]) -> str | None:
+    """Return the file of weights that OpenCLIP fetched by its address, where none may be fetched.
+
+    Raises:
+        InputError: it did not.
+    """
+    if not is_offline() or about.get("hf_hub") or not about.get("url"):
+        return None
+    path = Path.home() / ".cache" / "clip" / str(about["url"]).rpartition("/")[2]
+    if not path.is_file():
+        raise InputError(f"{path} is not there, and {OFFLINE} says that nothing is to be fetched")
+    return str(path)

@@ -9,6 +9,7 @@ from typing import Any
 from curate.errors import ArtifactError, InputError
 from curate.files.storage import is_file, is_folder, join, open_read
 from curate.files.sums import check_file
+from curate.metadata.fetch.offline import OFFLINE, is_offline
 from curate.training.model.config import ModelConfig
 from curate.training.text.clip_bpe import build_clip_bpe
 from curate.training.text.tokenizer import Tokenizer
@@ -112,17 +113,20 @@ def _from_json(content: bytes, source: str, context_length: int) -> Tokenizer:
 
 def _from_hub(name: str, context_length: int) -> Tokenizer:
     """Fetch a tokenizer by its name."""
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import _CACHED_NO_EXIST, hf_hub_download, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     from tokenizers import Tokenizer as Model
 
     try:
-        return Tokenizer(Model.from_file(hf_hub_download(name, _FILE)), context_length)
+        found = hf_hub_download(name, _FILE, local_files_only=is_offline())
+        return Tokenizer(Model.from_file(found), context_length)
     except LocalEntryNotFoundError as error:
+        if try_to_load_from_cache(name, _FILE) is _CACHED_NO_EXIST:
+            return _converted(name, context_length)  # as it was when the Hub was asked
         raise InputError(
             f"tokenizer {name!r} is not a file, not in the cache of the Hugging Face Hub, and the "
-            "Hub cannot be reached. Give a file, or fetch it where there is a network: "
-            f"hf download {name} {_FILE}"
+            f"Hub cannot be reached, or is not to be asked ({OFFLINE}). Give a file, or fetch it "
+            f"where there is a network: hf download {name} {_FILE}"
         ) from error
     except EntryNotFoundError:
         return _converted(name, context_length)
@@ -169,7 +173,7 @@ def _open_with_transformers(name: str) -> Any:
         # Of a folder nothing is looked up elsewhere; and no code that comes with one is run, nor is
         # the user asked whether it may be.
         return AutoTokenizer.from_pretrained(
-            name, trust_remote_code=False, local_files_only=is_folder(name)
+            name, trust_remote_code=False, local_files_only=is_folder(name) or is_offline()
         )
     except (AttributeError, KeyError, OSError, ValueError) as error:
         raise InputError(

@@ -28,6 +28,7 @@ __all__ = [
     "place_of",
     "running",
     "shard_options",
+    "words_of",
 ]
 
 Number = int | str
@@ -128,6 +129,20 @@ def listed(values: Any) -> list[str]:
         raise UsageError(
             f"got {kind_of(values)} where a path or a text, or a list of these, is expected"
         ) from error
+
+
+def words_of(value: Any) -> tuple[str, ...] | None:
+    """Return words between commas, or a list of words; None for nothing.
+
+    Raises:
+        UsageError: it is something else.
+
+    >>> words_of("exact, text"), words_of(["exact", "text"]), words_of(None)
+    (('exact', 'text'), ('exact', 'text'), None)
+    """
+    if value is None:
+        return None
+    return tuple(word.strip() for one in listed(value) for word in one.split(","))
 
 
 def kind_of(value: Any) -> str:

@@ -20,6 +20,7 @@ class WarmUpResult(Result):
     shipped: str
     why_not: str
     compiling_s: float
+    not_kept: str
 
     _view = ("warm_up", "readiness")
 

@@ -6,6 +6,7 @@ no signal.
 """
 
 import os
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ def smallest_kind(largest: int) -> str:
 
 
 class Column:
-    """An array in a file.
+    """An array in a file, which is closed with the last who looks at it.
 
     Args:
         path: of the file.
@@ -46,6 +47,7 @@ class Column:
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
             raise ArtifactError(f"{path}: the index for browsing is not whole") from error
+        self._close = weakref.finalize(self, os.close, self._file)
         self._size = os.fstat(self._file).st_size // self.kind.itemsize
 
     def __len__(self) -> int:
@@ -53,9 +55,8 @@ class Column:
 
     def close(self) -> None:
         """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
         self._file = -1
+        self._close()
 
     def read(self, start: int, stop: int) -> NDArray[Any]:
         """Return the values from one place up to another.

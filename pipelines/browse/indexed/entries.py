@@ -194,8 +194,8 @@ class EntryIndex:
     def _chunks(self, lang: str | None, sort: str, t_of: dict[str, int | None]) -> "list[_Chunk]":
         """Return pieces of the rows, those that can hold the largest keys first."""
         chunks = []
-        ends = np.r_[[one["block"] for one in self.languages[1:]], len(self._first) - 1]
-        for number, (one, stop) in enumerate(zip(self.languages, ends.tolist(), strict=True)):
+        ends = [*(one["block"] for one in self.languages[1:]), len(self._first) - 1]
+        for number, (one, stop) in enumerate(zip(self.languages, ends, strict=True)):
             if lang is not None and one["lang"] != lang:
                 continue
             if not one["size"]:

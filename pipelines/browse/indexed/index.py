@@ -6,11 +6,15 @@ time. What it was made from is its name; one of other matches, or of another bal
 anew.
 """
 
+import fcntl
 import json
+import os
 import shutil
 import tempfile
 import uuid
+import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -65,6 +69,11 @@ class Balanced:
 class WorkspaceIndex:
     """The index of a matched folder.
 
+    Args:
+        folder: of it.
+        about: what has to be known to read it.
+        temporary: folder that goes with it; None where it is kept.
+
     Attributes:
         entries: of all languages.
         steps: pairs that every t keeps.
@@ -75,7 +84,10 @@ class WorkspaceIndex:
         kept_of: kept pairs of each language.
     """
 
-    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, about: dict[str, Any], temporary: Path | None = None) -> None:
+        self._remove = (
+            None if temporary is None else weakref.finalize(self, shutil.rmtree, temporary, True)
+        )
         self.has_fate = bool(about["has_fate"])
         self.num_pairs = int(about["pairs"])
         self.kept_of: list[int] = about["kept_of"]
@@ -88,10 +100,13 @@ class WorkspaceIndex:
         self.steps = Steps(folder, [one["lang"] for one in self.entries.languages])
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, and take them away where they cannot stay."""
         for one in (self.pair_lang, self.pair_t, self.pair_fate, self._postings):
             one.close()
         self.entries.close()
+        self.steps.close()
+        if self._remove is not None:
+            self._remove()
 
     def postings(self, lang: str, entry_id: int) -> "Postings":
         """Return where the numbers of an entry's pairs stand.
@@ -139,7 +154,7 @@ def open_index(
     balanced: Balanced | None,
     metadata: str | None,
     progressed: Callable[[str, float], None],
-) -> tuple[WorkspaceIndex, str, Callable[[], None]]:
+) -> tuple[WorkspaceIndex, str]:
     """Open the index of a matched folder, and make it first if there is none.
 
     Args:
@@ -149,7 +164,7 @@ def open_index(
         progressed: is told what is made and how much of it is done, 0 to 1.
 
     Returns:
-        The index, its name, and what removes it where it cannot stay.
+        The index, and its name.
 
     Raises:
         ArtifactError: matching is not complete.
@@ -160,28 +175,59 @@ def open_index(
                                   "filters": list(balanced.filters)},
     }  # fmt: skip
     name = artifacts.digest(made_from)[:24]
-    folder, remove = _place(plan.folder)
-    target = folder / name
-    if not (target / _ABOUT).exists():
-        _make(folder, target, plan, balanced, metadata, progressed)
-    about = parse_own((target / _ABOUT).read_bytes(), str(target / _ABOUT))
-    return WorkspaceIndex(target, about), name, remove
+    with _place(plan.folder, lambda: progressed("another `curate browse` makes it", 0.0)) as place:
+        folder, temporary = place
+        target = folder / name
+        if not (target / _ABOUT).exists():
+            _make(folder, target, plan, balanced, metadata, progressed)
+        about = parse_own((target / _ABOUT).read_bytes(), str(target / _ABOUT))
+        return WorkspaceIndex(target, about, temporary), name
 
 
-def _place(matched: str) -> tuple[Path, Callable[[], None]]:
-    """Return where indices are kept: beside the matches, or where that cannot be, for this time."""
-    if storage.is_local(matched):
-        folder = Path(storage.local_path(storage.join(beside(matched), "browse")))
+@contextmanager
+def _place(matched: str, waits: Callable[[], None]) -> Iterator[tuple[Path, Path | None]]:
+    """Give the folder where indices are kept, to this process alone: beside the matches.
+
+    Where that cannot be, a temporary one; it is given twice then, and gone if nobody takes it.
+    """
+    kept = _kept_folder(matched, waits)
+    if kept is not None:
+        folder, lock = kept
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / f".tmp-{uuid.uuid4().hex}"
-            probe.touch()
-            probe.unlink()
-            return folder, lambda: None
-        except OSError:
-            pass  # somebody else's workspace, or one that is only read
+            yield folder, None
+        finally:
+            os.close(lock)
+        return
     temporary = Path(tempfile.mkdtemp(prefix="curate-browse-"))
-    return temporary, lambda: shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        yield temporary, temporary
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _kept_folder(matched: str, waits: Callable[[], None]) -> tuple[Path, int] | None:
+    """Return the folder beside the matches, locked; None if it cannot be written or locked."""
+    if not storage.is_local(matched):
+        return None
+    folder = Path(storage.local_path(storage.join(beside(matched), "browse")))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".tmp-{uuid.uuid4().hex}"
+        probe.touch()
+        probe.unlink()
+        lock = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None  # somebody else's workspace, or one that is only read
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        waits()
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:  # a file system without locks
+        os.close(lock)
+        return None
+    return folder, lock
 
 
 def _make(

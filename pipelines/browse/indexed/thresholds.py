@@ -36,6 +36,11 @@ class Steps:
         self._at = {lang: at for at, lang in enumerate(langs)}
         self._loaded: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
 
+    def close(self) -> None:
+        """Close the files."""
+        self._t.close()
+        self._kept.close()
+
     def of(self, lang: str) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
         """Return thresholds, ascending, and the pairs that each of them keeps."""
         if lang not in self._loaded:

@@ -71,7 +71,8 @@ def make_app(session: Session, token: str) -> Any:
             if size not in map(str, SIZES):
                 raise UsageError(f"size is {size[:20]!r}; expected one of {SIZES}")
             pairs = pair_set_of(state, {"set": request.path_params["set"]})
-            found = thumbnails.image(pairs, parse_place(request.path_params["at"]), int(size))
+            place = parse_place(request.path_params["at"])
+            found = thumbnails.image(state.name, pairs, place, int(size))
             kept = {"cache-control": "private, max-age=3600, immutable"}
             return Response(found, media_type="image/jpeg", headers=kept)
 
@@ -188,8 +189,8 @@ class Server:
             state = self.session.state()
             if state.index is not None:
                 state.index.entries.search("-", num=1)
-        except CurateError as error:  # whoever asks is told
-            log(f"browse: {error}")
+        except Exception as error:  # whoever asks is told
+            log(f"browse: {type(error).__name__}: {error}")
 
     def wait(self) -> None:
         """Serve until the thread ends or somebody interrupts."""

@@ -1,5 +1,6 @@
 """What all kernels share: the ways they become machine code, and that both give the same."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -8,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.compiled import shipped
-from curate.compiled.kernel import KERNELS, compiled, inlined, intrinsic
+from curate.compiled import notice, on_site, shipped
+from curate.compiled.kept import KeptCode
+from curate.compiled.kernel import KERNELS, Kernel, compiled, inlined, intrinsic
 from curate.compiled.on_site import kept_on_disk
 from tests.conftest import ROOT
 from tests.make_kernels import KINDS, sources
@@ -57,9 +59,74 @@ def test_kernels_call_kernels_inlined_functions_and_instructions():
         _seven()
 
 
-def test_what_is_kept_of_compiled_code_depends_on_the_sources_of_all_kernels():
-    dispatcher = kept_on_disk(_counted.function)
-    assert shipped.source_digest() in dispatcher._cache._cache_file._source_stamp
+def test_what_is_kept_of_compiled_code_depends_on_the_sources_of_all_kernels(monkeypatch):
+    def made_from():
+        return kept_on_disk(_counted.function)._cache._cache_file._made_from
+
+    before = made_from()
+    assert made_from() == before
+    monkeypatch.setattr(on_site, "source_digest", lambda: "of other sources")
+    assert made_from() != before
+
+
+def test_of_two_that_keep_code_at_once_each_finds_its_own(tmp_path):
+    # numba gives both the first number, if neither sees the other's index yet.
+    first, second = (KeptCode(str(tmp_path), "f", "sources") for _ in range(2))
+    usual = Path.write_bytes
+
+    def between(path, content):
+        Path.write_bytes = usual
+        second.save(("int64", "another processor"), "its code")
+        return usual(path, content)
+
+    Path.write_bytes = between
+    try:
+        first.save(("int64", "this processor"), "my code")
+    finally:
+        Path.write_bytes = usual
+    assert first.load(("int64", "another processor")) == "its code"
+    assert second.load(("int64", "this processor")) == "my code"
+    assert first.load(("float64", "this processor")) is None
+    assert KeptCode(str(tmp_path), "f", "other sources").load(("int64", "this processor")) is None
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:40], lambda b: b[:-1] + b"!", lambda _: b""])
+def test_kept_code_that_is_damaged_is_not_run(tmp_path, damage):
+    kept = KeptCode(str(tmp_path), "f", "sources")
+    kept.save("key", "code")
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(damage(path.read_bytes()))
+    assert kept.load("key") is None
+
+
+def test_where_the_disk_is_full_what_was_compiled_is_used_and_that_is_told(monkeypatch):
+    def full(_self, _key, _data):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    told = []
+    monkeypatch.setattr(KeptCode, "save", full)
+    monkeypatch.setattr(KeptCode, "load", lambda *_: None)
+    monkeypatch.setattr(notice, "_not_kept", [])
+    notice.tell_when_compiling(told.append)
+    try:
+        assert Kernel(_counted.function).made(5) == 31
+    finally:
+        notice.tell_when_compiling(None)
+    assert len(told) == 2 and told[0].startswith("compiling for this processor, once")
+    assert told[1].startswith("what was compiled cannot be kept (No space left on device)")
+    assert notice.why_not_kept() == "No space left on device"
+
+
+def test_without_proc_kernels_are_compiled_here(monkeypatch, tmp_path):
+    _fresh(monkeypatch, tmp_path)
+
+    def missing():
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/cpuinfo")
+
+    monkeypatch.setattr(shipped, "_features", missing)
+    found = shipped.shipped.__wrapped__()
+    assert not found.routines and "/proc/cpuinfo" in found.why_not
 
 
 def test_the_list_of_sources_names_all_modules_with_kernels_and_what_they_import():
@@ -104,7 +171,7 @@ def test_nothing_is_compiled_where_machine_code_was_shipped():
     [
         (np.zeros((2, 3), np.uint8), "u1[2]"), (np.zeros(4, np.float32), "f4[1]"),
         (np.zeros(4, bool), "b1[1]"), (3, "i8"), (np.int32(3), "i4"), (np.uint64(3), "u8"),
-        (True, "b1"), (np.True_, "b1"), (0.5, "f8"), (np.float32(0.5), "f4"),
+        (2**63, "other"), (True, "b1"), (np.True_, "b1"), (0.5, "f8"), (np.float32(0.5), "f4"),
         (np.zeros(4, np.uint8)[::2], "other"), (np.zeros(4, ">i4"), "other"),
         (np.frombuffer(b"123456789", np.uint8)[1:9].view(np.int64), "other"), ("a", "other"),
     ],

@@ -1,8 +1,15 @@
 """What the page asks, answered from stored pairs, against the pairs counted one by one."""
 
+import gc
 import json
+import os
 import shutil
+import tempfile
+import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,21 +18,24 @@ import pytest
 
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
+from curate.pipelines.browse import pair_sets
 from curate.pipelines.browse.answers import ANSWERS
 from curate.pipelines.browse.indexed import entries as entries_module
+from curate.pipelines.browse.indexed import index as index_module
 from curate.pipelines.browse.indexed import pair_index
-from curate.pipelines.browse.pairs import parse_place
+from curate.pipelines.browse.pairs import Place, parse_place
 from curate.pipelines.browse.places import find_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import Thumbnails
 from curate.pipelines.explain import explain_text
+from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.retract import retract_pairs
 from curate.pipelines.store.workspace import Workspace
 from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.browse.world import write_world
 from tests.pipelines.card.test_card import write_workspace
-from tests.pipelines.helpers import contents, png, read_pairs, write_pairs
+from tests.pipelines.helpers import contents, png, read_pairs, write_metadata, write_pairs
 from tests.pipelines.tar_helpers import write_tar
 
 
@@ -38,7 +48,7 @@ def opened(path, **options):
 def ask(session, name, **asked):
     values = {key.replace("__", "."): str(value) for key, value in asked.items()}
     found = ANSWERS[name](session.state(), values)
-    return json.loads(json.dumps(found))
+    return json.loads(json.dumps(found, ensure_ascii=False, allow_nan=False).encode())
 
 
 @pytest.fixture(scope="module")
@@ -282,6 +292,67 @@ def test_a_retraction_is_seen_and_what_it_took_out_is_gone(tmp_path):
     session.close()
 
 
+def test_of_two_that_browse_at_once_one_makes_the_index_and_the_other_waits(tmp_path, monkeypatch):
+    folder = write_workspace(tmp_path)
+    place, told, is_made = find_place(str(folder), Workspace(str(folder))), [], []
+    begun, go_on = threading.Event(), threading.Event()
+    make = index_module.write_entries
+
+    def slow(*args):
+        is_made.append(1)
+        begun.set()
+        assert go_on.wait(30)
+        return make(*args)
+
+    monkeypatch.setattr(index_module, "write_entries", slow)
+    sessions = Session(place), Session(place)
+    first = threading.Thread(target=sessions[0].open)
+    first.start()
+    assert begun.wait(30)
+
+    def noted(what, _share):
+        told.append(what)
+        go_on.set()
+
+    sessions[1].open(noted)
+    first.join(30)
+    assert told == ["another `curate browse` makes it"] and len(is_made) == 1
+    for session in sessions:
+        assert ask(session, "pairs")["rows"]
+        session.close()
+
+
+def test_an_index_that_cannot_stay_goes_with_what_it_is_of(tmp_path, monkeypatch):
+    folder = write_workspace(tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(index_module, "_kept_folder", lambda *_: None)
+
+    def there():
+        return len(list(tmp_path.glob("curate-browse-*")))
+
+    def opened_files():
+        gc.collect()
+        return sum("curate-browse-" in os.readlink(one) for one in Path("/proc/self/fd").iterdir()
+                   if one.is_symlink())  # fmt: skip
+
+    session = opened(folder)
+    assert there() == 1 and ask(session, "pairs")["rows"]
+    if Path("/proc/self/fd").exists():
+        assert opened_files() > 0
+    balance_pairs(matched=str(folder / "matched"), output=str(folder / "balanced"),
+                  options=BalanceOptions(t=5), overwrite=True, quiet=True)  # fmt: skip
+    with pytest.raises(BusyError):
+        session.state()
+    session._opening.join(30)
+    assert there() == 1 and session.state().t_of["en"] == 5  # that of before is gone
+    session.close()
+    assert there() == 0 and opened_files() == 0
+    monkeypatch.setattr(MatchedPlan, "require_unchanged", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        opened(folder)
+    assert there() == 0
+
+
 def test_matches_that_are_not_whole_and_parts_that_vanished_are_told(tmp_path):
     folder = write_workspace(tmp_path)
     session = opened(folder)
@@ -350,11 +421,49 @@ def test_tars_are_shown_with_their_own_fields_and_images(tmp_path):
     ):  # fmt: skip
         assert [p["text"] for p in every_pair(session, **asked)] == expected
     pairs, thumbnails = session.state().sets["files"], Thumbnails()
-    shown = thumbnails.image(pairs, parse_place(a["at"]), 224)
+    shown = thumbnails.image("", pairs, parse_place(a["at"]), 224)
     assert shown[:3] == b"\xff\xd8\xff" and len(shown) < 20_000
     for pair, words in ((b, "no image"), (c, "cannot be shown")):
         with pytest.raises(InputError, match=words):
-            thumbnails.image(pairs, parse_place(pair["at"]), 224)
+            thumbnails.image("", pairs, parse_place(pair["at"]), 224)
+    session.close()
+
+
+@pytest.mark.parametrize("lang", [None, "en"])
+def test_a_workspace_of_one_language_is_searched_and_shown(tmp_path, lang):
+    metadata = write_metadata(tmp_path / "metadata", {"en": ["red dog", "dog"]})
+    tar = write_tar(
+        tmp_path / "in.tar",
+        {
+            "a.txt": "a red dog in the park",
+            "a.json": b'{"lang": "en", "half": "\\ud800", "n": 1' + b"0" * 400 + b"}",
+            "b.txt": "the dog is on the grass", "b.json": {"lang": "en"},
+        },
+    )  # fmt: skip
+    match_inputs([str(tar)], metadata=str(metadata), output=str(tmp_path / "matched"),
+                 options=MatchOptions(), quiet=True)  # fmt: skip
+    session = opened(tmp_path)
+    found = ask(session, "entries", q="DOG", **({"lang": lang} if lang else {}))
+    assert [(r["entry"], r["count"]) for r in found["rows"]] == [("dog", 2), ("red dog", 1)]
+    # The halves of surrogate pairs and the long number of a tar's JSON are texts.
+    shown = ask(session, "pairs")["rows"][0]["own"]
+    assert shown == {"half": "\\ud800", "n": f"1{'0' * 400}"}
+    session.close()
+
+
+def test_long_numbers_of_a_tars_json_are_as_they_are(tmp_path):
+    tar = write_tar(
+        tmp_path / "00000.tar",
+        {
+            "a.txt": "x", "a.json": {"user": 2**53 + 1, "n": 7, "pair_id": "own", "probability": 1},
+            "b.txt": "y", "b.json": b'{"user": 1' + b"0" * 400 + b', "pair_id": 2.0}',
+        },
+    )  # fmt: skip
+    session = opened(tar)
+    first, second = ask(session, "pairs")["rows"]
+    assert first["own"] == {"user": str(2**53 + 1), "n": 7} and first["probability"] == 1
+    assert (first["id"], second["id"]) == ("own", None)
+    assert second["own"] == {"user": f"1{'0' * 400}"}
     session.close()
 
 
@@ -367,9 +476,35 @@ def test_a_bare_parquet_file_is_shown_with_its_columns_and_images(tmp_path):
     assert [p["text"] for p in found] == values[:5]
     assert [p["text"] for p in every_pair(session, column="kind", **{"is": "b"})] == values[1::3]
     pairs = session.state().sets["files"]
-    assert Thumbnails().image(pairs, parse_place(found[4]["at"]), 224)[:2] == b"\xff\xd8"
+    assert Thumbnails().image("", pairs, parse_place(found[4]["at"]), 224)[:2] == b"\xff\xd8"
     with pytest.raises(InputError, match="no entries here"):
         ask(session, "entries")
+    session.close()
+
+
+def test_many_images_of_a_row_group_are_read_once_and_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(pair_sets, "_CACHED_BYTES", 1000)
+    images = [png((30 * i, 255 - 30 * i, 0)) for i in range(8)]
+    pq.write_table(pa.table({"image": images, "text": ["a dog"] * 8, "more": ["x" * 200] * 8}),
+                   tmp_path / "in.parquet")  # fmt: skip
+    session = opened(tmp_path / "in.parquet")
+    pairs, thumbnails, read = session.state().sets["files"], Thumbnails(), []
+    usual = pairs._read
+
+    def noted(group, columns):
+        read.append(columns)
+        time.sleep(0.05)  # so that the others ask meanwhile
+        return usual(group, columns)
+
+    pairs._read = noted
+    with ThreadPoolExecutor(8) as pool:
+        shown = list(
+            pool.map(lambda row: thumbnails.image("", pairs, Place(0, row), 224), range(8))
+        )
+    assert read == [["image"]] and len(set(shown)) == 8
+    pairs.table(0, ["text", "more"])
+    assert pairs.table(0, ["text", "more"]).num_rows == 8  # more than is kept of others
+    assert read == [["image"], ["text", "more"]] and len(pairs._cache) == 2
     session.close()
 
 
@@ -382,10 +517,10 @@ def test_a_table_cannot_have_a_file_outside_its_folder_shown(tmp_path):
     pq.write_table(table, tmp_path / "in/in.parquet")
     session = opened(tmp_path / "in/in.parquet")
     pairs, thumbnails = session.state().sets["files"], Thumbnails()
-    assert thumbnails.image(pairs, parse_place("0.0"), 224)
+    assert thumbnails.image("", pairs, parse_place("0.0"), 224)
     for row in (1, 2, 3):
         with pytest.raises(InputError, match="cannot be read"):
-            thumbnails.image(pairs, parse_place(f"0.{row}"), 224)
+            thumbnails.image("", pairs, parse_place(f"0.{row}"), 224)
     session.close()
 
 
@@ -396,7 +531,7 @@ def test_images_of_shards_and_of_matches_are_shown_and_a_balanced_set_alone(tmp_
     assert list(state.sets) == ["matched", "shards"]
     for name in state.sets:
         pair = ask(session, "pairs", set=name, lang="ja")["rows"][0]
-        assert thumbnails.image(state.sets[name], parse_place(pair["at"]), 224)
+        assert thumbnails.image("", state.sets[name], parse_place(pair["at"]), 224)
         assert pair["marks"] and pair["own"]["license"] in ("cc0", "cc-by")
     session.close()
     alone = opened(folder / "balanced")
@@ -421,6 +556,8 @@ def test_images_of_shards_and_of_matches_are_shown_and_a_balanced_set_alone(tmp_
         ("pairs", {"score_from": "x"}), ("pairs", {"text": "x" * 500}), ("pair", {"at": "9.9999"}),
         ("pair", {"at": "0.99999999"}), ("what-if", {"t": "x"}), ("what-if", {"t__xx": 5}),
         ("why", {"text": "x" * 5000}), ("what-if", {"t__en": "0"}),
+        ("pairs", {"entry": "²", "lang": "en"}), ("pairs", {"entry": "9" * 5000, "lang": "en"}),
+        ("pairs", {"after": "0." + "9" * 30}), ("pair", {"at": "9" * 30 + ".0"}),
     ],
 )  # fmt: skip
 def test_questions_that_cannot_be_meant_are_refused_with_a_sentence(session, name, asked):

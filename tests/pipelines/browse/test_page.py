@@ -360,3 +360,8 @@ def test_a_run_and_a_folder_of_tars_have_their_pages(show, workspace, tmp_path):
         page = show("pairs?column=license&is=cc0", address=found.address)
         assert page.locator(".card").count() > 5
         assert page.locator("#links a").all_inner_texts() == ["Overview", "Pairs", "Retract"]
+        page.locator(".card").first.focus()
+        page.keyboard.press("m")
+        page.get_by_role("link", name="Retract (1)").click()
+        command = page.locator("#retract-command")  # shards are no workspace that could be named
+        assert command.inner_text() == "curate retract retract.txt -w WORKSPACE"

@@ -18,7 +18,8 @@ from curate.errors import CurateError, MissingExtraError, UsageError
 from curate.files.remedies import on_command_line
 from curate.pipelines.browse import stage
 from curate.pipelines.browse.web.page import page_and_policy
-from tests.pipelines.browse.world import write_world
+from tests.pipelines.browse.world import picture, write_world
+from tests.pipelines.tar_helpers import write_tar
 
 
 @pytest.fixture(autouse=True)
@@ -194,6 +195,22 @@ def test_images_come_from_the_state_that_is_asked_for(page):
     assert json.loads(get(page, "api/pairs?state=before")[2])["changed"]
 
 
+def test_after_a_change_no_image_of_before_is_shown(tmp_path):
+    path = tmp_path / "00000.tar"
+    write_tar(path, {"a.txt": "x", "a.jpg": picture("red", "circle")})
+    with curate.browse(path, workspace=tmp_path, quiet=True) as page:
+
+        def image():
+            answer = {"busy": True}
+            while "busy" in answer:
+                answer = json.loads(get(page, "api/about")[2])
+            return get(page, f"image/{answer['state']}/files/0.0")[2]
+
+        before = image()
+        write_tar(path, {"a.txt": "x", "a.jpg": picture("blue", "square")})
+        assert image() != before and image()[:2] == b"\xff\xd8"
+
+
 def test_a_long_request_is_refused_and_a_long_text_is_answered(page):
     assert get(page, "api/why?lang=en&text=" + "a%20" * 1000)[0] == 200
     assert get(page, "api/why?lang=en&text=" + "a" * 5000)[0] == 400
@@ -206,6 +223,16 @@ def test_a_port_in_use_and_no_port_are_told(page, workspace):
     for wrong in (-1, 70000):
         with pytest.raises(UsageError, match="--port is"):
             curate.browse(workspace=workspace, port=wrong, quiet=True)
+
+
+def test_a_port_in_use_is_told_before_an_index_is_made_for_it(tmp_path):
+    folder = write_world(tmp_path, num=16)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(CurateError, match="in use"):
+            curate.browse(workspace=folder, port=taken.getsockname()[1], quiet=True)
+    assert not (folder / ".curate/matched/browse").exists()
 
 
 def test_missing_packages_are_named_with_their_extra(workspace, monkeypatch):

@@ -11,6 +11,7 @@ from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.page import render_page
 from curate.pipelines.opt_outs.signals import SOURCES
 from examples.bench_card import write_matched
+from tests.pipelines.browse.world import write_world
 from tests.pipelines.card.test_card import HOSTILE, card_of, write_workspace
 
 pytestmark = pytest.mark.slow
@@ -236,3 +237,32 @@ def test_a_page_of_all_languages_stays_small(tmp_path, show):
     page.locator("#language-table [data-key=kept]").click()
     cells = numbers(column(page, "language-table", 6))
     assert cells == sorted(cells, reverse=True)
+
+
+def test_texts_domains_columns_and_images_stand_on_the_page(tmp_path, show):
+    folder = write_world(tmp_path, num=60)
+    card = card_of(folder, by=("license",), date="2026-11-29")
+    page = show(folder)
+    assert page.locator("#language-bars > div").count() == 4
+    assert "2026-11-29" in page.inner_text(".eyebrow")
+    shown = page.inner_text("#texts")
+    domains = [one["domain"] for one in card["content"]["domains"]]
+    assert domains and all(domain in shown for domain in domains)
+    assert numbers(column(page, "column-lists", 2)) == [30, 30]
+    assert "the input's column 60" in page.inner_text("#decided")
+    images = page.locator("#example-lists img")
+    assert images.count() >= 8
+    assert all(images.evaluate_all("all => all.map((one) => one.naturalWidth === 112)"))
+    page.select_option("#language", "ja")
+    assert 0 < page.locator("#example-lists .kept img").count() <= 8
+
+
+@pytest.mark.parametrize(("share", "scale"), [(20, "log"), (5, "linear")])
+def test_the_curve_opens_in_the_scale_that_shows_it(workspace, tmp_path, show, share, scale):
+    card = card_in(workspace)
+    card["total"]["entries_head"] = card["total"]["entries"] // share
+    (tmp_path / "balanced").mkdir()
+    (tmp_path / "balanced/datacard.html").write_text(render_page(card), "utf-8")
+    page = show(tmp_path)
+    assert page.locator(f"input[value={scale}]").is_checked()
+    assert page.locator("#curve-plot svg").get_attribute("data-axis") == scale

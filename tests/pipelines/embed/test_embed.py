@@ -15,10 +15,12 @@ import torch
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
+from curate.pipelines.embed.view import embed_table
 from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
 from curate.pipelines.store import artifacts
 from curate.training.export.load import load_run
 from tests.pipelines.helpers import KILLS, contents, match, png, write_metadata, write_pairs
+from tests.pipelines.tar_helpers import write_tar
 from tests.pipelines.train_helpers import COLOURS, train, write_train_workspace
 from tests.training.embedding.test_encoders import jpeg, static_model
 
@@ -210,6 +212,14 @@ def test_what_cannot_be_meant_is_refused(workspace, tmp_path):
     (tmp_path / "mine/notes.txt").write_text("mine")
     with pytest.raises(ArtifactError, match="not an output of this command"):
         embed(workspace, tmp_path / "mine")
+
+
+def test_a_shard_without_samples_has_vectors_of_nothing(workspace, tmp_path):
+    write_tar(tmp_path / "shards/00000.tar", {})
+    found = embed(workspace, tmp_path / "e", shards=tmp_path / "shards")
+    assert (found["pairs"], found["image_vectors"], found["text_vectors"]) == (0, 0, 0)
+    assert "image vectors: 0 of width 16" in embed_table(found, "e")
+    assert rows(tmp_path / "e").num_rows == 0
 
 
 def test_vectors_that_are_damaged_or_not_finite_are_refused():

@@ -163,6 +163,10 @@ def test_prompts_of_another_model_heads_of_another_width_and_empty_files_are_ref
     with pytest.raises(InputError, match="there is no prompt in it"):
         score(workspace, tmp_path / "s", run=str(workspace / "runs/clip"),
               prompts=(("dogs", str(tmp_path / "none.txt")),))  # fmt: skip
+    (tmp_path / "none.txt").write_bytes("a café".encode("latin-1"))
+    with pytest.raises(InputError, match="not UTF-8 at byte 5; expected a prompt a line"):
+        score(workspace, tmp_path / "s", run=str(workspace / "runs/clip"),
+              prompts=(("dogs", str(tmp_path / "none.txt")),))  # fmt: skip
     torch.save(torch.nn.Linear(768, 1).state_dict(), tmp_path / "head.pth")
     with pytest.raises(InputError, match="for vectors of width 768; those of .* have 16"):
         score(workspace, tmp_path / "s", heads=(("beauty", str(tmp_path / "head.pth")),))
@@ -177,6 +181,17 @@ def test_prompts_of_another_model_heads_of_another_width_and_empty_files_are_ref
             parse_condition(bad)
     with pytest.raises(UsageError, match="expected NAME=FILE"):
         ScoreOptions.named_files(["x"], "--head")
+
+
+def test_a_mark_of_the_order_of_bytes_is_no_part_of_a_prompt(workspace, tmp_path):
+    (tmp_path / "plain.txt").write_text("red\nblue\n")
+    (tmp_path / "marked.txt").write_text("red\r\nblue\n", "utf-8-sig")
+    means = [
+        score(workspace, tmp_path / name, run=str(workspace / "runs/clip"),
+              prompts=(("p", str(tmp_path / f"{name}.txt")),))["scores"]["p"]
+        for name in ("plain", "marked")
+    ]  # fmt: skip
+    assert means[0] == means[1]
 
 
 def test_the_command_line_says_the_same(workspace, tmp_path):

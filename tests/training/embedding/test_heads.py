@@ -49,6 +49,8 @@ def test_a_head_scores_as_torch_does(tmp_path, name):
     ({"weight": torch.full((1, 8), float("nan"))}, "is not finite"),
     ({"layers.0.weight": torch.ones(4, 8), "layers.2.weight": torch.ones(1, 5)},
      "takes 5 values, the layer before gives 4"),
+    ({"a.0.weight": torch.ones(1, 8), "b.0.weight": torch.ones(1, 8)}, "more than one head"),
+    ({"weight": torch.ones(1, 8), "scale": torch.ones(1)}, "or other things too: scale, weight"),
 ])  # fmt: skip
 def test_what_is_no_head_is_refused(tmp_path, tensors, message):
     torch.save(tensors, tmp_path / "head.pth")

@@ -1,13 +1,16 @@
 """Models loaded by their names, from a server on loopback: the true layout, shrunken widths."""
 
+import errno
 import hashlib
 import io
 import json
 import logging
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -16,11 +19,14 @@ from PIL import Image
 import curate
 from curate import training
 from curate.errors import ArtifactError, DiskSpaceError, FetchError, InputError, UsageError
+from curate.files.sums import read_sums
 from curate.metadata.fetch.hosts import Retries
+from curate.metadata.fetch.offline import is_offline
 from curate.training.export.load import load_model
 from curate.training.model.clip import CLIP
 from curate.training.model.config import ModelConfig
 from curate.training.published import cache, registry, resolve
+from curate.training.published.hub import hub_as_told
 from curate.training.published.registry import published_models
 from tests.training.model_server import ModelServer
 from tests.training.their_programs import import_open_clip
@@ -196,6 +202,57 @@ def test_a_cache_without_room_or_rights_is_told(server, tmp_path, monkeypatch):
         load()
 
 
+def test_a_cache_that_others_fill_is_only_read(server, tmp_path, monkeypatch):
+    load()
+
+    def refused(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(cache, "_only_one", refused)
+    load()  # its sum is noted, so that no lock is needed
+    (tmp_path / "cache/sums.json").unlink()
+    load()  # put there by hand, and compared each time
+    assert len(server.requests) == 1 and "sums.json" not in names(tmp_path / "cache")
+    (tmp_path / "cache/b32_400m.pt").write_bytes(b"another")
+    with pytest.raises(InputError, match=r"b32_400m\.pt: sha256 is "):
+        load()
+    (tmp_path / "cache/b32_400m.pt").unlink()
+    with pytest.raises(InputError, match="cannot be used as a cache.*CURATE_MODELS"):
+        load()
+
+
+def test_sums_that_several_note_at_once_are_all_noted(tmp_path):
+    paths = [tmp_path / f"{number}.pt" for number in range(12)]
+    for path in paths:
+        path.write_bytes(b"weights")
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(cache._note_sum, paths))
+    assert set(read_sums(str(tmp_path))) == {path.name for path in paths}
+
+
+def test_the_password_of_a_mirror_is_not_told(server, monkeypatch, caplog):
+    address = server.url.replace("http://", "http://me:secret@")
+    monkeypatch.setenv("CURATE_MODELS_MIRROR", address)
+    with caplog.at_level(logging.INFO, "curate"):
+        load()
+    monkeypatch.setenv("CURATE_OFFLINE", "yes")
+    with pytest.raises(InputError, match="Put the file of") as told:
+        training.load("metaclip_400m/ViT-B-16-quickgelu")
+    assert "fetching" in caplog.text and "secret" not in caplog.text + str(told.value)
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("Yes", True), ("false", False),
+                                                 ("0", False), ("", False)])  # fmt: skip
+def test_that_nothing_is_to_be_fetched_is_said_in_a_word(monkeypatch, value, expected):
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("CURATE_OFFLINE", value)
+    assert is_offline() is expected
+    before = huggingface_hub.constants.HF_HUB_OFFLINE
+    with hub_as_told():  # what asks the Hub by itself does not either
+        assert huggingface_hub.constants.HF_HUB_OFFLINE is (expected or before)
+    assert huggingface_hub.constants.HF_HUB_OFFLINE is before
+
+
 def test_two_that_ask_at_once_fetch_once(server):
     errors = []
 
@@ -279,7 +336,7 @@ def test_a_worldwide_model_takes_its_tokenizer_from_the_hub(server, monkeypatch,
     asked = []
     monkeypatch.setattr(
         "huggingface_hub.hf_hub_download",
-        lambda name, file: asked.append((name, file)) or str(words),
+        lambda name, file, **_: asked.append((name, file)) or str(words),
     )
     model, _, tokenize = curate.load("ViT-S-16-worldwide@WorldWideCLIP")
     assert asked == [("facebook/xlm-v-base", "tokenizer.json")] and model.eos_id == 2
@@ -365,3 +422,19 @@ def test_a_model_of_open_clips_list_is_loaded_by_its_name(monkeypatch, tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "open_clip", None)
     with pytest.raises(UsageError, match="needs OpenCLIP, which cannot be imported"):
         curate.load("open_clip:ViT-B-32/openai")
+
+
+def test_a_model_of_open_clips_list_is_not_fetched_where_nothing_is(monkeypatch, tmp_path):
+    about = {"url": "https://example.org/sum/ViT-B-32.pt"}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setenv("CURATE_OFFLINE", "1")
+    with pytest.raises(InputError, match=r"ViT-B-32\.pt is not there, and CURATE_OFFLINE says"):
+        resolve._kept_by_open_clip(about)
+    there = tmp_path / ".cache/clip/ViT-B-32.pt"
+    there.parent.mkdir(parents=True)
+    there.write_bytes(b"weights")
+    assert resolve._kept_by_open_clip(about) == str(there)
+    assert resolve._kept_by_open_clip({**about, "hf_hub": "org/name/"}) is None  # the Hub's cache
+    monkeypatch.setenv("CURATE_OFFLINE", "")
+    assert resolve._kept_by_open_clip(about) is None

@@ -24,7 +24,7 @@ from transformers import AutoTokenizer
 
 from curate.errors import ArtifactError, InputError, MissingExtraError
 from curate.training.model.config import load_model_config
-from curate.training.text import cleaning
+from curate.training.text import cleaning, tokenizer_files
 from curate.training.text.cleaning import clean_clip
 from curate.training.text.clip_bpe import build_clip_bpe, byte_alphabet
 from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
@@ -401,6 +401,25 @@ def test_a_tokenizer_is_fetched_from_the_hub_by_its_name():
     assert tokenizer.encode(["a red dog"])[0, 0] == 1 and tokenizer.eos_id == 2
     with pytest.raises(InputError, match="'org/other': neither a file nor a name on the Hugging"):
         open_tokenizer("org/other", 12)
+
+
+@pytest.mark.usefixtures("hub")
+def test_where_nothing_is_to_be_fetched_the_hub_is_not_asked(monkeypatch, tmp_path):
+    monkeypatch.setenv("CURATE_OFFLINE", "1")
+    with pytest.raises(InputError, match=r"is not to be asked \(CURATE_OFFLINE\)"):
+        open_tokenizer("org/name", 12)
+    monkeypatch.delenv("CURATE_OFFLINE")
+    open_tokenizer("org/name", 12)
+    monkeypatch.setenv("CURATE_OFFLINE", "1")
+    assert open_tokenizer("org/name", 12).eos_id == 2
+    # One without tokenizer.json, which the Hub said when it was asked, is converted as then.
+    kept = tmp_path / "cache/models--org--pieces"
+    for path, text in (("refs/main", "f00"), (".no_exist/f00/tokenizer.json", "")):
+        (kept / path).parent.mkdir(parents=True)
+        (kept / path).write_text(text)
+    (kept / "snapshots/f00").mkdir(parents=True)
+    monkeypatch.setattr(tokenizer_files, "_converted", lambda name, _: f"converted {name}")
+    assert open_tokenizer("org/pieces", 12) == "converted org/pieces"
 
 
 def test_a_hub_that_cannot_be_reached_is_a_clear_error(monkeypatch, tmp_path):

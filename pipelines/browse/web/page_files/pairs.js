@@ -183,14 +183,15 @@ function retractView(view) {
   title("Retract");
   const ids = [...marked.keys()];
   const quote = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-  const command = `curate retract retract.txt -w ${quote(about.workspace)}`;
+  // Tars, Parquet and a set alone are no workspace: where they were matched, nobody here knows.
+  const isHere = about.kind === "workspace", command = `curate retract retract.txt -w ${isHere ? quote(about.workspace) : "WORKSPACE"}`;
   const save = () => {
     const link = el("a", { href: URL.createObjectURL(new Blob([`${ids.join("\n")}\n`], { type: "text/plain" })), download: "retract.txt" });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 5000);
   };
   fill(view, el("h1", {}, "Retract", el("small", {}, several(ids.length, "pair"))),
-    el("p", { class: "note" }, "Mark pairs where they are shown (the key m). This page changes nothing: save the list, look at it, and run the command."),
+    el("p", { class: "note" }, "Mark pairs where they are shown (the key m). This page changes nothing: save the list, look at it, and run the command." + (isHere ? "" : " WORKSPACE is the one that these pairs were matched in.")),
     ids.length ? [
       el("div", { class: "actions" }, el("button", { type: "button", class: "button strong", id: "save-list", on: { click: save } }, "Save retract.txt"),
         el("button", { type: "button", class: "button", on: { click: () => { marked.clear(); marksChanged(); retractView(view); } } }, "Forget the marks")),
