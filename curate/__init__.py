@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from curate import curation, metadata, pipelines, training
     from curate.api.balancing import balance, card, yield_grid
     from curate.api.captions import caption, train_captioner
-    from curate.api.clusters import cluster
     from curate.api.crawl import extract
     from curate.api.duplicates import decontaminate, dedup
     from curate.api.images import download
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from curate.api.publishing import push
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import embed, score
+    from curate.api.vectors import cluster, embed, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -135,7 +134,6 @@ __getattr__, __dir__ = lazy_names(
     {
         "api.balancing": ["balance", "card", "yield_grid"],
         "api.captions": ["caption", "train_captioner"],
-        "api.clusters": ["cluster"],
         "api.crawl": ["extract"],
         "api.duplicates": ["decontaminate", "dedup"],
         "api.images": ["download"],
@@ -149,7 +147,7 @@ __getattr__, __dir__ = lazy_names(
         "api.published": ["export", "load", "models"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["embed", "score"],
+        "api.vectors": ["cluster", "embed", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

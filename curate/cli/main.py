@@ -34,7 +34,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "embed": ("vectors", "embed", ("run",)),
     "dedup": ("duplicates", "dedup", ()),
     "score": ("vectors", "score", ("run",)),
-    "cluster": ("clusters", "cluster", ()),
+    "cluster": ("vectors", "cluster", ()),
     "decontaminate": ("duplicates", "decontaminate", ("data...",)),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),

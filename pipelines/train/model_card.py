@@ -1,6 +1,7 @@
 """The model card of a run: what it was made of, how it went, what it consumed, and its curves."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from curate.files import storage
@@ -12,8 +13,13 @@ from curate.pipelines.train.plots import write_plots
 from curate.pipelines.views.markdown import inert_markdown
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
+from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.model.config import ModelConfig
 
-__all__ = ["add_evaluations", "contaminated_sets", "write_model_card"]
+__all__ = [
+    "add_evaluations", "contaminated_sets", "device_name", "hash_if_there", "machine",
+    "resolutions", "write_model_card",
+]  # fmt: skip
 
 _SHOWN_LANGUAGES = 20
 
@@ -233,3 +239,37 @@ def _hash_or(sha256: str | None, otherwise: str) -> str:
 
 def _cell(value: Any) -> str:
     return inert_markdown(str(value))
+
+
+def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
+    """Return what a model card says of a schedule of sizes; nothing without one."""
+    from curate.training.loop.resolution import phases
+
+    if config.resolution_schedule is None:
+        return {}
+    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
+    return {"resolutions": found}
+
+
+def hash_if_there(path: str | None) -> str | None:
+    """Return the sha256 of a file; None where there is none."""
+    return storage.file_sha256(path) if path and storage.exists(path) else None
+
+
+def device_name(device: Any) -> str:
+    """Return what a device is called: a GPU's name, or CPU."""
+    import torch
+
+    return torch.cuda.getdevice_name(device) if device.type == "cuda" else "CPU"
+
+
+def machine(world: Any, options: StepOptions) -> dict[str, Any]:
+    """Return what a model card says of where and how a run was computed last."""
+    import torch
+
+    return {
+        "device": device_name(world.device),
+        "processes": world.size,
+        "torch": str(torch.__version__),
+        **asdict(options),
+    }

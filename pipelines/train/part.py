@@ -13,7 +13,9 @@ from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
 from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.model_card import contaminated_sets, write_model_card
+from curate.pipelines.train.model_card import (
+    contaminated_sets, device_name, hash_if_there, machine, resolutions, write_model_card,
+)  # fmt: skip
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
@@ -224,8 +226,7 @@ class TrainRun:
         if step is not None:
             found = [self.files.step_checkpoint(step)] if step else []
         if not found:
-            full = self.start.goes_on
-            return None if full is None else full.state(quiet=self.quiet)
+            return self.start.state(quiet=self.quiet)
         state = read_checkpoint(self.files, found[-1])
         log(f"going on from {found[-1]}", quiet=self.quiet)
         return state
@@ -263,7 +264,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(_device_name(self.world.device)),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
             image_size=shape.image_size if self.config.resolution_schedule else None,
@@ -325,9 +326,9 @@ class TrainRun:
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
-            "machine": _machine(self.world, self.options),
+            "machine": machine(self.world, self.options),
             **resolutions(self.config, self.shape),
-            "datacard_sha256": _hash_if_there(self.extras.datacard),
+            "datacard_sha256": hash_if_there(self.extras.datacard),
             **contaminated_sets(self.extras.datacard),
         }
         if self.texts is not None and self.texts.index is not None:
@@ -335,16 +336,6 @@ class TrainRun:
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
         return write_model_card(self.files, card, loop.run_log.lines, consumed)
-
-
-def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
-    """Return what a model card says of a schedule of sizes; nothing without one."""
-    from curate.training.loop.resolution import phases
-
-    if config.resolution_schedule is None:
-        return {}
-    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
-    return {"resolutions": found}
 
 
 def close(loop: TrainLoop) -> None:
@@ -356,24 +347,3 @@ def close(loop: TrainLoop) -> None:
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other and one.context_length == other.context_length)
-
-
-def _hash_if_there(path: str | None) -> str | None:
-    return storage.file_sha256(path) if path and storage.exists(path) else None
-
-
-def _device_name(device: Any) -> str:
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def _machine(world: Any, options: StepOptions) -> dict[str, Any]:
-    import torch
-
-    return {
-        "device": _device_name(world.device),
-        "processes": world.size,
-        "torch": str(torch.__version__),
-        **asdict(options),
-    }

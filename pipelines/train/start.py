@@ -50,6 +50,10 @@ class Start:
             "tokenizer_sha256": sha256(json.encode()).hexdigest() if json else None,
         }
 
+    def state(self, *, quiet: bool) -> dict[str, Any] | None:
+        """Return the state that an expert goes on from; None for a run that begins."""
+        return None if self.goes_on is None else self.goes_on.state(quiet=quiet)
+
     def load_into(self, model: "CLIP", *, quiet: bool) -> None:
         """Give a model the weights, before it is compiled, wrapped or sharded.
 
