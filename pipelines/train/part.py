@@ -9,13 +9,11 @@ from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
 from curate.pipelines.executor.stopping import StopRequest
+from curate.pipelines.train import model_card
 from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
 from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, restore
-from curate.pipelines.train.model_card import (
-    contaminated_sets, device_name, hash_if_there, machine, resolutions, write_model_card,
-)  # fmt: skip
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.trackers import open_trackers
@@ -264,7 +262,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(model_card.device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
             image_size=shape.image_size if self.config.resolution_schedule else None,
@@ -326,16 +324,16 @@ class TrainRun:
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
-            "machine": machine(self.world, self.options),
-            **resolutions(self.config, self.shape),
-            "datacard_sha256": hash_if_there(self.extras.datacard),
-            **contaminated_sets(self.extras.datacard),
+            "machine": model_card.machine(self.world, self.options),
+            **model_card.resolutions(self.config, self.shape),
+            "datacard_sha256": model_card.hash_if_there(self.extras.datacard),
+            **model_card.contaminated_sets(self.extras.datacard),
         }
         if self.texts is not None and self.texts.index is not None:
             card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
-        return write_model_card(self.files, card, loop.run_log.lines, consumed)
+        return model_card.write_model_card(self.files, card, loop.run_log.lines, consumed)
 
 
 def close(loop: TrainLoop) -> None:
