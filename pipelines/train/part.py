@@ -248,7 +248,7 @@ class TrainRun:
     ) -> TrainLoop:  # fmt: skip
         from curate.training.model.flops import device_peak_flops, flops_per_pair
 
-        peak = self.extras.peak_tflops
+        peak, device = self.extras.peak_tflops, model_card.device_name(self.world.device)
         is_main, step = self.world.is_main, trainer.step_number
         return TrainLoop(
             files=self.files,
@@ -262,7 +262,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(model_card.device_name(self.world.device)),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(device),
             evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
             image_size=shape.image_size if self.config.resolution_schedule else None,
