@@ -260,7 +260,7 @@ def device_name(device: Any) -> str:
     """Return what a device is called: a GPU's name, or CPU."""
     import torch
 
-    return torch.cuda.getdevice_name(device) if device.type == "cuda" else "CPU"
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
 
 
 def machine(world: Any, options: StepOptions) -> dict[str, Any]:
