@@ -19,6 +19,7 @@ $(VENV)/.test-extras: $(BIN)/curate
 	# Without its dependencies: PyPI has no torchvision for torch's CPU build.
 	$(BIN)/pip install -q --no-compile --no-deps -c constraints.txt open_clip_torch ftfy wcwidth
 	$(BIN)/pip install -q --no-compile --no-deps --upgrade --target $(VENV)/torchvision -c constraints.txt torchvision
+	$(BIN)/pip install -q --no-compile --no-deps --upgrade --target $(VENV)/clip_benchmark -c constraints.txt clip-benchmark narwhals scikit-learn scipy threadpoolctl
 	touch $@
 
 install: $(BIN)/curate ## Create .venv if it is missing and install the package into it

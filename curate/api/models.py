@@ -55,6 +55,7 @@ def train(
     relation_weight: float = 1.0,
     feature_weight: float = 0.0,
     tokenizer: str | None = None,
+    trim_vocabulary: bool = False,
     checkpoint_every: int = 500,
     checkpoint_minutes: float = 0.0,
     keep_checkpoints: int = 2,
@@ -128,6 +129,7 @@ def train(
         relation_weight: with a teacher: of the divergence from its softmax over a batch.
         feature_weight: with a teacher: of the distance to its features.
         tokenizer: file or Hub name; default: init's, or learned.
+        trim_vocabulary: leave out the tokens, and their embeddings, that no caption uses.
         checkpoint_every: steps; 0: at the end only.
         checkpoint_minutes: also by the clock; 0: no.
         keep_checkpoints: newest ones that stay.
@@ -192,12 +194,8 @@ def train(
         ),
     )  # fmt: skip
     options = StepOptions(
-        accumulate=accumulate,
-        loss_chunk=loss_chunk,
-        grad_checkpointing=grad_checkpointing,
-        compile=compile,
-        sharding=sharding,
-    )
+        accumulate=accumulate, loss_chunk=loss_chunk, grad_checkpointing=grad_checkpointing,
+        compile=compile, sharding=sharding)  # fmt: skip
     extras = TrainExtras(
         init=init if init is None or expert is None else init_of(init, place),
         expert=expert_of(
@@ -205,6 +203,7 @@ def train(
         ),
         teacher=None if teacher is None else teacher_of(teacher, place),
         tokenizer=tokenizer,
+        trim_vocabulary=trim_vocabulary,
         datacard=None if shards else f"{place.balanced}/datacard.json",
         balanced=None if shards else place.balanced,
         trackers=tuple(listed(tracker)),

@@ -43,15 +43,19 @@ def read_json(path: str) -> OwnObject:
     return own_object(value, path)
 
 
-def read_json_of_anyone(path: str) -> Any:
+def read_json_of_anyone(path: str, content: bytes | None = None) -> Any:
     """Read a JSON file that may be ours; if it is, it is compared with its checksum.
+
+    Args:
+        path: of the file.
+        content: of it, where it was read before.
 
     Raises:
         InputError: there is no such file.
         ArtifactError: it is no JSON, or ours and not what was written.
     """
     try:
-        value = json.loads(storage.read_bytes(path))
+        value = json.loads(storage.read_bytes(path) if content is None else content)
     except (ValueError, RecursionError) as error:
         damaged(path, f"it is not JSON ({error})")
     if isinstance(value, dict) and CHECKSUM in value:

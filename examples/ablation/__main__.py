@@ -1,4 +1,8 @@
-"""Command line of the ablation: ``python -m examples.ablation OUT``, ten minutes on two cores."""
+"""Command line of the ablation: ``python -m examples.ablation OUT``.
+
+Ten seeds of five pools. Stopped and started again with the same OUT, it goes on; `--only` trains on
+some of the pools.
+"""
 
 import json
 import os
@@ -11,7 +15,7 @@ import typer
 
 from curate.pipelines.views.plots import can_draw, write_plot
 from examples.ablation.runs import Ablation, run_all
-from examples.ablation.table import gain, plot, table
+from examples.ablation.table import gains, plot, table
 
 MODEL = Path(__file__).with_name("model.json")
 
@@ -37,10 +41,11 @@ def ablate(out: Path, ablation: Ablation) -> dict[str, Any]:
         f"seeds, zero-shot accuracy on {ablation.eval_rows:,} images of 80 classes\n"
     )
     print(table(found, sizes))
-    for pool in ablation.pools[2:]:
-        gains = {f: gain(found, pool, "matched", f) for f in ("all", "head", "tail")}
-        shown = ", ".join(f"{f} {mean:+.1%} ± {sd:.1%}" for f, (mean, sd) in gains.items())
-        print(f"{pool} against matched: {shown}")
+    against = [("matched", "raw")]
+    balanced = [pool for pool in ablation.pools if pool not in ("raw", "matched")]
+    against += [(pool, base) for pool in balanced for base in ("raw", "matched")]
+    pairs = [pair for pair in against if set(pair) <= set(ablation.pools)]
+    print(f"\nSeed by seed, 95 % intervals:\n\n{gains(found, pairs)}\n")
     print(f"{time.perf_counter() - start:.0f} s")
     result = {"pools": sizes, "accuracy": found}
     (out / "ablation.json").write_text(json.dumps(result, indent=1) + "\n")
@@ -54,15 +59,16 @@ def ablate(out: Path, ablation: Ablation) -> dict[str, Any]:
 def main(
     out: Annotated[Path | None, typer.Argument(help="Folder for everything.")] = None,
     rows: Annotated[int, typer.Option(help="Pairs of the toy web.")] = 40_000,
-    steps: Annotated[int, typer.Option(help="Of every run.")] = 360,
-    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 128,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of every pool.")] = 3,
-    t: Annotated[str, typer.Option(help="English's, of the balanced pools.")] = "20,40,100",
+    steps: Annotated[int, typer.Option(help="Of every run.")] = 1440,
+    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 64,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of every pool.")] = 10,
+    t: Annotated[str, typer.Option(help="English's, of the balanced pools.")] = "20,40",
     online_t: Annotated[int, typer.Option(help="English's, of the online pool.")] = 40,
     eval_rows: Annotated[int, typer.Option(help="Held-out images.")] = 1600,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 0.001,
     jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = len(os.sched_getaffinity(0)),
     model: Annotated[str, typer.Option(help="Name of a model, or a JSON file.")] = str(MODEL),
+    only: Annotated[str, typer.Option(help="Names of pools, with commas; all by default.")] = "",
 ) -> None:
     """Train on raw, matched, balanced and online pools of the toy web and compare."""
     out = out or Path(tempfile.mkdtemp(prefix="curate-ablation-"))
@@ -72,6 +78,7 @@ def main(
             rows=rows, steps=steps, batch_size=batch_size, seeds=seeds,
             thresholds=tuple(int(v) for v in t.split(",")), online_t=online_t,
             eval_rows=eval_rows, jobs=jobs, model=model, learning_rate=learning_rate,
+            only=tuple(name for name in only.split(",") if name),
         ),
     )  # fmt: skip
 

@@ -33,6 +33,8 @@ class Ablation:
         jobs: runs at once, a core each.
         model: name of a model, or a JSON file of its shape.
         learning_rate: at its peak.
+        only: names of the pools that are compared; () for all.
+        max_grad_norm: longer gradients are shortened to this.
     """
 
     rows: int
@@ -45,12 +47,15 @@ class Ablation:
     jobs: int
     model: str
     learning_rate: float
+    only: tuple[str, ...] = ()
+    max_grad_norm: float = 1.0
 
     @property
     def pools(self) -> tuple[str, ...]:
         """Names of the pools, in the order of the table."""
         balanced = tuple(f"balanced t={t}" for t in self.thresholds)
-        return ("raw", "matched", *balanced, f"online t={self.online_t}")
+        every = ("raw", "matched", *balanced, f"online t={self.online_t}")
+        return tuple(name for name in every if name in self.only) if self.only else every
 
 
 def curate(command: str, workspace: Path) -> dict[str, Any]:
@@ -91,16 +96,43 @@ def write_pool(out: Path, matched: Matched, ablation: Ablation, pool: str, seed:
     return pools / ("raw" if kind == "raw" else "matched")
 
 
-def run(out: Path, ablation: Ablation, pool: str, seed: int, shards: Path) -> dict[str, float]:
-    """Train on a pool and return the accuracy over all classes, those of the head, of the tail."""
+def run(
+    out: Path, ablation: Ablation, pool: str, seed: int, shards: Path, more: str = ""
+) -> dict[str, float]:
+    """Train on a pool and return the accuracy over all classes, those of the head, of the tail.
+
+    What is found is written down: a run that is there is not trained again.
+
+    Args:
+        out: folder of everything.
+        ablation: what is compared.
+        pool: its name, or another name of the run.
+        seed: of weights, order and crops.
+        shards: of the pool.
+        more: options of `curate train`.
+    """
     name = f"{pool.replace(' t=', '-')}-seed{seed}"
+    recipe = (
+        f"--model {ablation.model} --seed {seed} --steps {ablation.steps} "
+        f"--batch-size {ablation.batch_size} --learning-rate {ablation.learning_rate} "
+        f"--max-grad-norm {ablation.max_grad_norm} --threads 1 {more}"
+    )
+    kept = out / "results" / f"{name}.json"
+    if kept.exists() and (known := json.loads(kept.read_text()))["recipe"] == recipe:
+        return dict(known["accuracy"])
     curate(
-        f"train --name {name} --model {ablation.model} --shards {shards} --seed {seed} "
-        f"--steps {ablation.steps} --batch-size {ablation.batch_size} "
-        f"--learning-rate {ablation.learning_rate} --checkpoint-every 0 --threads 1"
+        f"train --name {name} --shards {shards} {recipe} --checkpoint-every 0 --overwrite"
         + (f" --online {out}/online" if pool.startswith("online") else ""),
         out,
     )
+    accuracy = measure(out, name)
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(json.dumps({"recipe": recipe, "accuracy": accuracy}) + "\n")
+    return accuracy
+
+
+def measure(out: Path, name: str) -> dict[str, float]:
+    """Return the accuracy of a run over all classes, those of the head, of the tail."""
     found = curate(
         f"eval {out}/eval/zeroshot.parquet --classes {out}/eval/classes.txt "
         f"--templates {TEMPLATES} --group-by split --name {name} --workers 1",
@@ -112,6 +144,7 @@ def run(out: Path, ablation: Ablation, pool: str, seed: int, shards: Path) -> di
 def run_all(out: Path, ablation: Ablation) -> dict[str, list[dict[str, float]]]:
     """Run every pool with every seed; return the accuracies by pool, in the order of the seeds."""
     matched = prepare(out, ablation)
+    # Seeds one after the other: whatever was done when it is stopped, pools can be compared by it.
     tasks = [(pool, seed) for seed in range(ablation.seeds) for pool in ablation.pools]
     folders = [write_pool(out, matched, ablation, pool, seed) for pool, seed in tasks]
     found: dict[str, list[dict[str, float]]] = {pool: [] for pool in ablation.pools}

@@ -1,8 +1,9 @@
 """What a student costs beside three others of one teacher, and what alone: processor time.
 
-    python -m examples.bench.students [TEACHER] [STUDENT] [STEPS]
+    python -m examples.bench.students [TEACHER] [STUDENT] [STEPS] [PAIRS]
 
-On random pixels and texts of a batch of 32, so that nothing is read; threads of torch as they are.
+On random pixels and texts of a batch of 32, or PAIRS, so that nothing is read; threads of torch as
+they are.
 """
 
 import os
@@ -18,8 +19,6 @@ from curate.training.loop.trainer import Trainer
 from curate.training.model.clip import CLIP
 from curate.training.model.config import load_model_config
 
-NUM = 32
-
 
 def processor_s() -> float:
     """Return the seconds of the processor that this process has had."""
@@ -27,26 +26,28 @@ def processor_s() -> float:
     return used.user + used.system
 
 
-def batch(seed: int, vocab_size: int, end: int) -> Batch:
+def batch(seed: int, vocab_size: int, end: int, num: int) -> Batch:
     """Return random pairs, with texts of 20 tokens."""
     rng = np.random.default_rng(seed)
-    tokens = np.zeros((NUM, 77), np.int64)
-    tokens[:, :20] = rng.integers(3, vocab_size - 3, (NUM, 20))
+    tokens = np.zeros((num, 77), np.int64)
+    tokens[:, :20] = rng.integers(3, vocab_size - 3, (num, 20))
     tokens[:, 20] = end
-    images = rng.integers(0, 256, (NUM, 3, 224, 224), np.uint8)
-    return Batch(images, tokens, [""] * NUM, Position(), {})
+    images = rng.integers(0, 256, (num, 3, 224, 224), np.uint8)
+    return Batch(images, tokens, [""] * num, Position(), {})
 
 
-def main(teacher: str = "vit-b-16", student: str = "vit-s-32", steps: int = 4) -> None:
+def main(
+    teacher: str = "vit-b-16", student: str = "vit-s-32", steps: int = 4, num: int = 32
+) -> None:  # fmt: skip
     """Print seconds of the processor per step."""
     shape = load_model_config(teacher)
     end = shape.vocab_size - 1
     taught_by = CLIP(shape, end).eval()
-    config = TrainConfig(steps=100, batch_size=NUM, warmup_steps=1, distill=DistillConfig())
+    config = TrainConfig(steps=100, batch_size=num, warmup_steps=1, distill=DistillConfig())
     students = [
         Trainer(load_model_config(student), config, end, teacher=taught_by) for _ in range(4)
     ]
-    batches = [batch(seed, shape.vocab_size, end) for seed in range(steps + 1)]
+    batches = [batch(seed, shape.vocab_size, end, num) for seed in range(steps + 1)]
     students[0].step(batches[-1])
 
     def alone() -> None:

@@ -84,9 +84,10 @@ def _retrieval_lines(name: str, found: Mapping[str, Any]) -> list[str]:
         groups["mean"] = found["mean_over_groups"]
     ways = ("image_to_text", "text_to_image")
     rows = [
-        [group, *(f"{figures[way][f'R@{k}']:.1%}" for way in ways for k in (1, 5, 10))]
+        [group, *(f"{figures[way][f'R@{k}']:.1%} {_range(figures['intervals'][way][f'R@{k}'])}"
+                  for way in ways for k in (1, 5, 10))]
         for group, figures in groups.items()
-    ]
+    ]  # fmt: skip
     header = ["", "i→t R@1", "R@5", "R@10", "t→i R@1", "R@5", "R@10"]
     return [
         f"{name}: retrieval, {found['distinct_images']:,} images, {found['texts']:,} texts",

@@ -15,6 +15,7 @@ __all__ = ["card_figures", "evaluations_of", "numbers_of", "short_identity", "wr
 
 _FOLDER = "eval"
 _STEP = "step-"
+_OF_INTERVAL = "mean_average_precision"  # whose interval is called that and no more
 _RESULT = {"task": str, "images": int, "asked": (dict, None)}
 _RESULTS = {"results": {"*": _RESULT}}
 _OF_CARD = ("task", "file", "asked", "images", "classes", "texts", "questions")
@@ -88,7 +89,28 @@ def card_figures(result: Mapping[str, Any]) -> dict[str, Any]:
     >>> card_figures({"task": "zeroshot", "images": 8, "top1": 0.5, "by_lang": {"en": {"top1": 1}}})
     {'task': 'zeroshot', 'images': 8, 'top1': 0.5}
     """
-    return {**{k: result[k] for k in _OF_CARD if k in result}, **dict(numbers_of(result))}
+    intervals = dict(intervals_of(result))
+    return {
+        **{k: result[k] for k in _OF_CARD if k in result},
+        **dict(numbers_of(result)),
+        **({"intervals": intervals} if intervals else {}),
+    }
+
+
+def intervals_of(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[float]]]:
+    """Yield the 95 % intervals of an evaluation by the names of `numbers_of`, groups left out.
+
+    >>> dict(intervals_of({"top1": 0.5, "top1_interval": [0.2, 0.8]}))
+    {'top1': [0.2, 0.8]}
+    >>> dict(intervals_of({"to": {"R@1": 0.5}, "intervals": {"to": {"R@1": [0.2, 0.8]}}}))
+    {'to/R@1': [0.2, 0.8]}
+    """
+    for name, value in found.items():
+        if isinstance(value, list) and len(value) == 2:
+            figure = name.removesuffix("_interval")
+            yield f"{prefix}{_OF_INTERVAL if name == 'interval' else figure}", value
+        elif isinstance(value, dict) and not name.startswith("by_"):
+            yield from intervals_of(value, prefix if name == "intervals" else f"{prefix}{name}/")
 
 
 def numbers_of(found: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -1,40 +1,36 @@
-"""The files of a run: where they are, checkpoints written by a thread, a log that grows by lines.
+"""The files of a run: where they are, and checkpoints, which a thread writes.
 
 runs/<name>/
 config.json      what the run is made of
 shards.json      its shards, and what they are known by
 tokenizer.json
 log.jsonl        a line every `log_every` steps, each with its checksum
-checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone
+checkpoints/     step-NNNNNNNNN.pt, the newest few; final.pt: the weights alone. Of a model that
+                 ranks share, step-NNNNNNNNN.part-K.pt beside it, of ranks K from 1
 nonfinite/       pairs of the batches that gave no finite loss
 eval/            figures; those during training by step
 consumed.json    languages and entries of the pairs that were trained on
 modelcard.json, modelcard.md, loss.svg, loss.png, languages.svg, languages.png
 """
 
-import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, cast
-
-import xxhash
 
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.own_json import of_ours
-from curate.files.sealed_json import CHECKSUM, read_json, write_json
+from curate.files.sealed_json import read_json, write_json
 from curate.files.sums import SUMS, SummedFile, add_sums, check_listed, read_sums
 from curate.pipelines.train.shard_facts import ShardFacts
 
 __all__ = [
-    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "RunLog", "log_of_run", "progress_of_run",
-    "read_checkpoint",
+    "RUN_ENTRIES", "CheckpointWriter", "RunFiles", "part_path", "read_checkpoint", "save_tensors",
 ]  # fmt: skip
 
-_STEP = "step-"
+_STEP, _PART = "step-", ".part-"
 # Whatever a run writes.
 RUN_ENTRIES = (
     "config.json", "shards.json", "tokenizer.json", "log.jsonl", "modelcard.json", "modelcard.md",
@@ -83,10 +79,17 @@ class RunFiles:
         """Return the path of a file from the run's folder on."""
         return path.removeprefix(f"{self.folder.rstrip('/')}/")
 
-    def write_sums(self, path: str, found: Mapping[str, Any]) -> None:
-        """Note the sum of a file that is about to appear, and forget those of files that went."""
+    def write_sums(self, path: str, found: Mapping[str, Any], *more: tuple[str, Any]) -> None:
+        """Note the sum of a file that is about to appear, and forget those of files that went.
+
+        Args:
+            path: of the file.
+            found: its sum.
+            more: paths and sums of others that are there already.
+        """
         keep = [name for name in read_sums(self.folder) if storage.exists(self.path(name))]
-        add_sums(self.folder, {self.relative(path): found}, keep=keep)
+        sums = {self.relative(name): one for name, one in ((path, found), *more)}
+        add_sums(self.folder, sums, keep=keep)
 
     @property
     def log(self) -> str:
@@ -115,7 +118,20 @@ class RunFiles:
     def step_checkpoints(self) -> list[str]:
         """Return the checkpoints to go on from, the newest last."""
         found = storage.list_files(self.checkpoints, ".pt")
-        return [path for path in found if f"/{_STEP}" in path]
+        return [path for path in found if f"/{_STEP}" in path and _PART not in path]
+
+    def remove_checkpoint(self, path: str) -> None:
+        """Remove the checkpoint after a step: it, and then the parts beside it."""
+        storage.remove(path)
+        self.remove_parts(path)
+
+    def remove_parts(self, path: str | None = None) -> None:
+        """Remove parts of a checkpoint; None: those whose first part is not there."""
+        found = storage.list_files(self.checkpoints, ".pt")
+        for part in [one for one in found if _PART in one]:
+            first = part.partition(_PART)[0] + ".pt"
+            if first == path or (path is None and first not in found):
+                storage.remove(part)
 
     def clear(self) -> None:
         """Remove everything that a run writes."""
@@ -129,15 +145,25 @@ class CheckpointWriter:
     Args:
         files: of the run.
         keep: newest ones that stay.
+        world: the ranks that each write a part; None: this process writes all.
     """
 
-    def __init__(self, files: RunFiles, keep: int) -> None:
-        self._files, self._keep = files, keep
+    def __init__(self, files: RunFiles, keep: int, world: Any = None) -> None:
+        from curate.training.loop.waiting import Parts
+
+        self._files, self._keep, self._world = files, keep, world
+        self._parts = None if world is None or world.size == 1 else Parts(world, files.checkpoints)
+        self._step: int | None = None
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
+    @property
+    def is_shared(self) -> bool:
+        """Tell whether every rank writes a part."""
+        return self._parts is not None
+
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Begin to write a state; waits for the one before.
+        """Begin to write a state, or this rank's part of it; waits for the one before.
 
         Args:
             step: after which it is.
@@ -147,9 +173,13 @@ class CheckpointWriter:
             Exception: what kept the one before from being written.
         """
         self.wait()
+        if step == self._step:  # a stop right after a checkpoint: it is there already
+            return
+        self._step = step
+        number = self._parts.begin() if self._parts is not None else 0
         path = self._files.step_checkpoint(step)
         # No daemon: a process that ends waits until the file is whole.
-        self._thread = threading.Thread(target=self._write, args=(path, state))
+        self._thread = threading.Thread(target=self._write, args=(path, state, number))
         self._thread.start()
 
     def wait(self) -> None:
@@ -165,144 +195,89 @@ class CheckpointWriter:
             error, self._error = self._error, None
             raise error
 
-    def _write(self, path: str, state: dict[str, Any]) -> None:
+    def _write(self, path: str, state: dict[str, Any], number: int) -> None:
         try:
             with told_when_full(self._files.checkpoints):
-                save_tensors(self._files, path, state)
-            for old in self._files.step_checkpoints()[: -self._keep]:
-                storage.remove(old)
+                if self._parts is None or self._world.is_main:
+                    save_tensors(self._files, path, state, lambda: self._others(number))
+                    for old in self._files.step_checkpoints()[: -self._keep]:
+                        self._files.remove_checkpoint(old)
+                    return
+                with storage.publish(part_path(path, self._world.rank)) as file:
+                    found = write_tensors(file, state)
+                self._parts.tell(number, (self._world.rank, found))
         except BaseException as error:  # handed to the caller, who raises it
             self._error = error
+            if self._parts is not None and not self._world.is_main:
+                self._parts.tell(number, error)
+
+    def _others(self, number: int) -> list[tuple[int, Any]]:
+        """Wait for the other ranks' parts; return their ranks and sums."""
+        return [] if self._parts is None else self._parts.hear(number)
 
 
-def save_tensors(files: RunFiles, path: str, state: dict[str, Any]) -> None:
-    """Publish tensors and plain values as `torch.save` writes them, and before that their sum."""
+def part_path(path: str, rank: int) -> str:
+    """Return the path of the part that a rank writes of a checkpoint.
+
+    >>> part_path("checkpoints/step-000000020.pt", 0), part_path("step-000000020.pt", 3)
+    ('checkpoints/step-000000020.pt', 'step-000000020.part-3.pt')
+    """
+    return f"{path.removesuffix('.pt')}{_PART}{rank}.pt" if rank else path
+
+
+def write_tensors(file: IO[bytes], state: dict[str, Any]) -> dict[str, Any]:
+    """Write tensors and plain values as `torch.save` does; return their sum."""
     import torch
 
+    summed = SummedFile(file)
+    torch.save(state, cast(IO[bytes], summed))
+    return summed.sum
+
+
+def save_tensors(
+    files: RunFiles, path: str, state: dict[str, Any],
+    others: Callable[[], list[tuple[int, Any]]] = list,
+) -> None:  # fmt: skip
+    """Publish tensors and plain values, and before that their sum and those of other parts.
+
+    Args:
+        files: of the run.
+        path: where.
+        state: tensors and plain values.
+        others: waits for the parts of other ranks; gives their ranks and sums.
+    """
     with storage.publish(path) as file:
-        summed = SummedFile(file)
-        torch.save(state, cast(IO[bytes], summed))
-        files.write_sums(path, summed.sum)
+        found = write_tensors(file, state)
+        more = [(part_path(path, rank), one) for rank, one in others()]
+        files.write_sums(path, found, *more)
 
 
 def read_checkpoint(files: RunFiles, path: str) -> dict[str, Any]:
-    """Read a checkpoint; only tensors and plain values, never code.
+    """Read a checkpoint, all its parts; only tensors and plain values, never code.
 
     Raises:
         ArtifactError: it is cut off or damaged, or of another version, or no checkpoint of ours.
     """
-    import torch
+    from curate.training.loop.checkpoint import joined, require_format
 
-    from curate.training.loop.checkpoint import require_format
+    state = _read_part(files, path)
+    if not isinstance(state, dict) or "model" not in state:
+        raise ArtifactError(f"{path}: not a checkpoint of `curate train` (it has no weights)")
+    require_format(state, path)
+    ranks = range(1, int(state.get("parts", 1)))
+    return joined([state, *(_read_part(files, part_path(path, rank)) for rank in ranks)])
+
+
+def _read_part(files: RunFiles, path: str) -> Any:
+    import torch
 
     check_listed(files.folder, files.relative(path), must=True)
     try:
         if storage.is_local(path):  # mapped: the ranks of a machine share its pages
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        else:
-            with storage.open_read(path) as file:
-                state = torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with storage.open_read(path) as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each kind of damage
         raise ArtifactError(
             f"{path}: not a readable checkpoint ({error}). Remove it to go on from the one before."
         ) from error
-    if not isinstance(state, dict) or "model" not in state:
-        raise ArtifactError(f"{path}: not a checkpoint of `curate train` (it has no weights)")
-    require_format(state, path)
-    return state
-
-
-class RunLog:
-    """`log.jsonl`: a line of figures now and then, there as soon as it is known.
-
-    Args:
-        path: of the file.
-        last_step: lines of later steps are dropped: a run that goes on computes them again.
-    """
-
-    def __init__(self, path: str, last_step: int) -> None:
-        self._path = path
-        with of_ours(path):
-            self.lines = [line for line in _read_lines(path) if int(line["step"]) <= last_step]
-        self.publish()
-
-    def add(self, line: dict[str, Any]) -> None:
-        """Add a line; behind a URL, where nothing can be appended, it appears at `publish`."""
-        self.lines.append(line)
-        if storage.is_local(self._path):
-            with Path(self._path.removeprefix("file://")).open("ab") as file:
-                file.write(_as_line(line))
-
-    def publish(self) -> None:
-        """Write all lines."""
-        with storage.publish(self._path) as file:
-            file.write(b"".join(_as_line(line) for line in self.lines))
-
-
-def progress_of_run(folder: str) -> tuple[int, int, bool] | None:
-    """Return a run's steps that are done, those asked for, and if it is whole; None of no run.
-
-    Raises:
-        ArtifactError: what it is made of, or its log, is damaged.
-    """
-    files = RunFiles(folder)
-    if not storage.exists(files.config):
-        return None
-    with of_ours(files.config):
-        total = int(read_json(files.config)["train"]["steps"])
-    if storage.exists(files.card):
-        return total, total, True
-    lines = _read_lines(files.log)
-    with of_ours(files.log):
-        return (int(lines[-1]["step"]) if lines else 0), total, False
-
-
-def log_of_run(folder: str) -> list[dict[str, Any]]:
-    """Return the lines of a run's log, each with its step; [] where there is none yet.
-
-    Raises:
-        ArtifactError: it is damaged.
-    """
-    return _read_lines(RunFiles(folder).log)
-
-
-def _as_line(line: dict[str, Any]) -> bytes:
-    """Return a line with its checksum as the last key: what is read again, cards are made of."""
-    text = json.dumps(line, allow_nan=False)
-    return json.dumps({**line, CHECKSUM: _checksum(text)}, allow_nan=False).encode() + b"\n"
-
-
-def _checksum(text: str) -> str:
-    return xxhash.xxh3_64_hexdigest(text.encode())
-
-
-def _read_lines(path: str) -> list[dict[str, Any]]:
-    if not storage.exists(path):
-        return []
-    with storage.open_read(path) as file:
-        content = file.read()
-    *lines, rest = content.split(b"\n")
-    found = []
-    for number, text in enumerate(lines, start=1):
-        line = _line(text)
-        if line is None:
-            raise ArtifactError(
-                f"{path}, line {number}: not what was written. Remove the line to go on; the curve "
-                "of the loss then lacks a point."
-            )
-        found.append(line)
-    # A killed run leaves its last line cut off; one that lacks but its end is whole.
-    line = _line(rest) or _line(rest[:-1])
-    return found if line is None else [*found, line]
-
-
-def _line(text: bytes) -> dict[str, Any] | None:
-    """Return the values of a line; None if they are not what was written."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(values, dict):
-        return None
-    expected = values.pop(CHECKSUM, None)
-    return values if expected == _checksum(json.dumps(values)) else None

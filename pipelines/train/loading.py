@@ -11,6 +11,7 @@ from curate.files import storage
 from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
 from curate.pipelines.clustered.expert import ExpertOptions, opened_expert
+from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.captions.mix import TextMix
@@ -21,6 +22,8 @@ from curate.training.loop.config import TrainConfig
 __all__ = [
     "Loading", "TrainExtras", "epochs_seen", "pairs_per_epoch", "read_online", "shard_sums",
 ]  # fmt: skip
+
+_MOST_READ = 1000  # shards whose headers are read to know how many pairs an epoch has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,7 @@ class TrainExtras:
         allow_lost: go on without shards that a run was begun with and that are not there any more.
         captions: beside the alt-texts.
         expert: the cluster that the run is an expert for; None: it is trained on all pairs.
+        trim_vocabulary: leave out the tokens that no caption uses, and their embeddings.
     """
 
     init: str | None = None
@@ -73,6 +77,7 @@ class TrainExtras:
     allow_lost: bool = False
     captions: CaptionOptions = CaptionOptions()
     expert: ExpertOptions | None = None
+    trim_vocabulary: bool = False
 
     def __post_init__(self) -> None:
         """Check what nobody else checks before the shards are opened.
@@ -89,9 +94,9 @@ class TrainExtras:
                 "--expert with captions beside the alt-texts: the caption that was clustered is "
                 "the one to train on. Leave --captions and --json-captions out."
             )
-        if self.teacher is not None or self.tokenizer is not None:
-            raise UsageError("--expert with --teacher or --tokenizer: an expert goes on as its run "
-                             "was trained; leave them out")  # fmt: skip
+        if self.teacher is not None or self.tokenizer is not None or self.trim_vocabulary:
+            raise UsageError("--expert with --teacher, --tokenizer or --trim-vocabulary: it goes "
+                             "on as its run was trained; leave them out")  # fmt: skip
         if self.init is None:
             raise UsageError("--expert goes on from a run of all pairs; name it with --init RUN")
 
@@ -165,8 +170,12 @@ class Loading:
         """Return the shards that are not there any more, and how many samples they had."""
         if not self.extras.allow_lost:
             return {}
-        pairs = zip(self.tars, self.facts, strict=True)
-        return {tar: one.samples or 0 for tar, one in pairs if not storage.exists(tar)}
+        folders = {tar.rpartition("/")[0] or "." for tar in self.tars}
+        there = {folder: _names(folder) for folder in folders}
+        return {
+            tar: one.samples or 0 for tar, one in zip(self.tars, self.facts, strict=True)
+            if tar.rpartition("/")[2] not in there[tar.rpartition("/")[0] or "."]
+        }  # fmt: skip
 
     def _cache(self) -> Any:
         from curate.training.data.shard_cache import ShardCache, default_folder
@@ -175,6 +184,25 @@ class Loading:
             folder=self.extras.shard_cache or default_folder(),
             max_bytes=int(self.extras.shard_cache_gb * 1e9),
         )
+
+    def stored_vectors(self, *, quiet: bool) -> StoredVectors:
+        """Open the teacher's vectors.
+
+        Raises:
+            ArtifactError: embedding has not come to its end.
+            UsageError: texts are others than those that were embedded, or a scale is missing.
+        """
+        if self.extras.captions.is_any:
+            raise UsageError(
+                "--teacher with stored vectors and --captions: the vectors are of the alt-texts. "
+                "Name the model itself as --teacher."
+            )
+        if self.config.distill is not None and self.config.distill.teacher_scale is None:
+            raise UsageError(
+                "--teacher-scale own with stored vectors: nobody stored the teacher's scale; give "
+                "it as a number"
+            )
+        return StoredVectors(str(self.extras.teacher), self._cache().folder, quiet=quiet)
 
     def captions(self) -> Iterator[str]:
         """Yield the captions of all pairs, in turn with those of tables."""
@@ -235,7 +263,8 @@ class Loading:
         )  # fmt: skip
         chooses = arrange is not None or self.expert is not None or self.extras.online is not None
         is_whole = self.extras.unit == "pair" and not chooses
-        return pairs_per_epoch(self.tars, sampler, epoch, is_whole=is_whole)
+        known = [one.samples for one in self.facts] if is_whole else []
+        return pairs_per_epoch(self.tars, sampler, epoch, known)
 
 
 def shard_sums(tars: Sequence[str], facts: Sequence[ShardFacts]) -> dict[str, str]:
@@ -280,38 +309,30 @@ def _cores_of_rank(num_ranks: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // of_machine)
 
 
-def pairs_per_epoch(tars: Sequence[str], sampler: Any, epoch: int, *, is_whole: bool) -> int | None:
+def _names(folder: str) -> set[str]:
+    return {path.rpartition("/")[2] for path in storage.list_files(folder, ".tar")}
+
+
+def pairs_per_epoch(
+    tars: Sequence[str], sampler: Any, epoch: int, known: Sequence[int | None]
+) -> int | None:
     """Return how many pairs an epoch can train on.
 
     Args:
         tars: the shards.
         sampler: gives the groups of an epoch.
         epoch: of which; its draws decide where pairs are balanced while they are loaded.
-        is_whole: all pairs that have an image are trained on. Then what stands beside a shard
-            says how many they are; else, and where nothing does, the headers of the tars are read.
+        known: pairs that each shard is said to have; [] where not all of them are trained on.
+            Where nobody says it, the headers of the tars are read, if they are a few local ones.
 
     Returns:
-        None if it is not known without fetching remote shards.
+        None if it is not known without reading more than that.
     """
-    if is_whole:
-        known = [_stated(tar) for tar in tars]
-        if None not in known:
-            return sum(num for num in known if num is not None)
-    if any(storage.is_remote(tar) for tar in tars):
+    if known and None not in known:
+        return sum(num for num in known if num is not None)
+    if len(tars) > _MOST_READ or any(storage.is_remote(tar) for tar in tars):
         return None
     return sum(len(group) for group in sampler.groups(epoch))
-
-
-def _stated(tar: str) -> int | None:
-    """Return the pairs with an image of a shard, as `balance` or `download` wrote down."""
-    stem = tar.removesuffix(".tar")
-    for path, key in ((f"{stem}.json", "images"), (f"{stem}_stats.json", "successes")):
-        if storage.exists(path):
-            found = artifacts.read_json_of_anyone(path)
-            num = found.get(key) if isinstance(found, dict) else None
-            if type(num) is int and num >= 0:
-                return num
-    return None
 
 
 def epochs_seen(pairs_seen: int, per_epoch: int | None) -> float | None:

@@ -16,13 +16,14 @@ from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.evaluations import numbers_of
-from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog
+from curate.pipelines.train.files import CheckpointWriter, RunFiles
+from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.trackers import Tracker
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.loop.config import TrainConfig
 
-__all__ = ["Progress", "TrainLoop", "restore", "run_together"]
+__all__ = ["Progress", "TrainLoop", "close", "restore", "run_together"]
 
 
 @dataclass(slots=True)
@@ -149,7 +150,10 @@ class TrainLoop:
         """Start the clocks; return what writes this run's checkpoints."""
         self._logged_step, self._tokens = self.trainer.step_number, 0
         self._logged_at = self._saved_at = time.monotonic()
-        return CheckpointWriter(self.files, self.config.keep_checkpoints)
+        options, world = getattr(self.trainer, "options", None), self.trainer.world
+        is_shared = options is not None and options.sharding == "fsdp"
+        keep = self.config.keep_checkpoints
+        return CheckpointWriter(self.files, keep, world if is_shared else None)
 
     def take(self, batch: Any, taught: Any, writer: CheckpointWriter, is_due: bool) -> None:
         """Train on a batch, and do what is due after it.
@@ -197,6 +201,8 @@ class TrainLoop:
             writer.save(self.trainer.step_number, {**state, "progress": self.progress.state()})
             if self.run_log:
                 self.run_log.publish()
+        elif writer.is_shared:
+            writer.save(self.trainer.step_number, state)
         self._saved_at = time.monotonic()
 
     def _log(self, metrics: Any) -> None:
@@ -326,6 +332,13 @@ def run_together(
         for writer in writers:
             writer.wait()
     return True
+
+
+def close(loop: TrainLoop) -> None:
+    """Let go of what shows a run, and of who is told of it."""
+    loop.view.close()
+    for tracker in loop.trackers:
+        tracker.close()
 
 
 def _finite(value: float) -> float | None:

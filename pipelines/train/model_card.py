@@ -9,19 +9,54 @@ from curate.files.own_json import of_ours
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.evaluations import evaluations_of
 from curate.pipelines.train.files import RunFiles
-from curate.pipelines.train.plots import write_plots
 from curate.pipelines.views.markdown import inert_markdown
+from curate.pipelines.views.plots import Bar, bar_plot, can_draw, curve_plot, write_plot
+from curate.pipelines.views.progress import log
 from curate.pipelines.views.tables import cell
 from curate.training.captions.mix import ALT
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
 __all__ = [
-    "add_evaluations", "contaminated_sets", "device_name", "hash_if_there", "machine",
+    "add_evaluations", "contaminated_sets", "device_name", "hash_if_there", "machine_of",
     "resolutions", "write_model_card",
 ]  # fmt: skip
 
 _SHOWN_LANGUAGES = 20
+
+
+def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
+    """Return what a model card says of a schedule of sizes; nothing without one."""
+    from curate.training.loop.resolution import phases
+
+    if config.resolution_schedule is None:
+        return {}
+    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
+    return {"resolutions": found}
+
+
+def hash_if_there(path: str | None) -> str | None:
+    """Return a file's sha256; None where there is none."""
+    return storage.file_sha256(path) if path and storage.exists(path) else None
+
+
+def device_name(device: Any) -> str:
+    """Return what a device is called."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+
+
+def machine_of(world: Any, options: StepOptions) -> dict[str, Any]:
+    """Return what a model card says of what a run was computed on."""
+    import torch
+
+    return {
+        "device": device_name(world.device),
+        "processes": world.size,
+        "torch": str(torch.__version__),
+        **asdict(options),
+    }
 
 
 def contaminated_sets(datacard: str | None) -> dict[str, Any]:
@@ -77,8 +112,23 @@ def write_model_card(
     shares = {
         lang: found["share"] for lang, found in [*consumed["languages"].items()][:_SHOWN_LANGUAGES]
     }
-    write_plots(files.path("").rstrip("/"), steps, shares)
+    _write_plots(files.path("").rstrip("/"), steps, shares)
     return _write_cards(files, card, consumed)
+
+
+def _write_plots(
+    folder: str, points: Sequence[tuple[float, float]], shares: Mapping[str, float]
+) -> None:
+    """Write both drawings of a run as SVG and PNG, if there is something to draw with."""
+    if not can_draw():
+        log(f"{folder}: no plots, since matplotlib is not installed; the extra `plots` brings it")
+        return
+    bars = {lang: {"pairs": Bar(share)} for lang, share in shares.items()}
+    loss = curve_plot("Loss", "step", "loss", {"loss": points})
+    languages = bar_plot("Languages of the pairs seen", "share of the pairs", bars)
+    for name, figure in (("loss", loss), ("languages", languages)):
+        for kind in ("svg", "png"):
+            write_plot(f"{folder}/{name}.{kind}", figure)
 
 
 def _write_cards(
@@ -173,9 +223,19 @@ def _captions(card: Mapping[str, Any], consumed: Mapping[str, Any]) -> str:
 def _evaluations_table(evaluated: Mapping[str, Mapping[str, Any]]) -> str:
     if not evaluated:
         return ""
-    rows = ["", "## Evaluations", "", "| set | task | images | figures |", "|---|---|---|---|"]
+    rows = [
+        "",
+        "## Evaluations",
+        "",
+        "| set | task | images | figures [95 % interval] |",
+        "|---|---|---|---|",
+    ]
     for name, found in evaluated.items():
-        figures = ", ".join(f"{k} {cell(v)}" for k, v in found.items() if isinstance(v, float))
+        sure = found.get("intervals", {})
+        figures = ", ".join(
+            f"{k} {cell(v)}" + (f" [{cell(sure[k][0])}, {cell(sure[k][1])}]" if k in sure else "")
+            for k, v in found.items() if isinstance(v, float)
+        )  # fmt: skip
         rows.append(f"| {_cell(name)} | {found['task']} | {found['images']:,} | {figures} |")
     return "\n".join(rows) + "\n"
 
@@ -239,37 +299,3 @@ def _hash_or(sha256: str | None, otherwise: str) -> str:
 
 def _cell(value: Any) -> str:
     return inert_markdown(str(value))
-
-
-def resolutions(config: TrainConfig, shape: ModelConfig) -> dict[str, Any]:
-    """Return what a model card says of a schedule of sizes; nothing without one."""
-    from curate.training.loop.resolution import phases
-
-    if config.resolution_schedule is None:
-        return {}
-    found = [{"image_size": p.image_size, "last_step": p.end} for p in phases(config, shape)]
-    return {"resolutions": found}
-
-
-def hash_if_there(path: str | None) -> str | None:
-    """Return the sha256 of a file; None where there is none."""
-    return storage.file_sha256(path) if path and storage.exists(path) else None
-
-
-def device_name(device: Any) -> str:
-    """Return what a device is called: a GPU's name, or CPU."""
-    import torch
-
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-
-
-def machine(world: Any, options: StepOptions) -> dict[str, Any]:
-    """Return what a model card says of where and how a run was computed last."""
-    import torch
-
-    return {
-        "device": device_name(world.device),
-        "processes": world.size,
-        "torch": str(torch.__version__),
-        **asdict(options),
-    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -9,13 +10,21 @@ from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
 from curate.pipelines.executor.stopping import StopRequest
-from curate.pipelines.train import model_card
 from curate.pipelines.train.consumed import entry_names
-from curate.pipelines.train.files import RunFiles, RunLog, read_checkpoint, save_tensors
+from curate.pipelines.train.files import RunFiles, read_checkpoint, save_tensors
 from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
-from curate.pipelines.train.loop import Progress, TrainLoop, restore
+from curate.pipelines.train.loop import Progress, TrainLoop, close, restore
+from curate.pipelines.train.model_card import (
+    contaminated_sets,
+    device_name,
+    hash_if_there,
+    machine_of,
+    resolutions,
+    write_model_card,
+)
+from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import Start
+from curate.pipelines.train.start import Start, is_stored, open_teacher
 from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
@@ -24,7 +33,7 @@ from curate.training.experts.choice import Expert
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
-__all__ = ["TrainRun", "close"]
+__all__ = ["TrainRun"]
 
 MAX_TOKENIZER_CAPTIONS = 1_000_000
 
@@ -165,58 +174,59 @@ class TrainRun:
     def _new_tokenizer(self) -> Any:
         from curate.training.text.tokenizer import learn_tokenizer
 
-        if self.start.tokenizer is not None:
-            return self.start.tokenizer
+        given = self.start.tokenizer
+        if given is not None and not self.extras.trim_vocabulary:
+            return given
         texts = islice(self.loading().captions(), MAX_TOKENIZER_CAPTIONS)
-        return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
+        if given is None:
+            return learn_tokenizer(texts, self.shape.vocab_size, self.shape.context_length)
+        from curate.training.text.trimming import trim, used_ids
+
+        found = trim(given, used_ids(given, texts))
+        log(f"the vocabulary is trimmed to {found.vocab_size:,} of {given.vocab_size:,} tokens",
+            quiet=self.quiet)  # fmt: skip
+        return found
 
     def loading(self) -> Loading:
         """Return where the pairs come from."""
         return Loading(
-            tars=self.tars,
-            facts=self.facts,
-            config=self.config,
-            extras=self.extras,
-            lanes=self.lanes,
-            image_size=self.shape.image_size,
-            world=self.world,
-            texts=self.texts,
+            tars=self.tars, facts=self.facts, config=self.config, extras=self.extras,
+            lanes=self.lanes, image_size=self.shape.image_size, world=self.world, texts=self.texts,
             expert=self.expert,
-        )
+        )  # fmt: skip
 
     def teacher(self) -> tuple[Any, Any]:
-        """Return the teacher and its tokenizer; (None, None) without one."""
+        """Return the teacher and its tokenizer; (None, None) without one.
+
+        Instead of a teacher its vectors, and no tokenizer.
+        """
         if self.extras.teacher is None:
             return None, None
-        from curate.training.export.load import load_model
-
-        model, words = load_model(self.extras.teacher, str(self.world.device))
-        size, own = model.config.image_size, self.shape.image_size
-        if size != own:
-            log(f"the teacher sees images of {size} pixels: those of {own} are resized for it",
-                quiet=self.quiet)  # fmt: skip
-        return model, words
+        is_vectors = is_stored(self.extras.teacher)
+        stored = self.loading().stored_vectors(quiet=self.quiet) if is_vectors else None
+        return open_teacher(
+            self.extras.teacher, stored, self.world.device, self.shape.image_size, quiet=self.quiet
+        )
 
     def _own_shape(self, tokenizer: Any) -> ModelConfig:
         """Return the shape of the model that comes out, with room for the tokenizer's tokens."""
+        from curate.training.text.trimming import trimmed_shape
+
         full = self.start.goes_on
         if self.start.tokenizer is None or full:  # a shape may have too few to spell all bytes
             vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
             self.shape = replace(self.shape, vocab_size=vocab_size)
+        self.shape = trimmed_shape(self.shape, tokenizer)
         return self.shape
 
     def _trainer(self, shape: ModelConfig, tokenizer: Any, teacher: Any, *, is_new: bool) -> Any:
         from curate.training.loop.trainer import Trainer
 
+        begin = partial(self.start.load_into, quiet=self.quiet, trimmed_from=tokenizer.trimmed_from)
         return Trainer(
-            shape,
-            self.config,
-            tokenizer.eos_id,
-            options=self.options,
-            world=self.world,
-            begin=lambda model: self.start.load_into(model, quiet=self.quiet) if is_new else None,
-            teacher=teacher,
-        )
+            shape, self.config, tokenizer.eos_id, options=self.options, world=self.world,
+            begin=lambda model: begin(model) if is_new else None, teacher=teacher,
+        )  # fmt: skip
 
     def _newest(self, step: int | None) -> dict[str, Any] | None:
         """Read the newest checkpoint, or that of a step; None where there is none."""
@@ -248,7 +258,7 @@ class TrainRun:
     ) -> TrainLoop:  # fmt: skip
         from curate.training.model.flops import device_peak_flops, flops_per_pair
 
-        peak, device = self.extras.peak_tflops, model_card.device_name(self.world.device)
+        peak = self.extras.peak_tflops
         is_main, step = self.world.is_main, trainer.step_number
         return TrainLoop(
             files=self.files,
@@ -262,7 +272,7 @@ class TrainRun:
                 folder=self.files.folder, config=asdict(self.config),
             ),
             flops=lambda tokens: flops_per_pair(shape, tokens),
-            peak_flops=peak * 1e12 if peak else device_peak_flops(device),
+            peak_flops=peak * 1e12 if peak else device_peak_flops(device_name(self.world.device)),
             evaluate=self._evaluation(trainer, tokenizer, shape.image_size),
             eval_every=self.extras.eval_every,
             image_size=shape.image_size if self.config.resolution_schedule else None,
@@ -324,23 +334,16 @@ class TrainRun:
             "averaged": self.config.ema_decay is not None,
             "skipped": dict(sorted(progress.skipped.items())),
             "bad_steps": progress.bad_steps,
-            "machine": model_card.machine(self.world, self.options),
-            **model_card.resolutions(self.config, self.shape),
-            "datacard_sha256": model_card.hash_if_there(self.extras.datacard),
-            **model_card.contaminated_sets(self.extras.datacard),
+            "machine": machine_of(self.world, self.options),
+            **resolutions(self.config, self.shape),
+            "datacard_sha256": hash_if_there(self.extras.datacard),
+            **contaminated_sets(self.extras.datacard),
         }
         if self.texts is not None and self.texts.index is not None:
             card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
-        return model_card.write_model_card(self.files, card, loop.run_log.lines, consumed)
-
-
-def close(loop: TrainLoop) -> None:
-    """Let go of what shows a run, and of who is told of it."""
-    loop.view.close()
-    for tracker in loop.trackers:
-        tracker.close()
+        return write_model_card(self.files, card, loop.run_log.lines, consumed)
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -23,12 +23,13 @@ from curate.pipelines.store.swap import (
     swap_in,
 )
 from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.train.experts.full_run import FullRun, full_run
 from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
-from curate.pipelines.train.identity import LOST, difference, identity, take_stock, with_lost
+from curate.pipelines.train.identity import LOST, difference, identity, with_lost
 from curate.pipelines.train.loading import TrainExtras
 from curate.pipelines.train.part import TrainRun
-from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import FullRun, full_run, prepare_start, shape_of
+from curate.pipelines.train.shard_facts import ShardFacts, take_stock
+from curate.pipelines.train.start import prepare_start, shape_of
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
@@ -206,10 +207,15 @@ def agreed(
     from curate.training.loop.waiting import done_by_main
 
     def look() -> _Agreed:
-        facts = take_stock(tars, quiet=quiet)
+        facts = take_stock(tars, kept_in=_stock_folder(output), quiet=quiet)
         if extras.allow_lost:
             facts = with_lost(RunFiles(output).read_shards(), facts)
         shape, config, start = parts
+        if extras.trim_vocabulary and start.tokenizer is None:
+            raise UsageError(
+                "--trim-vocabulary without --tokenizer or --init: a tokenizer that is learned from "
+                "the captions has nothing that they do not use. Leave it out."
+            )
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
         return _Agreed(identity(facts, shape, config, extras, start, lanes), facts, lanes)
 
@@ -222,6 +228,11 @@ def agreed(
             f"such as {min(others)}. Give all machines the same --shards."
         )
     return found
+
+
+def _stock_folder(output: str) -> str:
+    """Return where what is known of shards is kept, for all runs beside this one."""
+    return storage.join(output.rstrip("/").rpartition("/")[0] or ".", ".shards")
 
 
 def finished_card(files: RunFiles) -> dict[str, Any]:
@@ -321,6 +332,7 @@ def prepare(
         files.write_shards(facts)
         artifacts.write_json(files.config, values)
     storage.remove_leftovers(files.checkpoints)
+    files.remove_parts()
 
 
 def check_run_name(name: str) -> str:

@@ -1,24 +1,23 @@
 """What a run begins with: its tokenizer if one is given, and weights instead of random ones."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
-from curate.files.own_json import of_ours
-from curate.pipelines.store import artifacts
-from curate.pipelines.train.files import RunFiles, read_checkpoint
 from curate.pipelines.views.progress import log
-from curate.training.loop.config import TrainConfig
 from curate.training.model.config import ModelConfig, load_model_config
 
 if TYPE_CHECKING:
+    from curate.pipelines.train.experts.full_run import FullRun
     from curate.training.model.clip import CLIP
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
 
-__all__ = ["FullRun", "Start", "full_run", "prepare_start", "shape_of", "teacher_identity"]
+__all__ = [
+    "Start", "is_stored", "open_teacher", "prepare_start", "shape_of", "teacher_identity",
+]  # fmt: skip
 
 _USUAL = "vit-b-32"
 
@@ -54,8 +53,15 @@ class Start:
         """Return the state that an expert goes on from; None for a run that begins."""
         return None if self.goes_on is None else self.goes_on.state(quiet=quiet)
 
-    def load_into(self, model: "CLIP", *, quiet: bool) -> None:
+    def load_into(
+        self, model: "CLIP", *, quiet: bool, trimmed_from: list[int] | None = None
+    ) -> None:
         """Give a model the weights, before it is compiled, wrapped or sharded.
+
+        Args:
+            model: gets them.
+            quiet: no messages.
+            trimmed_from: rows of the token embedding that the model has; None for all.
 
         Raises:
             InputError: they cannot be read, or are another model's.
@@ -66,112 +72,9 @@ class Start:
             return
         if self.assumed:
             log(self.assumed, quiet=quiet)
-        for message in load_weights(model, self.init):
+        for message in load_weights(model, self.init, trimmed_from):
             log(message, quiet=quiet)
         log(f"begun with the weights of {self.init}", quiet=quiet)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FullRun:
-    """A run of all pairs, at the step that experts go on from.
-
-    Attributes:
-        files: of the run.
-        step: steps that are done.
-        shape: of its model.
-        values: of its config.json.
-    """
-
-    files: RunFiles
-    step: int
-    shape: ModelConfig
-    values: dict[str, Any]
-
-    @property
-    def checkpoint(self) -> str:
-        """The path of its checkpoint after that step."""
-        return self.files.step_checkpoint(self.step)
-
-    def start(self) -> Start:
-        """Return what an expert begins with."""
-        from curate.training.text.tokenizer_files import open_tokenizer
-
-        words = open_tokenizer(self.files.tokenizer, self.shape.context_length)
-        return Start(
-            tokenizer=words, init_sha256=storage.file_sha256(self.checkpoint), goes_on=self
-        )
-
-    def schedule(self, asked: TrainConfig) -> TrainConfig:
-        """Return how an expert is trained: as the run was, with what a run may change.
-
-        Args:
-            asked: by whoever calls; what is the default there is taken from the run.
-
-        Raises:
-            UsageError: something else is asked for than the run was trained with.
-        """
-        theirs, usual = dict(self.values["train"]), TrainConfig().decisive()
-        for name, value in asked.decisive().items():
-            if value not in (usual.get(name), theirs.get(name)):
-                raise UsageError(
-                    f"--{name.replace('_', '-')} is {value}, and --init {self.files.folder} was "
-                    f"trained with {theirs.get(name)}: an expert goes on with the schedule of its "
-                    "run. Leave it out."
-                )
-        sizes = theirs.pop("resolution_schedule", None)
-        of_sizes = None if sizes is None else tuple((size, share) for size, share in sizes)
-        return TrainConfig(
-            **{**asdict(asked), **theirs, "resolution_schedule": of_sizes, "distill": None}
-        )
-
-    def state(self, *, quiet: bool) -> dict[str, Any]:
-        """Return what an expert goes on from: the run's state, with pairs of the epoch after it."""
-        from curate.pipelines.train.loop import Progress
-        from curate.training.data.loader import Position
-
-        found = read_checkpoint(self.files, self.checkpoint)
-        log(f"going on as an expert from {self.checkpoint}", quiet=quiet)
-        position = found["progress"]["position"]
-        epochs = [position["epoch"], *(lane[0] for lane in position["lanes"].values())]
-        return {**found, "progress": Progress(Position(max(epochs) + 1)).state()}
-
-
-def full_run(init: str) -> FullRun:
-    """Find the run that an expert goes on from.
-
-    Args:
-        init: folder of a run; with ``@STEP`` behind it, that checkpoint, else the newest one that
-            leaves steps to do.
-
-    Raises:
-        ArtifactError: it is no run, or has no checkpoint that leaves steps to do.
-        UsageError: it learned from a teacher.
-    """
-    folder, mark, asked = init.rpartition("@")
-    if not mark or not asked.isdigit():
-        folder, asked = init, ""
-    files = RunFiles(folder.rstrip("/"))
-    if not storage.exists(files.config) or not storage.exists(files.tokenizer):
-        raise ArtifactError(
-            f"--init {folder}: no run of `curate train`; an expert goes on from the checkpoint of "
-            "a run, which has its optimizer too"
-        )
-    with of_ours(files.config):
-        values = artifacts.read_json(files.config)
-        steps, shape = int(values["train"]["steps"]), ModelConfig(**values["model"])
-        if values.get("teacher"):
-            raise UsageError(f"--init {folder} learned from a teacher, which experts have none of")
-    names = [path.rpartition("step-")[2].removesuffix(".pt") for path in files.step_checkpoints()]
-    there = [int(name) for name in names if name.isdigit() and int(name) < steps]
-    if not there or (asked and int(asked) not in there):
-        shown = ", ".join(map(str, there)) or "none"
-        wanted = f"of step {int(asked)}" if asked else f"before its last step, {steps}"
-        raise ArtifactError(
-            f"--init {folder}: it has no checkpoint {wanted}; those that leave steps to do: "
-            f"{shown}. Train it with a --checkpoint-every that leaves some, and --keep-checkpoints."
-        )
-    return FullRun(files=files, step=int(asked) if asked else max(there), shape=shape,
-                   values=dict(values))  # fmt: skip
 
 
 def shape_of(model: str | None, init: str | None) -> ModelConfig:
@@ -223,6 +126,42 @@ def _named(init: str) -> _Named:
     return _Named(init, place, tokenizer_beside(place), config_beside(place))
 
 
+def is_stored(teacher: str) -> bool:
+    """Tell whether a teacher is a folder of vectors that `embed` wrote, and no model."""
+    files = ("plan.json", "pairs")
+    return storage.is_folder(teacher) and all(
+        storage.exists(storage.join(teacher, name)) for name in files
+    )
+
+
+def open_teacher(
+    teacher: str, stored: Any, device: Any, image_size: int, *, quiet: bool
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return a teacher and its tokenizer; of stored vectors what asks them, and no tokenizer.
+
+    Args:
+        teacher: as for `curate.load`.
+        stored: its vectors, where they stand for it.
+        device: where it computes.
+        image_size: of the images that it is shown.
+        quiet: no messages.
+    """
+    if stored is not None:
+        from curate.training.loop.distill import StoredTeacher
+
+        log("the teacher's vectors are of the images' middles; students see random cuts of 90 to "
+            "100 % of each", quiet=quiet)  # fmt: skip
+        return StoredTeacher(stored.find, stored.width, device), None
+    from curate.training.export.load import load_model
+
+    model, words = load_model(teacher, str(device))
+    size = model.config.image_size
+    if size != image_size:
+        log(f"the teacher sees images of {size} pixels: those of {image_size} are resized for it",
+            quiet=quiet)  # fmt: skip
+    return model, words
+
+
 def teacher_identity(teacher: str) -> dict[str, Any]:
     """Return what a teacher is, for the run's config.json; its files are fetched if need be.
 
@@ -230,9 +169,17 @@ def teacher_identity(teacher: str) -> dict[str, Any]:
         InputError: there is none.
         UsageError: it comes without its tokenizer.
     """
+    from curate.pipelines.embedded.plan import EmbeddedPlan
     from curate.training.model.weights_file import find_weights
     from curate.training.text.tokenizer_files import open_tokenizer
 
+    if is_stored(teacher):
+        plan = EmbeddedPlan.read(teacher)
+        return {
+            "name": f"vectors {teacher.rstrip('/').rpartition('/')[2]}",
+            "weights_sha256": plan.model_of("image")["sha256"],
+            "vectors": plan.digest(),
+        }
     found = _named(teacher)
     weights = find_weights(found.weights)
     if found.tokenizer is None or found.config is None:

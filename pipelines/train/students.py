@@ -16,8 +16,8 @@ from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.train import stage
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.loading import TrainExtras
-from curate.pipelines.train.loop import TrainLoop, run_together
-from curate.pipelines.train.part import TrainRun, close
+from curate.pipelines.train.loop import TrainLoop, close, run_together
+from curate.pipelines.train.part import TrainRun
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
@@ -156,7 +156,8 @@ def _common_step(group: Sequence[_Student], world: Any) -> int:
         for student, found in zip(group, steps, strict=True):
             for later in found:
                 if later > step:
-                    storage.remove(student.run.files.step_checkpoint(later))
+                    files = student.run.files
+                    files.remove_checkpoint(files.step_checkpoint(later))
     wait_for_all(world)
     return int(step)
 
@@ -172,8 +173,9 @@ def _train(group: Sequence[_Student], world: Any, size: int) -> dict[str, Any]:
 
     step = _common_step(group, world)
     first = group[0].run
-    teacher, words = first.teacher()
+    teacher, found = first.teacher()
     tokenizers = [student.run.tokenizer() for student in group]
+    words = found or tokenizers[0]  # stored vectors need none
     distinct: list[Any] = []
     for one in [*tokenizers, words]:
         if not any(one == d and one.context_length == d.context_length for d in distinct):
@@ -220,7 +222,7 @@ class _Sharing:
         images = torch.as_tensor(batch.images).to(trainer.device)
         tokens = [batch.tokens, *batch.more_tokens]
         asked = torch.as_tensor(tokens[self._at[-1]]).to(trainer.device)
-        taught = trainer.distiller.features(images, asked)
+        taught = trainer.distiller.features(images, asked, batch.pair_ids)
         of_size = {size: resized(images, size) for size in set(self._sizes)}
         return [
             (replace(batch, images=of_size[size], tokens=tokens[at], more_tokens=()), taught)

@@ -2,6 +2,7 @@
 
 import tarfile
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from examples.ablation.pools import (
     write_shards,
 )
 from examples.ablation.runs import Ablation, prepare, write_pool
-from examples.ablation.table import gain, table
+from examples.ablation.table import gain, gains, table
 from examples.emoji import HELD_OUT_LOCALES, write_emoji
 from examples.toyweb.world import LANGUAGES, Scene, caption
 
@@ -111,12 +112,16 @@ def test_the_online_pool_is_drawn_anew_for_every_epoch(web):
     assert epochs[0] != epochs[1]
 
 
-def test_the_table_shows_mean_and_spread():
+def test_the_table_shows_means_with_intervals():
     runs = [{"all": 0.5, "head": 0.6, "tail": 0.4}, {"all": 0.7, "head": 0.8, "tail": 0.6}]
     found = {"matched": runs, "balanced t=5": [{k: v + 0.1 for k, v in r.items()} for r in runs]}
     lines = table(found, {"matched": 1000, "balanced t=5": 50}).splitlines()
-    # The standard deviation of 0.5 and 0.7 is 0.2 / sqrt(2) = 0.141.
-    assert lines[2] == "| matched | 1,000 | 60.0% ± 14.1% | 70.0% ± 14.1% | 50.0% ± 14.1% |"
+    # The standard deviation of 0.5 and 0.7 is 0.2 / sqrt(2) = 0.141; 12.706 · 0.141 / sqrt(2).
+    shown = "| matched | 1,000 | 60.0% ± 127.1% | 70.0% ± 127.1% | 50.0% ± 127.1% | 14.1% |"
+    assert lines[2] == shown
+    assert gains(found, [("balanced t=5", "matched")]).splitlines()[2] == (
+        "| balanced t=5 | matched | +10.0% ± 0.0% | +10.0% ± 0.0% | +10.0% ± 0.0% |"
+    )
     mean, spread = gain(found, "balanced t=5", "matched", "tail")
     assert mean == pytest.approx(0.1) and spread == pytest.approx(0, abs=1e-9)
     one = {"matched": runs[:1]}
@@ -131,7 +136,14 @@ def test_the_whole_ablation_runs(web, capsys):
     for runs in found["accuracy"].values():
         assert all(0 <= run[f] <= 1 for run in runs for f in ("all", "head", "tail"))
     shown = capsys.readouterr().out
-    assert "| online t=5 |" in shown and "balanced t=5 against matched: all" in shown
+    assert "| online t=5 |" in shown and "| balanced t=5 | matched | " in shown
+    kept = folder / "results/raw-seed0.json"
+    before = kept.stat().st_mtime_ns
+    assert (
+        ablate(folder, replace(TINY, only=("raw",)))["accuracy"]["raw"]
+        == (found["accuracy"]["raw"])
+    )
+    assert kept.stat().st_mtime_ns == before, "what was done is not done again"
 
 
 def test_the_model_of_the_ablation_is_a_small_one():

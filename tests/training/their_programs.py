@@ -1,4 +1,4 @@
-"""torchvision and open_clip as they are, beside torch's CPU build.
+"""torchvision, open_clip and CLIP_benchmark as they are, beside torch's CPU build.
 
 PyPI's wheel of torchvision is built for a CUDA build of torch. Beside the CPU build its compiled
 operators do not load, and then `import torchvision` fails, because it gives shapes to two operators
@@ -11,6 +11,7 @@ names instead, with nothing behind them: its models compute with torch alone.
 """
 
 import importlib
+import importlib.util
 import sys
 import types
 from contextlib import contextmanager
@@ -21,12 +22,14 @@ import torch
 from torch import library as operators
 
 _FOLDER = Path(sys.prefix) / "torchvision"
+_BENCHMARK = Path(sys.prefix) / "clip_benchmark"  # scikit-learn too, which transformers would load
 _OPERATORS = (
     "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 _NAMES = ("Normalize", "Compose", "RandomResizedCrop", "ToTensor", "Resize", "CenterCrop",
           "ColorJitter", "Grayscale")  # fmt: skip
+_METRICS = "clip_benchmark.metrics"
 _MODULES: dict[str, types.ModuleType] = {}
 _LIBRARIES: list[operators.Library] = []
 
@@ -80,12 +83,36 @@ def import_open_clip():
         return importlib.import_module("open_clip")
 
 
+@cache
+def import_clip_benchmark():
+    """Import what CLIP_benchmark reads sets with, and its figures; None if it is not installed."""
+    if import_torchvision() is None:
+        return None
+    before = [*sys.path]
+    sys.path[:0] = [str(_BENCHMARK), str(_FOLDER)]  # its builder wants torchvision's data sets too
+    try:
+        needed = ("clip_benchmark", "sklearn", "webdataset")
+        if not all(map(importlib.util.find_spec, needed)):
+            return None
+        with _as_torchvision():
+            return types.SimpleNamespace(
+                builder=importlib.import_module("clip_benchmark.datasets.builder"),
+                classification=importlib.import_module(f"{_METRICS}.zeroshot_classification"),
+                retrieval=importlib.import_module(f"{_METRICS}.zeroshot_retrieval"),
+            )
+    finally:
+        sys.path[:] = before
+
+
 @contextmanager
 def _as_torchvision():
     sys.modules.update(_MODULES)
     try:
         yield
     finally:
+        _MODULES.update(
+            {n: m for n, m in sys.modules.items() if n.partition(".")[0] == "torchvision"}
+        )
         for name in _MODULES:
             del sys.modules[name]
 

@@ -24,6 +24,7 @@ from curate.training.loop.checkpoint import (
     load_optimizer,
     load_tensors,
     optimizer_tensors,
+    own_tensors,
 )
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.loop.distributed import World, sum_over_ranks
@@ -151,13 +152,13 @@ class CaptionTrainer:
         return value, length
 
     def state(self) -> dict[str, Any]:
-        """Return all that decides how training goes on; every rank has to call this."""
-        keep = self.world.is_main
+        """Return all that decides how training goes on, on rank 0; no captioner is shared out."""
+        is_main = self.world.is_main
         return {
             "format": FORMAT_VERSION,
             "step": self.step_number,
-            "model": full_tensors(self.model.state_dict().items(), keep=keep),
-            "optimizer": optimizer_tensors(self.model, self.optimizer, keep=keep),
+            "model": own_tensors(self.model.state_dict().items(), is_main=is_main),
+            "optimizer": optimizer_tensors(self.model, self.optimizer, is_main=is_main),
             "scaler": self._scaler.state_dict(),
         }
 

@@ -14,6 +14,7 @@ A window mixes pairs from all over a group, and reads each tar in runs. An arran
 may then put a group's samples into another order, or leave some of them out.
 """
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ __all__ = [
 UNITS = ("pair", "image")
 GROUP_WINDOWS = 4
 RUN = 256
-_MAX_REMEMBERED = 1 << 22  # samples whose places are kept for the next epoch: 300 MB
+_MAX_REMEMBERED = 1 << 22  # samples whose places a machine keeps for the next epoch: 300 MB
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -264,7 +265,8 @@ class Sampler:
             if path not in self._indices:
                 self._indices[path] = index, rows
                 self._num_remembered += len(index.places)
-            while self._num_remembered > _MAX_REMEMBERED and len(self._indices) > 1:
+            most = _MAX_REMEMBERED // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+            while self._num_remembered > most and len(self._indices) > 1:
                 _, (old, _) = self._indices.popitem(last=False)
                 self._num_remembered -= len(old.places)
         return index, rows

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from curate.errors import InputError
+from curate.training.eval.confidence import mean_interval
 from curate.training.eval.data import EvalDataset, EvalSample
 from curate.training.eval.embed import AS_IT_IS, Encoder, View, check_finite
 from curate.training.eval.ranks import gather, rank_and_world
@@ -96,7 +97,8 @@ def _report(dataset: EvalDataset, rows: Sequence[_Row], first: int) -> dict[str,
     if len(reports) == 1:
         return head | next(iter(reports.values()))
     mean = float(np.mean([r["mean_average_precision"] for r in reports.values()]))
-    return head | {"mean_average_precision": mean, "by_lang": reports}
+    interval = list(mean_interval([r["interval"] for r in reports.values()]))
+    return head | {"mean_average_precision": mean, "interval": interval, "by_lang": reports}
 
 
 def _figures(score_NC: NDArray[np.float32], truth_NC: NDArray[np.bool_]) -> dict[str, Any]:

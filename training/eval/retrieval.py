@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from curate.errors import InputError
-from curate.training.eval.confidence import bootstrap_interval, wilson_interval
+from curate.training.eval.confidence import bootstrap_interval, mean_interval, wilson_interval
 from curate.training.eval.data import EvalDataset, EvalSample
 from curate.training.eval.embed import AS_IT_IS, Encoder, View, check_finite
 from curate.training.eval.ranks import gather, rank_and_world, sum_tensor
@@ -163,10 +163,13 @@ def _figures(
 
 
 def _mean(groups: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        way: {f"R@{k}": float(np.mean([g[way][f"R@{k}"] for g in groups])) for k in RANKS}
-        for way in ("image_to_text", "text_to_image")
+    ways, names = ("image_to_text", "text_to_image"), [f"R@{k}" for k in RANKS]
+    means = {way: {k: float(np.mean([g[way][k] for g in groups])) for k in names} for way in ways}
+    intervals = {
+        way: {k: list(mean_interval([g["intervals"][way][k] for g in groups])) for k in names}
+        for way in ways
     }
+    return {**means, "intervals": intervals}
 
 
 def _embed_images(encoder: Encoder, dataset: EvalDataset) -> tuple[list[str], Tensor, _Texts]:

@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from curate.errors import InputError
-from curate.training.eval.confidence import wilson_interval
+from curate.training.eval.confidence import (
+    mean_interval,
+    mean_of_shares_interval,
+    wilson_interval,
+)
 from curate.training.eval.data import EvalDataset, EvalSample
 from curate.training.eval.embed import AS_IT_IS, Encoder, View, check_finite
 from curate.training.eval.prompts import Vocabulary
@@ -157,7 +161,11 @@ def _report(dataset: EvalDataset, counts: list[_Counts]) -> dict[str, Any]:
         key: float(np.mean([r[key] for r in reports.values()]))
         for key in ("chance", "top1", "top5", "mean_class_recall")
     }
-    return head | {"classes": dataset.num_classes} | means | {"by_lang": reports}
+    intervals = {
+        f"{key}_interval": list(mean_interval([r[f"{key}_interval"] for r in reports.values()]))
+        for key in ("top1", "top5", "mean_class_recall")
+    }
+    return head | {"classes": dataset.num_classes} | means | intervals | {"by_lang": reports}
 
 
 def _figures(counts: _Counts) -> dict[str, Any]:
@@ -170,6 +178,7 @@ def _figures(counts: _Counts) -> dict[str, Any]:
         "chance": 1 / len(counts.by_class),
         **_shares(total),
         "mean_class_recall": recall,
+        "mean_class_recall_interval": list(mean_of_shares_interval(seen[:, _TOP1], seen[:, _NUM])),
     }
     if counts.by_group:
         groups = {g: {"images": int(n[_NUM]), **_shares(n)} for g, n in counts.by_group.items()}

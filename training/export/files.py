@@ -115,9 +115,12 @@ def _tokenizer_files(tokenizer: Tokenizer) -> dict[str, Callable[[], bytes]]:
         "split_special_tokens": True,
         **special,
     }
+    ids = {"trimmed_from": tokenizer.trimmed_from}
     return {
         "tokenizer.json": lambda: tokenizer.to_foreign_json().encode(),
         "tokenizer_config.json": lambda: _json(config),
+        # Of each token its id in the tokenizer that this one was trimmed from.
+        **({"token_ids.json": lambda: _json(ids)} if tokenizer.trimmed_from else {}),
     }
 
 

@@ -28,6 +28,7 @@ from curate.training.published.registry import HUB, is_name, nearest
 from curate.training.published.resolve import hub_folder, resolve
 from curate.training.text.tokenizer import Tokenizer
 from curate.training.text.tokenizer_files import check_fit, open_tokenizer, tokenizer_beside
+from curate.training.text.trimming import trimmed_shape
 
 __all__ = ["input_functions", "load_model", "load_run"]
 
@@ -72,7 +73,7 @@ def load_model(
         )
     words = open_tokenizer(place, found.config.context_length)
     tensors = read_weights(found.weights)
-    config = _with_vocabulary_of(tensors, found.config)
+    config = trimmed_shape(_with_vocabulary_of(tensors, found.config), words)
     check_fit(words, config, source)
     fitted, messages = fit_weights(tensors, config, found.weights)
     for message in messages:

@@ -1,11 +1,12 @@
 """The state of a run as plain tensors by name: the same whatever the number of ranks.
 
-What FSDP has shared out is put together on saving and cut up on loading, so that a run goes on
-with another number of ranks, or with DDP instead of FSDP.
+What FSDP has shared out every rank copies and writes by itself, its rows alone; they are put
+together on loading, and cut up anew, so that a run goes on with another number of ranks, or with
+DDP instead of FSDP. Whatever is whole on all ranks is the first one's to write.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,15 @@ from curate.training.model.weights_file import FORMAT_VERSION
 
 __all__ = [
     "full_tensors",
+    "joined",
     "load_optimizer",
     "load_tensors",
     "optimizer_tensors",
+    "own_tensors",
     "require_format",
 ]
+
+Value = TypeVar("Value")
 
 _SHOWN = 3
 
@@ -57,6 +62,63 @@ def full_tensors(tensors: Iterable[tuple[str, Tensor]], *, keep: bool) -> dict[s
             copied = torch.empty(gathered.shape, dtype=gathered.dtype, device="cpu")
             found[name] = copied.copy_(gathered)
     return found
+
+
+def own_tensors(tensors: Iterable[tuple[str, Tensor]], *, is_main: bool) -> dict[str, Tensor]:
+    """Copy to the CPU what this rank has to write: its rows of what FSDP has shared out.
+
+    Args:
+        tensors: by name.
+        is_main: this is rank 0, which also writes what is whole on all ranks.
+    """
+    found = {}
+    for name, tensor in tensors:
+        if not (is_main or is_shared_out(tensor)):
+            continue
+        local = tensor.to_local() if is_shared_out(tensor) else tensor  # type: ignore[attr-defined]
+        copied = torch.empty(local.shape, dtype=local.dtype, device="cpu")
+        found[name] = copied.copy_(local.detach())
+    return found
+
+
+class _Joined(Mapping[str, Value]):
+    """Values by name, put together from those of all ranks when they are asked for.
+
+    Args:
+        parts: by name, of each rank in order; what the second does not have, the first has whole.
+    """
+
+    def __init__(self, parts: Sequence[Mapping[str, Value]]) -> None:
+        self._parts = parts
+
+    def __getitem__(self, name: str) -> Value:
+        found: list[Any] = [part[name] for part in self._parts if name in part]
+        if len(found) == 1:
+            return found[0]  # type: ignore[no-any-return]
+        if isinstance(found[0], Mapping):
+            return _Joined(found)  # type: ignore[return-value]
+        return torch.cat(found)  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._parts[0])
+
+    def __len__(self) -> int:
+        return len(self._parts[0])
+
+
+def joined(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Put a state together that was written by several ranks, each its own part.
+
+    Args:
+        parts: of all ranks, in order; the first says what is no tensor.
+    """
+    first, *rest = parts
+    if not rest:
+        return dict(first)
+    return {
+        name: _Joined([value, *(part[name] for part in rest)]) if name in rest[0] else value
+        for name, value in first.items()
+    }
 
 
 @torch.no_grad()
@@ -106,14 +168,15 @@ def _like(value: Tensor, target: Tensor) -> Tensor:
 
 
 def optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer, *, keep: bool
+    model: nn.Module, optimizer: torch.optim.Optimizer, *, is_main: bool
 ) -> dict[str, dict[str, Tensor]]:
-    """Copy an optimizer's state to the CPU, by parameter name, as `full_tensors` does."""
-    return {
-        name: full_tensors(sorted(optimizer.state[parameter].items()), keep=keep)
+    """Copy an optimizer's state to the CPU, by parameter name, as `own_tensors` does."""
+    found = {
+        name: own_tensors(sorted(optimizer.state[parameter].items()), is_main=is_main)
         for name, parameter in model.named_parameters()
         if parameter in optimizer.state
     }
+    return {name: own for name, own in found.items() if own}
 
 
 def load_optimizer(

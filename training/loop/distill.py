@@ -3,13 +3,15 @@
 Shapes: L pairs of this rank, E the student's shared width, D the teacher's, T tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from curate.training.data.pixels import normalize_images
@@ -18,7 +20,7 @@ from curate.training.loop.distributed import World
 from curate.training.loop.loss import Teaching
 from curate.training.model.clip import CLIP
 
-__all__ = ["Distiller", "Features", "resized"]
+__all__ = ["Distiller", "Features", "StoredTeacher", "resized"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,42 @@ def resized(image_L3HW: Tensor, size: int) -> Tensor:
     return found.round().clamp(0, 255).to(torch.uint8)
 
 
+class StoredTeacher(nn.Module):
+    """What a teacher said of pairs before, instead of the teacher: it is asked by their ids.
+
+    Args:
+        find: gives the vectors of images and texts of pairs.
+        width: D.
+        device: where they go.
+    """
+
+    logit_scale: Tensor
+
+    def __init__(
+        self,
+        find: Callable[[Sequence[str]], tuple[NDArray[np.float32], NDArray[np.float32]]],
+        width: int,
+        device: torch.device,
+    ) -> None:
+        super().__init__()
+        self.width, self._find = width, find
+        # Nobody stored it: the teacher's scale has to be given.
+        self.register_buffer("logit_scale", torch.zeros((), device=device))
+
+    def features(self, pair_ids: Sequence[str]) -> Features:
+        """Return what is stored of pairs."""
+        found = [torch.from_numpy(one).to(self.logit_scale.device) for one in self._find(pair_ids)]
+        image_LD, text_LD = (F.normalize(one, dim=-1) for one in found)
+        return Features(image_LD, text_LD)
+
+
 class Distiller:
     """A teacher, its weight in the loss, and what brings a student's features to its width.
 
     The teacher is whole on every rank: it is neither trained nor shared out.
 
     Args:
-        teacher: in evaluation mode, on the device.
+        teacher: in evaluation mode, on the device; or its vectors.
         config: weights and scale.
         width: E.
         learning_rate: of the projection's AdamW; the schedule sets it anew for each step.
@@ -65,7 +96,7 @@ class Distiller:
 
     def __init__(
         self,
-        teacher: CLIP,
+        teacher: CLIP | StoredTeacher,
         config: DistillConfig,
         *,
         width: int,
@@ -80,15 +111,18 @@ class Distiller:
         self._scale = scale if given is None else scale.new_tensor(given)
         self.projection: nn.ModuleList | None = None
         self.optimizer: torch.optim.AdamW | None = None
-        if config.feature_weight and teacher.config.embed_dim != width:
-            made = [nn.Linear(width, teacher.config.embed_dim, bias=False) for _ in range(2)]
+        theirs = teacher.width if isinstance(teacher, StoredTeacher) else teacher.config.embed_dim
+        if config.feature_weight and theirs != width:
+            made = [nn.Linear(width, theirs, bias=False) for _ in range(2)]
             self.projection = nn.ModuleList(made).to(teacher.logit_scale.device)
             self.optimizer = torch.optim.AdamW(
                 self.projection.parameters(), lr=learning_rate, weight_decay=0.0, fused=True
             )
 
     @torch.no_grad()
-    def features(self, image_L3HW: Tensor, token_LT: Tensor) -> Features:
+    def features(
+        self, image_L3HW: Tensor, token_LT: Tensor, pair_ids: Sequence[str] = ()
+    ) -> Features:
         """Return what the teacher says of pairs.
 
         Images of another size than the teacher's are resized to it (bicubic, antialiased), as the
@@ -97,7 +131,10 @@ class Distiller:
         Args:
             image_L3HW: uint8, as the student gets them.
             token_LT: of the teacher's tokenizer.
+            pair_ids: by which stored vectors are found, whatever the images and texts.
         """
+        if isinstance(self.teacher, StoredTeacher):
+            return self.teacher.features(pair_ids)
         image_L3HW = normalize_images(resized(image_L3HW, self.teacher.config.image_size))
         with torch.autocast(image_L3HW.device.type, self._dtype, enabled=self._dtype is not None):
             image_LD, text_LD, _ = self.teacher(image_L3HW, token_LT)

@@ -21,9 +21,10 @@ from curate.training.loop.checkpoint import (
     load_optimizer,
     load_tensors,
     optimizer_tensors,
+    own_tensors,
 )
 from curate.training.loop.config import StepOptions, TrainConfig
-from curate.training.loop.distill import Distiller, Features
+from curate.training.loop.distill import Distiller, Features, StoredTeacher
 from curate.training.loop.distributed import World
 from curate.training.loop.ema import MovingAverage
 from curate.training.loop.memory import explain_out_of_memory
@@ -92,7 +93,7 @@ class Trainer:
         options: StepOptions | None = None,
         world: World | None = None,
         begin: Callable[[CLIP], object] | None = None,
-        teacher: CLIP | None = None,
+        teacher: CLIP | StoredTeacher | None = None,
     ) -> None:
         torch.manual_seed(config.seed)
         self.config, self.options = config, options or StepOptions()
@@ -124,7 +125,9 @@ class Trainer:
         )
         self.step_number = 0
 
-    def _new_distiller(self, teacher: CLIP | None, dtype: torch.dtype | None) -> Distiller | None:
+    def _new_distiller(
+        self, teacher: CLIP | StoredTeacher | None, dtype: torch.dtype | None
+    ) -> Distiller | None:
         if teacher is None or self.config.distill is None:
             return None
         return Distiller(
@@ -153,7 +156,7 @@ class Trainer:
             if taught is None and self.distiller is not None:
                 theirs = batch.more_tokens  # none where teacher and student have one tokenizer
                 asked = torch.as_tensor(theirs[0]).to(self.device) if theirs else tokens
-                taught = self.distiller.features(images, asked)
+                taught = self.distiller.features(images, asked, batch.pair_ids)
             self.optimizer.zero_grad(set_to_none=True)
             loss = self._backward(images, tokens, self.step_number, taught)
             if self.distiller is not None and self.distiller.optimizer is not None:
@@ -195,18 +198,25 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Return all that decides how training goes on, as `torch.save` takes it.
 
-        Copies, on the CPU, whole; every rank has to call this, and rank 0 gets them. Randomness
+        Copies, on the CPU. Rank 0 gets them whole, and the others nothing; of a model that is
+        shared out, each rank gets its part, and `checkpoint.joined` puts them together. Randomness
         is no part of it: every draw is a function of seed, step and place.
         """
-        keep = self.world.is_main
+        is_main = self.world.is_main
         averages = self.average.averages.items() if self.average else ()
+        own = {
+            "model": own_tensors(self.model.state_dict().items(), is_main=is_main),
+            "optimizer": optimizer_tensors(self.model, self.optimizer, is_main=is_main),
+            "average": own_tensors(averages, is_main=is_main),
+        }
+        if not is_main:
+            return own
         return {
             "format": FORMAT_VERSION,
             "step": self.step_number,
-            "model": full_tensors(self.model.state_dict().items(), keep=keep),
-            "optimizer": optimizer_tensors(self.model, self.optimizer, keep=keep),
+            "parts": self.world.size if self.options.sharding == "fsdp" else 1,
+            **own,
             "scaler": self._scaler.state_dict(),
-            "average": full_tensors(averages, keep=keep),
             **({"projection": self.distiller.state()} if self.distiller else {}),
         }
 
@@ -239,7 +249,7 @@ class Trainer:
                     self._forward.reshard()
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state; every rank has to be given the same.
+        """Go on from a state that is whole; every rank has to be given the same.
 
         Raises:
             ArtifactError: it is of another model.

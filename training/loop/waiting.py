@@ -19,7 +19,7 @@ import torch.distributed as dist
 from curate.errors import CurateError
 from curate.training.loop.distributed import World
 
-__all__ = ["done_by_main"]
+__all__ = ["Parts", "done_by_main"]
 
 Result = TypeVar("Result")
 
@@ -115,3 +115,52 @@ def _wait(store: Any, key: str, what: str, tell: Callable[[str], object]) -> byt
                 )
     content: bytes = store.get(key)
     return content
+
+
+class Parts:
+    """What the ranks write side by side, in threads: rank 0 hears what became of each part.
+
+    In a store, not in a collective: training goes on meanwhile. All ranks make these in one order,
+    so that several at a time, or one after the other, do not hear of each other's.
+
+    Args:
+        world: the ranks.
+        what: is written, for messages.
+    """
+
+    def __init__(self, world: World, what: str) -> None:
+        self._world, self._what = world, what
+        self._key, self._number = next(_numbers), 0
+
+    def begin(self) -> int:
+        """Return the number of what is written next, the same on every rank."""
+        self._number += 1
+        return self._number
+
+    def _name(self, number: int, rank: int) -> str:
+        return f"curate/parts/{self._key}/{number}/{rank}"
+
+    def tell(self, number: int, found: Any) -> None:
+        """Tell rank 0 what became of this rank's part: a value, or an error."""
+        store = dist.distributed_c10d._get_default_store()
+        value = found if not isinstance(found, BaseException) else _as_ours(found)
+        is_done = not isinstance(found, BaseException)
+        store.set(self._name(number, self._world.rank), pickle.dumps((is_done, value)))  # type: ignore[arg-type]
+
+    def hear(self, number: int) -> list[Any]:
+        """Wait on rank 0 for the parts of all others; return their values in order.
+
+        Raises:
+            CurateError: a part could not be written, or a rank has not told for ten minutes.
+        """
+        store = dist.distributed_c10d._get_default_store()
+        names = [self._name(number, rank) for rank in range(1, self._world.size)]
+        begun = time.monotonic()
+        while not store.check(names):
+            time.sleep(LOOK_S)
+            if time.monotonic() - begun > SILENT_S:
+                raise CurateError(
+                    f"not all ranks have written their part of {self._what} after "
+                    f"{SILENT_S / 60:.0f} minutes. Run the same command again to go on."
+                )
+        return [_result(store.get(name)) for name in names]

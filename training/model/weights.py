@@ -21,6 +21,7 @@ from curate.training.model.weights_file import read_tensors
 __all__ = ["build_model", "fit_weights", "load_weights", "published_end", "read_weights"]
 
 _TEXT_POSITIONS = "positional_embedding"
+_TOKENS = "token_embedding.weight"
 
 
 def read_weights(path: str) -> dict[str, Tensor]:
@@ -40,12 +41,13 @@ def read_weights(path: str) -> dict[str, Tensor]:
     return from_published(read_tensors(path))
 
 
-def load_weights(model: CLIP, path: str) -> list[str]:
+def load_weights(model: CLIP, path: str, trimmed_from: list[int] | None = None) -> list[str]:
     """Begin with the weights of a file instead of random ones.
 
     Args:
         model: not yet compiled, wrapped or sharded.
         path: as for `read_weights`.
+        trimmed_from: rows of the token embedding that the model has, where it has fewer tokens.
 
     Returns:
         What was changed to fit, for the user to read.
@@ -54,7 +56,11 @@ def load_weights(model: CLIP, path: str) -> list[str]:
         InputError: the file cannot be read, or holds another model.
         ArtifactError: a newer version of this package wrote it.
     """
-    tensors, messages = fit_weights(read_weights(path), model.config, path)
+    found = read_weights(path)
+    rows = found.get(_TOKENS)
+    if trimmed_from is not None and rows is not None and len(rows) > len(trimmed_from):
+        found[_TOKENS] = rows[torch.tensor(trimmed_from)]
+    tensors, messages = fit_weights(found, model.config, path)
     if model.logit_bias is not None and "logit_bias" not in tensors:
         tensors["logit_bias"] = model.logit_bias.detach()
     model.load_state_dict(tensors)

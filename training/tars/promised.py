@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from curate.files.storage import filesystem_of
 
-__all__ = ["missing_tars", "promised_samples"]
+__all__ = ["missing_tars", "promised_samples", "samples_of_index"]
 
 _INDEX, _STATISTICS = ".idx", "_stats.json"
 _FIRST_LINE = 64  # bytes; DALI's index begins with its version and the number of samples
@@ -34,9 +34,8 @@ def promised_samples(path: str) -> int | None:
         return None
     base = path.removesuffix(".tar")
     if (content := _content(base + _INDEX, _FIRST_LINE)) is not None:
-        words = content.partition(b"\n")[0].split()
-        if len(words) == 2 and words[0].startswith(b"v1.") and words[1].isdigit():
-            return int(words[1])
+        if (num := samples_of_index(content)) is not None:
+            return num
     if (content := _content(base + _STATISTICS, None)) is not None:
         try:
             successes = json.loads(content)["successes"]
@@ -44,6 +43,17 @@ def promised_samples(path: str) -> int | None:
             return None  # statistics of another tool
         return successes if type(successes) is int and successes >= 0 else None
     return None
+
+
+def samples_of_index(content: bytes) -> int | None:
+    r"""Return how many samples DALI's index says that its tar has; None if its head does not.
+
+    >>> samples_of_index(b"v1.2 3\njpg 512 9 a.jpg\n")
+    3
+    """
+    words = content.partition(b"\n")[0].split()
+    is_known = len(words) == 2 and words[0].startswith(b"v1.") and words[1].isdigit()
+    return int(words[1]) if is_known else None
 
 
 def _content(path: str, num_bytes: int | None) -> bytes | None:

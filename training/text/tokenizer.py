@@ -33,7 +33,7 @@ _SENTINEL = "<extra_id_"
 _PROBES = ("a", "\u4e00\U0001f415 \u0e01")
 
 
-_CLEANING = "cleaning"  # our key in the JSON of the library
+_CLEANING, _IDS = "cleaning", "trimmed_from"  # our keys in the JSON of the library
 
 
 def _replace(pattern: str, content: str) -> dict[str, Any]:
@@ -47,13 +47,15 @@ _SIGLIP_STEPS = (
 )
 
 
-def _without_cleaning(text: str) -> tuple[str | None, str]:
-    """Return the name of the cleaning that JSON of ours has, and what the library reads of it."""
-    if f'"{_CLEANING}"' not in text[:64]:
-        return None, text
+def _ours(text: str) -> tuple[str | None, list[int] | None, str]:
+    """Return what JSON of ours says beyond the library's, and what that reads of it."""
+    if not any(f'"{key}"' in text[:64] for key in (_CLEANING, _IDS)):
+        return None, None, text
     values = json.loads(text)
-    cleaning = values.pop(_CLEANING, None)
-    return cleaning if isinstance(cleaning, str) else None, json.dumps(values, ensure_ascii=False)
+    cleaning, ids = values.pop(_CLEANING, None), values.pop(_IDS, None)
+    is_map = isinstance(ids, list) and all(type(i) is int and i >= 0 for i in ids)
+    rest = json.dumps(values, ensure_ascii=False)
+    return cleaning if isinstance(cleaning, str) else None, ids if is_map else None, rest
 
 
 class Tokenizer:
@@ -64,9 +66,12 @@ class Tokenizer:
             else tokens known by name.
         context_length: tokens of a text at most, start and end included.
         cleaning: what is done to a text before, by its name in `cleaning.CLEANINGS`.
+        trimmed_from: of each of its tokens, the id in the larger tokenizer that it is a part of;
+            None if it is none.
 
     Attributes:
         cleaning: as given.
+        trimmed_from: as given.
         start_ids: put before each text; may be empty.
         eos_id: the end token, put after each text; text itself never gives it.
         pad_id: fills rows up; 0, or 1 where 0 is the end token. No embedding depends on it.
@@ -76,8 +81,12 @@ class Tokenizer:
         MissingExtraError: ftfy is not installed, and texts are cleaned with it.
     """
 
-    def __init__(self, model: Any, context_length: int, cleaning: str | None = None) -> None:
+    def __init__(
+        self, model: Any, context_length: int, cleaning: str | None = None,
+        trimmed_from: list[int] | None = None,
+    ) -> None:  # fmt: skip
         self.cleaning, self._clean = cleaning, cleaning_of(cleaning)
+        self.trimmed_from = trimmed_from
         model.no_truncation()
         model.no_padding()
         # A caption may spell a special token: it is text there.
@@ -107,20 +116,20 @@ class Tokenizer:
         import tokenizers
 
         try:
-            cleaning, text = _without_cleaning(text)
+            cleaning, ids, text = _ours(text)
             model = tokenizers.Tokenizer.from_str(text)
             for probe in _PROBES:
                 model.encode(probe, add_special_tokens=False)
         except Exception as error:  # the library raises bare Exception
             raise InputError(f"not a tokenizer of the tokenizers library: {error}") from error
-        return cls(model, context_length, cleaning)
+        return cls(model, context_length, cleaning, ids)
 
     def to_json(self) -> str:
         """Return the tokenizer as JSON."""
         text: str = self._model.to_str()
-        if self.cleaning is None:
-            return text
-        return json.dumps({_CLEANING: self.cleaning, **json.loads(text)}, ensure_ascii=False)
+        said = {_CLEANING: self.cleaning, _IDS: self.trimmed_from}
+        own = {key: value for key, value in said.items() if value is not None}
+        return json.dumps({**own, **json.loads(text)}, ensure_ascii=False) if own else text
 
     def to_foreign_json(self) -> str:
         """Return it as JSON for programs that take no ids out of texts, as `encode` does.

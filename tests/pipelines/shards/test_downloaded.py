@@ -60,7 +60,7 @@ def test_they_are_shown_by_browse_with_matches_and_with_a_set_alone(world):
         with_image = {row["id"] for row in rows if row["image"]}
         assert len(with_image) == len(ids) - 1 and with_image < set(ids)
         first = next(row for row in rows if row["image"])
-        shown = thumbnails.image(state.sets[name], parse_place(first["at"]), 224)
+        shown = thumbnails.image(state.name, state.sets[name], parse_place(first["at"]), 224)
         assert shown.startswith(b"\xff\xd8")
         session.close()
 

@@ -8,8 +8,9 @@ import pytest
 
 from curate.errors import ArtifactError
 from curate.files.sealed_json import write_json
-from curate.pipelines.train.identity import difference, take_stock, with_lost
-from curate.pipelines.train.shard_facts import MISSING, ShardFacts
+from curate.pipelines.train import shard_facts
+from curate.pipelines.train.identity import difference, with_lost
+from curate.pipelines.train.shard_facts import MISSING, ShardFacts, take_stock
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.training.loop.config import TrainConfig
 from curate.training.loop.trainer import Trainer
@@ -53,6 +54,34 @@ def test_shards_are_known_without_reading_them(tmp_path):
     assert f"{HUGE} bytes, pieces" in facts["bare.tar"].identity
     samples = [facts[f"{name}.tar"].samples for name in ("theirs", "indexed", "bare")]
     assert samples == [5, 3, None]
+
+
+def test_what_is_known_is_not_asked_again_until_a_listing_differs(tmp_path, monkeypatch):
+    tars, kept = write_set(tmp_path), tmp_path / "kept"
+    monkeypatch.setattr(shard_facts, "_WORTH_KEEPING", 4)
+    before = take_stock(tars, kept_in=str(kept))
+    asked = []
+    facts_of = shard_facts._facts
+    monkeypatch.setattr(
+        shard_facts, "_facts", lambda tar, listing: asked.append(tar) or facts_of(tar, listing)
+    )
+    assert take_stock(tars, kept_in=str(kept)) == before and asked == []
+    (tmp_path / "theirs_stats.json").write_text(json.dumps({"count": 9, "successes": 6}))
+    found = {one.name: one for one in take_stock(tars, kept_in=str(kept))}
+    assert asked == [str(tmp_path / "theirs.tar")] and found["theirs.tar"].samples == 6
+    [file] = kept.iterdir()
+    file.write_text(file.read_text().replace("theirs.tar", "others.tar"))
+    asked.clear()
+    assert take_stock(tars, kept_in=str(kept)) == list(found.values())
+    assert sorted(asked) == tars  # what is damaged is not believed
+
+
+def test_an_index_of_megabytes_is_not_read_to_know_a_shard(tmp_path):
+    huge(tmp_path / "0.tar")
+    (tmp_path / "0.idx").write_text("v1.2 10000\n" + "jpg 512 9 a.jpg\n" * 100_000)
+    before = bytes_read()
+    [found] = take_stock([str(tmp_path / "0.tar")])
+    assert bytes_read() - before < 200_000 and found.samples == 10_000
 
 
 def test_a_copy_elsewhere_and_later_is_the_same_set(tmp_path):

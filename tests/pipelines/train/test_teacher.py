@@ -2,18 +2,22 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
+import torch
 
 import curate
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files.remedies import on_command_line
+from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.train.stage import TrainExtras
 from curate.pipelines.train.students import train_students
 from curate.pipelines.train.view import train_table
 from curate.training.loop.config import DistillConfig, TrainConfig
 from curate.training.loop.distill import Distiller
 from curate.training.loop.trainer import Trainer
+from curate.training.text.tokenizer import learn_tokenizer
 from tests.pipelines.train.test_train import assert_same, interrupt_at
 from tests.pipelines.train_helpers import (
     SHAPE,
@@ -22,6 +26,7 @@ from tests.pipelines.train_helpers import (
     weights,
     write_train_workspace,
 )
+from tests.training.ranks import run_on_ranks
 
 DISTILL = DistillConfig(teacher_scale=None, feature_weight=0.5)
 
@@ -196,3 +201,76 @@ def test_students_that_cannot_be_meant_are_refused(workspace, tmp_path):
     with pytest.raises(ArtifactError, match="small was made with something else"):
         curate.train(students=students[:2], teacher="teacher", batch_size=32, warmup_steps=1,
                      threads=1, teacher_scale="own", **common)  # fmt: skip
+
+
+def test_a_student_of_a_trimmed_vocabulary_has_a_smaller_table(workspace, tmp_path):
+    write_students(workspace)
+    words = learn_tokenizer(["something red, green, blue", "elephants in gardens"] * 9, 300, 12)
+    (tmp_path / "words.json").write_text(words.to_json())
+    found = curate.train(
+        students=f"{workspace / 'own.json'}@{tmp_path / 'words.json'}", teacher="teacher",
+        trim_vocabulary=True,
+        shards=str(workspace / "balanced/shards"), output=str(tmp_path / "run"), steps=6,
+        batch_size=32, warmup_steps=1, workspace=str(workspace), device="cpu", threads=1,
+        quiet=True,
+    )["students"]["own"]  # fmt: skip
+    folder = tmp_path / "run/own"
+    ids = json.loads((folder / "tokenizer.json").read_text())["trimmed_from"]
+    rows = weights(tmp_path, "run/own")["token_embedding.weight"]
+    assert len(rows) == found["model"]["vocab_size"] == len(ids) < words.vocab_size
+    model, _, tokenize = curate.load(folder)
+    whole = words.encode(["something red"])[0].tolist()
+    small = tokenize(["something red"])[0].tolist()
+    end = whole.index(words.eos_id) + 1
+    assert [ids[i] for i in small[:end]] == whole[:end] and model.config.vocab_size == len(ids)
+    with pytest.raises(UsageError, match="has nothing that they do not use"):
+        curate.train(model=str(workspace / "own.json"), trim_vocabulary=True, steps=2,
+                     shards=str(workspace / "balanced/shards"), output=str(tmp_path / "other"),
+                     workspace=str(workspace), device="cpu", quiet=True)  # fmt: skip
+
+
+def students_of_ranks(world, folder, students):
+    del world  # the group that is there already is used
+    learn_together(Path(folder), "ranks", students, steps=6)
+
+
+@pytest.mark.slow
+def test_students_on_two_processes_learn_what_they_do_on_one(workspace, tmp_path):
+    students = write_students(workspace)
+    learn_together(workspace, "process", students, steps=6)
+    run_on_ranks(students_of_ranks, 2, tmp_path, str(workspace), students)
+    for name in ("small", "sharp", "own"):
+        one, two = (weights(workspace, f"{run}/{name}") for run in ("process", "ranks"))
+        for key, value in one.items():
+            torch.testing.assert_close(two[key], value, rtol=1e-2, atol=3e-3, msg=f"{name} {key}")
+
+
+def test_a_teachers_stored_vectors_teach_instead_of_it(workspace, tmp_path):
+    shards = str(workspace / "balanced/shards")
+    vectors = tmp_path / "vectors"
+    curate.embed(str(workspace / "runs/teacher"), shards=shards, output=str(vectors),
+                 device="cpu", workers=1, quiet=True)  # fmt: skip
+    common = {
+        "shards": shards, "workspace": str(workspace), "batch_size": 32, "warmup_steps": 1,
+        "steps": 3, "log_every": 1, "device": "cpu", "threads": 1, "quiet": True,
+        "model": str(workspace / "tiny.json"), "teacher_scale": "20",
+        "shard_cache": str(tmp_path / "cache"),
+    }  # fmt: skip
+    losses = {}
+    for name, teacher in (("model", workspace / "runs/teacher"), ("stored", vectors)):
+        card = curate.train(teacher=str(teacher), output=str(tmp_path / name), **common)
+        losses[name] = [line["loss"] for line in log_lines(tmp_path, name)]
+    # Crops of 90 to 100 % of one colour look like the whole image: float16 is what differs.
+    assert losses["stored"] == pytest.approx(losses["model"], rel=2e-3)
+    assert card["teacher"]["name"] == "vectors vectors" and len(card["teacher"]["vectors"]) == 64
+    again = curate.train(
+        teacher=str(vectors), students=write_students(workspace)[:2], output=str(tmp_path / "all"),
+        **{key: value for key, value in common.items() if key != "model"},
+    )  # fmt: skip
+    assert list(again["students"]) == ["small", "sharp"]
+    with pytest.raises(UsageError, match="--teacher-scale own with stored vectors"):
+        curate.train(teacher=str(vectors), output=str(tmp_path / "own"),
+                     **{**common, "teacher_scale": "own"})  # fmt: skip
+    found = StoredVectors(str(vectors), str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="pair nobody has no vectors"):
+        found.find(["nobody"])

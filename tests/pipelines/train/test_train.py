@@ -21,9 +21,11 @@ from curate.pipelines.evaluate.stage import evaluate_model
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.stopping import stop_on_sigterm
 from curate.pipelines.train.consumed import Consumed
-from curate.pipelines.train.files import CheckpointWriter, RunFiles, RunLog, save_tensors
-from curate.pipelines.train.identity import identity, take_stock
+from curate.pipelines.train.files import CheckpointWriter, RunFiles, save_tensors
+from curate.pipelines.train.identity import identity
 from curate.pipelines.train.loading import epochs_seen, pairs_per_epoch
+from curate.pipelines.train.run_log import RunLog
+from curate.pipelines.train.shard_facts import take_stock
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.pipelines.train.start import Start
 from curate.pipelines.train.view import train_table
@@ -256,16 +258,18 @@ def test_epochs_are_told_as_a_share(workspace):
     assert "0.8" in train_table(found, "share")
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("known", [[40, None, 40], []])
 def test_the_pairs_of_an_epoch_are_counted_where_nothing_stands_beside_shards(
-    workspace, tmp_path, is_whole
+    workspace, tmp_path, known
 ):
     tars = []
     for tar in sorted((workspace / "balanced/shards").glob("*.tar")):
         tars.append(str(shutil.copy(tar, tmp_path)))
     sampler = Sampler(shards=tars, seed=0, shuffle_pairs=50)
-    assert pairs_per_epoch(tars, sampler, 0, is_whole=is_whole) == 120
-    assert pairs_per_epoch(["memory://a.tar"], sampler, 0, is_whole=is_whole) is None
+    assert pairs_per_epoch(tars, sampler, 0, known) == 120
+    assert pairs_per_epoch(["memory://a.tar"], sampler, 0, known) is None
+    assert pairs_per_epoch(["memory://a.tar"], sampler, 0, [7]) == 7
+    assert pairs_per_epoch(tars * 1000, sampler, 0, known) is None  # too many to be read for it
     assert epochs_seen(5, None) is None
 
 
