@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from curate.api.publishing import push
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import cluster, embed, score
+    from curate.api.vectors import cluster, embed, sample, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -116,6 +116,7 @@ __all__ = [
     "pipelines",
     "push",
     "retract",
+    "sample",
     "sampling_probability",
     "score",
     "slots",
@@ -147,7 +148,7 @@ __getattr__, __dir__ = lazy_names(
         "api.published": ["export", "load", "models"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["cluster", "embed", "score"],
+        "api.vectors": ["cluster", "embed", "sample", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

@@ -7,7 +7,9 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import UsageError
 
@@ -201,13 +203,24 @@ def union_entries(tables: Sequence[pa.Table]) -> pa.Table:
     return entry_table([(entry, SOURCES[source], -score) for entry, (source, score) in ordered])
 
 
-def metadata_hash(entries: Iterable[str]) -> str:
+def metadata_hash(entries: Iterable[str] | pa.ChunkedArray) -> str:
     """Return the sha256 of the entries in order, each in UTF-8 and followed by a line feed.
 
     >>> metadata_hash(["a", "b"])[:12]
     '911169ddaaf1'
     """
+    column = entries if isinstance(entries, pa.ChunkedArray) else _column(entries)
     digest = sha256()
-    for entry in entries:
-        digest.update(f"{entry}\n".encode())
+    for chunk in column.chunks:
+        wide = pa.large_string()
+        nothing, end = pa.scalar("", wide), pa.scalar("\n", wide)
+        lines = pc.binary_join_element_wise(chunk.cast(wide), nothing, end)
+        offsets = np.frombuffer(lines.buffers()[1], np.int64, len(lines) + 1, 8 * lines.offset)
+        data = lines.buffers()[2]
+        if data is not None:
+            digest.update(data[offsets[0] : offsets[-1]])
     return digest.hexdigest()
+
+
+def _column(entries: Iterable[str]) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(list(entries), pa.large_string())])

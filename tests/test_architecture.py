@@ -62,9 +62,11 @@ DOORS = {
     "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.train_captioner": {"pipelines.train"},  # the same loop
+    "pipelines.download": {"pipelines.match"},  # whose counts are made anew
     "pipelines.evaluate": {"pipelines.train"},  # results stand on the run's model card
     "pipelines.push": {"pipelines.card"},  # drawn anew, without images
     "pipelines.status": {"pipelines.train"},  # how far runs are
+    "pipelines.sample": {"pipelines.match"},  # whose counts are made anew
     "pipelines.score": {"pipelines.match"},  # whose counts are made anew
     "pipelines.retract": {
         "pipelines.balance",

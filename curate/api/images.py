@@ -13,6 +13,8 @@ __all__ = ["download"]
 def download(
     balanced: Folder = None,
     *,
+    from_: str = "balanced",
+    undo: bool = False,
     retry_failed: bool = False,
     pairs_per_shard: int = 10_000,
     shuffle_shards: int | str = "all",
@@ -33,6 +35,8 @@ def download(
     allow_private_addresses: bool = False,
     url_column: str | None = None,
     text_column: str | None = None,
+    matched: Folder = None,
+    metadata: Folder = None,
     workspace: Folder = None,
     output: Folder = None,
     workers: int | None = None,
@@ -40,11 +44,15 @@ def download(
     dry_run: bool = False,
     quiet: bool = False,
 ) -> DownloadResult:
-    """Download the images of the balanced pairs into shards.
+    """Download the images of the balanced pairs, or of all matched ones, into shards.
 
-    Example: curate download --resize keep_ratio --image-size 256 --retry-failed
+    Of all matched ones, those whose image cannot be had count no more: balance what is left then.
+
+    Example: curate download --from matched --resize keep_ratio --image-size 256
 
     Args:
+        from_: balanced; matched, into the workspace's downloaded/, for embed and balance.
+        undo: have matched pairs whose image could not be had count again.
         retry_failed: ask again for what failed in done shards.
         connections: requests at once.
         per_host: requests to one host at once.
@@ -59,27 +67,49 @@ def download(
         workers: threads that resize; default: all cores. The result is the same.
 
     Returns:
-        read = downloaded + failed by reason; with dry_run, how many shards there are to do.
+        read = downloaded + failed by reason; matched: pairs that count now, if they are all
+        matched ones; with dry_run, how many shards there are to do.
 
     Raises:
         MissingExtraError: the extra `download` is not installed.
-        ArtifactError: nothing is balanced, or the folder holds something else.
+        ArtifactError: nothing is balanced or matched, or the folder holds something else.
         InputError: not one image could be had; what failed, and why, is kept in the shards.
         UsageError: an option is out of range.
     """
-    from curate.errors import InputError
+    from curate.errors import InputError, UsageError
     from curate.files.remedies import suggest
     from curate.files.sizes import parse_size
-    from curate.pipelines.download import FetchOptions, download_images, require_packages
+    from curate.pipelines.download import (
+        FetchOptions,
+        download_images,
+        require_packages,
+        undo_download,
+    )
     from curate.pipelines.inputs.records import ColumnNames
 
     require_packages()
     from curate.distribution import USER_AGENT
 
-    folder = path_of(balanced) or place_of(workspace).balanced
-    target = path_of(output) or f"{folder}/shards"
+    place = place_of(workspace)
+    if from_ not in ("balanced", "matched"):
+        raise UsageError(f"--from is {from_!r}; expected balanced or matched")
+    all_matched = from_ == "matched" or undo
+    if not all_matched and (matched is not None or metadata is not None):
+        raise UsageError("--matched and --metadata go with --from matched")
+    if all_matched and balanced is not None:
+        raise UsageError("--balanced goes with --from balanced, which is the default")
+    folder = path_of(balanced) or place.balanced
+    of = (path_of(matched) or place.matched) if all_matched else None
+    target = path_of(output) or (f"{folder}/shards" if of is None else place.folder("downloaded"))
+    if undo:
+        undone = undo_download(
+            matched=of or "", metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
+        )
+        return DownloadResult(undone, of or "")
     found = download_images(
-        balanced=folder,
+        balanced=folder if of is None else None,
+        matched=of,
+        metadata=path_of(metadata),
         output=target,
         columns=ColumnNames(url=url_column, text=text_column),
         fetch=FetchOptions(

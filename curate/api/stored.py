@@ -4,7 +4,16 @@ import os
 from collections.abc import Sequence
 
 from curate.api.calls.command import command
-from curate.api.calls.options import Folder, Number, listed, num_workers, number, path_of, place_of
+from curate.api.calls.options import (
+    Folder,
+    Number,
+    downloaded_of,
+    listed,
+    num_workers,
+    number,
+    path_of,
+    place_of,
+)
 from curate.api.results import DiffResult, Explanation, RetractResult, Status
 
 __all__ = ["diff", "explain", "retract", "status"]
@@ -22,6 +31,7 @@ def retract(
     matched: Folder = None,
     metadata: Folder = None,
     balanced: str | Sequence[str] | None = None,
+    downloaded: Folder = None,
     workspace: Folder = None,
     workers: int | None = None,
     dry_run: bool = False,
@@ -66,6 +76,7 @@ def retract(
         ignore_missing=ignore_missing,
         filters=listed(filter),
         image_roots=listed(image_root),
+        downloaded=downloaded_of(downloaded, matched, place),
         check=check,
         workers=num_workers(workers),
         dry_run=dry_run,

@@ -117,7 +117,7 @@ class _DescribedArgument(click.Argument):
 
 def _option(parameter: Parameter) -> click.Option:
     name = parameter.name
-    long = f"--{name.replace('_', '-')}"
+    long = f"--{name.rstrip('_').replace('_', '-')}"  # from_: a word of Python's own
     kinds = _kinds(parameter.kind)
     options: dict[str, Any] = {"help": _sentence(parameter.text)}
     names = [long, name]

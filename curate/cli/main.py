@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "score": ("vectors", "score", ("run",)),
     "cluster": ("vectors", "cluster", ()),
     "decontaminate": ("duplicates", "decontaminate", ("data...",)),
+    "sample": ("vectors", "sample", ()),
     "status": ("stored", "status", ()),
     "explain": ("stored", "explain", ("text",)),
     "browse": ("looking", "browse", ("path",)),

@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from keyword import iskeyword
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from curate.errors import ArtifactError
@@ -62,6 +63,11 @@ _WITH_ARGUMENTS = ("match", "extract", "retract", "eval", "export")
 # Commands whose function has another name.
 FUNCTIONS = {"yield": "yield_grid", "eval": "evaluate"}
 _NEVER = ("overwrite", "dry_run", "quiet")
+# What writes folders of a workspace whose files do not tell.
+_OF_FOLDER = {
+    "embeddings": "embed", "deduped": "dedup", "scores": "score", "decontaminated": "decontaminate",
+    "downloaded": "download", "sampled": "sample",
+}  # fmt: skip
 _SHARED = {
     "metadata": ("match", "explain", "retract"),
     "matched": ("balance", "card", "yield", "explain", "retract"),
@@ -164,7 +170,7 @@ def _words(options: Mapping[str, Any], given: tuple[str, ...]) -> list[str]:
     """Write options as on a command line, but for those that are given anew."""
     found = []
     for name, value in options.items():
-        option = "-w" if name == "workspace" else f"--{name.replace('_', '-')}"
+        option = "-w" if name == "workspace" else f"--{name.rstrip('_').replace('_', '-')}"
         if option in given or value is False:
             continue
         values = value if isinstance(value, list | tuple) else [value]
@@ -185,6 +191,7 @@ def _call(command: str, words: list[str]) -> str:
     for word in words:
         if word.startswith("-") and not word[1:2].isdigit():
             name = "workspace" if word == "-w" else word.lstrip("-").replace("-", "_")
+            name += "_" if iskeyword(name) else ""
             options.setdefault(name, [])
         elif name is None:
             arguments.append(_literal(word))
@@ -221,7 +228,8 @@ def remedy(path: str) -> str:
     if name == "retracted.parquet":
         again = suggest("retract")
         return f"Take it from a backup, or remove it and run `{again}` with the whole list."
-    again = suggest(command)
+    words = ("--from", "matched") if "downloaded" in path.split("/")[-3:] else ()
+    again = suggest(command, *words)
     if name == "plan.json":
         return f"Run `{again}` again with the same options and --overwrite."
     if command == "build-metadata":
@@ -245,6 +253,9 @@ def damaged(path: str, why: str) -> NoReturn:
 
 def _command(path: str) -> str:
     folder = path.rstrip("/").rpartition("/")[0]
+    for part in reversed(folder.split("/")[-2:]):
+        if part in _OF_FOLDER:
+            return _OF_FOLDER[part]
     name = path.rsplit("/", 1)[-1]
     inner = folder.rsplit("/", 1)[-1]
     if _is_there(folder.removesuffix("/pairs").removesuffix("/journal"), "centres.parquet"):

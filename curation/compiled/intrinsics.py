@@ -17,6 +17,7 @@ __all__ = [
     "store_word",
     "sum_rows",
     "trailing_zeros",
+    "weigh_rows",
 ]
 
 LANES = 16
@@ -93,7 +94,7 @@ def sum_rows(
 
     Args:
         matrix: float32, C order.
-        rows: int64; the positions of the rows.
+        rows: uint32; the positions of the rows.
         num: how many of them.
         column: the first of the sixteen columns.
         out: float32; written from `column` on.
@@ -101,7 +102,8 @@ def sum_rows(
     from llvmlite import ir
     from numba import types
 
-    word, lanes = ir.IntType(64), ir.VectorType(ir.FloatType(), LANES)
+    word, number = ir.IntType(64), ir.IntType(32)
+    lanes = ir.VectorType(ir.FloatType(), LANES)
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         matrix_value, rows_value, num, column, out_value = arguments
@@ -116,9 +118,13 @@ def sum_rows(
         builder.cbranch(builder.icmp_signed(">", num, ir.Constant(word, 0)), loop, after)
         builder.position_at_end(loop)
         at, total = builder.phi(word), builder.phi(lanes)
-        eight, four = ir.Constant(word, 8), ir.Constant(word, 4)
-        row = builder.load(
-            _place(context, builder, rows_type, rows_value, builder.mul(at, eight), word)
+        four = ir.Constant(word, 4)
+        row = builder.zext(
+            builder.load(
+                _place(context, builder, rows_type, rows_value, builder.mul(at, four), number),
+                align=4,
+            ),
+            word,
         )
         place = builder.mul(builder.add(builder.mul(row, width), column), four)
         values = builder.load(
@@ -141,6 +147,66 @@ def sum_rows(
 
     int64 = types.int64
     return types.void(matrix, rows, int64, int64, out), generate
+
+
+@intrinsic
+def weigh_rows(
+    _typing_context: Any, matrix: Any, weights: Any, _num: Any, _column: Any, out: Any
+) -> Any:
+    """Write the sum of a matrix's first rows, each times its weight, for sixteen columns at a time.
+
+    Each sum is added up in the order of the rows, so it has the bits of a plain loop.
+
+    Args:
+        matrix: float32, C order.
+        weights: float32; of the rows.
+        num: how many rows, at least one.
+        column: the first of the sixteen columns.
+        out: float32; written from `column` on.
+    """
+    from llvmlite import ir
+    from numba import types
+
+    word, number = ir.IntType(64), ir.IntType(32)
+    lanes = ir.VectorType(ir.FloatType(), LANES)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        matrix_value, weights_value, num, column, out_value = arguments
+        matrix_type, weights_type, _, _, out_type = signature.args
+        width = builder.extract_value(
+            context.make_array(matrix_type)(context, builder, matrix_value).shape, 1
+        )
+        nothing, four = ir.Constant(lanes, ir.Undefined), ir.Constant(word, 4)
+        before = builder.block
+        loop, after = builder.append_basic_block("rows"), builder.append_basic_block("weighed")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        at, total = builder.phi(word), builder.phi(lanes)
+        weight = builder.load(
+            _place(context, builder, weights_type, weights_value, builder.mul(at, four),
+                   ir.FloatType()), align=4,
+        )  # fmt: skip
+        first = builder.insert_element(nothing, weight, ir.Constant(number, 0))
+        everywhere = ir.Constant(ir.VectorType(number, LANES), [0] * LANES)
+        place = builder.mul(builder.add(builder.mul(at, width), column), four)
+        values = builder.load(
+            _place(context, builder, matrix_type, matrix_value, place, lanes), align=4
+        )
+        weighed = builder.fmul(values, builder.shuffle_vector(first, nothing, everywhere))
+        summed = builder.fadd(total, weighed)
+        following = builder.add(at, ir.Constant(word, 1))
+        at.add_incoming(ir.Constant(word, 0), before)
+        at.add_incoming(following, loop)
+        total.add_incoming(ir.Constant(lanes, [0.0] * LANES), before)
+        total.add_incoming(summed, loop)
+        builder.cbranch(builder.icmp_signed("<", following, num), loop, after)
+        builder.position_at_end(after)
+        target = builder.mul(column, four)
+        builder.store(summed, _place(context, builder, out_type, out_value, target, lanes), align=4)
+        return context.get_dummy_value()
+
+    int64 = types.int64
+    return types.void(matrix, weights, int64, int64, out), generate
 
 
 @intrinsic

@@ -21,8 +21,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.compiled.intrinsics import LANES
 from curate.curation.compiled.parallel import in_threads
-from curate.curation.lid.kernels import predict
+from curate.curation.compiled.unit_keys import SLACK
+from curate.curation.lid.kernels import label_probabilities, predict
+from curate.curation.lid.memory import Memory
 from curate.curation.lid.model import read_fasttext_model
 from curate.errors import InputError
 from curate.metadata.languages import metadata_language
@@ -62,11 +65,20 @@ class Predictions(NamedTuple):
         score: its probability.
         evidence: how many words and n-grams of the text the model has; where there are none, it
             knows nothing of the text, and answers as it does to the empty one.
+        means: mean of the rows of each text, shape (num_texts, dim); (num_texts, 0) from the
+            library, which does not tell.
     """
 
     label: NDArray[np.int32]
     score: NDArray[np.float32]
     evidence: NDArray[np.int32]
+    means: NDArray[np.float32]
+
+    def rows(self, rows: NDArray[np.int64]) -> "Predictions":
+        """Return what is said of some of the texts."""
+        return Predictions(
+            self.label[rows], self.score[rows], self.evidence[rows], self.means[rows]
+        )
 
 
 class LanguageIdentifier(Protocol):
@@ -149,17 +161,21 @@ class FastTextIdentifier:
             for label, score in zip(labels, scores, strict=True)
         ]
         return Predictions(
-            np.array(codes, dtype=np.int32), scores, np.array(is_known, dtype=np.int32)
-        )
+            np.array(codes, dtype=np.int32), scores, np.array(is_known, dtype=np.int32),
+            np.zeros((len(texts), 0), dtype=np.float32),
+        )  # fmt: skip
 
-    def probabilities(self, texts: pa.StringArray) -> NDArray[np.float32]:
+    def probabilities(
+        self, texts: pa.StringArray, found: Predictions | None = None
+    ) -> NDArray[np.float32]:
         """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels)."""
-        found = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
-        for row, text in zip(found, _beginnings(texts).to_pylist(), strict=True):
+        del found  # the library tells no means
+        everything = np.zeros((len(texts), len(self._labels)), dtype=np.float32)
+        for row, text in zip(everything, _beginnings(texts).to_pylist(), strict=True):
             line = _LINE_BREAKS.sub(" ", text)
             labels, values = self._model.predict(line, k=-1, threshold=_ALL_LABELS)
             row[[self._code_of[label] for label in labels]] = values
-        return found
+        return everything
 
     def _predict(self, lines: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
         labels, scores = [], np.zeros(len(lines), dtype=np.float32)
@@ -185,6 +201,10 @@ class CompiledIdentifier:
     def __init__(self, buffer: Any, name: str, *, threads: int = 1) -> None:
         self._threads = threads
         self._model = read_fasttext_model(buffer, name)
+        num, dim = self._model.outputs.shape
+        self._columns = np.zeros((dim, -(-num // LANES) * LANES), np.float32)
+        self._columns[:, :num] = self._model.outputs.T
+        self._memories: list[Memory] = []  # of the threads that identify, when they do not
         langs = [_metadata_language(label) for label in (*self._model.labels, "")]
         names = sorted(set(langs))
         # The last place is that of texts without a label, whose number is −1.
@@ -208,29 +228,56 @@ class CompiledIdentifier:
         Args:
             texts: shape (num_texts,); no nulls.
         """
-        return self._evaluate(texts, np.empty((0, 0), dtype=np.float32))
-
-    def probabilities(self, texts: pa.StringArray) -> NDArray[np.float32]:
-        """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels)."""
-        found = np.zeros((len(texts), len(self._model.labels)), dtype=np.float32)
-        self._evaluate(texts, found)
-        return found
-
-    def _evaluate(self, texts: pa.StringArray, everything: NDArray[np.float32]) -> Predictions:
-        data, offsets = string_buffers(_beginnings(texts))
+        data, offsets = _with_slack(*string_buffers(_beginnings(texts)))
         labels = np.empty(len(texts), dtype=np.int32)
         scores = np.empty(len(texts), dtype=np.float32)
         evidence = np.empty(len(texts), dtype=np.int32)
+        means = np.empty((len(texts), self._model.outputs.shape[1]), dtype=np.float32)
         model = self._model[1:]  # all but the labels' names
 
         def predict_piece(first: int, stop: int) -> None:
-            rows = slice(first, stop)
-            predict(data, offsets[first : stop + 1], *model, labels[rows], scores[rows],
-                    evidence[rows], everything[rows])  # fmt: skip
+            rows, memory = slice(first, stop), self._taken_memory()
+            predict(data, offsets[first : stop + 1], *model, *memory, labels[rows], scores[rows],
+                    evidence[rows], means[rows])  # fmt: skip
+            self._memories.append(memory)
 
         bounds = np.linspace(0, len(texts), max(1, self._threads) + 1).astype(int).tolist()
         in_threads(lambda piece: predict_piece(*piece), list(pairwise(bounds)))
-        return Predictions(labels, scores, evidence)
+        return Predictions(labels, scores, evidence, means)
+
+    def probabilities(
+        self, texts: pa.StringArray, found: Predictions | None = None
+    ) -> NDArray[np.float32]:
+        """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels).
+
+        Args:
+            texts: shape (num_texts,); no nulls.
+            found: what `predict` gave for them, if it was asked.
+        """
+        means = (found or self.predict(texts)).means
+        everything = np.zeros((len(texts), len(self._model.labels)), dtype=np.float32)
+        model = self._model
+        label_probabilities(means, model.loss, model.outputs, self._columns, model.tree, everything)
+        return everything
+
+    def _taken_memory(self) -> Memory:
+        """Return a memory that no other thread has: one that was given back, or a new one."""
+        try:
+            return self._memories.pop()
+        except IndexError:
+            return Memory.empty()
+
+
+def _with_slack(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return texts in a buffer that goes on behind the last one."""
+    first, stop = offsets[0], offsets[-1]
+    if len(data) >= stop + SLACK:
+        return data, offsets
+    own = np.zeros(stop - first + SLACK, dtype=np.uint8)
+    own[: stop - first] = data[first:stop]
+    return own, offsets - first
 
 
 def _beginnings(texts: pa.StringArray) -> pa.StringArray:

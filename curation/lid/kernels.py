@@ -1,8 +1,8 @@
 """Compiled evaluation of a fastText classifier over the buffers of an Arrow string array.
 
-A block of texts goes through in four steps: words and characters; the buckets of all n-grams, of
-one length after the other, so that the compiler does several at once; the rows that were not
-pruned, in the library's order, since a sum of floats depends on it; the label of each text's mean.
+A text goes through in three steps: its words, and the rows of each, out of the memory of words or
+by hashing; the mean of the rows in the library's order, since a sum of floats depends on it; the
+label of the mean.
 """
 
 from typing import Any
@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from curate.compiled.kernel import compiled
-from curate.curation.compiled.intrinsics import LANES, sum_rows
+from curate.curation.compiled.intrinsics import LANES, load_word, sum_rows
 from curate.curation.compiled.unit_keys import SLACK
+from curate.curation.lid.memory import hash_more, recall, remember
 from curate.curation.lid.model import HIERARCHICAL_SOFTMAX, SOFTMAX
-from curate.curation.lid.ngrams import find_rows, find_word_ngrams, list_marked, mark_ngrams
+from curate.curation.lid.ngrams import find_ngrams, find_word_ngrams
 from curate.curation.lid.outputs import (
     all_leaves,
     all_outputs,
@@ -24,16 +25,17 @@ from curate.curation.lid.outputs import (
 from curate.curation.lid.vocabulary import find_word
 from curate.curation.lid.words import (
     END_OF_LINE,
-    MAX_BYTES,
+    IS_SPACE,
+    LABEL_PREFIX,
+    begins_with,
     hash_of,
-    split_words,
-    to_characters,
-    to_operands,
+    leading_letters,
 )
 
-__all__ = ["predict"]
+__all__ = ["label_probabilities", "predict"]
 
-_BLOCK_LETTERS, _BLOCK_TEXTS = 4096, 256  # a block's arrays stay in the cache of one core
+_BEGIN, _END = np.uint8(60), np.uint8(62)  # < and >, which stand around a word's letters
+_SPARE = 8  # rows behind the last that may be written
 
 
 @compiled
@@ -61,6 +63,49 @@ def _longest(offsets: Any) -> int:
 
 
 @compiled
+def _learn(
+    state: np.uint64,
+    data: Any,
+    begin: int,
+    at: int,
+    min_ngram: int,
+    max_ngram: int,
+    bucket: int,
+    num_words: int,
+    strings: Any,
+    string_offsets: Any,
+    vocabulary: Any,
+    is_there: Any,
+    slots: Any,
+    store: Any,
+    used: Any,
+    letters: Any,
+    found: Any,
+    num_found: int,
+) -> tuple[int, bool]:
+    """Append the rows of a word that is not remembered; return their number, and whether it counts.
+
+    A label of the model is no word.
+    """
+    length, first = at - begin, num_found
+    place = find_word(data, begin, length, strings, string_offsets, vocabulary)
+    is_word = place < num_words and (place >= 0 or not begins_with(data, begin, at, LABEL_PREFIX))
+    if is_word:
+        found[num_found] = max(place, 0)
+        num_found += np.int64(place >= 0)
+        if max_ngram > 0:
+            letters[0], letters[length + 1] = _BEGIN, _END
+            for i in range(length):
+                letters[i + 1] = data[begin + i]
+            num_found = find_ngrams(
+                letters, length + 2, min_ngram, max_ngram, bucket, num_words, is_there, found,
+                num_found,
+            )  # fmt: skip
+    remember(state, data, begin, length, is_word, slots, store, used, found, first, num_found)
+    return num_found, is_word
+
+
+@compiled
 def predict(
     data: Any,
     offsets: Any,
@@ -74,19 +119,22 @@ def predict(
     string_offsets: Any,
     vocabulary: Any,
     is_there: Any,
-    num_before: Any,
     matrix: Any,
     outputs: Any,
+    top: Any,
     tree: Any,
+    slots: Any,
+    store: Any,
+    used: Any,
     labels: Any,
     probabilities: Any,
     evidence: Any,
-    everything: Any,
+    means: Any,
 ) -> None:
     """Predict the label of each text.
 
     Args:
-        data: UTF-8 of all texts.
+        data: UTF-8 of all texts, and SLACK.
         offsets: shape (num_texts + 1,).
         loss: as in `FastTextModel`, as are the next ones.
         min_ngram: see there.
@@ -98,105 +146,123 @@ def predict(
         string_offsets: see there.
         vocabulary: see there.
         is_there: see there.
-        num_before: see there.
         matrix: its rows.
         outputs: see there.
+        top: see there.
         tree: see there.
+        slots: as in `Memory`, as are the next two; no other thread has them at the same time.
+        store: see there.
+        used: see there.
         labels: written: the label of each text, −1 for none; int32, shape (num_texts,).
         probabilities: written: its probability; float32, shape (num_texts,).
         evidence: written: how many of its words and n-grams the model has; int32, shape
             (num_texts,). The end of the line, which every text has, is not among them.
-        everything: written: the probability of every label; float32, shape (num_texts, num_labels),
-            or (0, 0) for none.
+        means: written: mean of the rows of each text, NaN where there are none; float32, shape
+            (num_texts, dim).
     """
     longest = _longest(offsets)
+    letters = np.zeros(longest + 2, dtype=np.uint8)
+    hashes = np.empty(longest // 2 + 2 if word_ngrams > 1 else 1, dtype=np.int32)
     # A word of one byte is three characters.
-    space = max(3 * longest, _BLOCK_LETTERS) + SLACK + 2 * LANES + max_ngram
-    letters = np.zeros(space, dtype=np.uint8)
-    operands = np.zeros((MAX_BYTES, space), dtype=np.uint32)
-    sizes = np.empty(space, dtype=np.uint32)
-    states = np.empty(space, dtype=np.uint32)
-    char_of = np.empty(space, dtype=np.int32)
-    marks = np.zeros(space, dtype=np.uint64)
-    marked = np.empty(space, dtype=np.int32)
-    places = np.empty(space, dtype=np.int64)
-    firsts = np.zeros(space, dtype=np.int64)
-    hashes = np.empty(space, dtype=np.int32)
-    buckets = np.empty((max_ngram + 1, space), dtype=np.uint32)
-    found = np.empty((max_ngram + word_ngrams + 2) * space, dtype=np.int64)
-    stops = np.empty(_BLOCK_TEXTS, dtype=np.int64)
-    is_over = np.empty(_BLOCK_TEXTS, dtype=np.bool_)
-    hidden = np.empty(matrix.shape[1], dtype=np.float32)
+    room = (max_ngram + word_ngrams + 2) * (3 * longest + 3) + _SPARE
+    found = np.empty(room, dtype=np.uint32)
     nodes = np.empty(2 * len(outputs) + 2, dtype=np.int64)
     scores = np.empty((2, 2 * len(outputs) + 2), dtype=np.float32)
     products = np.empty(2 * len(outputs) + 2, dtype=np.float64)
+    dots = np.empty(top.shape[1], dtype=np.float32)
+    end = np.zeros(len(END_OF_LINE) + SLACK, dtype=np.uint8)
     for i in range(len(END_OF_LINE)):
-        letters[i] = END_OF_LINE[i]
-    end_place = find_word(letters, 0, len(END_OF_LINE), strings, string_offsets, vocabulary)
-    end_hash = hash_of(END_OF_LINE, 0, len(END_OF_LINE))
-    begin = 0
-    while begin < len(offsets) - 1:
-        num = write = 0
-        stop = begin
-        while stop < len(offsets) - 1 and (
-            stop == begin
-            or (
-                write + 3 * (offsets[stop + 1] - offsets[stop]) <= _BLOCK_LETTERS
-                and stop - begin < _BLOCK_TEXTS
-            )
-        ):
-            num, write, over = split_words(
-                data, offsets[stop], offsets[stop + 1], word_ngrams, num_words,
-                strings, string_offsets, vocabulary, letters, places, firsts, hashes, num, write,
+        end[i] = END_OF_LINE[i]
+    end_place = find_word(end, 0, len(END_OF_LINE), strings, string_offsets, vocabulary)
+    end_word, end_hash = load_word(end, 0), hash_of(END_OF_LINE, 0, len(END_OF_LINE))
+    has_end = 0 <= end_place < num_words
+    for text in range(len(offsets) - 1):
+        at, stop = offsets[text], offsets[text + 1]
+        num = num_found = 0
+        is_over = False
+        while not is_over:
+            while at < stop and IS_SPACE[data[np.uint64(at)]]:
+                at += 1
+            if at >= stop:
+                break
+            begin, size, state = at, 8, np.uint64(0)
+            word = np.uint64(0)
+            while size == 8:
+                word = load_word(data, at)
+                size = min(leading_letters(word), stop - at)
+                if size < 8:
+                    word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+                state = hash_more(state, word)
+                at += size
+            is_over = at - begin == len(END_OF_LINE) and word == end_word
+            if is_over:
+                found[num_found] = max(end_place, 0)
+                num_found += np.int64(has_end)
+                is_word = 1
+            else:
+                num_found, is_word = recall(
+                    state, data, begin, at - begin, slots, store, found, num_found
+                )
+                if is_word < 0:
+                    num_found, counts = _learn(
+                        state, data, begin, at, min_ngram, max_ngram, bucket, num_words,
+                        strings, string_offsets, vocabulary, is_there, slots, store, used,
+                        letters, found, num_found,
+                    )  # fmt: skip
+                    is_word = np.int64(counts)
+            if word_ngrams > 1 and is_word == 1:
+                hashes[num] = hash_of(data, begin, at)
+                num += 1
+        if not is_over and has_end:
+            found[num_found] = end_place  # the end of the line is a word too
+            num_found += 1
+        if word_ngrams > 1:
+            num_found = find_word_ngrams(
+                hashes, num, is_over, end_hash, word_ngrams, bucket, num_words, is_there, found,
+                num_found,
             )  # fmt: skip
-            stops[stop - begin], is_over[stop - begin] = num, over
-            stop += 1
-        if max_ngram > 0:
-            widest = 1
-            if not to_operands(letters, write, operands[0]):
-                widest = to_characters(letters, write, firsts, num, operands, sizes, char_of)
-            mark_ngrams(
-                operands, sizes, firsts[num], widest, min_ngram, max_ngram, bucket, is_there,
-                states, buckets, marks,
-            )  # fmt: skip
-        list_marked(marks, firsts[num], marked)
-        num_found = first_word = at = 0
-        for text in range(stop - begin):
-            stop_word = stops[text]
-            at, num_found = find_rows(
-                first_word, stop_word, places, firsts, marked, at, marks, buckets, num_words,
-                is_there, num_before, found, num_found,
-            )  # fmt: skip
-            if not is_over[text] and 0 <= end_place < num_words:
-                found[num_found] = end_place  # the end of the line is a word too
-                num_found += 1
-            if word_ngrams > 1:
-                num_found = find_word_ngrams(
-                    hashes[first_word:stop_word], stop_word - first_word, is_over[text],
-                    end_hash, word_ngrams, bucket, num_words,
-                    is_there, num_before, found, num_found,
-                )  # fmt: skip
-            first_word = stop_word
-            begun = stops[text - 1] if text > 0 else 0
-            # Written out or not, it says nothing of the language.
-            evidence[begin + text] = num_found - begun - np.int64(0 <= end_place < num_words)
-            stops[text] = num_found
-        first = 0
-        for text in range(stop - begin):
-            label, score = -1, np.float32(-np.inf)
-            if stops[text] > first:
-                _mean_of_rows(matrix, found[first:], stops[text] - first, hidden)
-                if loss == HIERARCHICAL_SOFTMAX:
-                    label, score = likeliest_leaf(tree, outputs, hidden, nodes, scores, products)
-                    if label < 0:
-                        label, score = exact_leaf(tree, outputs, hidden, nodes, scores[0])
-                else:
-                    label, score = best_output(outputs, hidden, scores[0], loss == SOFTMAX)
-                if len(everything) > 0 and loss == HIERARCHICAL_SOFTMAX:
-                    all_leaves(tree, outputs, hidden, nodes, scores[0], everything[begin + text])
-                elif len(everything) > 0:
-                    all_outputs(outputs, hidden, loss == SOFTMAX, everything[begin + text])
-            labels[begin + text] = label
-            probabilities[begin + text] = np.float32(np.exp(score)) if label >= 0 else 0
-            first = stops[text]
-        begin = stop
+        # Written out or not, it says nothing of the language.
+        evidence[text] = num_found - np.int64(has_end)
+        hidden = means[text]
+        label, score = -1, np.float32(-np.inf)
+        if num_found > 0:
+            _mean_of_rows(matrix, found, num_found, hidden)
+            if loss == HIERARCHICAL_SOFTMAX:
+                label, score = likeliest_leaf(
+                    tree, outputs, top, hidden, dots, nodes, scores, products
+                )
+                if label < 0:
+                    label, score = exact_leaf(tree, outputs, hidden, nodes, scores[0])
+            else:
+                label, score = best_output(outputs, hidden, scores[0], loss == SOFTMAX)
+        else:
+            hidden[:] = np.nan
+        labels[text] = label
+        probabilities[text] = np.float32(np.exp(score)) if label >= 0 else 0
+
+
+@compiled
+def label_probabilities(
+    means: Any, loss: int, outputs: Any, columns: Any, tree: Any, everything: Any
+) -> None:
+    """Write the probability of every label of each text, maybe 0 below 1e-3.
+
+    Args:
+        means: as `predict` gives them.
+        loss: as in `FastTextModel`, as are outputs and tree.
+        outputs: see there.
+        columns: the same, each a column here, and zeros up to a multiple of LANES.
+        tree: see there.
+        everything: written; zeros before; float32, shape (num_texts, num_labels).
+    """
+    nodes = np.empty(2 * len(outputs) + 2, dtype=np.int64)
+    products = np.empty(2 * len(outputs) + 2, dtype=np.float32)
+    dots = np.empty(columns.shape[1], dtype=np.float32)
+    for text in range(len(means)):
+        hidden = means[text]
+        if np.isnan(hidden[0]):
+            continue
+        if loss == HIERARCHICAL_SOFTMAX:
+            all_leaves(tree, columns, hidden, dots, nodes, products, everything[text])
+        else:
+            all_outputs(outputs, hidden, loss == SOFTMAX, everything[text])

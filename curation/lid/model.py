@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.curation.compiled.intrinsics import LANES
 from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.lid.vocabulary import build_vocabulary
 from curate.errors import InputError
@@ -24,6 +25,7 @@ _SUPERVISED = 3
 HIERARCHICAL_SOFTMAX, SOFTMAX, ONE_VS_ALL = 1, 3, 4
 _MAX_NGRAM = 32
 _NUM_CENTROIDS = 256
+TOP_NODES = 64  # whose products with a text are computed all at once
 _HEAVIEST = 10**15  # stands for a node that is not made yet
 
 
@@ -41,12 +43,14 @@ class FastTextModel(NamedTuple):
         strings: words and labels, one after the other, and SLACK; uint8.
         string_offsets: int64, shape (num_words + num_labels + 1,).
         vocabulary: of the strings, as `build_vocabulary` makes it.
-        is_there: a bit for each bucket whose n-grams were not pruned; uint32, shape
+        is_there: a bit for each bucket whose n-grams were not pruned, 32 in the lower half of a
+            word, and in the upper half how many are set before these; uint64, shape
             (bucket / 32 + 1,); shape (0,) if nothing was pruned.
-        num_before: bits that are set before each word of is_there; uint32, same shape.
         rows: of the input matrix; float32, shape (num_rows, dim): of words, then of n-grams in
             the order of their buckets.
         outputs: float32, shape (num_labels, dim).
+        top: rows of the outputs that belong to the nodes next to the root, each a column here, the
+            root's last; float32, shape (dim, at most TOP_NODES, a multiple of LANES).
         tree: children of each node, −1 at leaves; int32, shape (2 · num_labels − 1, 2).
     """
 
@@ -60,10 +64,10 @@ class FastTextModel(NamedTuple):
     strings: NDArray[np.uint8]
     string_offsets: NDArray[np.int64]
     vocabulary: NDArray[np.uint64]
-    is_there: NDArray[np.uint32]
-    num_before: NDArray[np.uint32]
+    is_there: NDArray[np.uint64]
     rows: NDArray[np.float32]
     outputs: NDArray[np.float32]
+    top: NDArray[np.float32]
     tree: NDArray[np.int32]
 
 
@@ -163,10 +167,10 @@ def _read(reader: _Reader) -> FastTextModel:
         strings=joined,
         string_offsets=offsets,
         vocabulary=build_vocabulary(joined, offsets),
-        is_there=is_there,
-        num_before=_num_before(is_there),
+        is_there=_with_number_before(is_there),
         rows=np.ascontiguousarray(rows),
         outputs=outputs,
+        top=np.ascontiguousarray(_rows_of_top(outputs).T),
         tree=_huffman_tree(counts[num_words:]),
     )
 
@@ -202,9 +206,10 @@ def _buckets(
     return is_there, pairs[::-1, 1][last]
 
 
-def _num_before(is_there: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    bits = np.unpackbits(is_there.view(np.uint8)).reshape(-1, 32).sum(axis=1, dtype=np.uint32)
-    return np.asarray(np.cumsum(bits, dtype=np.uint32) - bits, dtype=np.uint32)
+def _with_number_before(is_there: NDArray[np.uint32]) -> NDArray[np.uint64]:
+    bits = np.unpackbits(is_there.view(np.uint8)).reshape(-1, 32).sum(axis=1, dtype=np.uint64)
+    before = np.cumsum(bits, dtype=np.uint64) - bits
+    return np.asarray(before << np.uint64(32) | is_there, dtype=np.uint64)
 
 
 def _matrix(reader: _Reader, dim: int, *, quantised: bool) -> NDArray[np.float32]:
@@ -240,6 +245,12 @@ def _quantised(
         table = centroids[first : first + size * _NUM_CENTROIDS].reshape(_NUM_CENTROIDS, size)
         values[:, i * part : i * part + size] = table[by_part[:, i]]
     return values
+
+
+def _rows_of_top(outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the rows of the last inner nodes: they are made in the order of their weight."""
+    num = min(TOP_NODES, (len(outputs) - 1) // LANES * LANES)
+    return outputs[len(outputs) - 1 - num : len(outputs) - 1]
 
 
 def _huffman_tree(counts: list[int]) -> NDArray[np.int32]:

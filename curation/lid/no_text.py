@@ -11,7 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.lid.marks import (
+    DIGIT,
+    DOT,
+    JOINER,
+    LETTER,
+    LOWER,
+    MAYBE_CASED,
+    SPACE,
+    WIDE_SPACE,
+    Marks,
+    marks_of,
+)
 
 __all__ = ["KINDS", "kinds_of", "normalized", "vowel_shares"]
 
@@ -39,9 +50,6 @@ _JOINED = r"_|-.+-|%20|\+"  # words that something else than spaces is between
 # White space that fastText does not part words at (it knows the ASCII ones alone).
 _SPACES = r"[\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 _MOST_BYTES = 32  # of a size or a camera's name
-_VOWELS = np.zeros(256, dtype=np.int64)
-_VOWELS[list(b"aeiouAEIOU")] = 1
-_LETTERS = np.array([chr(b).isalpha() and b < 0x80 for b in range(256)], dtype=np.int64)
 
 
 def _matches(texts: pa.StringArray, pattern: str) -> NDArray[np.bool_]:
@@ -63,17 +71,30 @@ def _has_letters(texts: pa.StringArray) -> NDArray[np.bool_]:
     return has
 
 
-def kinds_of(texts: pa.StringArray) -> NDArray[np.uint8]:
+def kinds_of(texts: pa.StringArray, marks: Marks | None = None) -> NDArray[np.uint8]:
     """Return the place in KINDS of each text.
 
     Args:
         texts: shape (num_texts,); no nulls.
+        marks: of them, if they are known.
 
     >>> found = kinds_of(pa.array(["a dog", "♥ 24", "300 x 250 px", "IMG_1234", "shinseki.JPG",
     ...                            "red-leather-sofa.jpg", "a3a9ab5b7645", "犬"]))
     >>> [KINDS[i] for i in found]
     ['text', 'no_letters', 'dimensions', 'file_name', 'file_name', 'text', 'hash', 'text']
     """
+    marks = marks or marks_of(texts)
+    kinds = np.zeros(len(texts), dtype=np.uint8)
+    may_be_none = ~marks.has(LETTER)
+    short = pc.less_equal(pc.binary_length(texts), _MOST_BYTES).to_numpy(zero_copy_only=False)
+    may_be_none |= (short | ~marks.has(SPACE)) & marks.has(DIGIT | DOT)
+    rows = np.flatnonzero(may_be_none)
+    kinds[rows] = _looked_at(texts.take(pa.array(rows)))
+    return kinds
+
+
+def _looked_at(texts: pa.StringArray) -> NDArray[np.uint8]:
+    """Return the place in KINDS of texts, by regular expressions."""
     kinds = np.zeros(len(texts), dtype=np.uint8)
     kinds[~_has_letters(texts)] = KINDS.index("no_letters")
     # Whatever else is no text is one word, or short, and has a digit or an extension.
@@ -92,7 +113,7 @@ def kinds_of(texts: pa.StringArray) -> NDArray[np.uint8]:
     return kinds
 
 
-def normalized(texts: pa.StringArray) -> pa.StringArray:
+def normalized(texts: pa.StringArray, marks: Marks | None = None) -> pa.StringArray:
     r"""Return texts as models are asked for their language; they are matched as they are.
 
     Every white space of Unicode parts words; where all letters that have a case are capitals they
@@ -100,10 +121,22 @@ def normalized(texts: pa.StringArray) -> pa.StringArray:
 
     Args:
         texts: shape (num_texts,); no nulls.
+        marks: of them, if they are known.
 
     >>> normalized(pa.array(["ein\u00a0Hund", "A RED DOG", "red_leather-sofa.jpg"])).to_pylist()
     ['ein Hund', 'a red dog', 'red leather sofa']
     """
+    marks = marks or marks_of(texts)
+    may_change = marks.has(WIDE_SPACE) | (~marks.has(SPACE) & marks.has(DOT | JOINER))
+    may_change |= ~marks.has(LOWER) & marks.has(MAYBE_CASED)
+    if not may_change.any():
+        return texts
+    mask = pa.array(may_change)
+    return pc.replace_with_mask(texts, mask, _rewritten(texts.filter(mask)))
+
+
+def _rewritten(texts: pa.StringArray) -> pa.StringArray:
+    """Return texts as `normalized` has them, by regular expressions."""
     texts = _with_ascii_spaces(texts)
     is_joined = np.flatnonzero(_is_one_word(texts))
     some = texts.take(pa.array(is_joined))
@@ -155,13 +188,5 @@ def vowel_shares(texts: pa.StringArray) -> NDArray[np.float64]:
     >>> vowel_shares(pa.array(["He whare", "strengths", "犬"])).round(2).tolist()
     [0.43, 0.11, 0.0]
     """
-    data, offsets = string_buffers(texts)
-    data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
-
-    def count(table: NDArray[np.int64]) -> NDArray[np.int64]:
-        before = np.zeros(len(data) + 1, dtype=np.int64)
-        np.cumsum(table[data], out=before[1:])
-        return np.asarray(before[offsets[1:]] - before[offsets[:-1]])
-
-    letters, vowels = count(_LETTERS), count(_VOWELS)
-    return np.asarray(vowels / np.maximum(letters, 1), dtype=np.float64)
+    marks = marks_of(texts)
+    return np.asarray(marks.vowels / np.maximum(marks.letters, 1), dtype=np.float64)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from curate.compiled.kernel import compiled, inlined
+from curate.curation.compiled.intrinsics import LANES, weigh_rows
 
 __all__ = ["all_leaves", "all_outputs", "best_output", "exact_leaf", "likeliest_leaf"]
 
@@ -21,12 +22,22 @@ def _std_log(x: np.float32) -> np.float32:
 
 
 @inlined
-def _to_the_right(outputs: Any, row: int, hidden: Any) -> np.float32:
-    """Return the probability of a node's right child: a sigmoid."""
+def _product(outputs: Any, row: int, hidden: Any) -> np.float32:
     dot = np.float32(0)
     for i in range(len(hidden)):
         dot += outputs[row, i] * hidden[i]
+    return dot
+
+
+@inlined
+def _sigmoid(dot: np.float32) -> np.float32:
     return np.float32(1.0 / (1.0 + np.float64(np.float32(math.exp(-dot)))))
+
+
+@inlined
+def _to_the_right(outputs: Any, row: int, hidden: Any) -> np.float32:
+    """Return the probability of a node's right child: a sigmoid."""
+    return _sigmoid(_product(outputs, row, hidden))
 
 
 @compiled
@@ -70,7 +81,14 @@ def exact_leaf(
 
 @compiled
 def likeliest_leaf(
-    tree: Any, outputs: Any, hidden: Any, nodes: Any, scores: Any, products: Any
+    tree: Any,
+    outputs: Any,
+    top: Any,
+    hidden: Any,
+    dots: Any,
+    nodes: Any,
+    scores: Any,
+    products: Any,
 ) -> tuple[int, np.float32]:
     """Return what `exact_leaf` does, or −1 where it is a close call.
 
@@ -82,13 +100,18 @@ def likeliest_leaf(
     Args:
         tree: as in `FastTextModel`.
         outputs: see there.
+        top: see there.
         hidden: mean of the rows of a text.
+        dots: scratch: float32, one for each column of top.
         nodes: scratch: int64, at least two for each label.
         scores: scratch: score of each node's parent, and the node's own probability; float32,
             shape (2, as many).
         products: scratch: exp(score) of each node; float64, as many.
     """
-    num_labels = len(outputs)
+    num_labels, num_top = len(outputs), top.shape[1]
+    for column in range(0, num_top, LANES):
+        weigh_rows(top, hidden, len(hidden), column, dots)
+    first_top = num_labels - 1 - num_top
     best, best_score, best_product = -1, np.float32(0), 0.0
     depth = 1
     nodes[0], scores[0, 0], scores[1, 0], products[0] = 2 * num_labels - 2, 0, 1, 1
@@ -105,7 +128,11 @@ def likeliest_leaf(
         if tree[node, 0] < 0:
             best, best_score, best_product = node, score, product
             continue
-        right = _to_the_right(outputs, node - num_labels, hidden)
+        row = node - num_labels
+        if row >= first_top:
+            right = _sigmoid(dots[np.uint64(row - first_top)])
+        else:
+            right = _sigmoid(_product(outputs, row, hidden))
         left = np.float32(1.0 - np.float64(right))
         for is_last in range(2):
             goes_right = (right > left) == (is_last == 1)
@@ -163,19 +190,22 @@ def best_output(outputs: Any, hidden: Any, logits: Any, is_softmax: bool) -> tup
 
 @compiled
 def all_leaves(
-    tree: Any, outputs: Any, hidden: Any, nodes: Any, products: Any, probabilities: Any
+    tree: Any, columns: Any, hidden: Any, dots: Any, nodes: Any, products: Any, probabilities: Any
 ) -> None:
     """Write the probabilities of the labels of a tree; those in branches below 1e-3 stay as is.
 
     Args:
         tree: as in `FastTextModel`.
-        outputs: see there.
+        columns: its outputs, each a column here, and zeros up to a multiple of LANES.
         hidden: mean of the rows of a text.
+        dots: scratch: float32, one for each column.
         nodes: scratch: int64, at least two for each label.
         products: scratch: float32, as many.
         probabilities: written: float32, one for each label.
     """
-    num_labels = len(outputs)
+    num_labels = len(probabilities)
+    for column in range(0, columns.shape[1], LANES):
+        weigh_rows(columns, hidden, len(hidden), column, dots)
     depth = 1
     nodes[0], products[0] = 2 * num_labels - 2, 1
     while depth:
@@ -186,7 +216,7 @@ def all_leaves(
         if tree[node, 0] < 0:
             probabilities[node] = product
             continue
-        right = _to_the_right(outputs, node - num_labels, hidden)
+        right = _sigmoid(dots[np.uint64(node - num_labels)])
         for is_right in range(2):
             nodes[depth] = tree[node, is_right]
             child = right if is_right == 1 else np.float32(1.0 - np.float64(right))

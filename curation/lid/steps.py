@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.curation.lid.identify import Predictions
+from curate.curation.lid.marks import marks_of
 from curate.curation.lid.no_text import KINDS, kinds_of, normalized, vowel_shares
 from curate.curation.lid.opinions import (
     CLOSE_LANGUAGES,
@@ -56,8 +57,15 @@ class FirstModel(Protocol):
     def predict(self, texts: pa.StringArray) -> Predictions:
         """Return the label, score and evidence of each text."""
 
-    def probabilities(self, texts: pa.StringArray) -> NDArray[np.float32]:
-        """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels)."""
+    def probabilities(
+        self, texts: pa.StringArray, found: Predictions | None = None
+    ) -> NDArray[np.float32]:
+        """Return the probability of every label, maybe 0 below 1e-3; (num_texts, num_labels).
+
+        Args:
+            texts: shape (num_texts,).
+            found: what `predict` gave for them, if it was asked.
+        """
 
 
 class Prior(NamedTuple):
@@ -107,8 +115,11 @@ class StepwiseIdentifier:
         self._code = {lang: i for i, lang in enumerate(self._langs)}
         # The last place is that of texts without a label, whose number is −1.
         self._of_first = np.array([self._code[n] for n in (*of_first, NO_LANGUAGE)], dtype=np.int32)
-        self._one_of_each = np.unique(self._of_first[:-1], return_index=True)[1]
-        self._others = np.setdiff1d(np.arange(len(of_first)), self._one_of_each)
+        known, of_each = np.unique(self._of_first[:-1], return_index=True)
+        self._one_of_each = np.zeros(len(self._langs), dtype=np.int64)  # label of each language
+        self._one_of_each[known] = of_each
+        self._others = np.setdiff1d(np.arange(len(of_first)), of_each)
+        self._unknown = np.setdiff1d(np.arange(len(self._langs)), known)
         self._meant = np.zeros((len(meant) + 1, _MOST_MEANT), dtype=np.int32)
         for row, one in zip(self._meant, meant, strict=False):
             row[: len(one)] = [self._code[lang] for lang in one]
@@ -130,8 +141,9 @@ class StepwiseIdentifier:
             texts: shape (num_texts,); no nulls.
             priors: asked where the first model is unsure.
         """
-        kinds = kinds_of(texts)
-        texts = normalized(texts)
+        marks = marks_of(texts)
+        kinds = kinds_of(texts, marks)
+        texts = normalized(texts, marks)
         found = self._first.predict(texts)
         first = self._of_first[found.label]
         lang, score = first.copy(), found.score.copy()
@@ -142,7 +154,7 @@ class StepwiseIdentifier:
         for at in range(0, len(unsure), _SLICE):
             rows = unsure[at : at + _SLICE]
             lang[rows], score[rows], step[rows], second[rows] = self._decide(
-                texts.take(pa.array(rows)), first[rows], found.score[rows], knows[rows],
+                texts.take(pa.array(rows)), found.rows(rows), first[rows], knows[rows],
                 [Prior(prior.langs.take(pa.array(rows)), prior.weight) for prior in priors],
             )  # fmt: skip
         is_none = kinds > 0
@@ -172,8 +184,8 @@ class StepwiseIdentifier:
     def _decide(
         self,
         texts: pa.StringArray,
+        found: Predictions,
         first: NDArray[np.int32],
-        score: NDArray[np.float32],
         knows: NDArray[np.bool_],
         priors: Sequence[Prior],
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32]]:
@@ -195,7 +207,7 @@ class StepwiseIdentifier:
         is_contested = ((codes > 0) & (codes != from_first[:, None])).any(axis=1)
         asked = np.flatnonzero(is_contested & knows)
         probabilities = np.zeros((num, len(self._langs)), dtype=np.float32)
-        probabilities[asked] = self._by_language(texts.take(pa.array(asked)))
+        probabilities[asked] = self._by_language(texts.take(pa.array(asked)), found.rows(asked))
         alone = self._likeliest(
             from_first, codes[:, :_MOST_MEANT], weights[:, :_MOST_MEANT], probabilities
         )
@@ -207,7 +219,7 @@ class StepwiseIdentifier:
         step[lang != alone] = STEPS.index("prior")
         step[lang == 0] = STEPS.index("no_evidence")
         at_once = np.arange(num)
-        own = np.where(is_contested, probabilities[at_once, lang], score)
+        own = np.where(is_contested, probabilities[at_once, lang], found.score)
         return lang, np.where(knows, own, 0).astype(np.float32), step, of_second
 
     def _codes_of(self, langs: pa.StringArray) -> NDArray[np.int32]:
@@ -247,13 +259,13 @@ class StepwiseIdentifier:
         chosen = np.where(sums == best, looked_at, len(self._langs)).min(axis=1)
         return np.where(np.isneginf(best[:, 0]), 0, chosen).astype(np.int32)
 
-    def _by_language(self, texts: pa.StringArray) -> NDArray[np.float32]:
+    def _by_language(self, texts: pa.StringArray, found: Predictions) -> NDArray[np.float32]:
         """Return the first model's probability of each language; shape (num_texts, num_langs)."""
-        of_labels = self._first.probabilities(texts)
-        found = np.zeros((len(texts), len(self._langs)), dtype=np.float32)
-        found[:, self._of_first[self._one_of_each]] = of_labels[:, self._one_of_each]
+        of_labels = self._first.probabilities(texts, found)
+        by_lang: NDArray[np.float32] = np.take(of_labels, self._one_of_each, axis=1)
+        by_lang[:, self._unknown] = 0
         for label in self._others.tolist():
-            found[:, self._of_first[label]] += of_labels[:, label]
+            by_lang[:, self._of_first[label]] += of_labels[:, label]
         if self._macro > 0:  # each of its members may be meant
-            found[:, self._members] += found[:, [self._macro]]
-        return found
+            by_lang[:, self._members] += by_lang[:, [self._macro]]
+        return by_lang

@@ -118,19 +118,23 @@ def match_by_language(
     codes, names = langs.indices.to_numpy(), langs.dictionary.to_pylist()
     has_metadata = np.zeros(len(langs), dtype=bool)
     pieces, rows = [], []
-    for code, name in enumerate(names):
-        of_language = np.flatnonzero(codes == code)
-        if not len(of_language):
+    for code in np.flatnonzero(np.bincount(codes, minlength=len(names))).tolist():
+        matcher = matcher_of(names[code])
+        if matcher is None:
             continue
-        matcher = matcher_of(name)
-        has_metadata[of_language] = matcher is not None
-        pieces.append(
-            matcher.match(texts.take(pa.array(of_language)))
-            if matcher is not None
-            else pa.array([[]] * len(of_language), ENTRY_IDS)
-        )
+        of_language = np.flatnonzero(codes == code)
+        has_metadata[of_language] = True
+        pieces.append(matcher.match(texts.take(pa.array(of_language))))
         rows.append(of_language)
+    without = np.flatnonzero(~has_metadata)
+    if len(without):
+        offsets = pa.array(np.zeros(len(without) + 1, np.int32))
+        pieces.append(pa.ListArray.from_arrays(offsets, pa.array([], pa.uint32())))
+        rows.append(without)
     if not pieces:
         return LanguageMatches(pa.array([], ENTRY_IDS), has_metadata)
-    back = np.argsort(np.concatenate(rows), kind="stable")
+    if len(pieces) == 1:
+        return LanguageMatches(pieces[0], has_metadata)
+    back = np.empty(len(langs), np.int64)
+    back[np.concatenate(rows)] = np.arange(len(langs))
     return LanguageMatches(pa.concat_arrays(pieces).take(pa.array(back)), has_metadata)

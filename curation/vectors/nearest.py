@@ -72,7 +72,7 @@ def _faiss() -> Any:
 
 
 def nearest_centres(
-    vectors: NDArray[np.float16], centres: NDArray[np.float32], num: int
+    vectors: NDArray[np.float16] | NDArray[np.float32], centres: NDArray[np.float32], num: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Return the nearest centres of each vector, the nearest first; of two as near, the first.
 

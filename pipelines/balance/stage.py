@@ -34,11 +34,12 @@ from curate.pipelines.matched.decisions import (
     sum_in_order,
 )
 from curate.pipelines.matched.exact import ExactCut
-from curate.pipelines.matched.image_sources import image_sources
+from curate.pipelines.matched.image_sources import DownloadedShards, image_sources
 from curate.pipelines.matched.notes import note_balanced
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.stale import tell_of_new_metadata
 from curate.pipelines.matched.thresholds import load_counts, thresholds
+from curate.pipelines.shards.matched_images import open_downloaded
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.write import has_images, pairs_per_shard, write_shards
 from curate.pipelines.store import artifacts
@@ -117,6 +118,7 @@ def balance_pairs(
     matched: str,
     output: str,
     options: BalanceOptions,
+    downloaded: str | None = None,
     uids: str | None = None,
     keep_downloads: bool = False,
     workers: int = 1,
@@ -130,6 +132,8 @@ def balance_pairs(
         matched: folder that `match` wrote.
         output: the folder `balanced/`.
         options: what decides the result.
+        downloaded: folder that `download --from matched` wrote, which the images of shards are
+            taken from; None: from where the pairs say.
         uids: write the ids of the kept pairs to this file, as DataComp's resharder takes them.
         keep_downloads: with overwrite, leave the images that `download` put into the folder.
         workers: threads; processes that write shards.
@@ -149,6 +153,9 @@ def balance_pairs(
     tell_of_new_metadata(plan, quiet=quiet)
     counts = load_counts(plan)
     refuse_foreign(output, PLAN)
+    images_of = None
+    if downloaded is not None and options.output_format != "parquet":
+        images_of = open_downloaded(downloaded, plan)
     target, exact = None, None
     if options.target_pairs is not None:
         target = threshold_for_pairs(
@@ -169,14 +176,15 @@ def balance_pairs(
             plan, counts, t_of, below, options.seed, pairs=target.pairs, kept_below=target.below,
             workers=workers, quiet=quiet,
         )  # fmt: skip
-    parameters = _parameters(plan, options, t, t_of, target, exact)
-    if parameters["format"] == "shards" and not has_images(plan):
+    parameters = _parameters(plan, options, t, t_of, target, exact, images_of)
+    is_shards = parameters["format"] == "shards"
+    if is_shards and images_of is None and not has_images(plan):
         log(
             "these pairs have no images, so that no model can be trained on their shards. To fetch "
             f"the images, leave --format out and run `{suggest('download')}` then.",
             quiet=quiet,
         )
-    images = image_sources(plan, options.image_roots) if parameters["format"] == "shards" else None
+    images = image_sources(plan, options.image_roots, images_of) if is_shards else None
     gone = _replaced(output, keep_downloads=keep_downloads) if overwrite else ()
     with folder_to_fill(output, overwrite=overwrite, marker=PLAN, sign=CARD, gone=gone) as folder:
         artifacts.begin_output(folder, parameters, anew=folder != output)
@@ -265,14 +273,15 @@ def _parameters(
     t_of: dict[str, int | None],
     target: Target | None,
     exact: ExactCut | None,
+    downloaded: DownloadedShards | None,
 ) -> dict[str, Any]:
     chosen = options.output_format
     if chosen == "auto":
-        chosen = "shards" if has_images(plan) else "parquet"
+        chosen = "shards" if downloaded is not None or has_images(plan) else "parquet"
     size = None
     if chosen == "shards":
         wanted = options.shards.shard_bytes
-        size = pairs_per_shard(plan, wanted) if wanted else options.pairs_per_shard
+        size = pairs_per_shard(plan, wanted, downloaded) if wanted else options.pairs_per_shard
     return {
         "matched": plan.digest(),
         "t": t,
@@ -283,6 +292,7 @@ def _parameters(
         "format": chosen,
         "pairs_per_shard": size,
         "shards": options.shards.as_dict() if chosen == "shards" else None,
+        **({"downloaded": downloaded.digest} if downloaded else {}),
         **({"target": target.as_dict()} if target else {}),
         **({"exact": exact.as_dict()} if exact else {}),
         **({"filters": load_filters(options.filters).made_from} if options.filters else {}),

@@ -93,7 +93,7 @@ def _encoded(pairs: PairSet, place: Place) -> bytes | None:
         batch = _with_file(batch, group.path)
     reader = ImageReader(pairs.images)
     try:
-        return reader.read(batch, 0, group.part)
+        return reader.read(batch, 0, group.part, place.row)
     finally:
         reader.close()
 

@@ -341,7 +341,7 @@ def _built_anew(output: _Output, task: LanguageTask) -> BuiltMetadata:
 
 def write_language(folder: str, lang: str, built: BuiltMetadata, made_from: dict[str, Any]) -> None:
     """Write the entries of a language and their indices; all appear when all are whole."""
-    sha256 = metadata_hash(built.table.column("entry").to_pylist())
+    sha256 = metadata_hash(built.table.column("entry"))
     stamp = {"made_from": made_from, "sha256": sha256, "report": built.report}
     with artifacts.parquet_writer(language_path(folder, lang), built.table.schema) as writer:
         for batch in built.table.to_batches(max_chunksize=writer.ROW_GROUP_ROWS):

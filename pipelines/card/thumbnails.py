@@ -88,7 +88,9 @@ class _Images:
         self._plan = plan
         self._columns: dict[int, list[str]] = {}
         self._downloaded = DownloadedImages(storage.join(balanced, "shards"))
-        with_image = (plan.summary() or {}).get("with_image", 0)
+        # Images of all matched pairs are not shown: `card` alone would not know where they are.
+        is_fetched = sources is not None and sources.downloaded is not None
+        with_image = 0 if is_fetched else (plan.summary() or {}).get("with_image", 0)
         self._reader = None
         if with_image:
             self._reader = ImageReader(
@@ -109,7 +111,7 @@ class _Images:
             table = file.read_row_group(group, columns=wanted).slice(row, 1)
         batch = table.combine_chunks().to_batches()[0]
         if self._reader is not None:
-            return self._reader.read(batch, 0, one.part)
+            return self._reader.read(batch, 0, one.part, one.row)
         return self._downloaded.read(str(batch.column("pair_id")[0].as_py()))
 
     def close(self) -> None:

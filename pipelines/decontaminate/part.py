@@ -74,6 +74,11 @@ def find_in_part(job: Job, index: int) -> tuple[int, Counter[str]]:
     columns = ["pair_id", "image_id", "image_xxh3", "image_hash"]
     columns += ["image"] if "semantic" in job.methods else []
     path = storage.join(job.output, "hits", part_name(index, "parquet"))
+    stamp = {"parameters": job.parameters, "source": job.plan.sources[index].as_dict()}
+    if storage.exists(path):
+        found = artifacts.read_stamp(path)
+        if {key: found.get(key) for key in stamp} == stamp:
+            return index, Counter(found["found"])
     counts: Counter[str] = Counter()
     texts = _Texts(job, index)
     with artifacts.parquet_writer(path, _SCHEMA) as writer:
@@ -83,9 +88,7 @@ def find_in_part(job: Job, index: int) -> tuple[int, Counter[str]]:
             rows = np.flatnonzero(hits.image >= 0)
             counts.update(job.sets.names[job.sets.set_of[image]] for image in hits.image[rows])
             writer.write(_table(job, batch, said, hits, rows))
-        stamp = {"parameters": job.parameters, "source": job.plan.sources[index].as_dict(),
-                 "found": dict(sorted(counts.items()))}  # fmt: skip
-        writer.close(stamp, "")
+        writer.close({**stamp, "found": dict(sorted(counts.items()))}, "")
     return index, counts
 
 

@@ -3,7 +3,9 @@
 Vectors are shared out to clusters, each to its three nearest centres, so that neighbours on both
 sides of a border meet; inside of a cluster all are compared, the best first. The clusters' vectors
 are written to the disk, sorted, and read a *shelf* at a time: clusters of some hundred
-megabytes. Memory holds a shelf per worker, whatever the number of vectors.
+megabytes. Memory holds a shelf per worker, whatever the number of vectors. Centres, a part's
+vectors and what was found on a shelf stay in the folder until all is done, so that a run that was
+killed goes on there.
 
 Source: Abbas et al. 2023, SemDeDup, arXiv:2303.09540, section 3; the other two centres are ours.
 """
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
@@ -28,6 +31,7 @@ from curate.files.remedies import damaged
 from curate.pipelines.dedup.things import Things
 from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
 from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.store import artifacts
 from curate.pipelines.views.progress import progress
 
 __all__ = ["semantic_links"]
@@ -50,6 +54,7 @@ class _Job:
         bounds: the first cluster of each shelf, and the number of clusters.
         wanted: of each part, its rows that take part, ascending, and their ranks.
         least: cosine of duplicates.
+        stamp: of the files.
     """
 
     plan: EmbeddedPlan
@@ -58,6 +63,7 @@ class _Job:
     bounds: NDArray[np.int64]
     wanted: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
     least: float
+    stamp: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,7 @@ def semantic_links(
     epsilon: float,
     seed: int,
     folder: str,
+    stamp: dict[str, str],
     workers: int,
     quiet: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
@@ -89,7 +96,8 @@ def semantic_links(
         left: which of them have not fallen yet.
         epsilon: a cosine of 1 - epsilon is enough.
         seed: of the first centres.
-        folder: for files in between; whoever calls removes it.
+        folder: for files in between, those of a run that was killed too; whoever calls removes it.
+        stamp: of these files.
         workers: threads or jobs.
         quiet: no progress.
 
@@ -101,9 +109,9 @@ def semantic_links(
     if not len(there):
         return links, cosines, 0
     width = plan.width("image") or 0
-    centres = _centres(plan, things, there, seed)
+    centres = _stored_centres(plan, things, there, seed, folder, stamp)
     job = _Job(
-        plan=plan, folder=folder, centres=centres, least=1.0 - epsilon,
+        plan=plan, folder=folder, centres=centres, least=1.0 - epsilon, stamp=stamp,
         bounds=_shelves(len(there), width, len(centres)), wanted=_by_part(things, there),
     )  # fmt: skip
     pieces: list[list[_Piece]] = [[] for _ in range(len(job.bounds) - 1)]
@@ -115,7 +123,8 @@ def semantic_links(
     for of_part in progress(found, total=len(tasks), label="cluster", unit="part", quiet=quiet):
         for shelf, piece in of_part:
             pieces[shelf].append(piece)
-    shelves = [sorted(some, key=lambda piece: piece.part) for some in pieces if some]
+    shelves = [(shelf, sorted(some, key=lambda piece: piece.part))
+               for shelf, some in enumerate(pieces) if some]  # fmt: skip
     compared = run_parts(
         _compare, shelves, workers=workers, setup=_same, arguments=(job,), threads=True,
         anywhere=True,
@@ -153,6 +162,25 @@ def _by_part(
     parts, rows, ranks = parts[order], rows[order], things.rank[some][order]
     ends = np.searchsorted(parts, np.arange(len(things.part_starts)))
     return [(rows[a:b], ranks[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+
+def _stored_centres(
+    plan: EmbeddedPlan, things: Things, there: NDArray[np.int64], seed: int, folder: str,
+    stamp: dict[str, str],
+) -> NDArray[np.float32]:  # fmt: skip
+    """Return the centres; those that were fitted before, if they were."""
+    path = storage.join(folder, "centres.parquet")
+    if not _is_done(path, stamp):
+        found = _centres(plan, things, there, seed)
+        column = pa.FixedSizeListArray.from_arrays(pa.array(found.reshape(-1)), found.shape[1])
+        artifacts.write_table(path, pa.table({"centre": column}), stamp, "")
+    column = artifacts.read_table(path).column("centre").combine_chunks()
+    values = column.flatten().to_numpy().astype(np.float32, copy=False)
+    return np.ascontiguousarray(values.reshape(-1, column.type.list_size))
+
+
+def _is_done(path: str, stamp: dict[str, str]) -> bool:
+    return storage.exists(path) and artifacts.read_stamp(path) == stamp
 
 
 def _centres(
@@ -197,6 +225,12 @@ def _share_out(job: _Job, part: int) -> list[tuple[int, _Piece]]:
     """Write the vectors of a part, by cluster; return what of it goes on which shelf."""
     rows, ranks = job.wanted[part]
     pieces: list[tuple[int, _Piece]] = []
+    note = _path(job, part).replace(".vectors", ".pieces.json")
+    if storage.exists(note):
+        return [
+            (int(shelf), _Piece(part, int(first), int(num), str(xxh3)))
+            for shelf, first, num, xxh3 in artifacts.read_json(note)["pieces"]
+        ]
     kind = _record(job.centres.shape[1])
     with storage.publish(_path(job, part)) as file:
         pending: list[NDArray[np.void]] = []
@@ -214,6 +248,8 @@ def _share_out(job: _Job, part: int) -> list[tuple[int, _Piece]]:
                 pending, num = [], 0
         if pending:
             _write_run(job, file, at, part, pending, pieces)
+    listed = [[shelf, one.first, one.num, one.xxh3] for shelf, one in pieces]
+    artifacts.write_json(note, {"pieces": listed})
     return pieces
 
 
@@ -240,7 +276,22 @@ def _write_run(
     return at
 
 
-def _compare(job: _Job, pieces: Sequence[_Piece]) -> Found:
+def _compare(job: _Job, task: tuple[int, Sequence[_Piece]]) -> Found:
+    """Compare the vectors of a shelf, or read what was found on it; return what falls for what.
+
+    Raises:
+        ArtifactError: a file in between is not what was written.
+    """
+    shelf, pieces = task
+    path = storage.join(job.folder, f"{shelf:05d}.found.parquet")
+    if not _is_done(path, job.stamp):
+        columns = dict(zip(("rank", "for", "cosine"), _found_on(job, pieces), strict=True))
+        artifacts.write_table(path, pa.table(columns), job.stamp, "")
+    ranks, for_ranks, cosines = artifacts.read_table(path).columns
+    return ranks.to_numpy(), for_ranks.to_numpy(), cosines.to_numpy()
+
+
+def _found_on(job: _Job, pieces: Sequence[_Piece]) -> Found:
     """Compare the vectors of a shelf, cluster by cluster; return the ranks of what falls for what.
 
     Raises:

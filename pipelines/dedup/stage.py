@@ -2,7 +2,8 @@
 
 The way through: rows → things (an image with its pairs) → links of things of the same bytes → of
 those that are left, links of near hashes → of those, links of near vectors → what stays at the end
-of each link → the table → a list of drops in `matched/`, whose counts are made anew.
+of each link → the table → a list of drops in `matched/`, whose counts are made anew. What each
+step found stays in `.working` until all is done, so that a run that was killed goes on there.
 """
 
 from typing import Any
@@ -99,6 +100,7 @@ def dedup_pairs(
             things = read_things(plan, options.seed, with_vectors="semantic" in methods, best=best)
             summary = _find(plan, things, options, methods, folder, parameters, workers, quiet)
             artifacts.write_json(done, summary)
+        storage.remove(storage.join(folder, _WORKING))
     left = None
     if matched is not None:
         pair_ids, reasons = _fallen_pairs(output, len(plan.sources))
@@ -147,12 +149,11 @@ def _find(
 ) -> dict[str, Any]:  # fmt: skip
     """Find what falls, write the table, and return the summary."""
     working = storage.join(folder, _WORKING)
-    storage.remove(working)
-    fallen, clusters = _fallen(plan, things, options, methods, working, workers, quiet)
-    storage.remove(working)
+    stamp = {"parameters": artifacts.digest(parameters)}
+    fallen, clusters = _fallen(plan, things, options, methods, working, stamp, workers, quiet)
     counts = write_fallen(
-        plan, things, fallen, folder=folder, stamp={"parameters": artifacts.digest(parameters)},
-        seed=options.seed, workers=workers, quiet=quiet,
+        plan, things, fallen, folder=folder, stamp=stamp, seed=options.seed, workers=workers,
+        quiet=quiet,
     )  # fmt: skip
     read, num = int(things.pairs.sum()), counts.total()
     if num != int(things.pairs[fallen.reason >= 0].sum()):
@@ -176,11 +177,37 @@ def _find(
 
 def _fallen(
     plan: EmbeddedPlan, things: Things, options: DedupOptions, methods: tuple[str, ...],
-    working: str, workers: int, quiet: bool,
+    working: str, stamp: dict[str, str], workers: int, quiet: bool,
 ) -> tuple[Fallen, int]:  # fmt: skip
+    reason, like, distance = _by_hashes(things, options, methods, working, stamp, quiet)
+    clusters = 0
+    if "semantic" in methods:
+        links, cosines, clusters = semantic_links(
+            plan, things, reason < 0, epsilon=options.epsilon, seed=options.seed, folder=working,
+            stamp=stamp, workers=workers, quiet=quiet,
+        )  # fmt: skip
+        falls = np.flatnonzero((links >= 0) & (reason < 0))
+        reason[falls], like[falls] = METHODS.index("semantic"), links[falls]
+        distance[falls] = 1.0 - cosines[falls]
+    kept = follow_links(np.where(reason >= 0, like, -1))
+    if (reason[kept] >= 0).any():
+        raise AssertionError("something falls for what falls itself")
+    return Fallen(reason=reason, like=like, kept=kept, distance=distance), clusters
+
+
+def _by_hashes(
+    things: Things, options: DedupOptions, methods: tuple[str, ...], working: str,
+    stamp: dict[str, str], quiet: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:  # fmt: skip
+    """Return reason, like and distance, as in `Fallen`, by bytes and hashes; found once."""
+    path = storage.join(working, "hashes.parquet")
+    if storage.exists(path) and artifacts.read_stamp(path) == stamp:
+        reason, like, distance = (
+            column.to_numpy().copy() for column in artifacts.read_table(path).columns
+        )
+        return reason, like, distance
     num = len(things)
-    reason, like = np.full(num, -1, np.int64), np.arange(num)
-    distance, clusters = np.zeros(num), 0
+    reason, like, distance = np.full(num, -1, np.int64), np.arange(num), np.zeros(num)
 
     def note(method: str, links: NDArray[np.int64]) -> NDArray[np.int64]:
         falls = np.flatnonzero((links >= 0) & (reason < 0))
@@ -196,17 +223,9 @@ def _fallen(
         )
         falls = note("perceptual", links)
         distance[falls] = hash_distances(things, falls, like[falls], turned=options.turned)
-    if "semantic" in methods:
-        links, cosines, clusters = semantic_links(
-            plan, things, reason < 0, epsilon=options.epsilon, seed=options.seed, folder=working,
-            workers=workers, quiet=quiet,
-        )  # fmt: skip
-        falls = note("semantic", links)
-        distance[falls] = 1.0 - cosines[falls]
-    kept = follow_links(np.where(reason >= 0, like, -1))
-    if (reason[kept] >= 0).any():
-        raise AssertionError("something falls for what falls itself")
-    return Fallen(reason=reason, like=like, kept=kept, distance=distance), clusters
+    table = pa.table({"reason": reason, "like": like, "distance": distance})
+    artifacts.write_table(path, table, stamp, "")
+    return reason, like, distance
 
 
 def _fallen_pairs(folder: str, num_parts: int) -> tuple[pa.StringArray, list[str]]:

@@ -111,6 +111,11 @@ def _pair_ids(plan: EmbeddedPlan, things: Things, some: NDArray[np.int64]) -> pa
 def _write_part(job: _Job, part: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     path = storage.join(job.folder, "pairs", part_name(part, "parquet"))
+    source = job.plan.sources[part].as_dict()
+    if storage.exists(path):
+        stamp = artifacts.read_stamp(path)
+        if {**job.stamp, "source": source} == {k: stamp.get(k) for k in (*job.stamp, "source")}:
+            return Counter(stamp["fallen"])
     with artifacts.parquet_writer(path, _SCHEMA) as writer:
         for batch in job.plan.batches(part, ["pair_id", "image_id"], 1 << 16):
             of_rows = job.things.of_rows(batch, job.seed)
@@ -125,7 +130,6 @@ def _write_part(job: _Job, part: int) -> Counter[str]:
                 _named(job, job.fallen.like[some]), _named(job, job.fallen.kept[some]),
             ]  # fmt: skip
             writer.write(pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
-        source = job.plan.sources[part].as_dict()
         writer.close({**job.stamp, "source": source, "fallen": dict(sorted(counts.items()))}, "")
     return counts
 

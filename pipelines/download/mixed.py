@@ -1,4 +1,4 @@
-"""The pairs of a balanced folder in the order of a hash of their ids, all files mixed.
+"""Pairs in the order of a hash of their ids: those of all files mixed, or those of one.
 
 Pairs without their images are small; so each run of them is a table on the local disk, sorted by
 the hash and mapped into memory, and a shard takes its range out of all runs. What is on disk
@@ -6,7 +6,6 @@ meanwhile is about the size of the pairs' Parquet files before compression.
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.files import storage
-from curate.pipelines.download.plan import BalancedPairs, wanted_columns
-from curate.pipelines.matched.balanced_set import require_part
+from curate.pipelines.download.plan import SourcePairs
+from curate.pipelines.shards.matched_images import part_bounds
 from curate.pipelines.shards.runs import Draws, shard_bounds
 from curate.pipelines.shards.windows import order_draws
-from curate.pipelines.store import artifacts
 from curate.pipelines.store.pools import concat_pool
 
 __all__ = ["MixedPairs"]
@@ -35,20 +33,27 @@ class MixedPairs:
         near: folder on whose disk the runs go; a remote one stands for the system's folder of
             temporary files.
         rows: pairs of a run.
+        part: and how many shards it has, if only its pairs are meant; `per_shard` says nothing
+            then.
     """
 
     def __init__(
-        self, pairs: BalancedPairs, per_shard: int, near: str, rows: int = _ROWS_OF_RUN
-    ) -> None:
+        self, pairs: SourcePairs, per_shard: int, near: str, rows: int = _ROWS_OF_RUN,
+        part: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
         here = storage.local_path(near) if storage.is_local(near) else None
         if here is not None:
             Path(here).mkdir(parents=True, exist_ok=True)
         self._folder = tempfile.TemporaryDirectory(prefix=".tmp-mix-", dir=here)
         self._as_text = pairs.as_text
         self._runs: list[tuple[Draws, str]] = []
-        for table in _pieces(pairs, rows):
+        parts = None if part is None else range(part[0], part[0] + 1)
+        for table in pairs.pieces(rows, parts):
             self._add(table)
-        self._bounds = shard_bounds([draws for draws, _ in self._runs], per_shard)
+        if part is not None:
+            self._bounds = part_bounds(part[1])
+        else:
+            self._bounds = shard_bounds([draws for draws, _ in self._runs], per_shard)
 
     def _add(self, table: pa.Table) -> None:
         draws = order_draws(table.column("pair_id").combine_chunks(), 0)
@@ -76,12 +81,3 @@ class MixedPairs:
     def close(self) -> None:
         """Remove the runs."""
         self._folder.cleanup()
-
-
-def _pieces(pairs: BalancedPairs, rows: int) -> Iterator[pa.Table]:
-    """Yield the pairs in their order, some at a time."""
-    for part, path in enumerate(pairs.paths):
-        require_part(path, part, pairs.made_from)
-        with artifacts.open_parquet(path) as file:
-            for batch in file.iter_batches(rows, columns=wanted_columns(file.schema_arrow)):
-                yield pairs.named(pa.Table.from_batches([batch]), path)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from curate.files import storage
 from curate.files.sums import check_shard, has_right_size
 from curate.pipelines.download.fetch import Fetched, ImageFetcher
-from curate.pipelines.download.plan import BalancedPairs, rows_of
+from curate.pipelines.download.plan import SourcePairs, rows_of
 from curate.pipelines.shards.images import image_suffix
 from curate.pipelines.shards.samples import encode_json, sample_fields, unique_key
 from curate.pipelines.shards.spool import Spool
@@ -162,7 +162,7 @@ def _images_of(path: str, spool: Spool) -> Iterator[tuple[str, Outcome]]:
 
 
 async def download_shard(
-    files: ShardFiles, pairs: BalancedPairs, table: pa.Table, fetcher: ImageFetcher
+    files: ShardFiles, pairs: SourcePairs, table: pa.Table, fetcher: ImageFetcher
 ) -> dict[str, Any]:
     """Make a shard.
 
@@ -210,7 +210,7 @@ def _stored(fetched: Fetched, spool: Spool) -> Outcome:
 
 def _write(
     files: ShardFiles,
-    pairs: BalancedPairs,
+    pairs: SourcePairs,
     table: pa.Table,
     samples: list[tuple[str, dict[str, Any], Outcome]],
     spool: Spool,

@@ -1,4 +1,4 @@
-"""The kept pairs of a balanced folder, in the order in which they go into shards."""
+"""Pairs whose images are fetched: of a balanced folder in the order of its shards, or matched."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from curate.pipelines.store.artifacts import PLAN
 from curate.pipelines.store.pools import concat_pool, disagreeing_columns
 from curate.pipelines.store.workspace import CARD
 
-__all__ = ["BalancedPairs", "wanted_columns"]
+__all__ = ["BalancedPairs", "SourcePairs", "wanted_columns"]
 
 _BYTES = {pa.binary(), pa.large_binary(), pa.binary_view()}
 
@@ -29,11 +29,11 @@ def wanted_columns(schema: pa.Schema) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class BalancedPairs:
-    """The files of a balanced folder.
+class SourcePairs:
+    """The files of a folder of pairs.
 
     Attributes:
-        folder: that `balance` wrote.
+        folder: that `balance` or `match` wrote.
         paths: of the pairs, in order.
         num_rows: of each file.
         made_from: hash of what the pairs are.
@@ -53,6 +53,49 @@ class BalancedPairs:
     text: str
     names: ColumnNames = ColumnNames()
     as_text: frozenset[str] = frozenset()
+
+    def require_unchanged(self) -> None:
+        """Refuse pairs that were replaced while they were read.
+
+        Raises:
+            ArtifactError: they were.
+        """
+        raise NotImplementedError
+
+    def pieces(self, rows: int, parts: range | None = None) -> Iterator[pa.Table]:
+        """Yield the pairs of all parts, or of some, in their order, some rows at a time."""
+        for part in parts if parts is not None else range(len(self.paths)):
+            self.require_part(part)
+            with artifacts.open_parquet(self.paths[part]) as file:
+                for batch in file.iter_batches(rows, columns=wanted_columns(file.schema_arrow)):
+                    yield self.named(pa.Table.from_batches([batch]), self.paths[part])
+
+    def require_part(self, part: int) -> None:
+        """Refuse a part that is another one than it was.
+
+        Raises:
+            ArtifactError: it is.
+        """
+        raise NotImplementedError
+
+    def named(self, table: pa.Table, path: str) -> pa.Table:
+        """Call the columns of URLs and texts in a part as they are called in the whole pool."""
+        if not table.num_rows:  # of a part that nothing is kept of, whatever columns it has
+            return table
+        for role, name in (("url", self.url), ("text", self.text)):
+            own = find_column(table.schema, role, _known(self.names, table.schema), path)
+            if own is not None and own != name:
+                column = table.column(own)
+                table = table.drop_columns([n for n in (own, name) if n in table.schema.names])
+                table = table.append_column(name, column)
+            if name in table.schema.names:
+                at = table.schema.get_field_index(name)
+                table = table.set_column(at, name, table.column(name).cast(pa.string()))
+        return table
+
+
+class BalancedPairs(SourcePairs):
+    """The files of a balanced folder."""
 
     @classmethod
     def open(cls, folder: str, names: ColumnNames) -> "BalancedPairs":
@@ -86,11 +129,11 @@ class BalancedPairs:
                 key_values = file.metadata.metadata or {}
                 schemas.append(file.schema_arrow)
         require_all(folder, digest, sum(num_rows))
-        url, text = _pool_columns(schemas, names, folder)
+        url, text = pool_columns(schemas, names, folder)
         return cls(
             folder, tuple(paths), tuple(num_rows), digest,
             key_values.get(b"metadata_hash", b"").decode(), url, text, names,
-            disagreeing_columns(_without_bytes(schema) for schema in schemas),
+            disagreeing_columns(without_bytes(schema) for schema in schemas),
         )  # fmt: skip
 
     def require_unchanged(self) -> None:
@@ -100,6 +143,14 @@ class BalancedPairs:
             ArtifactError: they were.
         """
         require_all(self.folder, self.made_from, sum(self.num_rows))
+
+    def require_part(self, part: int) -> None:
+        """Refuse a part of another set.
+
+        Raises:
+            ArtifactError: it is.
+        """
+        require_part(self.paths[part], part, self.made_from)
 
     def windows(self, per_shard: int, window_shards: int) -> list[Window]:
         """Cut the pairs into windows of shards."""
@@ -118,7 +169,7 @@ class BalancedPairs:
         return table.take(pa.array(np.argsort(order_draws(ids, 0), kind="stable")))
 
     def _slice(self, part: int, first: int, stop: int) -> pa.Table:
-        require_part(self.paths[part], part, self.made_from)
+        self.require_part(part)
         with artifacts.open_parquet(self.paths[part]) as file:
             names = wanted_columns(file.schema_arrow)
             groups, skipped, end = [], 0, 0
@@ -131,23 +182,8 @@ class BalancedPairs:
             table = file.read_row_groups(groups, columns=names)
         return self.named(table.slice(first - skipped, stop - first), self.paths[part])
 
-    def named(self, table: pa.Table, path: str) -> pa.Table:
-        """Call the columns of URLs and texts in a part as they are called in the whole pool."""
-        if not table.num_rows:  # of a part that nothing is kept of, whatever columns it has
-            return table
-        for role, name in (("url", self.url), ("text", self.text)):
-            own = find_column(table.schema, role, _known(self.names, table.schema), path)
-            if own is not None and own != name:
-                column = table.column(own)
-                table = table.drop_columns([n for n in (own, name) if n in table.schema.names])
-                table = table.append_column(name, column)
-            if name in table.schema.names:
-                at = table.schema.get_field_index(name)
-                table = table.set_column(at, name, table.column(name).cast(pa.string()))
-        return table
 
-
-def _pool_columns(schemas: list[pa.Schema], names: ColumnNames, folder: str) -> tuple[str, str]:
+def pool_columns(schemas: list[pa.Schema], names: ColumnNames, folder: str) -> tuple[str, str]:
     """Return what the columns of URLs and texts are called: as in the first part that has them.
 
     Raises:
@@ -174,7 +210,8 @@ def _known(names: ColumnNames, schema: pa.Schema) -> ColumnNames:
     return replace(names, **{r: None for r, name in chosen.items() if name not in schema.names})
 
 
-def _without_bytes(schema: pa.Schema) -> pa.Schema:
+def without_bytes(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without columns of bytes."""
     return pa.schema([field for field in schema if field.type not in _BYTES])
 
 

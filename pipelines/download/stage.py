@@ -1,4 +1,4 @@
-"""`curate download`: URLs of `balanced/` → `balanced/shards/`: tars with images.
+"""`curate download`: URLs of `balanced/` → `balanced/shards/`, of `matched/` → `downloaded/`: tars.
 
 One process asks, with many connections; threads resize. A shard is the unit of restart: its files
 appear when it is complete, and a rerun skips it, or with `retry_failed` asks again for what failed
@@ -6,25 +6,33 @@ in it and leaves the rest.
 """
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, closing
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from curate.errors import ArtifactError, MissingExtraError
 from curate.files import storage
 from curate.files.addresses import without_secrets
-from curate.pipelines.download.mixed import MixedPairs
-from curate.pipelines.download.plan import BalancedPairs
+from curate.pipelines.download.from_matched import (
+    LIST,
+    MatchedPairs,
+    begin_downloaded,
+    enter_failed,
+    finish_downloaded,
+    planned_shards,
+)
+from curate.pipelines.download.plan import BalancedPairs, SourcePairs
+from curate.pipelines.download.tasks import Place, ShardTasks, layout_of, layout_of_parts
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.match import enter_drops
+from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.images import require_pillow
 from curate.pipelines.shards.options import ShardOptions
-from curate.pipelines.shards.windows import Window
+from curate.pipelines.shards.stats import ordered
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import NEXT, folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     from curate.pipelines.download.options import FetchOptions
     from curate.pipelines.download.part import ShardFiles
 
-__all__ = ["download_images"]
+__all__ = ["download_images", "undo_download"]
 
 PLAN = artifacts.PLAN
 # So that the slowest servers of a shard do not keep the others waiting.
@@ -55,27 +63,31 @@ def require_packages() -> None:
 @driven("download")
 def download_images(
     *,
-    balanced: str,
+    balanced: str | None = None,
+    matched: str | None = None,
     output: str,
     columns: ColumnNames,
     fetch: "FetchOptions",
     shards: ShardOptions,
     per_shard: int,
+    metadata: str | None = None,
     retry_failed: bool = False,
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Fetch the images of the kept pairs and write them as shards.
+    """Fetch the images of the kept pairs, or of all matched ones, and write them as shards.
 
     Args:
-        balanced: folder that `balance` wrote, as Parquet.
+        balanced: folder that `balance` wrote, as Parquet; or
+        matched: folder that `match` wrote; pairs whose image cannot be had do not count then.
         output: folder of the shards.
         columns: names of the columns of the pairs.
         fetch: how images are asked for.
         shards: how shards are ordered and filled.
         per_shard: pairs in every shard but the last, images or not.
+        metadata: folder that it was matched with; None for the one that is noted.
         retry_failed: ask again for what failed in shards that are done.
         workers: threads that resize.
         overwrite: replace what the folder holds.
@@ -85,21 +97,32 @@ def download_images(
     Returns:
         ``read``, ``downloaded``, ``failed`` by reason, ``opt_outs``, ``shards``, ``bytes`` and
         ``output``; read = downloaded + Σ failed. ``opt_outs``: pairs that each signal of servers
-        and hosts touches; a pair may be touched by several.
+        and hosts touches; a pair may be touched by several. With `matched` also ``matched``: pairs
+        that count now.
 
     Raises:
-        ArtifactError: there are no balanced pairs, or the folder holds something else.
+        ArtifactError: there are no such pairs, or the folder holds something else.
         MissingExtraError: packages are not installed.
     """
     require_packages()
-    pairs = BalancedPairs.open(balanced, columns)
+    pairs: SourcePairs
+    if matched is not None:
+        pairs = MatchedPairs.open(matched, columns)
+    else:
+        pairs = BalancedPairs.open(balanced or "", columns)
     parameters = {
-        "pairs": pairs.made_from, "pairs_per_shard": per_shard, "columns": [pairs.url, pairs.text],
-        "shards": shards.as_dict(), "honour_opt_outs": fetch.honour_opt_outs,
-        "host_rules": fetch.host_rules,
+        "pairs" if matched is None else "pool": pairs.made_from, "pairs_per_shard": per_shard,
+        "columns": [pairs.url, pairs.text], "shards": shards.as_dict(),
+        "honour_opt_outs": fetch.honour_opt_outs, "host_rules": fetch.host_rules,
     }  # fmt: skip
     digest = artifacts.digest(parameters)
-    layout = _layout(pairs, per_shard, shards)
+    parts: list[dict[str, Any]] = []
+    if isinstance(pairs, MatchedPairs):
+        parts = planned_shards(output, parameters, pairs, per_shard, anew=overwrite)
+        layout = layout_of_parts(parts)
+    else:
+        assert isinstance(pairs, BalancedPairs)
+        layout = layout_of(pairs, per_shard, shards)
     if dry_run:
         files = _shard_files(output, layout, digest)
         missing = _missing(files, retry_failed=retry_failed)[1]
@@ -108,10 +131,15 @@ def download_images(
     gone = [path.rsplit("/", 1)[-1] for path in storage.list_files(output, "")]
     gone = [name for name in gone if name != NEXT]
     with folder_to_fill(output, overwrite=overwrite, marker=PLAN, sign=PLAN, gone=gone) as folder:
-        artifacts.begin_output(folder, parameters, anew=folder != output)
+        if matched is None:
+            artifacts.begin_output(folder, parameters, anew=folder != output)
+        else:
+            begin_downloaded(folder, parameters, parts, anew=folder != output)
         files = _shard_files(folder, layout, digest)
         done, missing = _missing(files, retry_failed=retry_failed)
-        tasks = _Tasks(pairs, layout, files, missing, per_shard, shuffle=shards.window_shards != 0)
+        tasks = ShardTasks(
+            pairs, layout, files, missing, per_shard, shuffle=shards.window_shards != 0
+        )
         with ThreadPoolExecutor(workers) as pool, closing(tasks):
             results = _results(tasks, fetch, shards, pool)
             shown = progress(
@@ -119,12 +147,32 @@ def download_images(
             )
             done.update(shown)
         pairs.require_unchanged()
-    return _summary(list(done.values()), sum(pairs.num_rows), output)
+        found = _summary([done[n] for n in sorted(done)], sum(pairs.num_rows), output)
+        # Where not one image came, something is wrong with the network, not with all pairs.
+        is_to_count = matched is not None and (found["downloaded"] or not found["read"])
+        if is_to_count:
+            finish_downloaded(folder, parameters, parts, found)
+    if matched is not None and is_to_count:
+        found["matched"] = enter_failed(
+            output, matched, metadata=metadata, workers=workers, quiet=quiet
+        )
+    return found
 
 
-def _shard_files(
-    folder: str, layout: list[tuple[int, Window | None, int, int]], parameters: str
-) -> "dict[int, ShardFiles]":
+def undo_download(
+    *, matched: str, metadata: str | None, workers: int, quiet: bool
+) -> dict[str, Any]:
+    """Have pairs whose image could not be had count again.
+
+    Returns:
+        counted_again: pairs; matched: pairs that count now.
+    """
+    before = MatchedPlan.read(matched).whole_summary()["matched"]
+    left = enter_drops(matched, LIST, None, metadata=metadata, workers=workers, quiet=quiet)
+    return {"counted_again": left["matched"] - before, "matched": left["matched"]}
+
+
+def _shard_files(folder: str, layout: list[Place], parameters: str) -> "dict[int, ShardFiles]":
     """Return the files of each shard, by its number."""
     from curate.pipelines.download.part import ShardFiles
 
@@ -147,55 +195,8 @@ def _may_come(stats: dict[str, Any]) -> bool:
     return any(reason not in ("success", *LASTING) for reason in stats["status_dict"])
 
 
-def _layout(
-    pairs: BalancedPairs, per_shard: int, shards: ShardOptions
-) -> list[tuple[int, Window | None, int, int]]:
-    """Return each shard's number and where its pairs are: in a window, or (None) among all."""
-    num = sum(pairs.num_rows)
-    window_shards = shards.window_of(num, per_shard)
-    if window_shards is None:
-        return [(number, None, 0, 0) for number in range(-(-num // per_shard))]
-    windows = pairs.windows(per_shard, window_shards)
-    return [(n, window, first, stop) for window in windows for n, first, stop in window.shards()]
-
-
-class _Tasks:
-    """The shards that are to be made, with their rows; a window's rows are read once."""
-
-    def __init__(
-        self, pairs: BalancedPairs, layout: list[tuple[int, Window | None, int, int]],
-        files: "dict[int, ShardFiles]", missing: list[int], per_shard: int, *, shuffle: bool,
-    ) -> None:  # fmt: skip
-        self.pairs = pairs
-        self._per_shard, self._shuffle = per_shard, shuffle
-        self._files = files
-        wanted = set(missing)
-        self._waiting = deque(one for one in layout if one[0] in wanted)
-        self._read: tuple[Window, pa.Table] | None = None
-        self._mixed: MixedPairs | None = None
-
-    def next(self) -> "tuple[ShardFiles, pa.Table] | None":
-        """Return the next shard and its rows; None if there is none left."""
-        if not self._waiting:
-            return None
-        number, window, first, stop = self._waiting.popleft()
-        files = self._files[number]
-        if window is None:
-            if self._mixed is None:
-                self._mixed = MixedPairs(self.pairs, self._per_shard, files.folder)
-            return files, self._mixed.shard(number)
-        if self._read is None or self._read[0] is not window:
-            self._read = (window, self.pairs.read(window, shuffle=self._shuffle))
-        return files, self._read[1].slice(first, stop - first)
-
-    def close(self) -> None:
-        """Remove what waits on disk."""
-        if self._mixed is not None:
-            self._mixed.close()
-
-
 def _results(
-    tasks: _Tasks, fetch: "FetchOptions", shards: ShardOptions, pool: ThreadPoolExecutor
+    tasks: ShardTasks, fetch: "FetchOptions", shards: ShardOptions, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the number and the statistics of each shard as it is done."""
     from curate.pipelines.download.fetch import ImageFetcher
@@ -212,7 +213,7 @@ def _results(
 class _Run:
     """Some shards at once, each a task of the event loop."""
 
-    def __init__(self, tasks: _Tasks, fetcher: Any) -> None:
+    def __init__(self, tasks: ShardTasks, fetcher: Any) -> None:
         self._tasks, self._fetcher = tasks, fetcher
         self._stack = AsyncExitStack()
         self._running: dict[asyncio.Task[dict[str, Any]], int] = {}
@@ -264,7 +265,7 @@ def _summary(stats: list[dict[str, Any]], num_pairs: int, output: str) -> dict[s
     return {
         "read": num_pairs,
         "downloaded": downloaded,
-        "failed": dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        "failed": ordered(counts),
         "opt_outs": dict(sorted(said.items())),
         "shards": len(stats),
         "bytes": sum(of_shard["size_bytes"] for of_shard in stats),

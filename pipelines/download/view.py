@@ -11,6 +11,8 @@ __all__ = ["download_table"]
 
 def download_table(result: dict[str, Any]) -> str:
     """Return what came of the URLs as text."""
+    if "counted_again" in result:
+        return f"{result['counted_again']:,} pairs count again: {result['matched']:,} in all"
     if "to_do" in result:
         return (
             f"{several(result['pairs'], 'pair')}, {several(result['shards'], 'shard')}, "
@@ -25,4 +27,7 @@ def download_table(result: dict[str, Any]) -> str:
     ))  # fmt: skip
     shown = render_table(["outcome", "pairs", "share"], rows)
     signals = opt_outs_line("images", result.get("opt_outs", {}))
-    return f"{shown}\n{signals}read {result['read']:,} = {sums}\n→ {result['output']}"
+    lines = [f"{shown}\n{signals}read {result['read']:,} = {sums}"]
+    if "matched" in result:
+        lines.append(f"pairs without an image do not count: {result['matched']:,} are left")
+    return "\n".join([*lines, f"→ {result['output']}"])

@@ -8,7 +8,7 @@ part in the result. An image that several rows of a part share is looked at once
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,13 +20,14 @@ from curate.files import storage
 from curate.files.disk_space import told_when_full
 from curate.pipelines.embed.models import Encoders, ModelSpec, load_encoders
 from curate.pipelines.embed.rows import Chunk, MatchedRows, ShardRows, repeated_ids
+from curate.pipelines.embedded.figures import PartFigures
 from curate.pipelines.embedded.plan import Source, embedding_schema
 from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.training.embedding.images import SeenImage, see_image
 
-__all__ = ["EmbedJob", "EmbedWorker", "PartFigures", "embed_part"]
+__all__ = ["EmbedJob", "EmbedWorker", "embed_part"]
 
 Result = TypeVar("Result")
 Vector = NDArray[np.float16]
@@ -78,45 +79,6 @@ def _one_thread() -> None:
         import torch
 
         torch.set_num_threads(1)
-
-
-@dataclass(slots=True)
-class PartFigures:
-    """What came of the rows of a part; figures of parts add up.
-
-    Attributes:
-        counts: pairs; images: looked at, each once; image_vectors, text_vectors.
-        without_image: rows whose image cannot be used, by reason.
-        without_text: rows whose text has no vector, by reason.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter)
-    without_image: Counter[str] = field(default_factory=Counter)
-    without_text: Counter[str] = field(default_factory=Counter)
-
-    def __iadd__(self, other: "PartFigures") -> "PartFigures":
-        for name in ("counts", "without_image", "without_text"):
-            getattr(self, name).update(getattr(other, name))
-        return self
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return them as JSON-able values."""
-        return {
-            **dict(sorted(self.counts.items())),
-            "without_image": dict(sorted(self.without_image.items())),
-            "without_text": dict(sorted(self.without_text.items())),
-        }
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "PartFigures":
-        """Return the figures that `as_dict` gave the values of."""
-        counts = {name: num for name, num in values.items() if isinstance(num, int)}
-        return cls(Counter(counts), Counter(values["without_image"]),
-                   Counter(values["without_text"]))  # fmt: skip
-
-    def log_figures(self) -> dict[str, Any]:
-        """Return what a worker's log says of a part."""
-        return dict(self.counts)
 
 
 def embed_part(worker: EmbedWorker, task: tuple[int, Source]) -> tuple[int, int, PartFigures]:

@@ -16,6 +16,7 @@ from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.records import ColumnNames, text_column
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.shards.matched_images import open_downloaded
 from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
@@ -62,25 +63,29 @@ class MatchedRows:
         path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
         reader = None if self.images is None else ImageReader(self.images, self.columns.image)
         try:
+            if reader is not None:
+                reader.begin_part(index, path)
+            first = 0
             with artifacts.open_parquet(path) as file:
                 schema = file.schema_arrow
                 text = text_column(schema, self.columns, path) if with_texts else None
                 names = self._names(schema, text)
                 for batch in file.iter_batches(CHUNK_ROWS, columns=names):
-                    yield self._chunk(batch, text, reader, index)
+                    yield self._chunk(batch, text, reader, index, first)
+                    first += batch.num_rows
         finally:
             if reader is not None:
                 reader.close()
 
     def _names(self, schema: pa.Schema, text: str | None) -> list[str]:
         names = {"pair_id", "image_id", "lang"} | ({text} if text else set())
-        if self.images is not None:
+        if self.images is not None and self.images.downloaded is None:
             names |= {image_column(schema, self.columns.image) or "", *FILE_COLUMNS}
         return [name for name in schema.names if name in names]
 
     @staticmethod
     def _chunk(
-        batch: pa.RecordBatch, text: str | None, reader: ImageReader | None, index: int
+        batch: pa.RecordBatch, text: str | None, reader: ImageReader | None, index: int, first: int
     ) -> Chunk:
         texts: Sequence[str | None] = [None] * batch.num_rows
         if text is not None:
@@ -88,7 +93,7 @@ class MatchedRows:
         langs = batch.column("lang").cast(pa.string())
 
         def image(row: int) -> bytes | None:
-            return None if reader is None else reader.read(batch, row, index)
+            return None if reader is None else reader.read(batch, row, index, first + row)
 
         return Chunk(batch.column("pair_id"), batch.column("image_id"), langs, texts, image)
 
@@ -178,19 +183,22 @@ def _lang(about: dict[str, Any]) -> str | None:
 
 
 def matched_rows(
-    folder: str, image_roots: Sequence[str], *, with_images: bool
+    folder: str, image_roots: Sequence[str], *, with_images: bool, downloaded: str | None = None
 ) -> tuple[MatchedRows, list[Source]]:
     """Return what reads matched pairs, and their parts.
 
     Raises:
-        ArtifactError: matching has not come to its end.
+        ArtifactError: matching has not come to its end, or not all images are downloaded.
         InputError: images are in inputs that this user neither chose nor names.
     """
     plan = MatchedPlan.read(folder)
     if plan.summary() is None:
         raise ArtifactError(f"{folder}: matching has not come to its end. Run the same `curate "
                             "match` again; it goes on where it was.")  # fmt: skip
-    images = image_sources(plan, image_roots) if with_images else None
+    images = None
+    if with_images:
+        there = None if downloaded is None else open_downloaded(downloaded, plan)
+        images = image_sources(plan, image_roots, there)
     columns = ColumnNames(**plan.parameters["columns"])
     sources = [
         part_source(plan.pairs_path(index), part_name(index, "parquet"))

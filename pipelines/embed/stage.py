@@ -13,11 +13,17 @@ from curate.errors import UsageError
 from curate.files import storage
 from curate.pipelines.embed.models import Encoders, ModelSpec, load_encoders
 from curate.pipelines.embed.options import EmbedOptions
-from curate.pipelines.embed.part import EmbedJob, EmbedWorker, PartFigures, embed_part
+from curate.pipelines.embed.part import EmbedJob, EmbedWorker, embed_part
 from curate.pipelines.embed.rows import MatchedRows, ShardRows, matched_rows, shard_rows
+from curate.pipelines.embedded.figures import (
+    PartFigures,
+    journal_of,
+    noted_figures,
+    write_summary,
+)
 from curate.pipelines.embedded.plan import PLAN, SUMMARY, EmbeddedPlan, Source
 from curate.pipelines.executor.cluster import current_cluster
-from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
+from curate.pipelines.executor.journal import JOURNAL, PARTS
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.store import artifacts
@@ -41,6 +47,7 @@ def embed_pairs(
     matched: str | None = None,
     shards: str | None = None,
     image_roots: Sequence[str] = (),
+    downloaded: str | None = None,
     workers: int = 1,
     overwrite: bool = False,
     dry_run: bool = False,
@@ -54,6 +61,7 @@ def embed_pairs(
         matched: folder that `match` wrote; or
         shards: folder, pattern or path of tars.
         image_roots: folders that images may be read from, as for `balance`.
+        downloaded: folder that `download --from matched` wrote, with the images of `matched`.
         workers: threads; or jobs, where a cluster does the work.
         overwrite: begin anew, replacing what the folder holds.
         dry_run: plan only; nothing is written.
@@ -75,7 +83,9 @@ def embed_pairs(
     if shards is not None:
         rows, sources = shard_rows(shards)
     else:
-        rows, sources = matched_rows(matched or "", image_roots, with_images=options.wants_images)
+        rows, sources = matched_rows(
+            matched or "", image_roots, with_images=options.wants_images, downloaded=downloaded
+        )
     try:
         encoders = load_encoders(spec)
         parameters = _parameters(options, spec, encoders, matched=shards is None)
@@ -139,12 +149,8 @@ def _planned(
         plan = EmbeddedPlan.read(output)
         artifacts.require_same(output, plan.parameters, parameters)
         stale = set(_stale_parts(plan.sources, sources))
-        to_do = len(stale | set(_journal(plan, sources).missing()))
+        to_do = len(stale | set(journal_of(plan, len(sources)).missing()))
     return {"parts": len(sources), "parts_to_do": to_do, "columns": parameters["columns"]}
-
-
-def _journal(plan: EmbeddedPlan, sources: Sequence[Source]) -> Journal:
-    return Journal(plan.folder, len(sources), {"parameters": artifacts.digest(plan.parameters)})
 
 
 def _begin(
@@ -175,8 +181,8 @@ def _begin(
 
 def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> dict[str, Any]:
     """Embed the parts that are left; return the summary."""
-    journal = _journal(plan, plan.sources)
-    journal.complete(lambda index: _noted(plan, job, index))
+    journal = journal_of(plan, len(plan.sources))
+    journal.complete(lambda index: noted_figures(plan, index))
     todo = [(index, plan.sources[index]) for index in journal.missing()]
     total = PartFigures()
     for _, noted in journal.summaries():
@@ -194,34 +200,4 @@ def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> di
     finally:
         journal.flush()
     journal.close()
-    summary = {
-        "schema_version": artifacts.SCHEMA_VERSION,
-        "plan": plan.digest(),
-        "columns": plan.parameters["columns"],
-        "parts": len(plan.sources),
-        "pairs": 0,
-        **_checked(total, plan),
-    }
-    artifacts.write_json(storage.join(plan.folder, SUMMARY), summary)
-    return summary
-
-
-def _checked(total: PartFigures, plan: EmbeddedPlan) -> dict[str, Any]:
-    """Return the figures, after checking that each pair has a vector or a reason."""
-    for kind, without in (("image", total.without_image), ("text", total.without_text)):
-        with_vector, pairs = total.counts[f"{kind}_vectors"], total.counts["pairs"]
-        if kind in plan.parameters["columns"] and with_vector + without.total() != pairs:
-            raise AssertionError(f"{pairs} pairs are not {with_vector} with {kind} and {without}")
-        if kind in plan.parameters["columns"]:
-            total.counts[f"{kind}_vectors"] += 0  # also where there is no pair
-    return total.as_dict()
-
-
-def _noted(plan: EmbeddedPlan, job: EmbedJob, index: int) -> dict[str, Any]:
-    """Return a part's figures from its stamp, checked to be of this plan's part."""
-    path = plan.path(index)
-    stamp = artifacts.read_stamp(path)
-    expected = {"parameters": job.parameters, "source": plan.sources[index].as_dict()}
-    artifacts.require_same(path, {key: stamp.get(key) for key in expected}, expected)
-    figures: dict[str, Any] = stamp["summary"]
-    return figures
+    return write_summary(plan, total)

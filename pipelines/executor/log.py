@@ -2,7 +2,8 @@
 
 A line has `time` (seconds since 1970), `event` (plan, start, done, retry, failed, stopped), `run`,
 `stage`, `host` and `pid`; `part` if it is about one; with `plan`, which the driver writes, how many
-`parts` there are; with `done` also `seconds` and counts of records. Local logs are appended
+`parts` there are; with `done` also `seconds`, of which `compiling_s` if there was something to
+compile, and counts of records. Local logs are appended
 to; where a store cannot append, the lines of late are published anew now and then.
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from curate.compiled.notice import seconds_of_compiling
 from curate.errors import CurateError
 from curate.files.remedies import Called, in_force_again
 from curate.pipelines.executor.faults import is_transient
@@ -103,7 +104,7 @@ def perform(work: Work, state: Any, number: int, task: Any) -> Any:
     about = {"run": work.key, "stage": work.stage, "part": task_name(number, task)}
     for attempt in range(work.retries + 1):
         log.write("start", **about, attempt=attempt)
-        start = time.perf_counter()
+        start, compiled_before = time.perf_counter(), seconds_of_compiling()
         try:
             with in_force_again(work.called):
                 result = work.function(state, task)
@@ -120,7 +121,9 @@ def perform(work: Work, state: Any, number: int, task: Any) -> Any:
             time.sleep(min(_FIRST_WAIT_S * 2**attempt, _WAIT_AT_MOST_S))
         else:
             seconds = round(time.perf_counter() - start, 3)
-            log.write("done", **about, seconds=seconds, **_figures(result))
+            compiling = round(seconds_of_compiling() - compiled_before, 3)
+            of_compiling = {"compiling_s": compiling} if compiling else {}
+            log.write("done", **about, seconds=seconds, **of_compiling, **_figures(result))
             return result
     raise AssertionError("the last attempt returns or raises")
 

@@ -276,9 +276,12 @@ def _records(
     keep: NDArray[np.bool_],
     image: str | None,
 ) -> Records:
-    mask = pa.array(keep)
-    strings = {role: pc.cast(c.filter(mask), pa.string()) for role, c in columns.items()}
-    batch = rows.batch.filter(mask)
+    batch = rows.batch
+    if not keep.all():
+        mask = pa.array(keep)
+        batch = batch.filter(mask)
+        columns = {role: column.filter(mask) for role, column in columns.items()}
+    strings = {role: pc.cast(column, pa.string()) for role, column in columns.items()}
     text_at = batch.schema.get_field_index(roles["text"])
     if not pa.types.is_string(batch.schema.field(text_at).type):
         batch = batch.set_column(text_at, roles["text"], strings["text"])

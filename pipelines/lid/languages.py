@@ -145,7 +145,10 @@ class RecordLanguages:
         found = self._steps.identify(records.texts, priors_of(self._lid, records))
         counts = np.bincount(found.step, minlength=len(STEPS)).tolist()
         names = [self._matched_as(lang) for lang in found.lang.dictionary.to_pylist()]
-        lang = pa.array(names, pa.string()).take(found.lang.indices).dictionary_encode()
+        unique = list(dict.fromkeys(names))
+        place_of = np.array([unique.index(name) for name in names], dtype=np.int32)
+        codes = pa.array(place_of[found.lang.indices.to_numpy()])
+        lang = pa.DictionaryArray.from_arrays(codes, pa.array(unique, pa.string()))
         return Languages(lang, found.score), +Counter(dict(zip(STEPS, counts, strict=True)))
 
     def _tell_of_prior(self, records: Records) -> None:

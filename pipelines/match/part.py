@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
+from curate.curation.compiled.arrow_buffers import string_buffers
 from curate.curation.lid.identify import Languages
 from curate.curation.matching.normalize import Normalization
 from curate.curation.matching.reference import Matcher, match_by_language
@@ -37,6 +39,8 @@ __all__ = ["MatchJob", "Worker", "match_part"]
 
 # Language of records that were dropped before theirs was identified.
 NO_LANGUAGE = ""
+
+_MAY_BE_SPACE = np.array([b <= 0x20 or b in (0x7F, 0xC2, 0xE1, 0xE2, 0xE3) for b in range(256)])
 
 _MATCHED_FIELDS = {
     "pair_id": pa.string(),
@@ -243,8 +247,7 @@ def _filter_records(worker: Worker, records: Records, summary: PartSummary) -> R
 def _match_records(
     worker: Worker, records: Records, summary: PartSummary, part: Part
 ) -> pa.RecordBatch:
-    blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(records.texts)), 0)
-    blank = blank.to_numpy(zero_copy_only=False)
+    blank = _is_blank(records.texts)
     summary.add(NO_LANGUAGE, "empty_text", int(blank.sum()))
     records = records.select(~blank) if blank.any() else records
     langs, unknown, steps = worker.languages.of(records)
@@ -279,11 +282,27 @@ def _match_records(
     return batch
 
 
+def _is_blank(texts: pa.StringArray) -> NDArray[np.bool_]:
+    """Tell which texts are nothing but white space."""
+    data, offsets = string_buffers(texts)
+    blank: NDArray[np.bool_] = offsets[1:] == offsets[:-1]
+    first = data[np.minimum(offsets[:-1], len(data) - 1)]
+    # White space begins with a control character or a space, or with one of these bytes.
+    open_ = np.flatnonzero(~blank & (_MAY_BE_SPACE[first]))
+    if len(open_):
+        trimmed = pc.utf8_trim_whitespace(texts.take(pa.array(open_)))
+        blank[open_] = pc.equal(pc.binary_length(trimmed), 0).to_numpy(zero_copy_only=False)
+    return blank
+
+
 def _with_language(
     records: Records, langs: Languages, summary: PartSummary
 ) -> tuple[Records, Languages]:
     """Leave out the texts that are in no language, and count them."""
-    none = pc.equal(langs.lang.dictionary_decode(), NO_LANGUAGE).to_numpy(zero_copy_only=False)
+    names = langs.lang.dictionary.to_pylist()
+    if NO_LANGUAGE not in names:
+        return records, langs
+    none = langs.lang.indices.to_numpy() == names.index(NO_LANGUAGE)
     if not none.any():
         return records, langs
     dropped = np.flatnonzero(none)

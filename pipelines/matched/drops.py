@@ -50,10 +50,12 @@ class Drops:
     about: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: str) -> "Drops":
-        """Read the lists of a matched folder; none if there are none."""
+    def read(cls, folder: str, without: str | None = None) -> "Drops":
+        """Read the lists of a matched folder, all but one; none if there are none."""
         keys, reasons, lists, about = [], [], {}, {}
         for path in storage.list_files(storage.join(folder, DROPS), ".parquet"):
+            if _name(path) == without:
+                continue
             table = artifacts.read_table(path)
             keys.append(table.column("key").to_numpy())
             reasons.append(table.column("reason").cast(pa.string()).combine_chunks())

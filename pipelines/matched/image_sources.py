@@ -2,7 +2,8 @@
 
 Matched pairs say in which file an image is. That is believed only of the input that they come from:
 of a tar, the tar itself; of a table, files in its folder. And of those only if this user chose the
-inputs, or names their folders again: the matches may be a copy of somebody else's.
+inputs, or names their folders again: the matches may be a copy of somebody else's. Where images
+were downloaded, all are in the tars of one folder, and what the pairs say is not asked.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,26 @@ from curate.pipelines.inputs.image_roots import ImageRoots, folder_of
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
-__all__ = ["ImageSources", "image_sources"]
+__all__ = ["DownloadedShards", "ImageSources", "image_sources"]
+
+
+@dataclass(frozen=True, slots=True)
+class DownloadedShards:
+    """What `download --from matched` wrote; picklable.
+
+    Attributes:
+        folder: of the tars.
+        digest: of what decides what is in them.
+        shards: how many of them each part of the matches has; a part's stand behind each other.
+        images: that were had.
+        size_bytes: of all tars.
+    """
+
+    folder: str
+    digest: str
+    shards: tuple[int, ...]
+    images: int = 0
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -25,11 +45,13 @@ class ImageSources:
         parts: of each part, the name of its input and its kind.
         roots: folders and files that the user named, with what gives access.
         are_own: this user chose the inputs too.
+        downloaded: images of all pairs; None: they are where the pairs say.
     """
 
     parts: tuple[tuple[str, str], ...]
     roots: tuple[str, ...]
     are_own: bool
+    downloaded: DownloadedShards | None = None
 
     @cached_property
     def _named(self) -> ImageRoots:
@@ -53,12 +75,15 @@ class ImageSources:
         return self._folders[path].address(name)
 
 
-def image_sources(plan: MatchedPlan, roots: Sequence[str]) -> ImageSources:
+def image_sources(
+    plan: MatchedPlan, roots: Sequence[str], downloaded: DownloadedShards | None = None
+) -> ImageSources:
     """Return where the images of matched pairs may be.
 
     Args:
         plan: of the matches.
         roots: that the user named.
+        downloaded: images of all pairs, if they were.
 
     Raises:
         InputError: the matches point into inputs that this user neither chose nor names.
@@ -66,7 +91,9 @@ def image_sources(plan: MatchedPlan, roots: Sequence[str]) -> ImageSources:
     are_own = plan.is_sealed()
     chosen = (*roots, *plan.parameters.get("image_roots", ())) if are_own else tuple(roots)
     parts = tuple((part.path, part.kind) for part in plan.parts)
-    found = ImageSources(parts, tuple(chosen), are_own)
+    found = ImageSources(parts, tuple(chosen), are_own, downloaded)
+    if downloaded is not None:
+        return found
     first_of = {path: index for index, (path, _) in reversed(list(enumerate(parts)))}
     for path, index in first_of.items() if not are_own else ():
         if found.address(index, path) is None and _points_into_files(plan, index):

@@ -125,6 +125,20 @@ class Tombstones:
         for row in (row for row, one in enumerate(ids) if one in keys):
             found[row] |= any((ids[row], of) in self.keys for of in owners(batch, row, part))
 
+    def hits_by_id(self, batch: Any) -> NDArray[np.bool_]:
+        """Tell which rows of what was made of pairs are of some that are or were among them.
+
+        Args:
+            batch: or table, with pair_id, image_id or both.
+        """
+        found = np.zeros(batch.num_rows, dtype=bool)
+        ids = _sorted([*self.pair_ids.to_pylist(), *self.names])
+        for name, values in (("pair_id", ids), ("image_id", self.image_ids)):
+            if len(values) and name in batch.schema.names:
+                hit = pc.is_in(batch.column(name).cast(pa.string()), value_set=values)
+                found |= np.asarray(hit.to_numpy(zero_copy_only=False), dtype=bool)
+        return found
+
     def hits_in_rows(self, batch: pa.RecordBatch, path: str) -> NDArray[np.bool_]:
         """Tell which rows of a file of pairs that are not matched yet are among them."""
         pairs, images = set(self.pair_ids.to_pylist()), set(self.image_ids.to_pylist())

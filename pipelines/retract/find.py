@@ -28,6 +28,7 @@ class IdsThere:
         images: hashes of URLs.
         keys: of samples of tars, each with what it is of, as in `Tombstones`.
         names: the ids that these samples have.
+        ids: of all pairs that are named, by whatever.
         num_pairs: pairs that are named.
     """
 
@@ -35,6 +36,7 @@ class IdsThere:
     images: set[str] = field(default_factory=set)
     keys: set[tuple[str, str]] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
     num_pairs: int = 0
 
 
@@ -55,7 +57,9 @@ def find_ids(plan: MatchedPlan, wanted: Tombstones, *, quiet: bool) -> IdsThere:
 
 
 def _add(there: IdsThere, batch: pa.RecordBatch, wanted: Tombstones, tar: Part | None) -> None:
-    there.num_pairs += int(wanted.hits(batch).sum())
+    hits = wanted.hits(batch)
+    there.num_pairs += int(hits.sum())
+    there.ids.update(batch.column("pair_id").filter(pa.array(hits)).to_pylist())
     is_image = pc.is_in(batch.column("image_id"), value_set=wanted.image_ids)
     there.images.update(batch.column("image_id").filter(is_image).to_pylist())
     named = batch.filter(pc.is_in(batch.column("pair_id"), value_set=wanted.pair_ids))

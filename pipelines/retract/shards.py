@@ -5,6 +5,7 @@ shard is to be done, also if a run was killed in it.
 """
 
 import tarfile
+from collections import Counter
 from collections.abc import Container
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from curate.files import storage
 from curate.files.sums import check_shard
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.matched.tombstones import Tombstones
-from curate.pipelines.shards.stats import statistics
+from curate.pipelines.shards.matched_images import SUMMARY
+from curate.pipelines.shards.stats import ordered, statistics
 from curate.pipelines.shards.tar import ShardWriter, shard_writer
 from curate.pipelines.store import artifacts
 from curate.pipelines.views.progress import progress
@@ -47,7 +49,25 @@ def purge_shards(*, output: str, tombstones: Tombstones, quiet: bool = False) ->
             for suffix in _SUFFIXES:
                 storage.remove(path.removesuffix(".tar") + suffix)
     shown = progress(listed, total=len(listed), label="shards", unit="shard", quiet=quiet)
-    return sum(_purge(path, tombstones) for path in shown)
+    num = sum(_purge(path, tombstones) for path in shown)
+    _sum_again(output, listed)
+    return num
+
+
+def _sum_again(output: str, listed: list[str]) -> None:
+    """Have the summary of all matched pairs' images, if there is one, count those left."""
+    path = storage.join(output, SUMMARY)
+    if not storage.exists(path):
+        return
+    counts, size = Counter[str](), 0
+    for one in listed:
+        stats = artifacts.read_json(f"{one.removesuffix('.parquet')}_stats.json")
+        counts.update(stats["status_dict"])
+        size += stats["size_bytes"]
+    downloaded = counts.pop("success", 0)
+    now = {"read": downloaded + counts.total(), "downloaded": downloaded, "bytes": size,
+           "failed": ordered(counts)}  # fmt: skip
+    artifacts.write_json(path, {**artifacts.read_json(path), **now})
 
 
 def _purge(path: str, tombstones: Tombstones) -> int:

@@ -17,6 +17,8 @@ from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.remedies import suggest
 from curate.pipelines.balance import BalanceOptions, balance_pairs
+from curate.pipelines.embedded.plan import PLAN as EMBEDDED_PLAN
+from curate.pipelines.embedded.purge import current_parts, purge_embedded
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.extract import purge_extracted
 from curate.pipelines.match import finish_matched
@@ -27,6 +29,7 @@ from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.retract.check import Wanted, places_of, require_gone
 from curate.pipelines.retract.find import find_ids
 from curate.pipelines.retract.shards import purge_shards
+from curate.pipelines.retract.tables import purge_tables, tables_of
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.artifacts import PLAN
@@ -51,6 +54,7 @@ def retract_pairs(
     ignore_missing: bool = False,
     filters: Sequence[str] = (),
     image_roots: Sequence[str] = (),
+    downloaded: str | None = None,
     check: bool = False,
     workers: int = 1,
     dry_run: bool = False,
@@ -70,6 +74,7 @@ def retract_pairs(
         filters: those that the balanced sets were made with, named again where a plan alone is not
             to be trusted: functions, and filters that read a file.
         image_roots: folders that images may be read from, as for `balance`.
+        downloaded: folder of the images of all matched pairs; None without one.
         check: change nothing; only look whether anything holds them.
         workers: threads.
         dry_run: only say what would go.
@@ -101,28 +106,51 @@ def retract_pairs(
     # Before anything is taken out: a set that cannot be remade would hold it still.
     specs_of = _filters_of_sets(balanced, filters)
     if dry_run:
-        _, _, result = _find(_whole_plan(matched), asked, listing, ignore_missing, quiet)
+        _, _, _, result = _find(_whole_plan(matched), asked, listing, ignore_missing, quiet)
         return result
     # The plan is read by the only one who may change it: a `match` could add to it meanwhile.
     with driving(matched, "retract"):
         forget_next(matched)
         forget_added(matched)  # it may hold them too
         plan = _whole_plan(matched)
-        known, new, result = _find(plan, asked, listing, ignore_missing, quiet)
+        known, new, ids, result = _find(plan, asked, listing, ignore_missing, quiet)
         store = MetadataStore.open(metadata)
+        current = set[int]()
+        if workspace is not None:
+            # Before the matches: afterwards nothing tells the pairs of an image.
+            of_pairs = known | new | Tombstones(artifacts.strings(ids))
+            for folder in tables_of(Workspace(workspace)):
+                purge_tables(output=folder, tombstones=of_pairs, quiet=quiet)
+            current = current_parts(Workspace(workspace).folder("embeddings"), plan)
         result["matched"] = _take_out(plan, known | new, store, workers, quiet)
         if workspace is not None:
             result["extracted"] = _purge_extracted(plan, workspace, known | new)
     for folder in balanced:
         _purge_downloads(storage.join(folder, "shards"), known | new, quiet)
+    if workspace is not None:
+        _purge_vectors(plan, Workspace(workspace), known | new, current, quiet)
+    if downloaded is not None:
+        purge_shards(output=downloaded, tombstones=known | new, quiet=quiet)
     kept = [
-        _balance_again(matched, b, specs, tuple(image_roots), workers, quiet)["total"]["kept"]
+        _balance_again(matched, b, specs, tuple(image_roots), downloaded, workers, quiet)["total"][
+            "kept"
+        ]
         for b, specs in specs_of.items()
     ]
     if kept:
         result["kept"] = sum(kept)
     require_gone(places, wanted, result, listing)
     return result
+
+
+def _purge_vectors(
+    plan: MatchedPlan, place: Workspace, tombstones: Tombstones, current: set[int], quiet: bool
+) -> None:
+    folder = place.folder("embeddings")
+    if storage.exists(storage.join(folder, EMBEDDED_PLAN)):
+        purge_embedded(
+            output=folder, tombstones=tombstones, matched=plan, current=current, quiet=quiet
+        )
 
 
 def _purge_extracted(plan: MatchedPlan, workspace: str, tombstones: Tombstones) -> int:
@@ -210,8 +238,8 @@ def _read_list(path: str) -> list[str]:
 
 def _find(
     plan: MatchedPlan, asked: list[str], listing: str, ignore_missing: bool, quiet: bool
-) -> tuple[Tombstones, Tombstones, dict[str, Any]]:
-    """Return the tombstones that are there, those to add, and numbers.
+) -> tuple[Tombstones, Tombstones, set[str], dict[str, Any]]:
+    """Return the tombstones that are there, those to add, the ids of all their pairs, and numbers.
 
     Each is looked for as a URL and as an id: either may look like the other.
 
@@ -250,7 +278,7 @@ def _find(
         frozenset(there.keys),
         frozenset(there.names),
     )
-    return known, new, {
+    return known, new, there.ids, {
         "asked": len(asked),
         "removed": len(set(adds) - set(missing)),
         "already_retracted": len(set(asked) - set(adds) - set(missing)),
@@ -276,6 +304,7 @@ def _balance_again(
     balanced: str,
     filters: tuple[str, ...],
     image_roots: tuple[str, ...],
+    downloaded: str | None,
     workers: int,
     quiet: bool,
 ) -> dict[str, Any]:
@@ -299,5 +328,6 @@ def _balance_again(
     )
     return balance_pairs(
         matched=matched, output=balanced, options=options, workers=workers, overwrite=True,
-        keep_downloads=True, quiet=quiet,
+        downloaded=downloaded if "downloaded" in made_with else None, keep_downloads=True,
+        quiet=quiet,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The image of a pair, wherever it is: in a column of encoded images, in a file, or in a tar."""
+"""The image of a pair, wherever it is: downloaded, in a column of images, a file, or a tar."""
 
 from typing import IO
 
@@ -8,6 +8,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.inputs.columns.images import encoded_images, image_column
 from curate.pipelines.matched.image_sources import ImageSources
+from curate.pipelines.shards.matched_images import MatchedImages
 
 __all__ = ["ImageReader"]
 
@@ -25,14 +26,30 @@ class ImageReader:
         self._column = column
         self._path: str | None = None
         self._file: IO[bytes] | None = None
+        self._downloaded = None if sources.downloaded is None else MatchedImages(sources.downloaded)
 
     def close(self) -> None:
         """Close the file."""
         if self._file is not None:
             self._file.close()
         self._path = self._file = None
+        if self._downloaded is not None:
+            self._downloaded.close()
 
-    def read(self, batch: pa.RecordBatch, row: int, part: int) -> bytes | None:
+    def begin_part(self, part: int, path: str) -> None:
+        """Find the images of a part before any of them is read, if they were downloaded.
+
+        Args:
+            part: of the matches.
+            path: of its pairs.
+
+        Raises:
+            ArtifactError: a shard is damaged, or of other pairs.
+        """
+        if self._downloaded is not None:
+            self._downloaded.begin_part(part, path)
+
+    def read(self, batch: pa.RecordBatch, row: int, part: int, at: int) -> bytes | None:
         """Return a pair's encoded image.
 
         Args:
@@ -40,6 +57,7 @@ class ImageReader:
                 ``image_size``.
             row: of the batch.
             part: of the matches that the batch is of.
+            at: the pair's row in the part.
 
         Returns:
             None if the pair has none.
@@ -48,6 +66,8 @@ class ImageReader:
             InputError: the file is not there any more, shorter than it was, or not in the folder
                 of its input.
         """
+        if self._downloaded is not None:
+            return self._downloaded.read(at)
         names = batch.schema.names
         name = image_column(batch.schema, self._column)
         if name is not None:

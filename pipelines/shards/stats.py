@@ -8,7 +8,12 @@ import pyarrow as pa
 from curate.pipelines.shards.tar import ShardWriter
 from curate.pipelines.store import artifacts
 
-__all__ = ["statistics"]
+__all__ = ["ordered", "statistics"]
+
+
+def ordered(failed: Counter[str]) -> dict[str, int]:
+    """Return reasons with their numbers, the most frequent first."""
+    return dict(sorted(failed.items(), key=lambda item: (-item[1], item[0])))
 
 
 def statistics(parameters: str, stated: pa.Table, writer: ShardWriter) -> dict[str, Any]:

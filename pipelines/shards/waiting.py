@@ -93,13 +93,14 @@ def gather(
         raise AssertionError("shards are written without saying where images may be")
     images = ImageReader(job.images, job.columns.image)
     try:
-        for part, path, batch, probability in _batches(worker, slices):
+        for part, path, batch, probability, at in _batches(worker, slices):
+            images.begin_part(part, path)
             draws = order_draws(batch.column("pair_id"), job.seed).tolist()
             columns = SampleColumns.of(batch.schema, job.columns, path)
             notes = row_notes(batch, job.columns, job.content_share)
             for row, (pair_id, text, about) in enumerate(columns.pairs(batch)):
                 about["probability"] = probability[row]
-                found = image_of_shard(images.read(batch, row, part), options)
+                found = image_of_shard(images.read(batch, row, part, at[row]), options)
                 key = sample_key(pair_id)
                 described = encode_json(about if key == pair_id else {**about, "pair_id": pair_id})
                 sample = Sample(
@@ -113,14 +114,15 @@ def gather(
 
 def _batches(
     worker: BalanceWorker, slices: Iterable[tuple[int, int, int]]
-) -> Iterator[tuple[int, str, pa.RecordBatch, list[float]]]:
-    """Yield pairs in the order of their parts, with part and probabilities."""
+) -> Iterator[tuple[int, str, pa.RecordBatch, list[float], list[int]]]:
+    """Yield pairs in the order of their parts, with part, probabilities, and rows in the part."""
     for part, first, stop in slices:
         path = storage.join(worker.job.matched, "pairs", part_name(part, "parquet"))
         rows, probability = worker.kept_rows(path)
         with artifacts.open_parquet(path) as file:
             for batch, at in _batches_of_rows(file, rows[first:stop]):
-                yield part, path, batch, probability[first:stop][at].tolist()
+                found = probability[first:stop][at].tolist()
+                yield part, path, batch, found, rows[first:stop][at].tolist()
 
 
 def _batches_of_rows(

@@ -21,6 +21,7 @@ from curate.files import storage
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.columns.images import image_column
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
+from curate.pipelines.matched.image_sources import DownloadedShards
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.images import require_pillow
 from curate.pipelines.shards.mixed import write_mixed
@@ -52,12 +53,16 @@ def _has_image_columns(plan: MatchedPlan, index: int) -> bool:
     return "image_file" in schema.names or image_column(schema, chosen) is not None
 
 
-def pairs_per_shard(plan: MatchedPlan, shard_bytes: int) -> int:
+def pairs_per_shard(
+    plan: MatchedPlan, shard_bytes: int, downloaded: DownloadedShards | None = None
+) -> int:
     """Return how many pairs make a shard of about a size, by the mean of all matched pairs.
 
     Raises:
         UsageError: there are no images.
     """
+    if downloaded is not None and downloaded.images:
+        return max(1, round(shard_bytes * downloaded.images / downloaded.size_bytes))
     chosen = plan.parameters["columns"].get("image")
     total = num = 0
     for index in range(len(plan.parts)):

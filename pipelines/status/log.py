@@ -32,6 +32,7 @@ class RunState:
         failed: the line of each part whose last attempt failed.
         retries: attempts that met a passing fault.
         dropped: records of parts that are done, by the reason why they were dropped.
+        compiling: seconds that each process, by host and number, compiled in one part.
     """
 
     stage: str = ""
@@ -43,6 +44,7 @@ class RunState:
     failed: dict[int, Line] = field(default_factory=dict)
     retries: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    compiling: dict[tuple[str, int], float] = field(default_factory=dict)
 
     def add(self, line: Line) -> None:
         """Take a line; of a part that was done twice, the first counts."""
@@ -63,6 +65,9 @@ class RunState:
             if event == "done" and part not in self.done:
                 self.done[part] = (line["time"], line["seconds"], line.get("read", 0))
                 self.dropped.update(line.get("dropped", {}))
+                process = (line["host"], line["pid"])
+                longest = max(self.compiling.get(process, 0.0), line.get("compiling_s", 0.0))
+                self.compiling[process] = longest
             elif event == "failed" and part not in self.done:
                 self.failed[part] = line
 
@@ -75,7 +80,7 @@ class RunState:
         """
         now = time.time() if now is None else now
         recent = [num for at, _, num in self.done.values() if at > now - _RATE_OVER_S]
-        span = max(1e-3, min(_RATE_OVER_S, now - self.planned))
+        span = max(1e-3, min(_RATE_OVER_S, now - self.planned) - self._compiling_s(now))
         rate = len(recent) / span
         left = None if self.parts is None else self.parts - len(self.done)
         slow = sorted(self.begun.values(), key=lambda line: line["time"])[:_SHOWN]
@@ -107,6 +112,12 @@ class RunState:
             "dropped": dict(sorted(self.dropped.items())),
         }  # fmt: skip
 
+    def _compiling_s(self, now: float) -> float:
+        """Return how long a process compiled at the beginning, as far as rates look back."""
+        if not self.compiling or now - self.planned > _RATE_OVER_S:
+            return 0.0
+        return statistics.mean(self.compiling.values())
+
 
 _KINDS: dict[str, Any] = {
     "run": str,
@@ -137,6 +148,7 @@ def _line(text: bytes) -> Line | None:
         return None
     dropped = line.get("dropped", {})
     is_counted = isinstance(dropped, dict) and all(isinstance(n, int) for n in dropped.values())
+    is_counted = is_counted and isinstance(line.get("compiling_s", 0.0), int | float)
     return line if is_counted and isinstance(line.get("read", 0), int) else None
 
 

@@ -15,6 +15,7 @@ from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.stale import new_metadata
 from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.status.derived import derived_stages
 from curate.pipelines.status.log import LogReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MANIFEST, MetadataStore, index_path
@@ -64,7 +65,21 @@ class StatusReader:
             stages["matched"]["elsewhere"] = f"with the metadata in {metadata}"
         elif not same_folder(self._matched_with, self.place.metadata):
             stages["metadata"]["elsewhere"] = f"in {metadata}"
-        return {"workspace": without_secrets(self.place.root), "stages": stages | self._runs()}
+        stages |= self._derived() | self._runs()
+        return {"workspace": without_secrets(self.place.root), "stages": stages}
+
+    def _derived(self) -> dict[str, Stage]:
+        """Return what stands on the matches, as far as it is there."""
+        stages = derived_stages(self.place)
+        for name, stage in stages.items():
+            output = self.place.folder(name)
+            if name not in self._logs:
+                self._logs[name] = LogReader(output)
+            if holder(output) is not None:
+                stage["state"] = "running"
+            stage["path"] = without_secrets(output)
+            stage["run"] = self._logs[name].figures()
+        return stages
 
     def _runs(self) -> dict[str, Stage]:
         """Return the training runs, each as a stage."""

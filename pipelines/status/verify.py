@@ -10,6 +10,7 @@ from curate.pipelines.executor.lease import holder
 from curate.pipelines.matched.balanced_set import require_all, require_part
 from curate.pipelines.matched.plan import PLAN, MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
+from curate.pipelines.status.derived import derived_stages
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.store.verify import verify_tree
@@ -35,7 +36,8 @@ def verify_workspace(root: str, *, quiet: bool = True) -> dict[str, Any]:
     """
     place = Workspace(root)
     num, problems = 0, []
-    for folder in (place.metadata, place.pairs, place.matched, place.balanced, *_runs(place)):
+    folders = (place.metadata, place.pairs, place.matched, place.balanced, *_derived(place))
+    for folder in (*folders, *_runs(place)):
         if holder(folder) is not None:
             log(f"left out, because a command works on it: {folder}", quiet=quiet)
             continue
@@ -53,6 +55,11 @@ def verify_workspace(root: str, *, quiet: bool = True) -> dict[str, Any]:
             + "\n  ".join(lines)
         )
     return {"files": num, "damaged": 0}
+
+
+def _derived(place: Workspace) -> Iterator[str]:
+    """Yield the folders of what stands on matches, as far as they are there."""
+    yield from map(place.folder, derived_stages(place))
 
 
 def _runs(place: Workspace) -> Iterator[str]:

@@ -125,7 +125,7 @@ class MetadataStore:
             ArtifactError: the file is not the one the manifest names.
         """
         table = artifacts.read_table(self.path(lang))
-        self._check(lang, metadata_hash(table.column("entry").to_pylist()))
+        self._check(lang, metadata_hash(table.column("entry")))
         return table
 
     def _check(self, lang: str, found: str) -> None:

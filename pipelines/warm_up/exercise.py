@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from curate.curation.hashing.ids import quick_hashes, short_hashes
 from curate.curation.lid.identify import CompiledIdentifier, default_lid_model
+from curate.curation.lid.marks import marks_of
 from curate.curation.matching.index import IndexMatcher, build_index
 from curate.curation.matching.substring import lines_with
 from curate.curation.matching.unit_hashes import hash_fingerprint
@@ -52,6 +53,7 @@ def _identify() -> None:
     identifier = CompiledIdentifier(Path(model).read_bytes(), model)
     identifier.identify(pa.array(_TEXTS))
     identifier.probabilities(pa.array(_TEXTS))
+    marks_of(pa.array(_TEXTS))
 
 
 def _hash() -> None:

@@ -29,6 +29,8 @@ SHARED = {
     "metadata": "metadata folder instead of the workspace's.",
     "matched": "matched folder instead of the workspace's.",
     "balanced": "balanced folder instead of the workspace's.",
+    "downloaded": "folder of download --from matched, with the images; default: the workspace's, "
+    "if it is there.",
     "filter": "text-length=MIN:MAX, url-length=MAX, blocklist=FILE, an installed filter or "
     "package.module:function; several, for all of them.",
     "image_root": "folder that images may be read from besides those of the inputs; several, for "

@@ -24,7 +24,7 @@ _PATTERN = re.compile(
     r"(?P<line>\b(?:curate|ulimit|pip|git|torchrun) -?[a-z][^`\n]*)|(?<![\w-])"
     r"(?P<option>--[a-z][a-z0-9-]*|-w)(?![\w-])"
     r"(?: (?P<value>[\w.]*[0-9][\w.]*|\w+(?:,\w+)+|none|wordnet|slurm|ray|api|keep|counts|cpu|"
-    r"cuda)\b(?! of\b))?"
+    r"matched|cuda)\b(?! of\b))?"
     r"(?P<verb>(?= (?:is|has|was|names|goes|takes|needs|keeps|changes)\b))?"
 )
 
@@ -59,6 +59,7 @@ def _keyword(found: re.Match[str]) -> str:
     if found["line"] is not None:
         return found[0]
     name = "workspace" if found["option"] == "-w" else found["option"][2:].replace("-", "_")
+    name = name if f"{name}_" not in _switches() else f"{name}_"
     is_switch = _switches().get(name)
     if is_switch is None and name.startswith("no_") and name[3:] in _switches():
         return f"{name[3:]}=False"

@@ -199,6 +199,19 @@ def place_of(workspace: Any) -> "Workspace":
     return Workspace(place)
 
 
+def downloaded_of(downloaded: Any, matched: Any, place: "Workspace") -> str | None:
+    """Return the folder of downloaded images that is meant: as given, else the workspace's.
+
+    That of the workspace is taken only with the workspace's matches, and if there is one.
+    """
+    if downloaded is not None or matched is not None:
+        return path_of(downloaded)
+    from curate.files import storage
+
+    folder = place.folder("downloaded")
+    return folder if storage.exists(storage.join(folder, "plan.json")) else None
+
+
 @contextmanager
 def running(cluster: ClusterOptions) -> Iterator[None]:
     """Have the parts of stages within the block worked on where the options say.

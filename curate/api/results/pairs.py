@@ -25,6 +25,7 @@ __all__ = [
     "MetadataResult",
     "PushResult",
     "RetractResult",
+    "SampleResult",
     "ScoreResult",
     "Status",
     "YieldResult",
@@ -218,6 +219,16 @@ class DedupResult(Result):
 
     def to_arrow(self) -> "pa.Table":
         """Return a row a pair that falls: its ids, why, how far, what for."""
+        return stored(f"{self.folder}/pairs")
+
+
+class SampleResult(Result):
+    """What was sampled, level by level of the clusters."""
+
+    _view = ("sample", "sample_table")
+
+    def to_arrow(self) -> "pa.Table":
+        """Return a row a pair: its ids, its leaf, and the cosine of its vector and the centre."""
         return stored(f"{self.folder}/pairs")
 
 

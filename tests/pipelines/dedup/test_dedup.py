@@ -202,6 +202,32 @@ def test_pairs_without_image_and_vectors_stay_and_are_told(tmp_path):
     assert dedup(tmp_path / "one")["kept"] == 1
 
 
+def test_a_run_that_was_stopped_compares_only_what_is_left(tmp_path, monkeypatch):
+    vectors = clouds(700, 2)
+    write_embeddings(tmp_path / "embeddings", vector_parts(vectors, [1000, 1100]))
+    monkeypatch.setattr(semantic, "num_clusters", lambda _: 20)
+    monkeypatch.setattr(semantic, "_SHELF_BYTES", 40_000)
+    dedup(tmp_path, output=tmp_path / "whole")
+    calls, compare = [], semantic.fall_for_earlier
+
+    def stopped(*arguments):
+        calls.append("compare")
+        if len(calls) == 9:
+            raise KeyboardInterrupt
+        return compare(*arguments)
+
+    monkeypatch.setattr(semantic, "fall_for_earlier", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        dedup(tmp_path)
+    done = len(list((tmp_path / "deduped/.working").glob("*.found.parquet")))
+    assert 0 < done < 9
+    for name in ("fit_centres", "nearest_centres"):
+        monkeypatch.setattr(semantic, name, None)
+    dedup(tmp_path)
+    assert 20 <= len(calls) < 20 + 9
+    assert contents(tmp_path / "deduped") == contents(tmp_path / "whole")
+
+
 @pytest.mark.slow
 def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     world(tmp_path / "a", 8)

@@ -9,6 +9,7 @@ from curate.errors import CurateError
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.log import WorkerLog
 from curate.pipelines.status import metrics
+from curate.pipelines.status.log import RunState
 from curate.pipelines.status.metrics import serving_metrics
 
 
@@ -61,3 +62,14 @@ def test_errors_in_logs_hold_no_secrets(tmp_path):
                                    error="https://me:pw@h/a?sig=abc: 403")  # fmt: skip
     (log,) = (tmp_path / ".curate/out/log").glob("*.jsonl")
     assert "https://h/a: 403" in log.read_text()
+
+
+def test_rates_leave_out_the_time_that_was_spent_compiling():
+    run, about = RunState(), {"run": "r", "stage": "match_part", "host": "h", "time": 110.0}
+    run.add({**about, "event": "plan", "time": 0.0, "pid": 0, "parts": 4, "executor": "local"})
+    for part, pid, compiling in ((0, 1, 30.0), (1, 1, 0.0), (2, 2, 10.0)):
+        line = {**about, "event": "done", "pid": pid, "part": part, "seconds": 40.0, "read": 900}
+        run.add({**line, "compiling_s": compiling} if compiling else line)
+    found = run.figures(is_alive=True, now=110.0)  # two processes lost 20 s of the 110 on average
+    assert found["records_per_s"] == 2700 / 90 and found["eta_s"] == 30.0
+    assert run.figures(is_alive=True, now=320.0)["records_per_s"] == 2700 / 300

@@ -1,0 +1,89 @@
+"""Tables that stages wrote of pairs in; the same without the rows of retracted ones out.
+
+Duplicates, scores, what evaluation sets hold, captions: each is a folder of Parquet files with ids.
+What a row says of others that were retracted is taken out of it. Where the pairs are no longer
+those that a table was made of, the stage that wrote it says so, and makes it anew if it is asked.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.files import storage
+from curate.pipelines.executor.lease import driven
+from curate.pipelines.matched.tombstones import Tombstones
+from curate.pipelines.store import artifacts
+from curate.pipelines.store.artifacts import PLAN
+from curate.pipelines.store.workspace import Workspace
+from curate.pipelines.views.progress import progress
+
+__all__ = ["purge_tables", "tables_of"]
+
+_FOLDERS = ("deduped", "scores", "decontaminated", "clusters", "sampled")
+_OTHERS = ("like_pair_id", "kept_pair_id")  # ids of pairs that a row tells of beside its own
+_IDS = ("pair_id", "image_id", *_OTHERS)
+
+
+def tables_of(place: Workspace) -> list[str]:
+    """Return the folders of a workspace that hold tables made of pairs, beside its vectors."""
+    captions = storage.list_files(place.folder("captions"), "")
+    folders = [place.folder(name) for name in _FOLDERS]
+    folders += [one.rstrip("/") for one in captions]
+    return [one for one in folders if storage.exists(storage.join(one, PLAN))]
+
+
+@driven("retract")
+def purge_tables(*, output: str, tombstones: Tombstones, quiet: bool = False) -> int:
+    """Rewrite the files of a folder that name retracted pairs.
+
+    Args:
+        output: folder of a stage.
+        tombstones: what is retracted, and the ids of its pairs.
+        quiet: no progress.
+
+    Returns:
+        How many rows were taken out.
+    """
+    storage.remove_leftovers(output)
+    paths = list(_tables(output))
+    shown = progress(paths, total=len(paths), label="tables", unit="file", quiet=quiet)
+    return sum(_purge(path, tombstones) for path in shown)
+
+
+def _tables(folder: str) -> Iterator[str]:
+    for inner in ("", "pairs", "hits", "failed"):
+        yield from storage.list_files(storage.join(folder, inner) if inner else folder, ".parquet")
+
+
+def _purge(path: str, tombstones: Tombstones) -> int:
+    with artifacts.open_parquet(path) as file:
+        names = [name for name in _IDS if name in file.schema_arrow.names]
+        if "pair_id" not in names and "image_id" not in names:
+            return 0
+        ids = file.read(columns=names)
+        gone = tombstones.hits_by_id(ids)
+        others = {
+            name: tombstones.hits_by_id(pa.table({"pair_id": ids.column(name)}))
+            for name in _OTHERS if name in names
+        }  # fmt: skip
+        if not gone.any() and not any(hit.any() for hit in others.values()):
+            return 0
+        schema = file.schema_arrow.remove_metadata()
+        stamp = artifacts.read_stamp(path)
+        metadata_hash = file.metadata.metadata[b"metadata_hash"].decode()
+        with artifacts.parquet_writer(path, schema) as writer:
+            first = 0
+            for batch in file.iter_batches(1 << 14):
+                stop = first + batch.num_rows
+                for name, hit in others.items():
+                    at = schema.get_field_index(name)
+                    column = pc.if_else(pa.array(~hit[first:stop]), batch.column(at), None)
+                    batch = batch.set_column(at, schema.field(at), column)
+                writer.write(batch.filter(pa.array(~gone[first:stop])))
+                first = stop
+            num = int(np.count_nonzero(gone))
+            stamp["retracted"] = int(stamp.get("retracted", 0)) + num
+            writer.close(stamp, metadata_hash)
+    return num
