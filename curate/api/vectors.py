@@ -302,8 +302,7 @@ def cluster(
 ) -> ClusterResult:
     """Cluster pairs by the vectors of their captions, for experts that are trained on a cluster.
 
-    Fine centres by balanced k-means on a sample, these put into clusters, and each pair into that
-    of its nearest centre.
+    A sample gives centres, these clusters; a pair is in that of its nearest centre.
 
     Example: curate cluster --fine 1024 --coarse 4
 
