@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from curate.api.machine import warm_up
     from curate.api.matching import match
     from curate.api.metadata import build_metadata
-    from curate.api.models import evaluate, export, train
-    from curate.api.published import load, models
+    from curate.api.models import evaluate, train
+    from curate.api.published import export, load, models
     from curate.api.publishing import push
     from curate.api.results import Result
     from curate.api.stored import diff, explain, retract, status
-    from curate.api.vectors import embed, sample, score
+    from curate.api.vectors import cluster, embed, sample, score
     from curate.curation.lid.identify import (
         CompiledIdentifier,
         FastTextIdentifier,
@@ -90,6 +90,7 @@ __all__ = [
     "build_metadata",
     "caption",
     "card",
+    "cluster",
     "count_entries",
     "curation",
     "decontaminate",
@@ -143,11 +144,11 @@ __getattr__, __dir__ = lazy_names(
         "api.machine": ["warm_up"],
         "api.matching": ["match"],
         "api.metadata": ["build_metadata"],
-        "api.models": ["evaluate", "export", "train"],
-        "api.published": ["load", "models"],
+        "api.models": ["evaluate", "train"],
+        "api.published": ["export", "load", "models"],
         "api.results": ["Result"],
         "api.stored": ["diff", "explain", "retract", "status"],
-        "api.vectors": ["embed", "sample", "score"],
+        "api.vectors": ["cluster", "embed", "sample", "score"],
         "curation.lid.identify": ["CompiledIdentifier", "FastTextIdentifier", "default_lid_model"],
         "curation.matching.index": ["IndexMatcher", "build_index"],
         "curation.matching.normalize": ["normalize_entry", "normalize_text"],

@@ -36,13 +36,13 @@ ORDER = {
     ),
     "training": (
         "training.model", "training.text", "training.published", "training.tars",
-        "training.captions", "training.data", "training.loop", "training.eval",
-        "training.export", "training.embedding", "training.captioner",
+        "training.captions", "training.experts", "training.data", "training.loop", "training.eval",
+        "training.export", "training.embedding", "training.ensemble", "training.captioner",
     ),
     "pipelines": (
         "pipelines.views", "pipelines.opt_outs", "pipelines.store", "pipelines.executor",
         "pipelines.duplicates", "pipelines.inputs", "pipelines.caption_tables", "pipelines.lid",
-        "pipelines.matched", "pipelines.shards", "pipelines.embedded",
+        "pipelines.matched", "pipelines.shards", "pipelines.embedded", "pipelines.clustered",
     ),
 }  # fmt: skip
 BELOW = {
@@ -58,6 +58,7 @@ DOORS = {
     "pipelines.balance": {"pipelines.card", "pipelines.yields"},
     "pipelines.browse": {"pipelines.explain", "pipelines.train"},  # explains texts, shows runs
     "pipelines.caption": {"pipelines.train_captioner"},  # our captioner is one of those asked
+    "pipelines.cluster": {"pipelines.embed"},  # the pairs that were embedded
     "pipelines.decontaminate": {"pipelines.match"},  # whose counts are made anew
     "pipelines.dedup": {"pipelines.match"},  # whose counts are made anew
     "pipelines.train_captioner": {"pipelines.train"},  # the same loop

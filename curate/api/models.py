@@ -1,11 +1,14 @@
-"""`train`, `evaluate` and `export`: shards in, a model out, and how good it is."""
+"""`train` and `evaluate`: shards in, a model out, and how good it is."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any
 
 from curate.api.calls.command import command
 from curate.api.calls.names import (
     captions_of,
+    encoder_of,
+    expert_of,
+    init_of,
     model_of,
     refuse_with_students,
     run_or_model,
@@ -14,9 +17,9 @@ from curate.api.calls.names import (
     sizes_of,
 )
 from curate.api.calls.options import Folder, listed, num_workers, path_of, place_of
-from curate.api.results import EvalResult, ExportResult, TrainResult
+from curate.api.results import EvalResult, TrainResult
 
-__all__ = ["evaluate", "export", "train"]
+__all__ = ["evaluate", "train"]
 
 
 @command
@@ -72,6 +75,9 @@ def train(
     json_captions: str | None = None,
     syn_ratio: float | None = None,
     caption_weights: str | None = None,
+    expert: int | None = None,
+    outside: float = 0.02,
+    clusters: Folder = None,
     shards: Folder | list[str] = None,
     shard_cache: str | None = None,
     shard_cache_gb: float = 50.0,
@@ -113,7 +119,8 @@ def train(
         grad_checkpointing: less memory, a third more arithmetic.
         compile: compile the blocks; default: on a GPU.
         sharding: ddp: a model each; fsdp: weights shared out among processes.
-        init: begin with the weights of a file, a run, an export or a published model's name.
+        init: begin with the weights of a file, a run, an export or a published model's name; with
+            expert: a run, RUN@STEP for one of its checkpoints.
         teacher: run, export or published model to learn from as well.
         students: shapes of several students of the teacher instead of a model, each a run in a
             folder of its own; NAME or FILE, with @TOKENIZER behind it; given again, one more.
@@ -143,6 +150,9 @@ def train(
         json_captions: fields of the shards' JSON that are captions, with commas.
         syn_ratio: share of texts that are captions, such as 0.15.
         caption_weights: instead: source=weight with commas, alt for the alt-text.
+        expert: cluster that it is trained on, from a checkpoint of init on, as init was trained.
+        outside: share of the pairs of other clusters that an expert is trained on as well.
+        clusters: clusters folder instead of the workspace's.
         shards: folder, pattern or URL of tars instead of balanced/; given again, one more.
         shard_cache: local folder for copies of remote tars.
         shard_cache_gb: of such copies; the oldest make room.
@@ -187,7 +197,10 @@ def train(
         accumulate=accumulate, loss_chunk=loss_chunk, grad_checkpointing=grad_checkpointing,
         compile=compile, sharding=sharding)  # fmt: skip
     extras = TrainExtras(
-        init=init,
+        init=init if init is None or expert is None else init_of(init, place),
+        expert=expert_of(
+            expert, path_of(clusters) or place.folder("clusters"), outside, shard_cache_gb
+        ),
         teacher=None if teacher is None else model_of(teacher, place),
         tokenizer=tokenizer,
         trim_vocabulary=trim_vocabulary,
@@ -213,6 +226,7 @@ def train(
             model=model,
             overwrite=overwrite,
             dry_run=dry_run,
+            expert=expert is not None,
         )
         trained = train_students(
             shards=places, output=folder, students=listed(students), config=config,
@@ -231,6 +245,9 @@ def evaluate(
     data: str | Sequence[str] = (),
     *,
     name: str = "clip",
+    ensemble: str | list[str] | None = None,
+    text_encoder: str | None = None,
+    clusters: Folder = None,
     config: str | None = None,
     format: str = "auto",
     classes: str | None = None,
@@ -257,6 +274,10 @@ def evaluate(
         data: folders of classes, WebDataset, Parquet, tables that name image files,
             Crossmodal-3600, CVQA.
         name: of the run, or of a published model.
+        ensemble: instead of one model, experts of clusters: a run's name or folder; given again,
+            one more.
+        text_encoder: of the clusters, for the experts' weights: a run, or as for embed.
+        clusters: clusters folder instead of the workspace's.
         config: eval.json that names more sets.
         format: folder, wds, parquet, table (CSV and JSON lines too), xm3600, cvqa; auto: by the
             files.
@@ -274,74 +295,44 @@ def evaluate(
         workers: threads that decode; default: all cores.
 
     Returns:
-        Per set: its task, its number of images, and the figures with 95 % intervals.
+        Per set: its task, its number of images, and the figures with 95 % intervals; of an
+        ensemble, also those of each expert, of the plain mean of all, and of the best expert.
 
     Raises:
         UsageError: there is nothing to evaluate on.
         InputError: a set cannot be read, or lacks images, labels, texts or class names.
         ArtifactError: the run is not finished.
     """
-    from curate.pipelines.evaluate import evaluate_model
+    from curate.pipelines.evaluate import evaluate_ensemble, evaluate_model
 
-    folder = path_of(run) or run_or_model(name, place_of(workspace))
+    place = place_of(workspace)
     codes = languages.split(",") if isinstance(languages, str) else languages
+    asked: dict[str, Any] = {
+        "output": path_of(output),
+        "config": config,
+        "device": device,
+        "batch_size": batch_size,
+        "workers": num_workers(workers),
+        "format": format,
+        "classes": classes,
+        "labels": labels,
+        "templates": templates,
+        "languages": tuple(code for code in codes if code),
+        "group_by": group_by,
+        "texts": texts,
+        "prompt": prompt,
+    }
+    if ensemble:
+        found = evaluate_ensemble(
+            listed(data),
+            runs=[teacher_of(one, place) for one in listed(ensemble)],
+            clusters=path_of(clusters) or place.folder("clusters"),
+            text_encoder=text_encoder and encoder_of(text_encoder, place),
+            **asked,
+        )
+        return EvalResult(found, asked["output"])
+    folder = path_of(run) or run_or_model(name, place)
     found = evaluate_model(
-        listed(data),
-        run=folder,
-        model=model,
-        tokenizer=tokenizer,
-        output=path_of(output),
-        config=config,
-        device=device,
-        batch_size=batch_size,
-        workers=num_workers(workers),
-        format=format,
-        classes=classes,
-        labels=labels,
-        templates=templates,
-        languages=tuple(code for code in codes if code),
-        group_by=group_by,
-        texts=texts,
-        prompt=prompt,
-    )
-    return EvalResult(found, folder)
-
-
-@command
-def export(
-    run: Folder,
-    *,
-    format: Literal["safetensors", "open_clip", "huggingface"] = "safetensors",
-    model: str | None = None,
-    tokenizer: str | None = None,
-    workspace: Folder = None,
-    output: Folder = None,
-    overwrite: bool = False,
-    dry_run: bool = False,
-) -> ExportResult:
-    """Write a trained model for curate.load, OpenCLIP or Hugging Face's transformers.
-
-    Example: curate export clip --format huggingface -o clip-hf
-
-    Args:
-        run: name of a run or of a published model, a folder, or a file of weights.
-        format: safetensors, open_clip or huggingface: of curate.load, OpenCLIP or transformers.
-        model: of a file: name or JSON file.
-        tokenizer: of a file: file or Hub name.
-
-    Returns:
-        The format, the folder, the number of parameters, and each file's size and sha256.
-
-    Raises:
-        ArtifactError: the run is not finished, or the output is there already.
-        InputError: the weights cannot be read, or hold another model.
-        UsageError: there is no such format, or the model cannot be expressed in it.
-    """
-    from curate.pipelines.export import export_model, find_run
-
-    found = export_model(
-        find_run(str(path_of(run)), place_of(workspace).root), output=path_of(output),
-        export_format=format, model=model, tokenizer=tokenizer, overwrite=overwrite,
-        dry_run=dry_run,
+        listed(data), run=folder, model=model, tokenizer=tokenizer, **asked,
     )  # fmt: skip
-    return ExportResult(found, found["output"])
+    return EvalResult(found, folder)

@@ -1,11 +1,11 @@
-"""`models` and `load`: published models by their names, and any model ready for use."""
+"""`models`, `load` and `export`: published models, any model ready for use, and for others."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from curate.api.calls.command import command
-from curate.api.calls.options import Folder, listed, path_of
-from curate.api.results import ModelsResult
+from curate.api.calls.options import Folder, listed, path_of, place_of
+from curate.api.results import ExportResult, ModelsResult
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from curate.training.model.clip import CLIP
 
-__all__ = ["load", "models"]
+__all__ = ["export", "load", "models"]
 
 
 @command
@@ -74,3 +74,43 @@ def load(
     return load_model(
         str(path_of(source)), device, model=model, tokenizer=tokenizer, pretrained=pretrained
     )
+
+
+@command
+def export(
+    run: Folder,
+    *,
+    format: Literal["safetensors", "open_clip", "huggingface"] = "safetensors",
+    model: str | None = None,
+    tokenizer: str | None = None,
+    workspace: Folder = None,
+    output: Folder = None,
+    overwrite: bool = False,
+    dry_run: bool = False,
+) -> ExportResult:
+    """Write a trained model for curate.load, OpenCLIP or Hugging Face's transformers.
+
+    Example: curate export clip --format huggingface -o clip-hf
+
+    Args:
+        run: name of a run or of a published model, a folder, or a file of weights.
+        format: safetensors, open_clip or huggingface: of curate.load, OpenCLIP or transformers.
+        model: of a file: name or JSON file.
+        tokenizer: of a file: file or Hub name.
+
+    Returns:
+        The format, the folder, the number of parameters, and each file's size and sha256.
+
+    Raises:
+        ArtifactError: the run is not finished, or the output is there already.
+        InputError: the weights cannot be read, or hold another model.
+        UsageError: there is no such format, or the model cannot be expressed in it.
+    """
+    from curate.pipelines.export import export_model, find_run
+
+    found = export_model(
+        find_run(str(path_of(run)), place_of(workspace).root), output=path_of(output),
+        export_format=format, model=model, tokenizer=tokenizer, overwrite=overwrite,
+        dry_run=dry_run,
+    )  # fmt: skip
+    return ExportResult(found, found["output"])

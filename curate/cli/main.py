@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "embed": ("vectors", "embed", ("run",)),
     "dedup": ("duplicates", "dedup", ()),
     "score": ("vectors", "score", ("run",)),
+    "cluster": ("vectors", "cluster", ()),
     "decontaminate": ("duplicates", "decontaminate", ("data...",)),
     "sample": ("vectors", "sample", ()),
     "status": ("stored", "status", ()),
@@ -46,7 +47,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "judge-captions": ("judge", "judge_captions", ()),
     "train": ("models", "train", ()),
     "eval": ("models", "evaluate", ("data...",)),
-    "export": ("models", "export", ("run",)),
+    "export": ("published", "export", ("run",)),
     "models": ("published", "models", ("names...",)),
     "warm-up": ("machine", "warm_up", ()),
 }

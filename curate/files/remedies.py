@@ -258,6 +258,8 @@ def _command(path: str) -> str:
             return _OF_FOLDER[part]
     name = path.rsplit("/", 1)[-1]
     inner = folder.rsplit("/", 1)[-1]
+    if _is_there(folder.removesuffix("/pairs").removesuffix("/journal"), "centres.parquet"):
+        return "cluster"
     if inner == "probabilities" or name.startswith("datacard."):
         return "balance"
     if inner == "checkpoints" or name in ("config.json", "tokenizer.json", "modelcard.json"):

@@ -1,6 +1,6 @@
 """How fast images are hashed and embedded, and how near-duplicates among many vectors are found.
 
-    python -m examples.bench.vectors hashes|search|embed [--images N] [--vectors N]
+    python -m examples.bench.vectors hashes|search|embed|cluster [--images N] [--vectors N]
 
 Times are processor time of this process and its children, so that other work on the machine does
 not count. Images are generated and encoded as JPEG; vectors are random, a tenth of them copies.
@@ -168,6 +168,86 @@ def recall(folder: Path, epsilon: float) -> float:
                 near += 1
                 found += ids[first + row] in fallen or ids[other] in fallen
     return found / max(1, near)
+
+
+def spots(num: int, width: int, seed: int) -> NDArray[np.float32]:
+    """Return unit vectors around 2,000 directions, some of which have far more than others."""
+    rng, base = np.random.default_rng(seed), np.random.default_rng(0)
+    directions = base.standard_normal((2000, width), np.float32)
+    shares = 1.0 / (1.0 + base.permutation(2000))
+    found = directions[rng.choice(2000, num, p=shares / shares.sum())]
+    found += 1.5 * rng.standard_normal((num, width), np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def write_texts(folder: Path, vectors: NDArray[np.float32]) -> None:
+    """Write vectors as `embed --kinds text` does, in one part."""
+    from curate.pipelines.embedded.plan import EmbeddedPlan, Source, embedding_schema
+    from curate.pipelines.store import artifacts
+
+    num, width = vectors.shape
+    about = {"text": {"width": width, "sha256": "random"}}
+    parameters = {"source": "shards", "columns": about, "fingerprints": False}
+    plan = EmbeddedPlan(str(folder), parameters, [Source("0", "")])
+    plan.write()
+    schema = embedding_schema({"text": width}, with_images=False)
+    stamp = {"parameters": artifacts.digest(parameters), "source": plan.sources[0].as_dict()}
+    with artifacts.parquet_writer(plan.path(0), schema) as writer:
+        columns = {f.name: pa.nulls(num, f.type) for f in schema}
+        columns["pair_id"] = pa.array([str(row) for row in range(num)])
+        values = pa.array(vectors.astype(np.float16).reshape(-1))
+        columns["text"] = pa.FixedSizeListArray.from_arrays(values, width)
+        writer.write(pa.record_batch(list(columns.values()), schema=schema))
+        writer.close(stamp, "")
+    summary = {"plan": plan.digest(), "text_vectors": num}
+    artifacts.write_json(f"{folder}/summary.json", summary)
+
+
+@app.command()
+def cluster(
+    vectors: Annotated[int, typer.Option(help="to put into clusters")] = 200_000,
+    width: Annotated[int, typer.Option(help="of each")] = 512,
+    fine: Annotated[int, typer.Option(help="centres")] = 1024,
+    sample: Annotated[int, typer.Option(help="that they are fitted on")] = 16_384,
+) -> None:
+    """Time `curate cluster` on one core: the fit, and by itself the way of every pair."""
+    from curate.curation.vectors.balanced import nearest_centre
+    from curate.curation.vectors.nearest import fit_centres
+    from curate.pipelines.cluster import ClusterPairsOptions, cluster_pairs
+    from curate.pipelines.clustered.plan import Centres
+
+    folder = Path(tempfile.mkdtemp(prefix="curate-clusters-"))
+    options = ClusterPairsOptions(fine=fine, sample=sample)
+    try:
+        fitted, whole = spots(sample, width, 1), spots(vectors, width, 2)
+        write_texts(folder / "first", fitted)
+        write_texts(folder / "embeddings", whole)
+        common: dict[str, Any] = {"options": options, "quiet": True}
+        cpu, _, _ = timed(
+            lambda: cluster_pairs(embeddings=str(folder / "first"), output=str(folder / "a"),
+                                  **common)
+        )  # fmt: skip
+        print(f"fit of {fine:,} centres on {sample:,} x {width}: {cpu:.1f} s of processor")
+        cpu, _, found = timed(
+            lambda: cluster_pairs(embeddings=str(folder / "embeddings"), output=str(folder / "b"),
+                                  centres=str(folder / "a"), **common)
+        )  # fmt: skip
+        print(
+            f"{vectors:,} pairs in {cpu:.1f} s of processor: {vectors / cpu:,.0f} pairs/s per core;"
+            f" clusters of {', '.join(str(one['pairs']) for one in found['clusters'])}"
+        )
+        some = whole[:50_000].astype(np.float16)
+        for name, centres in (
+            ("balanced", Centres.read(str(folder / "a")).centres),
+            ("faiss, spherical", fit_centres(fitted, fine, seed=0, steps=20)),
+        ):
+            near, distance = nearest_centre(some, centres)
+            sizes = np.bincount(near, minlength=fine)
+            print(f"{name}: pairs of a centre {sizes.mean():.0f}, standard deviation "
+                  f"{sizes.std():.0f}, largest {sizes.max()}, empty {(sizes == 0).sum()}; mean "
+                  f"squared distance {np.square(distance).mean():.4f}", flush=True)  # fmt: skip
+    finally:
+        shutil.rmtree(folder)
 
 
 def openclip_loop(encoded: list[bytes], name: str, batch: int, workers: int) -> float:

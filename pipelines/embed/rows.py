@@ -19,6 +19,8 @@ from curate.pipelines.shards.matched_images import open_downloaded
 from curate.pipelines.shards.sources import ImageReader
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
+from curate.training.data.online import read_rows
+from curate.training.data.samples import first_text
 from curate.training.data.shards import OpenShards, index_shard, list_shards
 from curate.training.tars.captions import caption_of, json_object
 
@@ -94,6 +96,12 @@ class MatchedRows:
 
         return Chunk(batch.column("pair_id"), batch.column("image_id"), langs, texts, image)
 
+    def entry_ids(self, index: int) -> pa.ListArray:
+        """Return the entries of the pairs of a part, in their order."""
+        path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
+        column = artifacts.read_table(path, ["entry_ids"]).column("entry_ids")
+        return column.cast(pa.list_(pa.uint32())).combine_chunks()
+
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a part."""
         path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
@@ -137,6 +145,11 @@ class ShardRows:
                 partial(_image_of, part, first),
             )  # fmt: skip
 
+    def entry_ids(self, index: int) -> pa.ListArray:
+        """Return the entries that the samples of a shard are said to match, in their order."""
+        files, path = OpenShards(), self.paths[index]
+        return read_rows(index_shard(path, files.open_file), files).entry_ids
+
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a shard."""
         for chunk in self.chunks(index, with_texts=False):
@@ -149,11 +162,9 @@ def _image_of(part: Callable[[int, int], bytes], first: int, row: int) -> bytes 
 
 def _text(text: bytes, about: dict[str, Any]) -> str | None:
     """Return a sample's caption; of several, the first."""
-    several = about.get("texts")
-    for one in several if isinstance(several, list) else ():
-        said = one.get("text") if isinstance(one, dict) else one
-        if isinstance(said, str) and said.strip():
-            return said
+    first = first_text(about.get("texts"))
+    if first is not None:
+        return str(first["text"])
     found = caption_of({"txt": text}, about)
     return found.decode("utf-8", "replace") if found and found.strip() else None
 

@@ -4,7 +4,7 @@ Started by torchrun, the ranks share the images; the first one writes and prints
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -14,7 +14,7 @@ from curate.files.storage import is_folder
 from curate.pipelines.train import add_evaluations, short_identity, write_evaluation
 from curate.training import load, require_packages
 
-__all__ = ["evaluate_model", "is_first_process"]
+__all__ = ["evaluate_model", "is_first_process", "opened_sets", "process_group"]
 
 
 def evaluate_model(
@@ -62,11 +62,9 @@ def evaluate_model(
     require_packages("curate eval")
     from curate.training.eval.evaluate import evaluate
     from curate.training.eval.ranks import is_first_rank
-    from curate.training.eval.sets import EvalSpec, load_datasets, open_dataset
 
-    with _process_group(device) as place:
-        sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
-        sets = _with_own_names([*sets, *(load_datasets(config) if config else [])])
+    with process_group(device) as place:
+        sets = opened_sets(data, config, options)
         clip, preprocess, tokenize = load(run, place, model=model, tokenizer=tokenizer)
         folder = output or (run if is_folder(run) else None)
         results = {}
@@ -84,6 +82,19 @@ def evaluate_model(
 def is_first_process() -> bool:
     """Tell whether torchrun started this process as the one that prints, or did not start it."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def opened_sets(data: Sequence[str], config: str | None, options: Mapping[str, Any]) -> list[Any]:
+    """Open evaluation sets, each with a name of its own; arguments as for `evaluate_model`.
+
+    Raises:
+        InputError: one cannot be read, or lacks what belongs to it.
+        UsageError: two are the same set, asked for in the same way.
+    """
+    from curate.training.eval.sets import EvalSpec, load_datasets, open_dataset
+
+    sets = [open_dataset(EvalSpec(path=path, **options)) for path in data]
+    return _with_own_names([*sets, *(load_datasets(config) if config else [])])
 
 
 def _with_own_names(sets: Sequence[Any]) -> list[Any]:
@@ -109,7 +120,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 @contextmanager
-def _process_group(device: str | None) -> Iterator[str]:
+def process_group(device: str | None) -> Iterator[str]:
     """Join the ranks that torchrun started, if it did, and yield this one's device."""
     import torch
     import torch.distributed as dist

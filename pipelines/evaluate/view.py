@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.pipelines.evaluate.ensemble import figure_of
 from curate.pipelines.views.tables import render_table
 
 __all__ = ["eval_table"]
@@ -18,10 +19,25 @@ def eval_table(result: Mapping[str, Any]) -> str:
     lines = []
     for name, found in result["results"].items():
         lines += shown.get(found["task"], _zero_shot_lines)(name, found)
+        if "experts" in found:
+            lines += _expert_lines(found)
         if found["unusable"]:
             reasons = ", ".join(f"{reason} {num:,}" for reason, num in found["skipped"].items())
             lines.append(f"  left out: {reasons}")
     return "\n".join(lines)
+
+
+def _expert_lines(found: Mapping[str, Any]) -> list[str]:
+    """Show an ensemble beside the mean of all and each expert, with its weight."""
+    weights = found["weights"]
+    is_one = all(isinstance(weight, float) for weight in weights.values())
+    rows = [["ensemble", "", f"{figure_of(found):.1%}"],
+            ["plain mean", "", f"{figure_of(found['mean']):.1%}"]]  # fmt: skip
+    for name, figures in found["experts"].items():
+        shown = f"{weights[name]:.3f}" if is_one else "by task"
+        is_best = " (best on this set)" if name == found["best"] else ""
+        rows.append([name, shown, f"{figure_of(figures):.1%}{is_best}"])
+    return [render_table(["", "weight", "figure"], rows)]
 
 
 def _range(interval: Sequence[float]) -> str:

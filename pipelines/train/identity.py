@@ -7,6 +7,7 @@ from typing import Any
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.join import caption_identity
+from curate.pipelines.clustered.expert import expert_identity
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.loading import TrainExtras, read_online
 from curate.pipelines.train.shard_facts import MISSING, ShardFacts
@@ -44,10 +45,18 @@ def identity(
         **start.identity,
         **({"trim_vocabulary": True} if extras.trim_vocabulary else {}),
         **({"teacher": teacher_identity(extras.teacher)} if extras.teacher else {}),
+        **_expert_identity(extras, start),
         "loader": {**_loader_identity(extras), **lanes_identity(lanes, facts)},
         **shard_identities(facts),
         "balanced": _balanced_digest(extras.datacard),
     }
+
+
+def _expert_identity(extras: TrainExtras, start: Start) -> dict[str, Any]:
+    """Return which expert a run is, and from which step on; nothing of a run on all pairs."""
+    if extras.expert is None or start.goes_on is None:
+        return {}
+    return {"expert": {**expert_identity(extras.expert), "from_step": start.goes_on.step}}
 
 
 def shard_identities(facts: Sequence[ShardFacts]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The shards of a run as a stream of batches, and the options that decide it."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -10,12 +10,14 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import CaptionOptions, joined_captions
+from curate.pipelines.clustered.expert import ExpertOptions, opened_expert
 from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.training.captions.lookup import CaptionIndex
 from curate.training.captions.mix import PairTexts, TextMix
 from curate.training.data.arrange import check_batch_by
+from curate.training.experts.choice import Expert
 from curate.training.loop.config import TrainConfig
 
 __all__ = [
@@ -51,6 +53,7 @@ class TrainExtras:
             goes on, else one for each machine that it is begun on.
         allow_lost: go on without shards that a run was begun with and that are not there any more.
         captions: beside the alt-texts.
+        expert: the cluster that the run is an expert for; None: it is trained on all pairs.
         trim_vocabulary: leave out the tokens that no caption uses, and their embeddings.
     """
 
@@ -74,15 +77,29 @@ class TrainExtras:
     lanes: int | None = None
     allow_lost: bool = False
     captions: CaptionOptions = CaptionOptions()
+    expert: ExpertOptions | None = None
     trim_vocabulary: bool = False
 
     def __post_init__(self) -> None:
         """Check what nobody else checks before the shards are opened.
 
         Raises:
-            UsageError: an option is out of range.
+            UsageError: an option is out of range; an expert is to be trained on other captions than
+                those of its clusters, or has no run to go on from.
         """
         check_batch_by(self.batch_by, self.super_batch)
+        if self.expert is None:
+            return
+        if self.captions.is_any:
+            raise UsageError(
+                "--expert with captions beside the alt-texts: the caption that was clustered is "
+                "the one to train on. Leave --captions and --json-captions out."
+            )
+        if self.teacher is not None or self.tokenizer is not None or self.trim_vocabulary:
+            raise UsageError("--expert with --teacher, --tokenizer or --trim-vocabulary: it goes "
+                             "on as its run was trained; leave them out")  # fmt: skip
+        if self.init is None:
+            raise UsageError("--expert goes on from a run of all pairs; name it with --init RUN")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +115,7 @@ class Loading:
         image_size: pixels of both sides.
         world: the ranks.
         texts: draws one of the texts of a pair; None: its alt-text.
+        expert: decides which pairs are trained on; None: all are.
     """
 
     tars: Sequence[str]
@@ -108,6 +126,7 @@ class Loading:
     image_size: int
     world: Any
     texts: PairTexts | None = None
+    expert: Expert | None = None
 
     def open_texts(self, digest: str | None, *, is_new: bool, quiet: bool) -> TextMix | None:
         """Return what draws the texts of pairs; None where they have their alt-texts alone.
@@ -140,6 +159,21 @@ class Loading:
         if index is not None and is_new and self.world.is_main and not options.json_keys:
             require_joined(index, options.tables, self._there(), self._cache().open)
         return index
+
+    def open_expert(self, values: Mapping[str, Any], *, quiet: bool) -> Expert | None:
+        """Return what decides which pairs are trained on; None where all are.
+
+        Args:
+            values: of the run's config.json.
+            quiet: no messages.
+
+        Raises:
+            ArtifactError: the clusters are damaged.
+        """
+        options = self.extras.expert
+        if options is None:
+            return None
+        return opened_expert(options, values["expert"], self.config.seed, quiet=quiet)
 
     def _there(self) -> list[str]:
         lost = self._lost()
@@ -225,7 +259,7 @@ class Loading:
             cache=self._cache(), sums=shard_sums(self.tars, self.facts), lost=self._lost(),
             num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
                          if one.samples is not None},
-            more_tokenizers=more, texts=self.texts,
+            more_tokenizers=more, texts=self.texts, expert=self.expert,
         )  # fmt: skip
         return loader.batches(position)
 
@@ -238,9 +272,10 @@ class Loading:
         sampler = Sampler(
             shards=self.tars, seed=self.config.seed, shuffle_pairs=self.config.shuffle_pairs,
             unit=self.extras.unit, online=read_online(self.extras.online), cache=self._cache(),
-            lost=self._lost(), needs_text=self.texts is None, arrange=arrange,
+            lost=self._lost(), needs_text=self.texts is None, expert=self.expert, arrange=arrange,
         )  # fmt: skip
-        is_whole = self.extras.online is None and self.extras.unit == "pair" and arrange is None
+        chooses = arrange is not None or self.expert is not None or self.extras.online is not None
+        is_whole = self.extras.unit == "pair" and not chooses
         known = [one.samples for one in self.facts] if is_whole else []
         return pairs_per_epoch(self.tars, sampler, epoch, known)
 

@@ -23,7 +23,7 @@ from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.loop.config import TrainConfig
 
-__all__ = ["Progress", "TrainLoop", "restore", "run_together"]
+__all__ = ["Progress", "TrainLoop", "close", "restore", "run_together"]
 
 
 @dataclass(slots=True)
@@ -332,6 +332,13 @@ def run_together(
         for writer in writers:
             writer.wait()
     return True
+
+
+def close(loop: TrainLoop) -> None:
+    """Let go of what shows a run, and of who is told of it."""
+    loop.view.close()
+    for tracker in loop.trackers:
+        tracker.close()
 
 
 def _finite(value: float) -> float | None:

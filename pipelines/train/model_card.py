@@ -186,7 +186,7 @@ def _markdown(card: Mapping[str, Any], consumed: Mapping[str, Any], *, has_plots
         f"- training: {how}\n"
         f"{_resolutions_line(card.get('resolutions'))}"
         f"- begun with: {_hash_or(card['init_sha256'], 'random weights')}\n"
-        f"{_teacher_line(card.get('teacher'))}"
+        f"{_teacher_line(card.get('teacher'))}{_expert_line(card.get('expert'))}"
         f"- tokenizer: {_hash_or(card['tokenizer_sha256'], 'learned from the captions')}\n"
         f"- shards: {card['num_shards']}, sha256 `{card['shards']}`\n"
         f"- data card: sha256 `{card['datacard_sha256']}`\n"
@@ -281,6 +281,16 @@ def _teacher_line(teacher: Mapping[str, Any] | None) -> str:
     if teacher is None:
         return ""
     return f"- teacher: {_cell(teacher['name'])}, sha256 `{_cell(teacher['weights_sha256'])}`\n"
+
+
+def _expert_line(expert: Mapping[str, Any] | None) -> str:
+    if expert is None:
+        return ""
+    return (
+        f"- expert of cluster {expert['cluster']} ({expert['pairs']:,} pairs; others with a chance "
+        f"of {expert['outside']:.2%}), from step {expert['from_step']:,} of its run on; clusters "
+        f"`{_cell(expert['clusters'])}`\n"
+    )
 
 
 def _hash_or(sha256: str | None, otherwise: str) -> str:

@@ -13,7 +13,7 @@ from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.consumed import entry_names
 from curate.pipelines.train.files import RunFiles, read_checkpoint, save_tensors
 from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
-from curate.pipelines.train.loop import Progress, TrainLoop, restore
+from curate.pipelines.train.loop import Progress, TrainLoop, close, restore
 from curate.pipelines.train.model_card import (
     contaminated_sets,
     device_name,
@@ -29,10 +29,11 @@ from curate.pipelines.train.trackers import open_trackers
 from curate.pipelines.train.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.captions.mix import TextMix
+from curate.training.experts.choice import Expert
 from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.model.config import ModelConfig
 
-__all__ = ["TrainRun", "close"]
+__all__ = ["TrainRun"]
 
 MAX_TOKENIZER_CAPTIONS = 1_000_000
 
@@ -54,6 +55,7 @@ class TrainRun:
         world: the ranks, this process among them.
         quiet: show nothing.
         texts: draws one of the texts of a pair; None: its alt-text.
+        expert: decides which pairs are trained on; None: all are.
     """
 
     files: RunFiles
@@ -68,9 +70,10 @@ class TrainRun:
     world: Any
     quiet: bool
     texts: TextMix | None = None
+    expert: Expert | None = None
 
     def open_texts(self, values: dict[str, Any]) -> None:
-        """Open the captions that are mixed with the alt-texts, if there are any.
+        """Open the captions that are mixed with the alt-texts, and an expert's clusters, if any.
 
         Raises:
             InputError: no caption is of a pair of the shards.
@@ -79,6 +82,7 @@ class TrainRun:
         digest = values["loader"].get("captions", {}).get("tables")
         is_new = not self.files.step_checkpoints()
         self.texts = self.loading().open_texts(digest, is_new=is_new, quiet=self.quiet)
+        self.expert = self.loading().open_expert(values, quiet=self.quiet)
 
     def train(self, values: dict[str, Any], stop: StopRequest) -> dict[str, Any]:
         """Train to the end, or until a stop is asked for; return the card, or where it stopped."""
@@ -188,6 +192,7 @@ class TrainRun:
         return Loading(
             tars=self.tars, facts=self.facts, config=self.config, extras=self.extras,
             lanes=self.lanes, image_size=self.shape.image_size, world=self.world, texts=self.texts,
+            expert=self.expert,
         )  # fmt: skip
 
     def teacher(self) -> tuple[Any, Any]:
@@ -207,7 +212,8 @@ class TrainRun:
         """Return the shape of the model that comes out, with room for the tokenizer's tokens."""
         from curate.training.text.trimming import trimmed_shape
 
-        if self.start.tokenizer is None:  # a shape may have too few tokens to spell all bytes
+        full = self.start.goes_on
+        if self.start.tokenizer is None or full:  # a shape may have too few to spell all bytes
             vocab_size = max(self.shape.vocab_size, tokenizer.vocab_size)
             self.shape = replace(self.shape, vocab_size=vocab_size)
         self.shape = trimmed_shape(self.shape, tokenizer)
@@ -228,7 +234,7 @@ class TrainRun:
         if step is not None:
             found = [self.files.step_checkpoint(step)] if step else []
         if not found:
-            return None
+            return self.start.state(quiet=self.quiet)
         state = read_checkpoint(self.files, found[-1])
         log(f"going on from {found[-1]}", quiet=self.quiet)
         return state
@@ -313,7 +319,8 @@ class TrainRun:
             final = {"format": FORMAT_VERSION, "model": weights}
             save_tensors(self.files, self.files.final, final)
         losses = [x["loss"] for x in loop.run_log.lines if x["loss"] is not None]
-        seen = self.config.steps * self.config.batch_size
+        begun = self.start.goes_on.step if self.start.goes_on is not None else 0
+        seen = (self.config.steps - begun) * self.config.batch_size
         per_epoch = self.loading().pairs_per_epoch(progress.position.epoch)
         card = {
             **values,
@@ -337,13 +344,6 @@ class TrainRun:
         names = entry_names(self.extras.balanced)
         consumed = progress.consumed.card(names)
         return write_model_card(self.files, card, loop.run_log.lines, consumed)
-
-
-def close(loop: TrainLoop) -> None:
-    """Let go of what shows a run, and of who is told of it."""
-    loop.view.close()
-    for tracker in loop.trackers:
-        tracker.close()
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -23,6 +23,7 @@ from curate.pipelines.store.swap import (
     swap_in,
 )
 from curate.pipelines.store.workspace import refuse_foreign
+from curate.pipelines.train.experts.full_run import FullRun, full_run
 from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
 from curate.pipelines.train.identity import LOST, difference, identity, with_lost
 from curate.pipelines.train.loading import TrainExtras
@@ -86,14 +87,20 @@ def train_model(
 
     extras = extras or TrainExtras()
     extras = replace(extras, datacard=extras.datacard or datacard)
-    shape = replace(shape_of(model, extras.init), logit_bias=config.loss == "siglip")
+    full = _full_run(model, extras)
+    config = config if full is None else full.schedule(config)
+    shape = full.shape if full is not None else shape_of(model, extras.init)
+    shape = replace(shape, logit_bias=config.loss == "siglip")
     phases(config, shape)  # refuses a schedule of sizes that the model cannot have
     places = [shards] if isinstance(shards, str) else shards
     tars = [tar for place in places for tar in list_shards(place)]
     refuse_twice(tars)
     anew = overwrite and has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
-    start = prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
+    start = (
+        full.start() if full is not None
+        else prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
+    )  # fmt: skip
     if dry_run:
         facts = take_stock(tars, quiet=quiet)
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
@@ -142,6 +149,19 @@ def train_model(
         if anew and world.is_main and "stopped_at" not in card:
             swap_in(output, sign="modelcard.json", gone=RUN_ENTRIES)
         return card
+
+
+def _full_run(model: str | None, extras: TrainExtras) -> FullRun | None:
+    """Return the run that an expert goes on from; None if the run is no expert.
+
+    Raises:
+        UsageError: the expert is to be of another shape.
+    """
+    if extras.expert is None or extras.init is None:
+        return None
+    if model is not None:
+        raise UsageError("--expert with --model: it is of the shape of its run; leave --model out")
+    return full_run(extras.init)
 
 
 @contextmanager

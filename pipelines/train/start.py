@@ -10,6 +10,7 @@ from curate.pipelines.views.progress import log
 from curate.training.model.config import ModelConfig, load_model_config
 
 if TYPE_CHECKING:
+    from curate.pipelines.train.experts.full_run import FullRun
     from curate.training.model.clip import CLIP
     from curate.training.model.config_beside import ConfigBeside
     from curate.training.text.tokenizer import Tokenizer
@@ -30,12 +31,14 @@ class Start:
         init: file or folder of weights; None for random ones.
         init_sha256: of that file.
         assumed: what is taken for granted of it, for the user to read; None if its config says it.
+        goes_on: the run whose checkpoint it goes on from, with its optimizer and schedule; None.
     """
 
     tokenizer: "Tokenizer | None" = None
     init: str | None = None
     init_sha256: str | None = None
     assumed: str | None = None
+    goes_on: "FullRun | None" = None
 
     @property
     def identity(self) -> dict[str, str | None]:
@@ -45,6 +48,10 @@ class Start:
             "init_sha256": self.init_sha256,
             "tokenizer_sha256": sha256(json.encode()).hexdigest() if json else None,
         }
+
+    def state(self, *, quiet: bool) -> dict[str, Any] | None:
+        """Return the state that an expert goes on from; None for a run that begins."""
+        return None if self.goes_on is None else self.goes_on.state(quiet=quiet)
 
     def load_into(
         self, model: "CLIP", *, quiet: bool, trimmed_from: list[int] | None = None

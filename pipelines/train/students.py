@@ -17,8 +17,8 @@ from curate.pipelines.train import stage
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.identity import identity
 from curate.pipelines.train.loading import TrainExtras
-from curate.pipelines.train.loop import TrainLoop, run_together
-from curate.pipelines.train.part import TrainRun, close
+from curate.pipelines.train.loop import TrainLoop, close, run_together
+from curate.pipelines.train.part import TrainRun
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig

@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from curate.api.calls.command import sentence_of
-from curate.api.models import export
+from curate.api.published import export
 from curate.cli import main as cli
 from curate.distribution import VERSION
 from curate.files.sizes import parse_number

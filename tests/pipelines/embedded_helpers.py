@@ -40,7 +40,10 @@ def write_embeddings(folder, parts, *, source="shards", one_model=False):
         with artifacts.parquet_writer(plan.path(index), schema) as writer:
             writer.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
             writer.close(stamp, "")
-    summary = {"plan": plan.digest(), "pairs": num, "parts": len(parts), "columns": columns}
+    there = {f"{name}_vectors": sum(v is not None for p in parts for v in p[name])
+             for name in widths}  # fmt: skip
+    summary = {"plan": plan.digest(), "pairs": num, "parts": len(parts), "columns": columns,
+               **there}  # fmt: skip
     artifacts.write_json(f"{folder}/summary.json", summary)
     return plan
 

@@ -34,6 +34,7 @@ from curate.training.data.sampler import Arrangement, Group, Sampler
 from curate.training.data.samples import Pair, Reader, captions
 from curate.training.data.shard_cache import ShardCache
 from curate.training.data.shards import list_shards
+from curate.training.experts.choice import Expert
 from curate.training.text.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class Loader:
         num_samples: that shards are said to have, by path; by this lanes are cut.
         more_tokenizers: for the same captions, of a teacher, for example.
         texts: draws one of the texts of a pair; None: its alt-text.
+        expert: trains on pairs of a cluster, most of all; None: on all.
 
     Raises:
         UsageError: there is no such decoder.
@@ -121,6 +123,7 @@ class Loader:
         num_samples: Mapping[str, int] | None = None,
         more_tokenizers: Sequence[Tokenizer] = (),
         texts: PairTexts | None = None,
+        expert: Expert | None = None,
     ) -> None:
         self.config = config
         self._tokenizers = (tokenizer, *more_tokenizers)
@@ -130,9 +133,11 @@ class Loader:
             shards=shards, seed=config.seed, unit=config.unit,
             shuffle_pairs=max(1, config.shuffle_pairs // config.lanes),
             online=online, cache=cache or ShardCache(), sums=sums or {},
-            lost=lost or {}, needs_text=texts is None,
+            lost=lost or {}, needs_text=texts is None, expert=expert,
         )  # fmt: skip
-        self._reader = Reader(self._sampler.files, host_decoder(self._decoder), texts)
+        self._reader = Reader(
+            self._sampler.files, host_decoder(self._decoder), texts, takes_first=expert is not None
+        )
         self._sampler.arrange = self._arrangement()
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
         self._memory: list[NDArray[np.uint8]] = []

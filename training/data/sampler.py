@@ -22,12 +22,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
 from curate.training.data.online import Online, SampleRows, read_rows
 from curate.training.data.shard_cache import ShardCache
 from curate.training.data.shards import OpenShards, ShardIndex, index_shard, lost_shard
+from curate.training.experts.choice import Expert
 
 __all__ = [
     "GROUP_WINDOWS", "UNITS", "Arrangement", "Group", "Piece", "Sample", "Sampler", "mix",
@@ -176,6 +178,7 @@ class Sampler:
         lost: shards that are not there any more, and how many samples they had.
         ahead: shards that are fetched from afar while one is read.
         needs_text: a sample has to have a text or a JSON; else its text may be elsewhere.
+        expert: trains on pairs of a cluster, most of all; None: on all.
         arrange: which samples of a group make a batch together; None: neighbours.
     """
 
@@ -189,6 +192,7 @@ class Sampler:
     lost: Mapping[str, int] = field(default_factory=dict)
     ahead: int = 8
     needs_text: bool = True
+    expert: Expert | None = None
     arrange: Arrangement | None = None
     files: OpenShards = field(init=False)
     _salts: dict[str, str] = field(init=False)
@@ -255,10 +259,8 @@ class Sampler:
         else:
             index = index_shard(path, self.files.open_file, self.sums.get(path))
         asks = self.arrange is not None and self.arrange.needs_rows
-        needs_rows = (self.online is not None or self.unit == "image" or asks) and (
-            path not in self.lost
-        )
-        rows = read_rows(index, self.files) if needs_rows else None
+        asks = asks or self.online is not None or self.expert is not None or self.unit == "image"
+        rows = read_rows(index, self.files) if asks and path not in self.lost else None
         with self._lock:
             if path not in self._indices:
                 self._indices[path] = index, rows
@@ -307,6 +309,11 @@ class Sampler:
             is_known, is_kept = self.online.decide(rows, number, self.seed + epoch)
             skipped["no_entries"] += int((~is_known & inside[number]).sum())
             skipped["not_sampled"] += int((is_known & ~is_kept & inside[number]).sum())
+            number = number[is_kept]
+        if rows is not None and self.expert is not None:
+            is_known, is_kept = self.expert.decide(rows.pair_ids.take(pa.array(number)), epoch)
+            skipped["no_cluster"] += int((~is_known & inside[number]).sum())
+            skipped["other_cluster"] += int((is_known & ~is_kept & inside[number]).sum())
             number = number[is_kept]
         if rows is not None and self.unit == "image":
             chosen = _one_of_each(rows.image[number], keys[number])

@@ -18,7 +18,7 @@ from curate.training.data.sampler import Group, Sample, mix
 from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
 from curate.training.tars.captions import caption_of, json_object
 
-__all__ = ["Pair", "Reader", "captions"]
+__all__ = ["Pair", "Reader", "captions", "first_text"]
 
 _DRAWS_INSTEAD = 64
 _BETWEEN = 4096  # bytes of headers and padding between the parts of a sample
@@ -49,12 +49,14 @@ class Reader:
         decoder: of JPEGs: simplejpeg or pillow.
         texts: draws one of the texts of a pair; None: its alt-text.
         needs_text: what has no text cannot be used; else its text is empty.
+        takes_first: of several alt-texts the first, and not any: that is the one with a vector.
     """
 
     files: OpenShards
     decoder: str
     texts: PairTexts | None = None
     needs_text: bool = True
+    takes_first: bool = False
 
     def read(
         self, group: Group, place: int, image: NDArray[np.uint8], skipped: Counter[str]
@@ -140,7 +142,8 @@ class Reader:
     def _pair(self, sample: Sample, parts: "_Parts") -> Pair | None:
         """Return a sample's text and what its JSON says; None if there is no text."""
         about = json_object(parts.json) if parts.json else {}
-        chosen = _chosen_text(about.get("texts"), sample.key)
+        several = about.get("texts")
+        chosen = first_text(several) if self.takes_first else _chosen_text(several, sample.key)
         if chosen is not None:
             about = {**about, **chosen}
             text = about["text"]
@@ -218,6 +221,16 @@ def _chosen_text(texts: Any, key: int) -> dict[str, Any] | None:
         return None
     draw = int(mix(np.array([~np.uint64(key)]))[0])
     return usable[draw % len(usable)]
+
+
+def first_text(texts: Any) -> dict[str, Any] | None:
+    """Return the first of several texts that is not blank, with what is said of it.
+
+    >>> first_text([" ", {"text": "a dog", "lang": "en"}, "a cat"])
+    {'text': 'a dog', 'lang': 'en'}
+    """
+    usable = (one for one in _usable_texts(texts) if one["text"].strip())
+    return next(usable, None)
 
 
 def _usable_texts(texts: Any) -> list[dict[str, Any]]:

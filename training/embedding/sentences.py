@@ -22,7 +22,7 @@ from curate.files.storage import is_file, join, open_read
 from curate.training.embedding.encoders import TextEncoder, hash_tensors
 from curate.training.published.hub import hub_as_told
 
-__all__ = ["SENTENCE_LIBRARIES", "open_sentence_encoder"]
+__all__ = ["SENTENCE_LIBRARIES", "is_sentence_encoder", "open_sentence_encoder"]
 
 SENTENCE_LIBRARIES = ("model2vec", "sentence-transformers")
 
@@ -110,6 +110,15 @@ def _open_static(model: Any) -> tuple[TextEncoder, dict[str, Any]]:
     digest.update(json.dumps(dict(model.config), sort_keys=True, default=str).encode())
     about = {"library": "model2vec", "sha256": digest.hexdigest(), "width": int(model.dim)}
     return _StaticTexts(model), about
+
+
+def is_sentence_encoder(name: str) -> bool:
+    """Tell whether a name or folder is a sentence encoder's."""
+    try:
+        _library_of(name)
+    except UsageError:
+        return False
+    return True
 
 
 def _library_of(name: str) -> tuple[str, str]:

@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from curate.errors import ArtifactError
 from curate.training.data.images import decode
 from curate.training.eval.data import EvalSample
+from curate.training.eval.prompts import Vocabulary
 from curate.training.eval.ranks import in_step
 
-__all__ = ["Encoder", "check_finite"]
+__all__ = ["AS_IT_IS", "Encoder", "View", "check_finite"]
 
 # What Pillow is seen to raise over damaged files.
 _BROKEN = (
@@ -33,6 +34,26 @@ _BROKEN = (
 
 Decoded = tuple[list[EvalSample], Tensor]
 Pending = Sequence[tuple[EvalSample, "Future[Tensor | str]"]]
+
+
+class View:
+    """How embeddings of texts are compared with those of images: this one, as they are.
+
+    Several views of one model are evaluated in one pass over the images.
+    """
+
+    def classes(self, class_CE: Tensor, vocabulary: Vocabulary) -> Tensor:
+        """Return what images are compared with, (C, E), of the embeddings of classes."""
+        del vocabulary
+        return class_CE
+
+    def texts(self, text_ME: Tensor, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Return what images ask, and what asks images, (M, E) each, of the embeddings of texts."""
+        del texts
+        return text_ME, text_ME
+
+
+AS_IT_IS = View()
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,7 +5,7 @@ are those of one process. All ranks have to call these functions, and all get th
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +16,13 @@ from curate.errors import InputError, UsageError
 from curate.files.sizes import several
 from curate.training.eval.choice import choose
 from curate.training.eval.data import EvalDataset
-from curate.training.eval.embed import Encoder
+from curate.training.eval.embed import AS_IT_IS, Encoder, View
 from curate.training.eval.multilabel import multilabel
 from curate.training.eval.ranks import gather
 from curate.training.eval.retrieval import retrieval_recall, retrieve
 from curate.training.eval.zeroshot import zero_shot
 
-__all__ = ["RESULT_VERSION", "evaluate", "evaluate_all", "retrieval_recall"]
+__all__ = ["RESULT_VERSION", "evaluate", "evaluate_all", "evaluate_views", "retrieval_recall"]
 
 RESULT_VERSION = 1
 
@@ -64,6 +64,26 @@ def evaluate(
         InputError: the dataset cannot be read, or none of its images.
         ArtifactError: the model's embeddings are not finite.
     """
+    found = evaluate_views(
+        model, tokenize, preprocess, dataset, (AS_IT_IS,), batch_size=batch_size, workers=workers
+    )
+    return found[0]
+
+
+def evaluate_views(
+    model: nn.Module,
+    tokenize: Callable[[list[str]], Tensor],
+    preprocess: Callable[[Image.Image], Tensor],
+    dataset: EvalDataset,
+    views: Sequence[View],
+    *,
+    batch_size: int = 256,
+    workers: int = 2,
+) -> list[dict[str, Any]]:
+    """Evaluate several views of a model on one dataset, in one pass over its images.
+
+    See `evaluate`.
+    """
     if batch_size < 1:
         raise UsageError(f"the batch size is {batch_size}; expected at least 1")
     encoder = Encoder(model=model, tokenize=tokenize, preprocess=preprocess,
@@ -71,7 +91,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     try:
-        found = _TASKS[dataset.task](encoder, _counting(dataset, encoder.skipped))
+        found = _TASKS[dataset.task](encoder, _counting(dataset, encoder.skipped), views)
     finally:
         model.train(was_training)
     skipped = sum(gather(encoder.skipped), Counter[str]())
@@ -83,11 +103,11 @@ def evaluate(
             f"{dataset.path}: no usable image among {several(num_read, 'sample')} "
             f"({reasons or 'it is empty'}); expected JPEG, PNG or WebP"
         )
-    head = {"schema_version": RESULT_VERSION, "task": found.pop("task"), "file": dataset.path,
+    head = {"schema_version": RESULT_VERSION, "task": found[0]["task"], "file": dataset.path,
             "asked": dict(dataset.asked)}  # fmt: skip
     counts = {"images": num_read - num_unusable, "unusable": num_unusable,
               "skipped": dict(sorted(skipped.items()))}  # fmt: skip
-    return {**head, **counts, **found}
+    return [{**head, **counts, **of_view} for of_view in found]
 
 
 def _counting(dataset: EvalDataset, counts: Counter[str]) -> EvalDataset:

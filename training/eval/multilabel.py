@@ -3,7 +3,7 @@
 Shapes: N images, C classes, E shared width. The scores of the whole set are on every rank.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from curate.errors import InputError
 from curate.training.eval.confidence import mean_interval
 from curate.training.eval.data import EvalDataset, EvalSample
-from curate.training.eval.embed import Encoder, check_finite
+from curate.training.eval.embed import AS_IT_IS, Encoder, View, check_finite
 from curate.training.eval.ranks import gather, rank_and_world
 from curate.training.eval.zeroshot import class_embeddings
 
 __all__ = ["average_precision", "multilabel"]
 
+_Row = tuple[str, list[NDArray[np.float32]], NDArray[np.bool_]]
 _RESAMPLES = 200
 _SEED = 0
 
@@ -54,20 +55,23 @@ def average_precision(
     return found_C
 
 
-def multilabel(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
+def multilabel(
+    encoder: Encoder, dataset: EvalDataset, views: Sequence[View] = (AS_IT_IS,)
+) -> list[dict[str, Any]]:
     """Score images that have any number of classes each.
 
     Returns:
-        Mean average precision over the classes that occur, with a 95 % interval by resampling
-        images; several languages: each, and their plain mean. Equal on all ranks.
+        Of each view: mean average precision over the classes that occur, with a 95 % interval by
+        resampling images; several languages: each, and their plain mean. Equal on all ranks.
 
     Raises:
         InputError: there is no usable image, or a sample's labels are not one per class.
         ArtifactError: the model's embeddings are not finite.
     """
     rank, world = rank_and_world()
-    classifiers = [class_embeddings(encoder, v) for v in dataset.vocabularies]
-    own: list[tuple[str, list[NDArray[np.float32]], NDArray[np.bool_]]] = []
+    embedded = [(class_embeddings(encoder, v), v) for v in dataset.vocabularies]
+    classifiers = [view.classes(class_CE, v) for view in views for class_CE, v in embedded]
+    own: list[_Row] = []
     for samples, image_NE in encoder.images(_checked(dataset, rank, world)):
         scores = [(image_NE @ class_CE.T).cpu().numpy() for class_CE in classifiers]
         for row, sample in enumerate(samples):
@@ -75,9 +79,16 @@ def multilabel(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
             own.append((sample.key, [s[row] for s in scores], truth))
     rows = sorted((r for found in gather(own) for r in found), key=lambda r: r[0])
     if not rows:
-        return {"task": "multilabel classification"}  # the caller, who counts, refuses it
+        # The caller, who counts, refuses it.
+        return [{"task": "multilabel classification"} for _ in views]
+    num = len(dataset.vocabularies)
+    return [_report(dataset, rows, at * num) for at in range(len(views))]
+
+
+def _report(dataset: EvalDataset, rows: Sequence[_Row], first: int) -> dict[str, Any]:
+    """Return the figures of a view, whose scores begin at a place of each row's."""
     reports = {}
-    for number, vocabulary in enumerate(dataset.vocabularies):
+    for number, vocabulary in enumerate(dataset.vocabularies, start=first):
         score_NC = np.stack([scores[number] for _, scores, _ in rows])
         check_finite(torch.from_numpy(score_NC), "images")
         truth_NC = np.stack([truth for _, _, truth in rows])[:, list(vocabulary.class_ids)]

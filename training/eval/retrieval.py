@@ -15,7 +15,7 @@ from torch import Tensor
 from curate.errors import InputError
 from curate.training.eval.confidence import bootstrap_interval, mean_interval, wilson_interval
 from curate.training.eval.data import EvalDataset, EvalSample
-from curate.training.eval.embed import Encoder, check_finite
+from curate.training.eval.embed import AS_IT_IS, Encoder, View, check_finite
 from curate.training.eval.ranks import gather, rank_and_world, sum_tensor
 
 __all__ = ["retrieval_recall", "retrieve"]
@@ -79,15 +79,17 @@ def _recalls(hits_QK: Tensor) -> dict[str, float]:
     return {f"R@{k}": share for k, share in zip(RANKS, shares, strict=True)}
 
 
-def retrieve(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
+def retrieve(
+    encoder: Encoder, dataset: EvalDataset, views: Sequence[View] = (AS_IT_IS,)
+) -> list[dict[str, Any]]:
     """Retrieve the texts of images and the images of texts, of all texts and of each group's.
 
     Samples of one image are one image with several texts.
 
     Returns:
-        Recalls with 95 % intervals: binomial for images; for texts by resampling images, whose
-        captions are not independent. Groups (languages): each, and their plain mean. Equal on all
-        ranks.
+        Of each view: recalls with 95 % intervals: binomial for images; for texts by resampling
+        images, whose captions are not independent. Groups (languages): each, and their plain
+        mean. Equal on all ranks.
 
     Raises:
         InputError: there is no text.
@@ -95,7 +97,7 @@ def retrieve(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
     """
     keys, image_NE, texts = _embed_images(encoder, dataset)
     if not keys:
-        return {"task": "retrieval"}  # the caller, who counts, refuses it
+        return [{"task": "retrieval"} for _ in views]  # the caller, who counts, refuses it
     place = {key: i for i, key in enumerate(keys)}
     texts = [t for t in texts if t[0] in place]
     if not texts:
@@ -106,21 +108,31 @@ def retrieve(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
     device = encoder.device
     owner_M = torch.tensor([place[key] for key, _, _ in texts], device=device)
     image_NE, text_ME = image_NE.to(device), text_ME.to(device)
-    number_N = torch.arange(len(keys), device=device)
-    of_texts = _hits(text_ME, image_NE, owner_M, number_N)
+    viewed = (view.texts(text_ME, [text for _, _, text in texts]) for view in views)
+    return [
+        _report(image_NE, asked_ME, asking_ME, owner_M, texts) for asked_ME, asking_ME in viewed
+    ]
+
+
+def _report(
+    image_NE: Tensor, asked_ME: Tensor, asking_ME: Tensor, owner_M: Tensor, texts: _Texts
+) -> dict[str, Any]:
+    """Return the figures of texts that images ask for, and of texts that ask for images."""
+    number_N = torch.arange(len(image_NE), device=image_NE.device)
+    of_texts = _hits(asking_ME, image_NE, owner_M, number_N)
     found: dict[str, Any] = {
         "task": "retrieval",
-        "distinct_images": len(keys),
-        "chance_R@1": 1 / len(keys),
-        **_figures(image_NE, text_ME, owner_M, of_texts),
+        "distinct_images": len(image_NE),
+        "chance_R@1": 1 / len(image_NE),
+        **_figures(image_NE, asked_ME, owner_M, of_texts),
     }
     groups = sorted({group for _, group, _ in texts} - {""})
     if groups:
         found["by_group"] = {}
         for group in groups:
             rows = torch.tensor([i for i, t in enumerate(texts) if t[1] == group])
-            at = rows.to(device)
-            found["by_group"][group] = _figures(image_NE, text_ME[at], owner_M[at], of_texts[rows])
+            at = rows.to(image_NE.device)
+            found["by_group"][group] = _figures(image_NE, asked_ME[at], owner_M[at], of_texts[rows])
         found["mean_over_groups"] = _mean(list(found["by_group"].values()))
     return found
 

@@ -3,7 +3,7 @@
 Shapes: N images, C classes, E shared width.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from curate.training.eval.confidence import (
     wilson_interval,
 )
 from curate.training.eval.data import EvalDataset, EvalSample
-from curate.training.eval.embed import Encoder, check_finite
+from curate.training.eval.embed import AS_IT_IS, Encoder, View, check_finite
 from curate.training.eval.prompts import Vocabulary
 from curate.training.eval.ranks import gather, rank_and_world, sum_tensor
 
@@ -106,22 +106,25 @@ class _Counts:
         }
 
 
-def zero_shot(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
+def zero_shot(
+    encoder: Encoder, dataset: EvalDataset, views: Sequence[View] = (AS_IT_IS,)
+) -> list[dict[str, Any]]:
     """Classify the images of a dataset, in every language it has class names of.
 
     An image counts for the languages that name its class.
 
     Returns:
-        Figures with 95 % intervals; several languages: each, and their plain mean. Equal on all
-        ranks.
+        Of each view: figures with 95 % intervals; several languages: each, and their plain mean.
+        Equal on all ranks.
 
     Raises:
         InputError: there is no usable image, or a label is out of range.
         ArtifactError: the model's embeddings are not finite.
     """
     rank, world = rank_and_world()
-    classifiers = [class_embeddings(encoder, v) for v in dataset.vocabularies]
-    counts = [_Counts(v, dataset.num_classes) for v in dataset.vocabularies]
+    found = [(class_embeddings(encoder, v), v) for v in dataset.vocabularies]
+    classifiers = [view.classes(class_CE, v) for view in views for class_CE, v in found]
+    counts = [_Counts(v, dataset.num_classes) for _ in views for _, v in found]
     num_bad = 0
     for samples, image_NE in encoder.images(_with_labels(dataset, rank, world)):
         num_bad += int((~torch.isfinite(image_NE)).any(dim=1).sum())
@@ -132,7 +135,8 @@ def zero_shot(encoder: Encoder, dataset: EvalDataset) -> dict[str, Any]:
     check_finite(torch.tensor(float("nan") if any(bad for _, bad in all_counts) else 0.0), "images")
     for i, count in enumerate(counts):
         count.merge([of_rank[i] for of_rank, _ in all_counts])
-    return _report(dataset, counts)
+    num = len(found)
+    return [_report(dataset, counts[at : at + num]) for at in range(0, len(counts), num)]
 
 
 def _with_labels(dataset: EvalDataset, rank: int, world: int) -> Iterator[EvalSample]:

@@ -16,8 +16,8 @@ from curate.files.remedies import is_python
 __all__ = ["in_keywords", "told_in_keywords"]
 
 _MODULES = (
-    "balancing", "captions", "crawl", "duplicates", "images", "judge", "looking", "machine",
-    "matching", "metadata", "models", "published", "publishing", "stored", "vectors",
+    "balancing", "captions", "crawl", "duplicates", "images", "judge", "looking",
+    "machine", "matching", "metadata", "models", "published", "publishing", "stored", "vectors",
 )  # fmt: skip
 # A command line stays as it is; then an option, and what is its value rather than a word.
 _PATTERN = re.compile(

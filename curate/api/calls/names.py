@@ -6,11 +6,12 @@ from curate.api.calls.options import path_of
 
 if TYPE_CHECKING:
     from curate.pipelines.caption_tables import CaptionOptions
+    from curate.pipelines.clustered.expert import ExpertOptions
     from curate.pipelines.store.workspace import Workspace
 
 __all__ = [
-    "captions_of", "model_of", "refuse_with_students", "run_or_model", "scale_of", "shards_of",
-    "sizes_of",
+    "captions_of", "encoder_of", "expert_of", "init_of", "model_of", "refuse_with_students",
+    "run_or_model", "scale_of", "shards_of", "sizes_of",
 ]  # fmt: skip
 
 
@@ -73,6 +74,41 @@ def model_of(model: Any, place: "Workspace") -> str:
 
     found = str(path_of(model))
     return found if "/" in found or exists(found) else run_or_model(found, place)
+
+
+def init_of(init: str, place: "Workspace") -> str:
+    """Return the run that an expert goes on from: as given, else one of the workspace."""
+    from curate.files.storage import exists
+
+    name, mark, step = init.rpartition("@")
+    if not mark or not step.isdigit():
+        name, mark, step = init, "", ""
+    known = name if "://" in name or "/" in name or exists(name) else place.run(name)
+    return f"{known}{mark}{step}"
+
+
+def expert_of(
+    cluster: int | None, clusters: str, outside: float, cache_gb: float
+) -> "ExpertOptions | None":
+    """Return which expert a run is to be; None if it is to be trained on all pairs.
+
+    Raises:
+        UsageError: a value is out of range.
+    """
+    if cluster is None:
+        return None
+    from curate.pipelines.clustered.expert import ExpertOptions
+
+    return ExpertOptions(
+        cluster=cluster, clusters=clusters, outside=outside, cache_bytes=int(cache_gb * 1e9)
+    )
+
+
+def encoder_of(name: str, place: "Workspace") -> str:
+    """Return a text encoder: a run of the workspace, or as it is given."""
+    from curate.files.storage import is_folder
+
+    return name if ":" in name or not is_folder(place.run(name)) else place.run(name)
 
 
 def shards_of(shards: Any) -> list[str]:

@@ -12,6 +12,7 @@ __all__ = [
     "BrowseResult",
     "CaptionResult",
     "CardResult",
+    "ClusterResult",
     "DecontaminateResult",
     "DedupResult",
     "DiffResult",
@@ -238,6 +239,19 @@ class ScoreResult(Result):
 
     def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
         """Return a row a pair: its id, language and scores."""
+        return stored(f"{self.folder}/pairs", columns)
+
+
+class ClusterResult(Result):
+    """Clusters of captions: their sizes, and what is in them."""
+
+    pairs: int
+    clusters: list[dict[str, Any]]
+
+    _view = ("cluster", "cluster_table")
+
+    def to_arrow(self, columns: list[str] | None = None) -> "pa.Table":
+        """Return a row a pair: its id, language, entries, cluster, fine centre and distance."""
         return stored(f"{self.folder}/pairs", columns)
 
 

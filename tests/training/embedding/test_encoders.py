@@ -111,14 +111,14 @@ def test_precision_and_device_are_checked():
         torch_device("nonsense")
 
 
-def static_model(path):
+def static_model(path, words=("red", "dog", "cat")):
     from model2vec import StaticModel
     from tokenizers import Tokenizer, models, pre_tokenizers
 
-    vocabulary = {"[UNK]": 0, "red": 1, "dog": 2, "cat": 3, "[PAD]": 4}
+    vocabulary = {word: i for i, word in enumerate(["[UNK]", *words, "[PAD]"])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    vectors = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    vectors = np.random.default_rng(0).normal(size=(len(vocabulary), 6)).astype(np.float32)
     model = StaticModel(vectors, tokenizer)
     model.save_pretrained(str(path))
     return vectors

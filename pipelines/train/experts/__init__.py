@@ -1,0 +1,1 @@
+"""A run of all pairs and a step in; out what an expert of a cluster goes on from."""
