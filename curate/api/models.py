@@ -325,7 +325,7 @@ def evaluate(
     if ensemble:
         found = evaluate_ensemble(
             listed(data),
-            runs=[teacher_of(one, place) for one in listed(ensemble)],
+            runs=[model_of(one, place) for one in listed(ensemble)],
             clusters=path_of(clusters) or place.folder("clusters"),
             text_encoder=text_encoder and encoder_of(text_encoder, place),
             **asked,

@@ -6,6 +6,7 @@ from curate.lazy import lazy_names
 
 if TYPE_CHECKING:
     from curate.pipelines.train.evaluations import short_identity, write_evaluation
+    from curate.pipelines.train.extras import TrainExtras
     from curate.pipelines.train.files import (
         RUN_ENTRIES,
         RunFiles,
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
         save_tensors,
     )
     from curate.pipelines.train.identity import lanes_identity, shard_identities
-    from curate.pipelines.train.loading import Loading, TrainExtras
+    from curate.pipelines.train.loading import Loading, refuse_twice
     from curate.pipelines.train.loop import Progress, TrainLoop, restore
     from curate.pipelines.train.model_card import add_evaluations
     from curate.pipelines.train.run_log import RunLog, log_of_run, progress_of_run
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
         has_progress,
         only_driver,
         paths,
-        refuse_twice,
         train_model,
     )
     from curate.pipelines.train.students import train_students
@@ -47,14 +47,15 @@ __getattr__, __dir__ = lazy_names(
         "evaluations": ["short_identity", "write_evaluation"],
         "files": ["RUN_ENTRIES", "RunFiles", "read_checkpoint", "save_tensors"],
         "identity": ["lanes_identity", "shard_identities"],
-        "loading": ["Loading", "TrainExtras"],
+        "extras": ["TrainExtras"],
+        "loading": ["Loading", "refuse_twice"],
         "loop": ["Progress", "TrainLoop", "restore"],
         "model_card": ["add_evaluations"],
         "run_log": ["RunLog", "log_of_run", "progress_of_run"],
         "shard_facts": ["ShardFacts"],
         "stage": [
             "Agreed", "agreed", "check_folder", "check_run_name", "has_progress", "only_driver",
-            "paths", "refuse_twice", "train_model",
+            "paths", "train_model",
         ],
         "students": ["train_students"],
         "view": ["TrainView", "train_table"],

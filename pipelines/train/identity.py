@@ -9,7 +9,8 @@ from curate.files import storage
 from curate.pipelines.caption_tables.join import caption_identity
 from curate.pipelines.clustered.expert import expert_identity
 from curate.pipelines.store import artifacts
-from curate.pipelines.train.loading import TrainExtras, read_online
+from curate.pipelines.train.extras import TrainExtras
+from curate.pipelines.train.loading import read_online
 from curate.pipelines.train.shard_facts import MISSING, ShardFacts
 from curate.pipelines.train.start import Start, teacher_identity
 from curate.training.loop.config import TrainConfig

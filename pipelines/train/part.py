@@ -11,17 +11,13 @@ from curate.files.disk_space import told_when_full
 from curate.files.sums import SummedFile, check_listed
 from curate.pipelines.executor.stopping import StopRequest
 from curate.pipelines.train.consumed import entry_names
+from curate.pipelines.train.extras import TrainExtras
 from curate.pipelines.train.files import RunFiles, read_checkpoint, save_tensors
-from curate.pipelines.train.loading import Loading, TrainExtras, epochs_seen
+from curate.pipelines.train.loading import Loading, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, close, restore
 from curate.pipelines.train.model_card import (
-    contaminated_sets,
-    device_name,
-    hash_if_there,
-    machine_of,
-    resolutions,
-    write_model_card,
-)
+    contaminated_sets, device_name, hash_if_there, machine_of, resolutions, write_model_card,
+)  # fmt: skip
 from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start, is_stored, open_teacher

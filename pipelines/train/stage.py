@@ -5,7 +5,6 @@ refused, a rerun with the same goes on from the newest checkpoint. Started by to
 process runs all of this, and rank 0 alone writes.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -24,9 +23,10 @@ from curate.pipelines.store.swap import (
 )
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.train.experts.full_run import FullRun, full_run
+from curate.pipelines.train.extras import TrainExtras
 from curate.pipelines.train.files import RUN_ENTRIES, RunFiles
 from curate.pipelines.train.identity import LOST, difference, identity, with_lost
-from curate.pipelines.train.loading import TrainExtras
+from curate.pipelines.train.loading import refuse_twice
 from curate.pipelines.train.part import TrainRun
 from curate.pipelines.train.shard_facts import ShardFacts, take_stock
 from curate.pipelines.train.start import prepare_start, shape_of
@@ -36,8 +36,7 @@ from curate.training.loop.config import StepOptions, TrainConfig
 
 __all__ = [
     "Agreed", "TrainExtras", "agreed", "check_folder", "check_run_name", "finished_card",
-    "has_progress", "only_driver", "paths", "prepare", "prepare_start", "refuse_twice", "shape_of",
-    "train_model",
+    "has_progress", "only_driver", "paths", "prepare", "prepare_start", "shape_of", "train_model",
 ]  # fmt: skip
 
 
@@ -248,17 +247,6 @@ def finished_card(files: RunFiles) -> dict[str, Any]:
     """Return the model card of a finished run."""
     card: dict[str, Any] = artifacts.read_json(files.card)
     return card
-
-
-def refuse_twice(tars: Sequence[str]) -> None:
-    """Refuse a shard that is named twice: its pairs would come twice in an epoch.
-
-    Raises:
-        UsageError: one is.
-    """
-    twice = [tar for tar, num in Counter(tars).items() if num > 1]
-    if twice:
-        raise UsageError(f"{twice[0]} is named twice by --shards; name each folder once")
 
 
 def _lanes(

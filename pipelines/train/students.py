@@ -14,9 +14,9 @@ from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.pipelines.executor.stopping import current_request
 from curate.pipelines.train import stage
+from curate.pipelines.train.extras import TrainExtras
 from curate.pipelines.train.files import RunFiles
 from curate.pipelines.train.identity import identity
-from curate.pipelines.train.loading import TrainExtras
 from curate.pipelines.train.loop import TrainLoop, close, run_together
 from curate.pipelines.train.part import TrainRun
 from curate.pipelines.views.progress import log
