@@ -16,7 +16,12 @@ from curate.pipelines.train.files import RunFiles, read_checkpoint, save_tensors
 from curate.pipelines.train.loading import Loading, epochs_seen
 from curate.pipelines.train.loop import Progress, TrainLoop, close, restore
 from curate.pipelines.train.model_card import (
-    contaminated_sets, device_name, hash_if_there, machine_of, resolutions, write_model_card,
+    contaminated_sets,
+    device_name,
+    hash_if_there,
+    machine_of,
+    resolutions,
+    write_model_card,
 )  # fmt: skip
 from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import ShardFacts
@@ -240,11 +245,10 @@ class TrainRun:
         from curate.training.data.loader import Position
         from curate.training.loop.resolution import state_for
 
-        if self.config.resolution_schedule is not None:
+        if is_scheduled := self.config.resolution_schedule is not None:
             log(f"images of {shape.image_size} pixels", quiet=self.quiet)
         if state is None:
             return Progress(Position())
-        is_scheduled = self.config.resolution_schedule is not None
         trainer.load_state(state_for(state, shape) if is_scheduled else state)
         return restore(state["progress"], is_main=self.world.is_main)
 
@@ -337,8 +341,7 @@ class TrainRun:
         }
         if self.texts is not None and self.texts.index is not None:
             card["captions"] = {**self.texts.index.note, "mix": self.texts.describe()}
-        names = entry_names(self.extras.balanced)
-        consumed = progress.consumed.card(names)
+        consumed = progress.consumed.card(entry_names(self.extras.balanced))
         return write_model_card(self.files, card, loop.run_log.lines, consumed)
 
 

@@ -64,8 +64,8 @@ for name in wanted if wanted != [""] else calls:
 print(json.dumps(ends))
 """
 # What needs an extra, and so says that it is not installed.
-# Needed only by models whose tokenizer cleans texts.
-LATER = ("ftfy",)
+# Needed only by models whose tokenizer cleans texts, and by plots, without which a run does.
+LATER = ("ftfy", "matplotlib")
 NEEDS = {
     "train": {"train", "evaluate", "export"},
     "crawl": {"extract"},

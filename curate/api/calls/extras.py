@@ -13,7 +13,7 @@ __all__ = ["EXTRAS", "told_of_extras"]
 
 # The modules that an extra's packages are imported as.
 EXTRAS = {
-    "train": ("torch", "tokenizers", "PIL", "safetensors", "simplejpeg", "ftfy"),
+    "train": ("torch", "tokenizers", "PIL", "safetensors", "simplejpeg", "matplotlib", "ftfy"),
     "lid": ("pycld2",),
     "segment": ("icu4py",),
     "crawl": ("can_ada", "fastwarc", "http_sf", "orjson", "selectolax", "webencodings"),
