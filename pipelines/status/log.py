@@ -167,7 +167,8 @@ class LogReader:
             if name.endswith(".jsonl") and size > self._offsets.get(name, 0):
                 self._read(name)
         planned = [run for run in self._runs.values() if run.parts is not None]
-        newest = max(planned, key=lambda run: run.planned, default=None)
+        # Of two that began at the same time, as logs tell it, the one whose lines came later.
+        newest = max(reversed(planned), key=lambda run: run.planned, default=None)
         if newest is not None:  # what is over is not asked for again
             self._runs = {k: r for k, r in self._runs.items() if r.parts is None or r is newest}
         return newest

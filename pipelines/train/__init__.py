@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from curate.pipelines.train.loading import Loading, refuse_twice
     from curate.pipelines.train.loop import Progress, TrainLoop, restore
     from curate.pipelines.train.model_card import add_evaluations
-    from curate.pipelines.train.run_log import RunLog, log_of_run, progress_of_run
     from curate.pipelines.train.shard_facts import ShardFacts
     from curate.pipelines.train.stage import (
         Agreed,
@@ -30,7 +29,8 @@ if TYPE_CHECKING:
         train_model,
     )
     from curate.pipelines.train.students import train_students
-    from curate.pipelines.train.view import TrainView, train_table
+    from curate.pipelines.train.told.run_log import RunLog, log_of_run, progress_of_run
+    from curate.pipelines.train.told.view import TrainView, train_table
 
 __all__ = [
     "RUN_ENTRIES", "Agreed", "Loading", "Progress", "RunFiles", "RunLog", "ShardFacts",
@@ -51,13 +51,13 @@ __getattr__, __dir__ = lazy_names(
         "loading": ["Loading", "refuse_twice"],
         "loop": ["Progress", "TrainLoop", "restore"],
         "model_card": ["add_evaluations"],
-        "run_log": ["RunLog", "log_of_run", "progress_of_run"],
+        "told.run_log": ["RunLog", "log_of_run", "progress_of_run"],
         "shard_facts": ["ShardFacts"],
         "stage": [
             "Agreed", "agreed", "check_folder", "check_run_name", "has_progress", "only_driver",
             "paths", "train_model",
         ],
         "students": ["train_students"],
-        "view": ["TrainView", "train_table"],
+        "told.view": ["TrainView", "train_table"],
     },
 )  # fmt: skip

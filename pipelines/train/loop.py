@@ -17,9 +17,9 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.evaluations import numbers_of
 from curate.pipelines.train.files import CheckpointWriter, RunFiles
-from curate.pipelines.train.run_log import RunLog
-from curate.pipelines.train.trackers import Tracker
-from curate.pipelines.train.view import TrainView
+from curate.pipelines.train.told.run_log import RunLog
+from curate.pipelines.train.told.trackers import Tracker
+from curate.pipelines.train.told.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.loop.config import TrainConfig
 

@@ -23,11 +23,11 @@ from curate.pipelines.train.model_card import (
     resolutions,
     write_model_card,
 )  # fmt: skip
-from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import ShardFacts
 from curate.pipelines.train.start import Start, is_stored, open_teacher
-from curate.pipelines.train.trackers import open_trackers
-from curate.pipelines.train.view import TrainView
+from curate.pipelines.train.told.run_log import RunLog
+from curate.pipelines.train.told.trackers import open_trackers
+from curate.pipelines.train.told.view import TrainView
 from curate.pipelines.views.progress import log
 from curate.training.captions.mix import TextMix
 from curate.training.experts.choice import Expert

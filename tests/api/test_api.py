@@ -20,7 +20,7 @@ from curate.cli.main import COMMANDS
 from curate.files.remedies import on_command_line
 from curate.pipelines.executor.cluster import Cluster
 from curate.pipelines.store import artifacts
-from curate.pipelines.train.run_log import RunLog
+from curate.pipelines.train.told.run_log import RunLog
 from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
 
 FUNCTIONS = [

@@ -213,7 +213,8 @@ def test_a_part_that_was_done_before_its_worker_was_lost_is_not_done_again(tmp_p
     from curate.pipelines.store.metadata_store import MetadataStore
 
     plan = MatchedPlan.read(str(tmp_path / "m"))
-    job = _job(plan, MetadataStore.open(str(metadata)), str(metadata), MatchOptions(lang="en"))
+    store, options = MetadataStore.open(str(metadata)), MatchOptions(lang="en")
+    job = _job(str(tmp_path / "m"), store, str(metadata), options, plan.parameters, None)
     index, size_bytes, summary = match_part(Worker(job), (0, plan.parts[0]))
     assert (index, size_bytes, summary.read) == (0, path.stat().st_size, 30)
     assert path.stat().st_mtime_ns == before

@@ -9,7 +9,7 @@ from curate.errors import CurateError
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.log import WorkerLog
 from curate.pipelines.status import metrics
-from curate.pipelines.status.log import RunState
+from curate.pipelines.status.log import LogReader, RunState
 from curate.pipelines.status.metrics import serving_metrics
 
 
@@ -73,3 +73,11 @@ def test_rates_leave_out_the_time_that_was_spent_compiling():
     found = run.figures(is_alive=True, now=110.0)  # two processes lost 20 s of the 110 on average
     assert found["records_per_s"] == 2700 / 90 and found["eta_s"] == 30.0
     assert run.figures(is_alive=True, now=320.0)["records_per_s"] == 2700 / 300
+
+
+def test_of_two_runs_of_one_moment_the_later_one_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setattr("time.time", lambda: 1000.0)
+    log = WorkerLog.of(str(tmp_path / ".curate/out/log"))
+    for run, parts in (("a", 2), ("b", 3)):
+        log.write("plan", run=run, stage="s", parts=parts, executor="local")
+    assert LogReader(str(tmp_path / "out")).latest().parts == 3

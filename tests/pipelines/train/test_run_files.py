@@ -14,7 +14,7 @@ from curate.files.sealed_json import write_json
 from curate.pipelines.train.evaluations import read_evaluations, write_evaluation
 from curate.pipelines.train.files import RunFiles, read_checkpoint
 from curate.pipelines.train.model_card import add_evaluations
-from curate.pipelines.train.run_log import RunLog
+from curate.pipelines.train.told.run_log import RunLog
 from tests.fuzz.mutations import mutated_json
 from tests.pipelines.train_helpers import train, write_train_workspace
 

@@ -13,7 +13,7 @@ from curate.files.remedies import on_command_line
 from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.train.stage import TrainExtras
 from curate.pipelines.train.students import train_students
-from curate.pipelines.train.view import train_table
+from curate.pipelines.train.told.view import train_table
 from curate.training.loop.config import DistillConfig, TrainConfig
 from curate.training.loop.distill import Distiller
 from curate.training.loop.trainer import Trainer

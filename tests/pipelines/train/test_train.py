@@ -24,11 +24,11 @@ from curate.pipelines.train.consumed import Consumed
 from curate.pipelines.train.files import CheckpointWriter, RunFiles, save_tensors
 from curate.pipelines.train.identity import identity
 from curate.pipelines.train.loading import epochs_seen, pairs_per_epoch
-from curate.pipelines.train.run_log import RunLog
 from curate.pipelines.train.shard_facts import take_stock
 from curate.pipelines.train.stage import TrainExtras, train_model
 from curate.pipelines.train.start import Start
-from curate.pipelines.train.view import train_table
+from curate.pipelines.train.told.run_log import RunLog
+from curate.pipelines.train.told.view import train_table
 from curate.pipelines.views.plots import can_draw
 from curate.training.data.sampler import Sampler
 from curate.training.loop.config import StepOptions, TrainConfig
