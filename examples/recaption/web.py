@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import webdataset
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
-from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
 
 from examples.toyweb import world
 from examples.toyweb.images import draw_scene
@@ -124,6 +123,8 @@ def write_table(path: Path, pairs: Sequence[tuple[str, str]], source: str) -> Pa
 
 def write_language_model(folder: Path) -> Path:
     """Write an OPT with random weights that knows the words of this web and no others."""
+    from transformers import OPTConfig, OPTForCausalLM, PreTrainedTokenizerFast
+
     words = ["<unk>", "</s>", *vocabulary()]
     inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
     inner.normalizer = normalizers.Strip()

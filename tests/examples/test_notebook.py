@@ -9,6 +9,7 @@ from nbclient import NotebookClient
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_frame_becomes_a_balanced_frame_and_its_card(tmp_path):
     notebook = nbformat.read(ROOT / "examples/pandas_to_card.ipynb", as_version=4)

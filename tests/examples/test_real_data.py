@@ -23,6 +23,7 @@ def test_english_metadata_matches_half_of_laions_alt_texts(real_data, wordnet_di
     assert abs(found["kept"] - found["expected"]) < 2.5 * found["matched"] ** 0.5
 
 
+@pytest.mark.slow
 def test_captions_match_the_wordnet_of_their_language(real_data, tmp_path):
     found = six_languages(real_data, tmp_path)
     assert found["read"] == 9943

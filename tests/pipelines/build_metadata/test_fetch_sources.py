@@ -53,6 +53,7 @@ def test_everything_from_a_server_to_the_manifest(server, tmp_path):
     assert made["pageview_sample"]["days"] == 3
 
 
+@pytest.mark.slow
 def test_a_rerun_fetches_nothing_and_changes_nothing(server, tmp_path):
     build(server, tmp_path)
     before, written = len(data_requests(server)), contents(tmp_path)
@@ -138,6 +139,7 @@ def test_a_dry_run_says_what_it_would_fetch_and_writes_nothing(server, tmp_path)
     assert list(tmp_path.iterdir()) == [] and data_requests(server) == []
 
 
+@pytest.mark.slow
 def test_hourly_page_views_are_an_option(server, tmp_path):
     server.add_hours(DAYS[0], ["de Berlin_am_See 1 0", "de.m Roter_Hund 2 0", "de.b Berlin 99 0"])
     manifest = build(server, tmp_path, "de", changed={"pageview_kind": "hourly"}, workers=2)

@@ -58,6 +58,7 @@ def contents_of_all(server, folder):
     return {lang: made["sha256"] for lang, made in build(server, folder)["languages"].items()}
 
 
+@pytest.mark.slow
 def test_of_several_dumps_a_corrupt_one_is_kept_and_the_others_go_on(server, tmp_path):
     """Also those that come after it: nothing else of the language is fetched."""
     for number in range(3, 30):
@@ -92,6 +93,7 @@ def put_up_again(server, path, body):
     server.files[status] = json.dumps(jobs).encode()
 
 
+@pytest.mark.slow
 def test_what_a_run_killed_before_it_had_tidied_up_left_is_removed(server, tmp_path):
     changed = {"keep": False}
     build(server, tmp_path, changed=changed)
@@ -121,6 +123,7 @@ def test_a_run_that_was_cut_off_takes_the_same_dump_even_if_there_is_a_newer(ser
     assert server.requests(part)[-1].first_byte == 9
 
 
+@pytest.mark.slow
 def test_a_language_that_fails_does_not_keep_the_others_back(server, tmp_path):
     put_up(server, "es", [("Perro", "El perro rojo. " * 9)])
     put_up(server, "it", [("Cane", "Il cane rosso. " * 9)])
@@ -185,6 +188,7 @@ def test_too_small_a_disk_is_said_before_anything_is_fetched(server, tmp_path, m
     assert data_requests(server) == []
 
 
+@pytest.mark.slow
 def test_the_counts_need_room_too(server, tmp_path, monkeypatch):
     build(server, tmp_path, kinds="title")  # everything is here, and nothing but counts to write
     usage = shutil.disk_usage(tmp_path)
@@ -195,6 +199,7 @@ def test_the_counts_need_room_too(server, tmp_path, monkeypatch):
     assert set(manifest["languages"]) == {"de", "fr", "ltg", "other"}
 
 
+@pytest.mark.slow
 def test_where_dropping_would_help_it_is_said(server, tmp_path, monkeypatch):
     for i in range(30):  # many languages, of which two workers hold six at a time
         put_up(server, WIKIPEDIA_CODES[i], [(f"Title {i}", f"Words {i}. " * 99)])
@@ -207,6 +212,7 @@ def test_where_dropping_would_help_it_is_said(server, tmp_path, monkeypatch):
     assert len(manifest["languages"]) > 25
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_ends_the_run_and_says_so(server, tmp_path, monkeypatch):
     publish = storage.publish
 

@@ -74,6 +74,7 @@ def test_all_of_both_layouts_from_download_to_manifest(server, tmp_path, capfd):
     assert len(data_requests(server)) == before and contents(tmp_path / "auto") == written
 
 
+@pytest.mark.slow
 def test_exports_that_are_dropped_one_by_one_give_the_same(server, tmp_path):
     build(server, tmp_path / "kept", "de")
     build(server, tmp_path / "dropped", "de", changed={"keep": False}, workers=2)

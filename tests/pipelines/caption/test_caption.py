@@ -144,6 +144,7 @@ def test_captions_of_something_else_are_refused_and_replaced(tmp_path, server):
             caption(server, shards, tmp_path / "x", **wrong)
 
 
+@pytest.mark.slow
 def test_a_model_here_captions_what_training_joins(tmp_path):
     shards = write_shards(tmp_path / "shards", ["red dog", "a cat", None, "blue"])
     model = write_vlm(tmp_path / "tiny-llava")

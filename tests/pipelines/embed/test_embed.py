@@ -188,6 +188,7 @@ def test_texts_alone_and_a_sentence_encoder_for_them(workspace, tmp_path):
     assert [both["columns"][kind]["width"] for kind in ("image", "text")] == [16, 6]
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_and_a_dry_run_writes_nothing(workspace, tmp_path):
     words = ["embed", "clip", "-w", str(workspace), "-o", str(tmp_path / "e"), "--json"]
     planned = subprocess.run([*CURATE, *words, "--dry-run"], capture_output=True, check=True)

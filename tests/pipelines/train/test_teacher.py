@@ -142,6 +142,7 @@ def test_students_of_one_teacher_are_runs_of_their_own(workspace, monkeypatch):
     assert "small" in train_table({"students": found}, "group")
 
 
+@pytest.mark.slow
 def test_a_student_among_others_is_the_student_alone(workspace):
     # All of one resolution: the same pairs, crops and teacher, so the same weights.
     students = [s for s in write_students(workspace) if "sharp" not in s]
@@ -156,6 +157,7 @@ def test_a_student_among_others_is_the_student_alone(workspace):
     (workspace / "tiny.json").write_text(json.dumps(SHAPE))
 
 
+@pytest.mark.slow
 def test_students_go_on_from_the_last_step_that_all_have(workspace, monkeypatch):
     students = write_students(workspace)
     learn_together(workspace, "whole", students)

@@ -39,6 +39,7 @@ def far(workspace, name, **changes):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_behind_urls_is_that_of_local_files_and_is_evaluated_and_exported(workspace):
     card = far(workspace, "a")
     train(workspace, "near", **CONFIG)
@@ -61,6 +62,7 @@ def test_a_run_behind_urls_is_that_of_local_files_and_is_evaluated_and_exported(
     assert torch.equal(again.text_projection, model.text_projection)
 
 
+@pytest.mark.slow
 def test_it_goes_on_begins_others_and_refuses_other_shards(workspace):
     far(workspace, "b")
     again = train_model(

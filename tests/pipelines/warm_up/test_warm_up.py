@@ -55,6 +55,7 @@ def test_compiling_is_said_once_and_what_is_kept_is_not_compiled_again(tmp_path)
     assert (second.stderr, second.stdout) == ("", "False\n")
 
 
+@pytest.mark.slow
 def test_that_nothing_can_be_kept_is_said_once(tmp_path):
     for _ in range(2):
         said = _said(tmp_path, "no folder").stderr
@@ -65,6 +66,7 @@ def test_that_nothing_can_be_kept_is_said_once(tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_version_or_cut_off_is_compiled_anew(tmp_path):
     _said(tmp_path, "kept")
     files = [path for path in (tmp_path / "cache").rglob("*.nb?") if path.is_file()]
@@ -75,6 +77,7 @@ def test_a_folder_of_another_version_or_cut_off_is_compiled_anew(tmp_path):
     assert _said(tmp_path, "kept").stdout == "False\n"
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder_at_once(tmp_path):
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     both = [

@@ -169,6 +169,7 @@ def steps_of_ranks(world, features):
     return losses, mine.model.state_dict()
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(tmp_path):
     whole = trainer(distill=DistillConfig(feature_weight=0.7, teacher_scale=20.0))
     losses = [whole.step(tiny_batch(seed=step)).loss for step in range(3)]

@@ -159,6 +159,7 @@ def whole_state(two, *names):
     return joined(parts if parts[0]["parts"] > 1 else parts[:1])
 
 
+@pytest.mark.slow
 def test_collectives_do_what_their_names_say(two):
     for rank, found in enumerate(r["collectives"] for r in two):
         assert found["gathered"].tolist() == [[0, 1], [2, 3], [10, 11], [12, 13]]

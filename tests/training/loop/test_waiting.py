@@ -39,6 +39,7 @@ def no_shards():
     raise InputError("no shards")
 
 
+@pytest.mark.slow
 def test_the_others_wait_longer_than_a_collective_would_and_hear_how_it_ends(tmp_path):
     main, other = run_on_ranks(wait_in_all_ways, 2, tmp_path)
     assert main[0] == other[0] == {"a": [1]}
