@@ -19,7 +19,7 @@ from curate.pipelines.decontaminate.sets import SetImages, read_sets
 from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
-from curate.pipelines.match import enter_drops
+from curate.pipelines.match import enter_drops, remove_drops
 from curate.pipelines.matched.drops import CONTAMINATED
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
@@ -128,9 +128,7 @@ def undo_decontamination(
     Returns:
         counted_again: pairs; matched: pairs that count now.
     """
-    before = MatchedPlan.read(matched).whole_summary()["matched"]
-    left = enter_drops(matched, CONTAMINATED, None, metadata=metadata, workers=workers, quiet=quiet)
-    return {"counted_again": left["matched"] - before, "matched": left["matched"]}
+    return remove_drops(matched, CONTAMINATED, metadata=metadata, workers=workers, quiet=quiet)
 
 
 def _methods(

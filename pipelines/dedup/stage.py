@@ -24,8 +24,7 @@ from curate.pipelines.dedup.things import Things, read_things
 from curate.pipelines.dedup.write import REASONS, Fallen, write_fallen
 from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.executor.lease import driven
-from curate.pipelines.match import enter_drops
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.match import enter_drops, remove_drops
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import part_name, refuse_foreign
@@ -117,9 +116,7 @@ def undo_dedup(*, matched: str, metadata: str | None, workers: int, quiet: bool)
     Returns:
         counted_again: pairs; matched: pairs that count now.
     """
-    before = MatchedPlan.read(matched).whole_summary()["matched"]
-    left = enter_drops(matched, LIST, None, metadata=metadata, workers=workers, quiet=quiet)
-    return {"counted_again": left["matched"] - before, "matched": left["matched"]}
+    return remove_drops(matched, LIST, metadata=metadata, workers=workers, quiet=quiet)
 
 
 def _methods(plan: EmbeddedPlan, options: DedupOptions) -> tuple[str, ...]:

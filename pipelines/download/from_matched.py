@@ -52,11 +52,7 @@ class MatchedPairs(SourcePairs):
             InputError: they have no URLs.
         """
         plan = MatchedPlan.read(folder)
-        if plan.summary() is None:
-            raise ArtifactError(
-                f"{folder}: matching has not come to its end. "
-                f"Run the same `{suggest('match')}` again; it goes on where it was."
-            )
+        plan.require_all_parts()
         chosen = ColumnNames(**{**plan.parameters["columns"], **_given(names)})
         paths = tuple(plan.pairs_path(index) for index in range(len(plan.parts)))
         num_rows: list[int] = []

@@ -28,8 +28,7 @@ from curate.pipelines.download.plan import BalancedPairs, SourcePairs
 from curate.pipelines.download.tasks import Place, ShardTasks, layout_of, layout_of_parts
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.inputs.records import ColumnNames
-from curate.pipelines.match import enter_drops
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.match import remove_drops
 from curate.pipelines.shards.images import require_pillow
 from curate.pipelines.shards.options import ShardOptions
 from curate.pipelines.shards.stats import ordered
@@ -167,9 +166,7 @@ def undo_download(
     Returns:
         counted_again: pairs; matched: pairs that count now.
     """
-    before = MatchedPlan.read(matched).whole_summary()["matched"]
-    left = enter_drops(matched, LIST, None, metadata=metadata, workers=workers, quiet=quiet)
-    return {"counted_again": left["matched"] - before, "matched": left["matched"]}
+    return remove_drops(matched, LIST, metadata=metadata, workers=workers, quiet=quiet)
 
 
 def _shard_files(folder: str, layout: list[Place], parameters: str) -> "dict[int, ShardFiles]":

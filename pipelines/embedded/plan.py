@@ -243,7 +243,7 @@ def require_matched(plan: EmbeddedPlan, matched: str) -> None:
         ArtifactError: they are; or matching has not come to its end.
     """
     of = MatchedPlan.read(matched)
-    of.whole_summary()
+    of.require_all_parts()
     if plan.parameters["source"] != "matched":
         return  # of shards: their pairs are known by their ids
     sources = [

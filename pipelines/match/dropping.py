@@ -5,18 +5,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from curate.errors import ArtifactError, InputError
+from curate.errors import InputError
 from curate.files import storage
-from curate.files.remedies import suggest
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.match.finish import finish_matched
 from curate.pipelines.matched.drops import DROPS, Drops, write_drops
 from curate.pipelines.matched.notes import noted_metadata
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.store.swap import forget_next
 
-__all__ = ["enter_drops"]
+__all__ = ["enter_drops", "remove_drops"]
 
 
 def enter_drops(
@@ -57,11 +57,7 @@ def enter_drops(
     with driving(matched, "match"):
         forget_next(matched)
         plan = MatchedPlan.read(matched)
-        if plan.summary() is None and plan.completed() != (len(plan.inputs), len(plan.parts)):
-            raise ArtifactError(
-                f"{matched}: matching has not come to its end. "
-                f"Run the same `{suggest('match')}` again; it goes on where it was."
-            )
+        plan.require_all_parts()
         # While the plan says so and no summary fits it, nobody takes the counts for whole.
         plan.dropped = "changing"
         plan.write()
@@ -75,3 +71,28 @@ def enter_drops(
         return finish_matched(
             plan, store.only(lang) if lang else store, max_bad=1.0, workers=workers, quiet=quiet
         )
+
+
+def remove_drops(
+    matched: str, name: str, *, metadata: str | None, workers: int, quiet: bool
+) -> dict[str, Any]:
+    """Have the pairs of a list count again.
+
+    Args:
+        matched: folder that `match` wrote.
+        name: of the list.
+        metadata: folder that it was matched with; None for the one that is noted.
+        workers: threads.
+        quiet: no progress.
+
+    Returns:
+        counted_again: pairs; matched: pairs that count now.
+
+    Raises:
+        ArtifactError: matching is not complete.
+        InputError: the metadata is not there.
+    """
+    MatchedPlan.read(matched).require_all_parts()
+    before = artifacts.read_json(storage.join(matched, SUMMARY))["matched"]
+    left = enter_drops(matched, name, None, metadata=metadata, workers=workers, quiet=quiet)
+    return {"counted_again": left["matched"] - before, "matched": left["matched"]}

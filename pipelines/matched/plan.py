@@ -150,6 +150,20 @@ class MatchedPlan:
         with of_ours(path):
             return Completed(int(found["inputs"]), int(found["parts"]))
 
+    def require_all_parts(self) -> None:
+        """Refuse matches that lack parts; those whose counts are being made anew are let pass.
+
+        A command that changes what counts (`retract`, `dedup`, …) and was killed then goes on so.
+
+        Raises:
+            ArtifactError: a part is not matched yet.
+        """
+        if self.summary() is None and self.completed() != (len(self.inputs), len(self.parts)):
+            raise ArtifactError(
+                f"{self.folder}: matching has not come to its end. "
+                f"Run the same `{suggest('match')}` again; it goes on where it was."
+            )
+
     def require_unchanged(self) -> None:
         """Refuse to go on with matches that were changed since this plan was read.
 

@@ -13,9 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate.curation.hashing.ids import short_hash
-from curate.errors import ArtifactError, InputError
+from curate.errors import InputError
 from curate.files import storage
-from curate.files.remedies import suggest
 from curate.pipelines.balance import BalanceOptions, balance_pairs
 from curate.pipelines.embedded.plan import PLAN as EMBEDDED_PLAN
 from curate.pipelines.embedded.purge import current_parts, purge_embedded
@@ -188,11 +187,7 @@ def _whole_plan(matched: str) -> MatchedPlan:
         ArtifactError: there is none, or matching has not come to its end.
     """
     plan = MatchedPlan.read(matched)
-    if plan.summary() is None and plan.completed() != (len(plan.inputs), len(plan.parts)):
-        raise ArtifactError(
-            f"{matched}: matching has not come to its end. "
-            f"Run the same `{suggest('match')}` again; it goes on where it was."
-        )
+    plan.require_all_parts()
     return plan
 
 

@@ -18,9 +18,8 @@ from curate.files import storage
 from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
-from curate.pipelines.match import enter_drops
+from curate.pipelines.match import enter_drops, remove_drops
 from curate.pipelines.matched.drops import Drops
-from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.sample.decide import NO_VECTOR, NOT_SAMPLED, decided, sizes_of_leaves
 from curate.pipelines.sample.options import SampleOptions
 from curate.pipelines.sample.part import SampleJob, SampleWorker, assign_part
@@ -124,9 +123,7 @@ def undo_sample(*, matched: str, metadata: str | None, workers: int, quiet: bool
     Returns:
         counted_again: pairs; matched: pairs that count now.
     """
-    before = MatchedPlan.read(matched).whole_summary()["matched"]
-    left = enter_drops(matched, LIST, None, metadata=metadata, workers=workers, quiet=quiet)
-    return {"counted_again": left["matched"] - before, "matched": left["matched"]}
+    return remove_drops(matched, LIST, metadata=metadata, workers=workers, quiet=quiet)
 
 
 def _assign(job: SampleJob, *, workers: int, quiet: bool) -> None:

@@ -17,8 +17,7 @@ from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.embedded.scores import ScoredPlan
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
-from curate.pipelines.match import enter_drops
-from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.match import enter_drops, remove_drops
 from curate.pipelines.score.conditions import below_conditions, quantiles
 from curate.pipelines.score.options import SIZES, ScoreOptions
 from curate.pipelines.score.part import ScoreFigures, ScoreJob, score_part
@@ -109,9 +108,7 @@ def undo_scores(*, matched: str, metadata: str | None, workers: int, quiet: bool
     Returns:
         counted_again: pairs; matched: pairs that count now.
     """
-    before = MatchedPlan.read(matched).whole_summary()["matched"]
-    left = enter_drops(matched, LIST, None, metadata=metadata, workers=workers, quiet=quiet)
-    return {"counted_again": left["matched"] - before, "matched": left["matched"]}
+    return remove_drops(matched, LIST, metadata=metadata, workers=workers, quiet=quiet)
 
 
 def _columns(plan: EmbeddedPlan, options: ScoreOptions) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from curate.pipelines.dedup.options import DedupOptions
 from curate.pipelines.dedup.stage import dedup_pairs, undo_dedup
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
+from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.retract.stage import retract_pairs
 from curate.pipelines.store import artifacts
 from tests.pipelines.embedded_helpers import encoded, picture, planted, write_embeddings
@@ -250,6 +252,28 @@ def test_a_killed_run_ends_with_the_same_bytes(tmp_path):
     assert done.returncode == 0 and json.loads(done.stdout)["matched"] == 8, done.stderr
     for name in ("deduped", "matched/counts", "matched/drops", "matched/pairs"):
         assert contents(tmp_path / "a" / name) == contents(tmp_path / "b" / name)
+
+
+def test_what_was_cut_short_while_counts_were_made_anew_goes_on(tmp_path, monkeypatch):
+    world(tmp_path, 3)
+    matched = tmp_path / "matched"
+    whole = dedup(tmp_path, matched=matched)["matched"]
+    expected = contents(matched)
+
+    def cut_short(*_, **__):
+        raise KeyboardInterrupt
+
+    for again in (
+        lambda: undo_dedup(matched=str(matched), metadata=None, workers=1, quiet=True)["matched"],
+        lambda: dedup(tmp_path, matched=matched)["matched"],
+    ):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr("curate.pipelines.match.dropping.finish_matched", cut_short)
+            again()
+        with pytest.raises(ArtifactError, match="not come to its end"):
+            load_counts(MatchedPlan.read(str(matched)))
+        left = again()
+    assert left == whole and contents(matched) == expected
 
 
 def test_vectors_of_other_pairs_than_are_matched_now_are_refused(tmp_path):
