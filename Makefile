@@ -27,7 +27,7 @@ install: $(BIN)/curate ## Create .venv if it is missing and install the package 
 demo: $(BIN)/curate ## Run the main job on a generated toy web, offline, in a few minutes
 	$(BIN)/python examples/demo.py $(DEMO)
 
-test: $(VENV)/.test-extras ## Run the test suite: about five minutes on two cores, no network
+test: $(VENV)/.test-extras ## Run the test suite: five to seven minutes on two cores, no network
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data

@@ -298,17 +298,25 @@ def test_shipped_machine_code_and_numba_give_the_same_bytes(tmp_path):
     assert results[0] == results[1]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
-def test_machine_code_made_anew_is_the_shipped_one(kind, tmp_path):
+@pytest.fixture(scope="module")
+def made_anew(tmp_path_factory):
+    """A folder of all machine code, made anew; made once, for it takes a minute."""
     import llvmlite
     import numba
 
-    made = json.loads((shipped.FOLDER / f"{kind}.json").read_text("ascii"))["made_with"]
     here = {"numba": numba.__version__, "llvmlite": llvmlite.__version__}
-    if {name: made[name] for name in here} != here:
-        pytest.skip(f"made with {made}, here is {here}")
-    words = [sys.executable, "-m", "tests.make_kernels", "--folder", str(tmp_path)]
+    for kind in KINDS:
+        made = json.loads((shipped.FOLDER / f"{kind}.json").read_text("ascii"))["made_with"]
+        if {name: made[name] for name in here} != here:
+            pytest.skip(f"{kind} was made with {made}, here is {here}")
+    folder = tmp_path_factory.mktemp("anew")
+    words = [sys.executable, "-m", "tests.make_kernels", "--folder", str(folder)]
     subprocess.run(words, check=True, cwd=ROOT)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_machine_code_made_anew_is_the_shipped_one(kind, made_anew):
     for name in (f"{kind}.so", f"{kind}.json"):
-        assert (tmp_path / name).read_bytes() == (shipped.FOLDER / name).read_bytes(), name
+        assert (made_anew / name).read_bytes() == (shipped.FOLDER / name).read_bytes(), name
