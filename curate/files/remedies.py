@@ -66,7 +66,8 @@ _NEVER = ("overwrite", "dry_run", "quiet")
 # What writes folders of a workspace whose files do not tell.
 _OF_FOLDER = {
     "embeddings": "embed", "deduped": "dedup", "scores": "score", "decontaminated": "decontaminate",
-    "downloaded": "download", "sampled": "sample",
+    "downloaded": "download", "sampled": "sample", "clusters": "cluster",
+    "judged": "judge-captions",
 }  # fmt: skip
 _SHARED = {
     "metadata": ("match", "explain", "retract"),

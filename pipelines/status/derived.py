@@ -22,7 +22,7 @@ from curate.pipelines.store.workspace import Workspace, part_name
 __all__ = ["derived_stages"]
 
 _OF_VECTORS = {"deduped": "dedup", "scores": "score", "decontaminated": "decontaminate",
-               "sampled": "sample"}  # fmt: skip
+               "sampled": "sample", "clusters": "cluster"}  # fmt: skip
 _SUMMARY = "summary.json"
 _READERS = 16
 Stage = dict[str, Any]

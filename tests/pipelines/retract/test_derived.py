@@ -89,6 +89,38 @@ def test_a_retracted_image_is_in_no_table_and_nothing_is_embedded_again(tmp_path
     assert counts[0].equals(counts[1])
 
 
+def test_pages_and_summaries_show_no_retracted_pair(tmp_path):
+    folder = world(tmp_path / "data")
+    url = "https://a.org/1.jpg"
+    rows = read_pairs(folder / "matched").to_pylist()
+    gone = [row for row in rows if row["url"] == url]
+    left = next(row for row in rows if row["url"] != url)
+    shown = [{"pair_id": row["pair_id"], "text": row["text"]} for row in (gone[0], left)]
+    for name, inner, page in (
+        ("clusters", "pairs", "clusters.md"),
+        ("judged", "dropped", "page.html"),
+        ("judged", "examples", "page.html"),
+    ):
+        place = str(folder / name)
+        artifacts.write_json(f"{place}/plan.json", {"schema_version": artifacts.SCHEMA_VERSION})
+        artifacts.write_json(f"{place}/summary.json", {"clusters": [{"captions": shown}]})
+        table = pa.table({name: [row[name] for row in rows] for name in ("pair_id", "text")})
+        artifacts.write_table(f"{place}/{inner}/00000.parquet", table, {"parameters": "x"}, "")
+        (folder / name / page).write_text(gone[0]["text"])
+    retract(folder, url)
+    ids = {row["pair_id"] for row in gone}
+    for name in ("clusters", "judged"):
+        assert not [*(folder / name).glob("*.md"), *(folder / name).glob("*.html")]
+        [found] = artifacts.read_json(str(folder / name / "summary.json"))["clusters"]
+        assert [one["pair_id"] for one in found["captions"]] == [left["pair_id"]]
+        for path in (folder / name).rglob("*.parquet"):
+            assert ids.isdisjoint(pq.read_table(path).column("pair_id").to_pylist())
+    stays = folder / "clusters/clusters.md"
+    stays.write_text("no pair of this one")
+    retract(folder, rows[-1]["url"])  # known to the tables: its page goes
+    assert not stays.exists()
+
+
 def test_a_retraction_cut_short_anywhere_is_finished_by_the_next(tmp_path, monkeypatch):
     from curate.pipelines.retract import stage
 
