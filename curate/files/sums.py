@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import xxhash
 
-from curate.errors import ArtifactError
+from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.own_json import of_ours
 from curate.files.paths import join
@@ -26,6 +26,7 @@ __all__ = [
     "check_sum",
     "file_sum",
     "has_right_size",
+    "has_sums",
     "read_sums",
     "shard_record",
     "shard_sum",
@@ -74,6 +75,19 @@ def file_sum(path: str) -> dict[str, Any]:
             digest.update(chunk)
             size += len(chunk)
     return {"size_bytes": size, "xxh3_128": digest.hexdigest()}
+
+
+def has_sums(folder: str, sums: Mapping[str, str]) -> bool:
+    """Tell whether files are those that were written; not so if one is missing or unreadable.
+
+    Args:
+        folder: of the files.
+        sums: xxh3_128 of each, by name.
+    """
+    try:
+        return all(file_sum(join(folder, n))["xxh3_128"] == one for n, one in sums.items())
+    except (InputError, OSError):
+        return False
 
 
 def check_sum(path: str, expected: Sum) -> None:

@@ -19,11 +19,13 @@ import numpy as np
 import xxhash
 
 from curate.errors import ArtifactError
+from curate.files.sums import has_sums
 from curate.training.captions.write import KEYS, NOTE, ROW, ROWS, SEEDS, TEXTS, VERSION
 
 __all__ = ["CaptionIndex", "Place", "is_whole", "read_note"]
 
-_KEY_BYTES, _CHUNK = 8, 1 << 20
+_KEY_BYTES = 8
+_AT_ONCE = 1 << 20  # bytes of rows that are made Python objects
 _FIELDS = struct.Struct("=QQIHH")  # ROW, without numpy
 _SPREAD = 8  # of the window that a hash is looked for in first, in square roots of their number
 
@@ -50,20 +52,7 @@ def read_note(folder: str) -> dict[str, Any] | None:
 def is_whole(folder: str) -> bool:
     """Tell whether the files of an index are those that were written."""
     note = read_note(folder)
-    return note is not None and all(
-        _sum_of(Path(folder) / name) == expected for name, expected in note["sums"].items()
-    )
-
-
-def _sum_of(path: Path) -> str | None:
-    digest = xxhash.xxh3_128()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return None
-    return digest.hexdigest()
+    return note is not None and has_sums(folder, note["sums"])
 
 
 class CaptionIndex:
@@ -140,8 +129,8 @@ class CaptionIndex:
 
     def texts(self) -> Iterator[str]:
         """Yield all captions, in the order of their hashes."""
-        for first in range(0, self._num, _CHUNK // ROW.itemsize):
-            end = min(self._num, first + _CHUNK // ROW.itemsize)
+        for first in range(0, self._num, _AT_ONCE // ROW.itemsize):
+            end = min(self._num, first + _AT_ONCE // ROW.itemsize)
             for _, at, size, source, _ in self.rows[first:end].tolist():
                 yield self.read(Place(source, at, size))
 

@@ -23,6 +23,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from curate.errors import ArtifactError
+from curate.files.sums import has_sums
 
 __all__ = ["UNKNOWN", "ClusterIndex", "is_whole", "write_clusters"]
 
@@ -32,7 +33,6 @@ VERSION = 1
 _PAIR = np.dtype([("key", "=u8"), ("cluster", "=u2")])
 _PILE_PAIRS = 1 << 22
 _MOST_PILES = 512
-_CHUNK = 1 << 20
 Pairs = tuple[pa.StringArray, NDArray[np.uint16]]
 
 
@@ -110,20 +110,7 @@ def _note(folder: str) -> dict[str, Any] | None:
 def is_whole(folder: str) -> bool:
     """Tell whether the files of an index are those that were written."""
     note = _note(folder)
-    return note is not None and all(
-        _sum_of(Path(folder) / name) == expected for name, expected in note["sums"].items()
-    )
-
-
-def _sum_of(path: Path) -> str | None:
-    digest = xxhash.xxh3_128()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return None
-    return digest.hexdigest()
+    return note is not None and has_sums(folder, note["sums"])
 
 
 class ClusterIndex:
