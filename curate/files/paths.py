@@ -1,6 +1,8 @@
 """Paths and URLs as text; importing this costs nothing, so that `curate --help` is quick."""
 
-__all__ = ["beside", "join"]
+import os
+
+__all__ = ["beside", "cache_folder", "join"]
 
 
 def join(base: str, *parts: str) -> str:
@@ -23,3 +25,9 @@ def beside(output: str) -> str:
     if parent.endswith(":/"):  # the output is a bucket itself
         return f"{output.rstrip('/')}/.curate"
     return join(parent, ".curate", name) if parent else f".curate/{name}"
+
+
+def cache_folder(name: str) -> str:
+    """Return where this user's cache keeps what can be had again: `name` in `curate/`."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "curate", name)

@@ -5,6 +5,7 @@ defined there. A script without ``if __name__ == "__main__":`` would begin anew 
 ours is looked for in a main module, so the processes of `spawn_context` leave it alone.
 """
 
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -18,11 +19,12 @@ from multiprocessing import popen_spawn_posix, spawn
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 from curate.errors import CurateError
 
-__all__ = ["in_processes", "spawn_context", "until_interrupted", "worker_pool"]
+__all__ = ["in_processes", "locked", "spawn_context", "until_interrupted", "worker_pool"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -143,3 +145,12 @@ def _exit_with(sentinel: int) -> None:
     """End this process when its parent is gone; otherwise it would wait for work for ever."""
     wait([sentinel])
     os._exit(1)
+
+
+@contextmanager
+def locked(path: str | Path) -> Iterator[None]:
+    """Wait until no other process or thread of this machine holds a local file's lock; hold it."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(path).open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

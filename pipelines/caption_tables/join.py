@@ -3,12 +3,9 @@
 tables ─► checked rows ─► files sorted by hash in the user's cache ─► mapped by every rank
 """
 
-import fcntl
-import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,8 @@ from numpy.typing import NDArray
 from curate.errors import CurateError, InputError, UsageError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
+from curate.files.paths import cache_folder
+from curate.files.processes import locked
 from curate.pipelines.caption_tables.names import CaptionTable, find_tables, tables_digest
 from curate.pipelines.views.progress import log
 from curate.training.captions.lookup import CaptionIndex, is_whole
@@ -124,27 +123,14 @@ def joined_captions(options: CaptionOptions, digest: str, *, quiet: bool) -> Cap
     """
     if not options.tables:
         return None
-    base = Path(options.cache or _default_cache())
+    base = Path(options.cache or cache_folder("captions"))
     folder = base / digest[:16]
-    with _locked(base / f"{digest[:16]}.lock"), told_when_full(str(base)):
+    with locked(base / f"{digest[:16]}.lock"), told_when_full(str(base)):
         if not is_whole(str(folder)):
             _build(str(folder), find_tables(options.tables), digest, quiet=quiet)
         touch(str(folder))
         make_room(str(base), options.cache_bytes, str(folder))
         return CaptionIndex(str(folder))
-
-
-def _default_cache() -> str:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return str(Path(base) / "curate" / "captions")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _build(folder: str, tables: Sequence[CaptionTable], digest: str, *, quiet: bool) -> None:

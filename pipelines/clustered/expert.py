@@ -3,10 +3,7 @@
 clusters/pairs ─► files sorted by hash in the user's cache ─► mapped by every rank
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,8 @@ from numpy.typing import NDArray
 
 from curate.errors import UsageError
 from curate.files.disk_space import told_when_full
+from curate.files.paths import cache_folder
+from curate.files.processes import locked
 from curate.pipelines.clustered.plan import Centres, ClusteredPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.views.progress import log
@@ -99,9 +98,9 @@ def opened_expert(
         CurateError: the disk is full.
     """
     digest = artifacts.digest({key: identity[key] for key in ("clusters", "of_pairs")})[:16]
-    base = Path(options.cache or _default_cache())
+    base = Path(options.cache or cache_folder("clusters"))
     folder = base / digest
-    with _locked(base / f"{digest}.lock"), told_when_full(str(base)):
+    with locked(base / f"{digest}.lock"), told_when_full(str(base)):
         if not is_whole(str(folder)):
             plan = ClusteredPlan.read(options.clusters)
             log(f"sorting the clusters of {plan.summary['pairs']:,} pairs into {folder}",
@@ -117,16 +116,3 @@ def _pairs(plan: ClusteredPlan) -> Iterator[tuple[pa.StringArray, NDArray[np.uin
     for batch in plan.batches(["pair_id", "cluster"]):
         there = batch.filter(batch.column("cluster").is_valid())
         yield there.column("pair_id"), there.column("cluster").to_numpy()
-
-
-def _default_cache() -> str:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return str(Path(base) / "curate" / "clusters")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -4,7 +4,6 @@ Pairs are found by the hash of their ids, in arrays that are written once into a
 machine and mapped by all of its processes: 16 bytes a pair, and the vectors as they are stored.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from curate.errors import ArtifactError, InputError
+from curate.files.processes import locked
 from curate.files.remedies import suggest
 from curate.pipelines.embedded.plan import EMBEDDING_COLUMNS, EmbeddedPlan, vectors_of
 from curate.pipelines.views.progress import progress
@@ -81,9 +81,7 @@ class StoredVectors:
 
     def _make(self, quiet: bool) -> None:
         """Write the files if no process of this machine has."""
-        self._place.parent.mkdir(parents=True, exist_ok=True)
-        with self._place.with_name(f"{self._place.name}.lock").open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._place.with_name(f"{self._place.name}.lock")):
             if self._place.exists():
                 return
             unfinished = self._place.with_name(f"{self._place.name}.tmp")

@@ -6,18 +6,19 @@ were not opened for the longest time make room for new ones. Local shards are op
 """
 
 import errno
-import fcntl
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from curate.errors import CurateError, DiskSpaceError, FetchError
+from curate.files.paths import cache_folder
+from curate.files.processes import locked
 from curate.files.storage import filesystem_of, is_remote
 from curate.training.data.shards import open_local
 
@@ -32,8 +33,7 @@ _LOCK, _TEMPORARY = ".lock", ".tmp"
 
 def default_folder() -> str:
     """Return the folder for copies if none is named: in the user's cache (XDG)."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return str(Path(base) / "curate" / "shards")
+    return cache_folder("shards")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,10 +68,13 @@ class ShardCache:
         place, size = self._place(shard)
         with suppress(FileNotFoundError):
             return _opened(place)
-        with _locked(place):
-            if not place.exists():
-                self._fetch(shard, place, size)
-            descriptor = _opened(place)
+        descriptor = None
+        with locked(place.with_name(f"{place.name}{_LOCK}")):
+            while descriptor is None:
+                if not place.exists():
+                    self._fetch(shard, place, size)
+                with suppress(FileNotFoundError):  # others made room for theirs in between
+                    descriptor = _opened(place)
         self._make_room(place)
         return descriptor
 
@@ -165,12 +168,3 @@ def _copy(shard: str, to: Path) -> None:
     filesystem, inside = filesystem_of(shard)
     with filesystem.open(inside, "rb") as remote, to.open("wb") as file:
         shutil.copyfileobj(remote, file, _CHUNK_BYTES)
-
-
-@contextmanager
-def _locked(place: Path) -> Iterator[None]:
-    """Keep other threads and processes from fetching the same shard meanwhile."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with place.with_name(f"{place.name}{_LOCK}").open("wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from curate.errors import DiskSpaceError, FetchError, InputError
+from curate.files import paths
 from curate.files.addresses import without_secrets
 from curate.files.sizes import in_words
 from curate.files.sums import SUMS, add_sums, file_sum, read_sums
@@ -33,8 +34,7 @@ RETRIES = Retries()
 def cache_folder() -> Path:
     """Return the folder of published models: CURATE_MODELS, else in the user's cache (XDG)."""
     chosen = os.environ.get("CURATE_MODELS")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(chosen) if chosen else Path(base) / "curate" / "models"
+    return Path(chosen) if chosen else Path(paths.cache_folder("models"))
 
 
 def cached_file(url: str, sha256: str, terms: str | None = None) -> str:

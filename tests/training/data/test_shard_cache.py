@@ -62,6 +62,20 @@ def test_copies_make_room_for_others_and_come_again(remote, tmp_path, tokenizer)
     assert len(copies(tmp_path)) == 1, "the one at hand stays"
 
 
+def test_a_copy_that_others_remove_before_it_is_opened_is_fetched_again(
+    remote, tmp_path, monkeypatch
+):
+    opened, removed = shard_cache._opened, []
+
+    def remove_first(place):
+        if place.exists() and not removed:
+            removed.append(place.unlink())
+        return opened(place)
+
+    monkeypatch.setattr(shard_cache, "_opened", remove_first)
+    assert read(cache_in(tmp_path), list_shards(remote)[0]) and removed
+
+
 def test_the_copy_not_opened_for_the_longest_time_goes_first(remote, tmp_path):
     shards = list_shards(remote)
     size = fsspec.filesystem("memory").info(shards[0])["size"]
