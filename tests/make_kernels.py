@@ -1,9 +1,10 @@
 """Make the machine code of kernels that this package ships: `make kernels`.
 
-Every kernel is called as `curate warm-up` does, in a process in which numba compiles for the kind
-of processor, and what LLVM optimised is put into one library that needs no numba: memory comes from
-`malloc`, and arguments are passed as `curate.compiled.shipped` says. A linker (`ld`) is needed here
-and nowhere else. Which modules the code depends on is found by reading imports.
+Every kernel is called as `curate warm-up` does, in a process in which numba optimises for the kind
+of processor, and what LLVM made is put into one library that needs no numba: memory comes from
+`malloc`, and arguments are passed as `curate.compiled.shipped` says. Linkers are needed here and
+nowhere else: `ld` on x86-64, and for aarch64 that of Debian's binutils-aarch64-linux-gnu. Which
+modules the code depends on is found by reading imports.
 """
 
 import argparse
@@ -11,25 +12,44 @@ import ast
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parents[1]
 COMPILED = ROOT / "curate/compiled"
-# Kinds of processors as `curate.compiled.shipped` has them: LLVM's names, and which kernels a kind
-# has: all, or those that are faster so. SHA-224 of sixteen strings at once takes 0.17 µs a string
-# with the rotations of AVX-512 and 0.32 without; all others gain nothing, or lose.
-_LINUX = "x86_64-unknown-linux-gnu"
-KINDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "x86_64_v3": ("x86-64-v3", _LINUX, ()),
-    "x86_64_v4": ("x86-64-v4", _LINUX, ("hashes",)),
+
+
+class Kind(NamedTuple):
+    """A kind of processors, as `curate.compiled.shipped` has them.
+
+    Attributes:
+        cpu: as LLVM names it.
+        triple: machine, vendor and system, as LLVM names them.
+        linker: the program that links for it.
+        only: an exercise, and the one of its kernels that the library has; None for all kernels.
+    """
+
+    cpu: str
+    triple: str
+    linker: str = "ld"
+    only: tuple[str, str] | None = None
+
+
+# SHA-224 of sixteen strings at once takes 0.17 µs a string with the rotations of AVX-512 and 0.32
+# without; all other kernels gain nothing by them, or lose.
+_SHA224 = ("hashes", "curate.curation.hashing.sha224_kernels.hash_messages")
+KINDS = {
+    "x86_64_v3": Kind("x86-64-v3", "x86_64-unknown-linux-gnu"),
+    "x86_64_v4": Kind("x86-64-v4", "x86_64-unknown-linux-gnu", only=_SHA224),
+    "aarch64": Kind("generic", "aarch64-unknown-linux-gnu", "aarch64-linux-gnu-ld"),
 }
-_ONLY = {"hashes": {"curate.curation.hashing.sha224_kernels.hash_messages"}}
 
 # What numba's runtime would do: give memory with a count of references before it, and free it.
 _RUNTIME = """
@@ -127,54 +147,39 @@ def _imported(text: str) -> list[str]:
     return [f"{name}.py" for name in modules if (ROOT / "curate" / f"{name}.py").is_file()]
 
 
-def _make(kind: str, folder: Path) -> None:
-    """Compile everything for a kind of processor; this process compiles for no other."""
+def make(name: str, folder: str) -> None:
+    """Make the library of a kind of processor, and its list; this process makes no other."""
     from llvmlite import binding as llvm
 
-    from curate.compiled import kernel
-    from curate.compiled.shipped import source_digest
+    kind = KINDS[name]
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(kind.triple).create_target_machine(
+        cpu=kind.cpu, opt=3, reloc="pic", codemodel="default"
+    )
+    layout = str(machine.target_data)
 
-    called: dict[str, set[tuple[str, ...]]] = {}
-    usual = kernel.Kernel.__call__
+    def parsed(text: str) -> Any:
+        module = llvm.parse_assembly(text)
+        module.triple, module.data_layout = kind.triple, layout
+        return module
 
-    def noted(self: Any, *args: Any) -> Any:
-        called.setdefault(self.name, set()).add(tuple(map(kernel.kind_of, args)))
-        return usual(self, *args)
-
-    kernel.shipped_routines = lambda _name: {}
-    kernel.Kernel.__call__ = noted  # type: ignore[method-assign]
-    cpu, triple, wanted = KINDS[kind]
-    for name, exercise in import_module("curate.pipelines.warm_up.exercise").EXERCISES.items():
-        if name in wanted or not wanted:
-            exercise()
-    if wanted:
-        only = set().union(*(_ONLY[name] for name in wanted))
-        called = {name: kinds for name, kinds in called.items() if name in only}
-    whole = llvm.parse_assembly(_RUNTIME)
+    whole = parsed(_RUNTIME)
     kernels: dict[str, list[dict[str, Any]]] = {}
     wrappers: list[str] = []
-    for name in sorted(called):
-        for arguments in sorted(called[name]):
-            found = _overload(kernel.KERNELS[name].made, arguments)
-            module = llvm.parse_assembly(found._asdict()["library"].get_llvm_str())
-            native = module.get_function(found.fndesc.llvm_func_name)
-            symbol = f"{name.removeprefix('curate.').replace('.', '_')}_{len(wrappers)}"
-            wrappers.append(_wrapper(symbol, native))
-            kernels.setdefault(name, []).append(
-                {
-                    "symbol": symbol,
-                    "arguments": list(arguments),
-                    "returns": _returns(found.signature.return_type),
-                }
-            )
-            whole.link_in(module)
+    for called, arguments, found in _compiled_for(machine, kind.only):
+        module = parsed(found._asdict()["library"]._final_module.before_code)
+        native = module.get_function(found.fndesc.llvm_func_name)
+        symbol = f"{called.removeprefix('curate.').replace('.', '_')}_{len(wrappers)}"
+        wrappers.append(_wrapper(symbol, native))
+        returns = _returns(found.signature.return_type)
+        one = {"symbol": symbol, "arguments": list(arguments), "returns": returns}
+        kernels.setdefault(called, []).append(one)
+        whole.link_in(module)
     for text in wrappers:
-        whole.link_in(llvm.parse_assembly(text))
+        whole.link_in(parsed(text))
     exported = {"curate_release", *(one["symbol"] for ones in kernels.values() for one in ones)}
     _hide(whole, exported)
-    machine = llvm.Target.from_triple(triple).create_target_machine(
-        cpu=cpu, opt=3, reloc="pic", codemodel="default"
-    )
     # What numba optimised function by function, once more as a whole: only here it is known that
     # nobody else calls them.
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3))
@@ -184,17 +189,19 @@ def _make(kind: str, folder: Path) -> None:
     } - _OWN
     if missing:
         raise SystemExit(f"kernels need what is not there: {', '.join(sorted(missing))}")
-    library = folder / f"{kind}.so"
+    library = Path(folder, f"{name}.so")
     with tempfile.TemporaryDirectory() as temporary:
         object_file = Path(temporary) / "kernels.o"
         object_file.write_bytes(machine.emit_object(whole))
         subprocess.run(
-            ["ld", "-shared", "-s", "-z", "noexecstack", "--build-id=none", "-soname", library.name,
-             "-o", str(library), str(object_file)],
+            [kind.linker, "-shared", "-s", "-z", "noexecstack", "--build-id=none", "-soname",
+             library.name, "-o", str(library), str(object_file)],
             check=True,
         )  # fmt: skip
     import llvmlite
     import numba
+
+    from curate.compiled.shipped import source_digest
 
     listing = {
         "sources": source_digest(),
@@ -205,6 +212,53 @@ def _make(kind: str, folder: Path) -> None:
     text = json.dumps(listing, indent=1, sort_keys=True)
     library.with_suffix(".json").write_text(f"{text}\n", "ascii")
     print(f"{library.name}: {len(wrappers)} kernels, {library.stat().st_size:,} bytes")  # noqa: T201
+
+
+def _compiled_for(
+    machine: Any, only: tuple[str, str] | None
+) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """Call kernels, optimised for a machine, which may be another one than this.
+
+    numba's code generator has LLVM optimise for its own machine, the processor at hand. What it
+    optimises for another one is still no machine code, so that it can be compiled and run here. It
+    is written down before that: LLVM changes a module for the processor that it makes code for.
+
+    Yields:
+        a kernel's name, the kinds of arguments that it was called with, what numba compiled.
+
+    Raises:
+        SystemExit: numba has its machine elsewhere in this version.
+    """
+    from numba.core.registry import cpu_target
+
+    from curate.compiled import kernel
+
+    generator: Any = cpu_target.target_context.codegen()
+    if "_tm" not in vars(generator):
+        raise SystemExit("this version of numba optimises for a machine that cannot be named")
+    generator._tm = machine
+    add = generator._add_module
+
+    def noted_before(module: Any) -> Any:
+        module.before_code = str(module)
+        return add(module)
+
+    generator._add_module = noted_before
+    called: dict[str, set[tuple[str, ...]]] = {}
+    usual = kernel.Kernel.__call__
+
+    def noted(self: Any, *args: Any) -> Any:
+        called.setdefault(self.name, set()).add(tuple(map(kernel.kind_of, args)))
+        return usual(self, *args)
+
+    kernel.shipped_routines = lambda _name: {}
+    kernel.Kernel.__call__ = noted  # type: ignore[method-assign]
+    exercises = import_module("curate.pipelines.warm_up.exercise").EXERCISES
+    for name in [only[0]] if only else exercises:
+        exercises[name]()
+    for name in [only[1]] if only else sorted(called):
+        for arguments in sorted(called[name]):
+            yield name, arguments, _overload(kernel.KERNELS[name].made, arguments)
 
 
 def _overload(dispatcher: Any, arguments: tuple[str, ...]) -> Any:
@@ -272,23 +326,31 @@ def _hide(module: Any, exported: set[str]) -> None:
 
 
 def main() -> None:
-    """Make them all, each kind in a process of its own."""
+    """Make them all, each kind in a process of its own.
+
+    Raises:
+        SystemExit: a linker is missing.
+    """
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kind", choices=KINDS)
+    parser.add_argument("--kind", choices=KINDS, action="append", help="default: all of them")
     parser.add_argument("--folder", type=Path, default=COMPILED / "machine_code")
     options = parser.parse_args()
+    kinds = options.kind or list(KINDS)
+    missing = {linker for kind in kinds if not shutil.which(linker := KINDS[kind].linker)}
+    if missing:
+        raise SystemExit(
+            f"{' and '.join(sorted(missing))} must be there to link; on Debian: "
+            "apt-get install binutils binutils-aarch64-linux-gnu"
+        )
     options.folder.mkdir(exist_ok=True)
     (COMPILED / "sources.txt").write_text("".join(f"{name}\n" for name in sources()), "ascii")
-    if options.kind:
-        _make(options.kind, options.folder)
-        return
-    for kind, (cpu, *_) in KINDS.items():
+    for kind in kinds:
         with tempfile.TemporaryDirectory() as cache:
-            environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "",
+            environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "",
                            "NUMBA_CACHE_DIR": cache}  # fmt: skip
-            words = [sys.executable, "-m", "tests.make_kernels", "--kind", kind]
-            subprocess.run([*words, "--folder", str(options.folder)], check=True, cwd=ROOT,
-                           env=environment)  # fmt: skip
+            folder = str(options.folder.resolve())
+            code = f"from tests.make_kernels import make; make({kind!r}, {folder!r})"
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ _V3 = "abm avx avx2 bmi1 bmi2 cx16 f16c fma lahf_lm movbe popcnt sse4_1 sse4_2 s
 _KINDS_OF_PROCESSORS = {
     "x86_64_v3": ("x86_64", _V3),
     "x86_64_v4": ("x86_64", f"{_V3} avx512bw avx512cd avx512dq avx512f avx512vl"),
+    "aarch64": ("aarch64", ""),  # floats and vectors of 16 bytes are in every one that runs Linux
 }
 _MAX_WORDS = 64  # that a kernel returns
 _DONE = (0, -2)  # a value is returned, or None
