@@ -41,6 +41,11 @@ class Kind(NamedTuple):
     linker: str = "ld"
     only: tuple[str, str] | None = None
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether its code cannot be run where it is made."""
+        return not self.triple.startswith("x86_64")
+
 
 # SHA-224 of sixteen strings at once takes 0.17 µs a string with the rotations of AVX-512 and 0.32
 # without; all other kernels gain nothing by them, or lose.
@@ -51,78 +56,6 @@ KINDS = {
     "aarch64": Kind("generic", "aarch64-unknown-linux-gnu", "aarch64-linux-gnu-ld"),
 }
 
-# What numba's runtime would do: give memory with a count of references before it, and free it.
-_RUNTIME = """
-declare noalias ptr @malloc(i64)
-declare void @free(ptr)
-
-define noalias ptr @NRT_MemInfo_alloc_aligned(i64 %size, i32 %align) {
-  %wide = zext i32 %align to i64
-  %more = add i64 %wide, 64
-  %total = add i64 %size, %more
-  %is_sane = icmp ult i64 %size, 4611686018427387904
-  br i1 %is_sane, label %ask, label %none
-ask:
-  %block = call ptr @malloc(i64 %total)
-  %is_null = icmp eq ptr %block, null
-  br i1 %is_null, label %none, label %fill
-fill:
-  %address = ptrtoint ptr %block to i64
-  %behind = add i64 %address, %more
-  %rest = urem i64 %behind, %wide
-  %start = sub i64 %behind, %rest
-  %data = inttoptr i64 %start to ptr
-  %data_at = getelementptr i64, ptr %block, i64 3
-  %size_at = getelementptr i64, ptr %block, i64 4
-  call void @llvm.memset.p0.i64(ptr %block, i8 0, i64 48, i1 false)
-  store i64 1, ptr %block
-  store ptr %data, ptr %data_at
-  store i64 %size, ptr %size_at
-  ret ptr %block
-none:
-  ret ptr null
-}
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
-
-define void @NRT_MemInfo_call_dtor(ptr %block) {
-  call void @free(ptr %block)
-  ret void
-}
-
-; A call's arrays are its own thread's, so that its count of references needs no lock.
-define void @NRT_incref(ptr %block) alwaysinline {
-  %is_given = icmp eq ptr %block, null
-  br i1 %is_given, label %done, label %count
-count:
-  %before = load i64, ptr %block
-  %now = add i64 %before, 1
-  store i64 %now, ptr %block
-  br label %done
-done:
-  ret void
-}
-
-define void @NRT_decref(ptr %block) alwaysinline {
-  %is_given = icmp eq ptr %block, null
-  br i1 %is_given, label %done, label %count
-count:
-  %before = load i64, ptr %block
-  %now = sub i64 %before, 1
-  store i64 %now, ptr %block
-  %is_last = icmp eq i64 %now, 0
-  br i1 %is_last, label %last, label %done
-last:
-  call void @NRT_MemInfo_call_dtor(ptr %block)
-  br label %done
-done:
-  ret void
-}
-
-define void @curate_release(ptr %block) {
-  call void @NRT_decref(ptr %block)
-  ret void
-}
-"""
 _OWN = {"malloc", "free", "memset", "memcpy", "memmove", "exp", "expf", "log", "logf", "sqrt"}
 
 
@@ -164,11 +97,15 @@ def make(name: str, folder: str) -> None:
         module.triple, module.data_layout = kind.triple, layout
         return module
 
-    whole = parsed(_RUNTIME)
+    whole = parsed((ROOT / "tests/kernels_runtime.ll").read_text("ascii"))
     kernels: dict[str, list[dict[str, Any]]] = {}
     wrappers: list[str] = []
-    for called, arguments, found in _compiled_for(machine, kind.only):
-        module = parsed(found._asdict()["library"]._final_module.before_code)
+    if kind.is_foreign:
+        _optimise_for(machine)
+    for called, arguments, found in _called(kind.only):
+        library = found._asdict()["library"]
+        of_all = library._final_module.before_code if kind.is_foreign else library.get_llvm_str()
+        module = parsed(of_all)
         native = module.get_function(found.fndesc.llvm_func_name)
         symbol = f"{called.removeprefix('curate.').replace('.', '_')}_{len(wrappers)}"
         wrappers.append(_wrapper(symbol, native))
@@ -189,13 +126,13 @@ def make(name: str, folder: str) -> None:
     } - _OWN
     if missing:
         raise SystemExit(f"kernels need what is not there: {', '.join(sorted(missing))}")
-    library = Path(folder, f"{name}.so")
+    file = Path(folder, f"{name}.so")
     with tempfile.TemporaryDirectory() as temporary:
         object_file = Path(temporary) / "kernels.o"
         object_file.write_bytes(machine.emit_object(whole))
         subprocess.run(
             [kind.linker, "-shared", "-s", "-z", "noexecstack", "--build-id=none", "-soname",
-             library.name, "-o", str(library), str(object_file)],
+             file.name, "-o", str(file), str(object_file)],
             check=True,
         )  # fmt: skip
     import llvmlite
@@ -205,45 +142,42 @@ def make(name: str, folder: str) -> None:
 
     listing = {
         "sources": source_digest(),
-        "sha256": sha256(library.read_bytes()).hexdigest(),
+        "sha256": sha256(file.read_bytes()).hexdigest(),
         "made_with": {"numba": numba.__version__, "llvmlite": llvmlite.__version__},
         "kernels": kernels,
     }
     text = json.dumps(listing, indent=1, sort_keys=True)
-    library.with_suffix(".json").write_text(f"{text}\n", "ascii")
-    print(f"{library.name}: {len(wrappers)} kernels, {library.stat().st_size:,} bytes")  # noqa: T201
+    file.with_suffix(".json").write_text(f"{text}\n", "ascii")
+    print(f"{file.name}: {len(wrappers)} kernels, {file.stat().st_size:,} bytes")  # noqa: T201
 
 
-def _compiled_for(
-    machine: Any, only: tuple[str, str] | None
-) -> Iterator[tuple[str, tuple[str, ...], Any]]:
-    """Call kernels, optimised for a machine, which may be another one than this.
+def _optimise_for(machine: Any) -> None:
+    """Have numba optimise for another machine than the one that it then makes code for.
 
-    numba's code generator has LLVM optimise for its own machine, the processor at hand. What it
-    optimises for another one is still no machine code, so that it can be compiled and run here. It
-    is written down before that: LLVM changes a module for the processor that it makes code for.
-
-    Yields:
-        a kernel's name, the kinds of arguments that it was called with, what numba compiled.
+    What LLVM has optimised is still no machine code, so that it can be compiled and run here. It is
+    written down before that, for LLVM changes a module for the processor that it makes code for.
 
     Raises:
         SystemExit: numba has its machine elsewhere in this version.
     """
     from numba.core.registry import cpu_target
 
-    from curate.compiled import kernel
-
     generator: Any = cpu_target.target_context.codegen()
     if "_tm" not in vars(generator):
         raise SystemExit("this version of numba optimises for a machine that cannot be named")
-    generator._tm = machine
-    add = generator._add_module
+    generator._tm, add = machine, generator._add_module
 
     def noted_before(module: Any) -> Any:
         module.before_code = str(module)
         return add(module)
 
     generator._add_module = noted_before
+
+
+def _called(only: tuple[str, str] | None) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+    """Call kernels; yield names, kinds of their arguments, and what numba compiled for them."""
+    from curate.compiled import kernel
+
     called: dict[str, set[tuple[str, ...]]] = {}
     usual = kernel.Kernel.__call__
 
@@ -345,8 +279,9 @@ def main() -> None:
     options.folder.mkdir(exist_ok=True)
     (COMPILED / "sources.txt").write_text("".join(f"{name}\n" for name in sources()), "ascii")
     for kind in kinds:
+        cpu = KINDS["x86_64_v3" if KINDS[kind].is_foreign else kind].cpu
         with tempfile.TemporaryDirectory() as cache:
-            environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "",
+            environment = {**os.environ, "NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": "",
                            "NUMBA_CACHE_DIR": cache}  # fmt: skip
             folder = str(options.folder.resolve())
             code = f"from tests.make_kernels import make; make({kind!r}, {folder!r})"
