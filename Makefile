@@ -55,7 +55,7 @@ fix: $(VENV)/.test-extras ## Mend style and formatting
 unicode: $(VENV)/.test-extras ## Make the character table anew (changes which pairs match!)
 	$(BIN)/python tests/curation/make_unicode_ranges.py
 
-kernels: $(VENV)/.test-extras ## Make the shipped machine code anew, after a kernel was changed (needs ld)
+kernels: $(VENV)/.test-extras ## Make the shipped machine code anew, after a kernel was changed (needs ld and aarch64-linux-gnu-ld)
 	$(BIN)/python -m tests.make_kernels
 
 clean: ## Remove the demo's output
