@@ -292,9 +292,12 @@ def _lists(
 
 def _read_entries(
     path: str, metadata: str | None, lang: str, num: int
-) -> tuple[pa.ChunkedArray, NDArray[np.uint8]]:
+) -> tuple[pa.StringArray, NDArray[np.uint8]]:
     entries = artifacts.read_table(path, ["entry"]).column("entry")
-    return entries, _sources(metadata, lang, num)
+    if entries.num_chunks == 1:
+        return entries.chunk(0), _sources(metadata, lang, num)
+    whole = entries.cast(pa.large_string()).combine_chunks()  # of more than 2 GB perhaps
+    return whole, _sources(metadata, lang, num)
 
 
 def _sources(metadata: str | None, lang: str, num: int) -> NDArray[np.uint8]:
