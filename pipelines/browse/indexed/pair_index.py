@@ -193,9 +193,9 @@ class _Spool:
         for at, file in enumerate(self._files):
             start, stop = int(starts[at]), int(starts[at + 1])
             if stop > start:
-                both = np.stack([entries[start:stop], pairs[start:stop]])
                 file.write(np.int64(stop - start).tobytes())
-                file.write(both.tobytes())
+                file.write(entries[start:stop].data)
+                file.write(pairs[start:stop].data)
                 self._sizes[at] += stop - start
 
     def read(self, bucket: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
