@@ -126,7 +126,7 @@ def _browse() -> None:
         critical_thresholds(ids, langs, ranges, np.array([0.6, 0.6]), np.array([40, 8], kind))
     buckets = Buckets(np.array([0, 2]), np.zeros(1, np.int32), 4)
     entries, pairs, _ = split_matches(ids, langs, ranges, buckets, 0)
-    order_bucket(entries, pairs, np.array([0, 2, 3]), np.array([False, True]))
+    order_bucket(entries, pairs, np.array([2, 1]), np.array([False, True]))
 
 
 def _compare_vectors() -> None:

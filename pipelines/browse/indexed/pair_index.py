@@ -30,7 +30,8 @@ from curate.pipelines.store import artifacts
 __all__ = ["KEPT", "NOT_SAMPLED", "FILTERED", "write_pairs_index"]
 
 KEPT, NOT_SAMPLED, FILTERED = 0, 1, 2
-_BUCKET = 1 << 23  # matches that are put into order at a time
+_BUCKET = 1 << 21  # matches that are put into order at a time
+_PIECE = 1 << 20  # counts that are summed at a time
 _STEPS = 1 << 20  # critical thresholds that are counted together
 
 
@@ -121,7 +122,7 @@ class _Pass:
                         )  # fmt: skip
                         spool.add(*matches)
                         langs_file.add(langs.astype(np.uint16))
-                        t_file.add(critical.astype(np.uint64))
+                        t_file.add(critical.view(np.uint64))
                         fate_file.add(fate.astype(np.uint8))
                         self.steps.add(langs, critical)
                         self.kept_of += np.bincount(
@@ -157,9 +158,11 @@ def _cut(count: NDArray[Any]) -> tuple[NDArray[np.int64], Buckets]:
     Returns:
         Shape (num_blocks + 1,), the last one is the number of matches; and the buckets.
     """
-    firsts = np.arange(0, len(count), BLOCK)
-    sums = np.add.reduceat(count, firsts, dtype=np.int64) if len(count) else np.zeros(0, np.int64)
-    starts = np.r_[0, np.cumsum(sums)].astype(np.int64)
+    sums = [np.zeros(0, np.int64)]
+    for at in range(0, len(count), _PIECE):
+        piece = count[at : at + _PIECE].astype(np.int64)
+        sums.append(np.add.reduceat(piece, np.arange(0, len(piece), BLOCK)))
+    starts = np.r_[0, np.cumsum(np.concatenate(sums))].astype(np.int64)
     of_block, edges, begin = [], [0], 0
     for block, start in enumerate(starts[:-1].tolist()):
         if start - begin >= _BUCKET:
@@ -205,10 +208,10 @@ class _Spool:
         at = 0
         file.seek(0)
         while header := file.read(8):
-            num = int(np.frombuffer(header, np.int64)[0])
-            both = np.frombuffer(file.read(8 * num), np.uint32)
-            entries[at : at + num], pairs[at : at + num] = both[:num], both[num:]
-            at += num
+            stop = at + int(np.frombuffer(header, np.int64)[0])
+            file.readinto(entries[at:stop].data)
+            file.readinto(pairs[at:stop].data)
+            at = stop
         return entries, pairs
 
 
@@ -225,13 +228,10 @@ def _write_postings(
         for bucket in range(len(buckets.edges) - 1):
             first, stop = buckets.edges[bucket : bucket + 2].tolist()
             entries, pairs = spool.read(bucket)
-            offsets = np.zeros(stop - first + 1, np.int64)
-            np.cumsum(count[first:stop], out=offsets[1:])
-            if len(pairs) != offsets[-1]:
-                raise ArtifactError(
-                    f"{folder}: {len(pairs)} matches, the counts say {int(offsets[-1])}"
-                )
-            ordered, kept = order_bucket(entries, pairs, offsets, is_kept)
+            of_entry = count[first:stop]
+            if len(pairs) != (expected := int(of_entry.sum(dtype=np.int64))):
+                raise ArtifactError(f"{folder}: {len(pairs)} matches, the counts say {expected}")
+            ordered, kept = order_bucket(entries, pairs, of_entry, is_kept)
             pairs_file.add(ordered)
             kept_file.add(kept)
 
