@@ -275,12 +275,15 @@ def _first_of_each_name(fields: Iterable[pa.Field]) -> pa.Schema:
 
 
 def _plain_columns(table: pa.Table) -> pa.Table:
-    """Return the first column of each name; views, from which Arrow takes no rows, as strings."""
-    views = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    """Return the first column of each name, times as texts.
+
+    Views become strings, since Arrow takes no rows from them. Python has no years after 9999.
+    """
+    kinds = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
     found: dict[str, pa.ChunkedArray] = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
-        if name not in found:
-            found[name] = column.cast(views[column.type]) if column.type in views else column
+        kind = pa.string() if pa.types.is_temporal(column.type) else kinds.get(column.type)
+        found.setdefault(name, column if kind is None else column.cast(kind))
     return pa.table(found) if found else table
 
 

@@ -52,9 +52,9 @@ def answers_all(path, columns=()):
             continue
         json.dumps(found, allow_nan=False).encode()
     rows = ask(session, "pairs")["rows"]
-    ask(session, "pair", at="0.0")
+    ask(session, "pair", at=rows[0]["at"])
     with pytest.raises(InputError):
-        Thumbnails().image(state.name, state.sets["files"], parse_place("0.0"), 224)
+        Thumbnails().image(state.name, state.sets["files"], parse_place(rows[0]["at"]), 224)
     session.close()
     return rows
 
@@ -80,6 +80,17 @@ def test_columns_that_differ_between_files_or_come_twice_are_shown(tmp_path):
     session = opened(tmp_path)
     found = ask(session, "pairs", column="x", **{"from": "1"})["rows"]
     assert [row["text"] for row in found] == ["a", "c"]
+    session.close()
+
+
+def test_what_is_shown_of_a_time_finds_it(tmp_path):
+    times = pa.array([datetime.datetime(2020, 1, 1), datetime.datetime(2021, 1, 1)])
+    pq.write_table(pa.table({"text": ["a", "b"], "when": times}), tmp_path / "a.parquet")
+    session = opened(tmp_path)
+    shown = ask(session, "pairs")["rows"][1]["own"]["when"]
+    assert shown.startswith("2021-01-01 00:00:00")
+    found = ask(session, "pairs", column="when", **{"is": shown})["rows"]
+    assert [row["text"] for row in found] == ["b"]
     session.close()
 
 
