@@ -89,8 +89,8 @@ def order_bucket(
     """
     out = np.empty(len(pairs), np.uint32)
     kept = np.zeros(len(num_pairs), np.uint32)
-    ends = np.cumsum(num_pairs, dtype=np.int64)
-    ends -= num_pairs.astype(np.int64, copy=False)
+    ends = np.zeros(len(num_pairs), np.int64)
+    np.cumsum(num_pairs[:-1], out=ends[1:])
     _order(entries, pairs, ends, is_kept, out, kept)
     return out, kept
 

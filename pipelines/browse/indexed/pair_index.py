@@ -180,6 +180,7 @@ class _Spool:
         self._paths = [folder / f"spool-{i}" for i in range(num)]
         self._files: list[Any] = []
         self._sizes = [0] * num
+        self._room: NDArray[np.uint32] | None = None
 
     def __enter__(self) -> "_Spool":
         self._files = [path.open("w+b") for path in self._paths]
@@ -204,7 +205,9 @@ class _Spool:
     def read(self, bucket: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         file = self._files[bucket]
         file.flush()
-        entries, pairs = (np.empty(self._sizes[bucket], np.uint32) for _ in range(2))
+        if self._room is None:  # for the largest one; the next one is read into the same place
+            self._room = np.empty((2, max(self._sizes)), np.uint32)
+        entries, pairs = self._room[:, : self._sizes[bucket]]
         at = 0
         file.seek(0)
         while header := file.read(8):
