@@ -1,4 +1,4 @@
-"""A text in lines in, the lines out that hold a string: what searching in all entries takes.
+"""Strings in, a text of lines out; and of such a text the lines that hold a string.
 
 Two bytes of the string, its rarest ones, are compared with 64 places at a time, which a processor
 does in a few instructions; only where both are there the others are.
@@ -9,12 +9,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.compiled.kernel import compiled
+from curate.compiled.kernel import compiled, inlined
 
-__all__ = ["lines_with", "rarest_places"]
+__all__ = ["as_lines", "lines_with", "rarest_places"]
 
 _WIDTH = 64
 _LINE = ord("\n")
+_SPACE = ord(" ")
+
+
+def as_lines(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], order: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    r"""Return strings as lines, each with a line feed behind it, and where each begins.
+
+    A line feed in a string becomes a space.
+
+    Args:
+        data: bytes of the strings.
+        offsets: where they begin in it, and where the last one ends.
+        order: strings that are wanted, in the order of the lines.
+
+    Returns:
+        Lines; and where each begins, shape (num_lines + 1,), the last is the number of bytes.
+
+    >>> data = np.frombuffer(b"red\ndogcat", np.uint8)
+    >>> lines, starts = as_lines(data, np.array([0, 7, 10]), np.array([1, 0]))
+    >>> lines.tobytes(), starts.tolist()
+    (b'cat\nred dog\n', [0, 4, 12])
+    """
+    starts = np.zeros(len(order) + 1, np.int64)
+    np.cumsum(offsets[order + 1] - offsets[order] + 1, out=starts[1:])
+    lines = np.empty(int(starts[-1]), np.uint8)
+    _put_lines(data, offsets, order, lines)
+    return lines, starts
 
 
 def rarest_places(needle: bytes, frequency: NDArray[np.int64]) -> tuple[int, int]:
@@ -55,6 +83,18 @@ def lines_with(data: NDArray[np.uint8], needle: bytes, places: tuple[int, int]) 
 
 
 @compiled
+def _put_lines(data: Any, offsets: Any, order: Any, lines: Any) -> None:
+    to = 0
+    for row in order:
+        for at in range(offsets[row], offsets[row + 1]):
+            byte = data[at]
+            lines[to] = _SPACE if byte == _LINE else byte
+            to += 1
+        lines[to] = _LINE
+        to += 1
+
+
+@compiled
 def _find(data: Any, needle: Any, one: Any, other: Any, out: Any) -> int:
     """Fill `out` and return how many lines there are; -1 if there is no room for them."""
     length, size, num = len(needle), len(data), 0
@@ -73,6 +113,9 @@ def _find(data: Any, needle: Any, one: Any, other: Any, out: Any) -> int:
                     second_byte,
                     flags,
                 )
+                if _are_none(eight):
+                    at += _WIDTH
+                    continue
             else:
                 flags[:] = 1
             ahead = at + _WIDTH
@@ -100,6 +143,13 @@ def _compare(first: Any, second: Any, first_byte: Any, second_byte: Any, flags: 
     """Tell at which of 64 places the two bytes are."""
     for lane in range(np.uint64(_WIDTH)):
         flags[lane] = np.uint8(first[lane] == first_byte) & np.uint8(second[lane] == second_byte)
+
+
+@inlined
+def _are_none(eight: Any) -> bool:
+    """Tell whether they are at none of the places, whose flags are eight words."""
+    some = eight[0] | eight[1] | eight[2] | eight[3] | eight[4] | eight[5] | eight[6] | eight[7]
+    return bool(some == 0)
 
 
 @compiled

@@ -57,9 +57,11 @@ def critical_thresholds(
     [25, 5]
     """
     out = np.empty(len(entry_ids), np.int64)
+    offsets = entry_ids.offsets.to_numpy()
+    counts = np.empty(int(np.diff(offsets).max(initial=0)))
     is_known = _find(
-        entry_ids.offsets.to_numpy(), entry_ids.values.to_numpy(zero_copy_only=False),
-        langs, *ranges, draws, entry_count, out,
+        offsets, entry_ids.values.to_numpy(zero_copy_only=False), langs, *ranges, draws,
+        entry_count, counts, out,
     )  # fmt: skip
     if not is_known:
         raise ArtifactError(
@@ -72,20 +74,22 @@ def critical_thresholds(
 @compiled
 def _find(
     offsets: Any, values: Any, langs: Any, base: Any, size: Any, draws: Any, entry_count: Any,
-    out: Any,
+    counts: Any, out: Any,
 ) -> bool:  # fmt: skip
-    """Fill `out`; False for unknown ids."""
+    """Fill `out`; False for unknown ids. A pair's counts stand in `counts` meanwhile."""
     for row in range(len(langs)):
         first, limit = base[langs[row]], size[langs[row]]
-        start, stop = offsets[row], offsets[row + 1]
-        if start == stop:
+        start, num = offsets[row], offsets[row + 1] - offsets[row]
+        if num == 0:
             out[row] = NEVER
             continue
         rarest, inverse = np.inf, 0.0
-        for at in range(start, stop):
-            if values[at] >= limit:
+        for at in range(num):
+            entry_id = values[start + at]
+            if entry_id >= limit:
                 return False
-            count = max(1.0, np.float64(entry_count[first + np.int64(values[at])]))
+            count = max(1.0, np.float64(entry_count[first + np.int64(entry_id)]))
+            counts[at] = count
             rarest = min(rarest, count)
             inverse += 1.0 / count
         draw = draws[row]
@@ -96,39 +100,37 @@ def _find(
             if guess >= rarest - 1.0:
                 break
             missed, slope = 1.0, 0.0
-            for at in range(start, stop):
-                count = max(1.0, np.float64(entry_count[first + np.int64(values[at])]))
-                missed *= 1.0 - guess / count
-                slope += 1.0 / (count - guess)
+            for at in range(num):
+                left = counts[at] - guess
+                missed *= left / counts[at]
+                slope += 1.0 / left
             step = (draw - 1.0 + missed) / (missed * slope)
             guess += step
             if abs(step) < 0.25:
                 break
         t = max(1.0, min(most, math.floor(guess) + 1.0))
-        out[row] = _exact(t, draw, values, start, stop, first, entry_count)
+        out[row] = _exact(t, draw, counts, num)
     return True
 
 
 @compiled
-def _exact(
-    t: Any, draw: Any, values: Any, start: Any, stop: Any, first: Any, entry_count: Any
-) -> int:
+def _exact(t: Any, draw: Any, counts: Any, num: Any) -> int:
     """Return the smallest t that keeps a pair, from a guess on: the rarest count keeps it."""
     width = 1.0
-    if _keeps(t, draw, values, start, stop, first, entry_count):
+    if _keeps(t, draw, counts, num):
         kept, lost = t, t - 1.0
-        while lost >= 1.0 and _keeps(lost, draw, values, start, stop, first, entry_count):
+        while lost >= 1.0 and _keeps(lost, draw, counts, num):
             width *= 2.0
             kept, lost = lost, lost - width
         lost = max(lost, 0.0)
     else:
         lost, kept = t, t + 1.0
-        while not _keeps(kept, draw, values, start, stop, first, entry_count):
+        while not _keeps(kept, draw, counts, num):
             width *= 2.0
             lost, kept = kept, kept + width
     while kept - lost > 1.0:
         middle = math.floor((kept + lost) / 2.0)
-        if _keeps(middle, draw, values, start, stop, first, entry_count):
+        if _keeps(middle, draw, counts, num):
             kept = middle
         else:
             lost = middle
@@ -136,12 +138,9 @@ def _exact(
 
 
 @compiled
-def _keeps(
-    t: Any, draw: Any, values: Any, start: Any, stop: Any, first: Any, entry_count: Any
-) -> bool:
+def _keeps(t: Any, draw: Any, counts: Any, num: Any) -> bool:
     """Tell whether t keeps a pair, with the very operations of sampling."""
     missed = 1.0
-    for at in range(start, stop):
-        count = np.float64(entry_count[first + np.int64(values[at])])
-        missed *= 1.0 - t / max(count, t)
+    for at in range(num):
+        missed *= 1.0 - t / max(counts[at], t)
     return bool(draw < 1.0 - missed)

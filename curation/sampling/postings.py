@@ -68,7 +68,7 @@ def split_matches(
 def order_bucket(
     entries: NDArray[np.uint32],
     pairs: NDArray[np.uint32],
-    offsets: NDArray[np.int64],
+    num_pairs: NDArray[np.integer[Any]],
     is_kept: NDArray[np.bool_],
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
     """Return the pairs of each entry of a bucket, one entry after the other, and how many are kept.
@@ -76,20 +76,22 @@ def order_bucket(
     Args:
         entries: of each match, from the first of the bucket on.
         pairs: of each match, ascending.
-        offsets: where the pairs of each entry begin; shape (num_entries + 1,).
+        num_pairs: of each entry, together as many as there are matches; shape (num_entries,).
         is_kept: of all pairs, by number.
 
     Returns:
         Pairs, shape (num_matches,), and kept pairs of each entry, shape (num_entries,).
 
     >>> entries, pairs = np.array([1, 0, 1], np.uint32), np.array([0, 1, 1], np.uint32)
-    >>> found, kept = order_bucket(entries, pairs, np.array([0, 1, 3]), np.array([False, True]))
+    >>> found, kept = order_bucket(entries, pairs, np.array([1, 2]), np.array([False, True]))
     >>> found.tolist(), kept.tolist()
     ([1, 0, 1], [1, 1])
     """
     out = np.empty(len(pairs), np.uint32)
-    kept = np.zeros(len(offsets) - 1, np.uint32)
-    _order(entries, pairs, offsets[:-1].copy(), is_kept, out, kept)
+    kept = np.zeros(len(num_pairs), np.uint32)
+    ends = np.zeros(len(num_pairs), np.int64)
+    np.cumsum(num_pairs[:-1], out=ends[1:])
+    _order(entries, pairs, ends, is_kept, out, kept)
     return out, kept
 
 

@@ -15,7 +15,7 @@ from curate.errors import UsageError
 from curate.pipelines.browse.indexed.pair_index import FILTERED, KEPT, NOT_SAMPLED
 from curate.pipelines.browse.pair_sets import PairSet, Roles
 
-__all__ = ["FATES", "PairFilter", "ValueFilter"]
+__all__ = ["FATES", "PairFilter", "ValueFilter", "as_text"]
 
 FATES = {"kept": KEPT, "not_sampled": NOT_SAMPLED, "filtered": FILTERED}
 _HOST = re.compile(r"[\w.-]{1,253}(:\d{1,5})?", re.UNICODE)
@@ -44,7 +44,7 @@ class ValueFilter:
         if self.text is not None:
             found = pc.equal(_as_text(column), self.text)
         else:
-            numbers = pc.cast(_decoded(column), pa.float64(), safe=False)
+            numbers = _as_numbers(column)
             found = pc.is_valid(numbers)
             if self.low is not None:
                 found = pc.and_(found, pc.greater_equal(numbers, self.low))
@@ -133,6 +133,16 @@ class PairFilter:
         return found
 
 
+def as_text(value: Any) -> str | None:
+    """Return a value as a text that every answer can hold; None for none."""
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    # Halves of surrogate pairs, which JSON may hold, are in no answer: they stand as escapes.
+    return str(value).encode("utf-8", "backslashreplace").decode()
+
+
 def _score(asked: Mapping[str, str]) -> ValueFilter:
     return ValueFilter("lang_score", None, _number(asked.get("score_from")),
                        _number(asked.get("score_to")))  # fmt: skip
@@ -165,11 +175,31 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _as_text(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Return values as texts, whatever they are: bytes that are no UTF-8, lists, structures."""
     column = _decoded(column)
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return column
-    return pc.cast(column, pa.string())
+    try:
+        return pc.cast(column, pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([as_text(value) for value in column.to_pylist()], pa.string())
+
+
+def _as_numbers(column: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    """Return values as numbers; null for what is none."""
+    column = _decoded(column)
+    try:
+        return pc.cast(column, pa.float64(), safe=False)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return pa.array([_float(value) for value in column.to_pylist()], pa.float64())
+
+
+def _float(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _bools(found: Any) -> NDArray[np.bool_]:

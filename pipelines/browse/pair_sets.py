@@ -7,14 +7,14 @@ who ask for a group at once, one reads it.
 
 import threading
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curate.errors import CurateError, UsageError
+from curate.errors import ArtifactError, CurateError, UsageError
 from curate.files import storage
 from curate.pipelines.browse.tar_samples import promised, tar_table, vanished
 from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
@@ -26,6 +26,7 @@ from curate.pipelines.store import artifacts
 __all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
 
 _CACHED_BYTES = 96 << 20
+_TARS_LOOKED_AT = 8  # for the columns of all
 _WHOLE = ""  # what a whole tar is kept as
 _OURS = FILE_COLUMNS | {"pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
                         "json", "uid"}  # fmt: skip
@@ -242,7 +243,7 @@ def parquet_set(
     schemas: dict[str, pa.Schema] = {}
     for part, path in enumerate(paths):
         with _open(opened, path) as file:
-            schemas[path] = file.schema_arrow
+            schemas[path] = _first_of_each_name(file.schema_arrow)
             for number in range(file.num_row_groups):
                 rows = file.metadata.row_group(number).num_rows
                 if rows:
@@ -253,16 +254,37 @@ def parquet_set(
         with _open(opened, group.path) as file:
             if group.number is None or group.number >= file.num_row_groups:
                 raise vanished(group.path)
-            return file.read_row_group(group.number, columns=columns)
+            return _plain_columns(file.read_row_group(group.number, columns=columns))
 
     every = list(schemas.values())
-    merged = pa.schema({f.name: f for schema in reversed(every) for f in schema}.values())
+    merged = _first_of_each_name([field for schema in every for field in schema])
     found = PairSet(name, label, groups, {}, images, False, names, read,
                     lambda group: schemas[group.path])  # fmt: skip
     roles = found.roles((), merged)
     found.columns = own_columns(merged, roles)
     found.has_images = roles.image is not None or "image_file" in merged.names
     return found
+
+
+def _first_of_each_name(fields: Iterable[pa.Field]) -> pa.Schema:
+    """Return fields as a schema in which no name comes twice."""
+    found: dict[str, pa.Field] = {}
+    for one in fields:
+        found.setdefault(one.name, one)
+    return pa.schema(list(found.values()))
+
+
+def _plain_columns(table: pa.Table) -> pa.Table:
+    """Return the first column of each name, times as texts.
+
+    Views become strings, since Arrow takes no rows from them. Python has no years after 9999.
+    """
+    kinds = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    found: dict[str, pa.ChunkedArray] = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        kind = pa.string() if pa.types.is_temporal(column.type) else kinds.get(column.type)
+        found.setdefault(name, column if kind is None else column.cast(kind))
+    return pa.table(found) if found else table
 
 
 def _open(opened: Callable[[str], pq.ParquetFile], path: str) -> pq.ParquetFile:
@@ -278,6 +300,9 @@ def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
         name: of the set.
         label: as people read it.
         paths: of the tars.
+
+    Raises:
+        ArtifactError: none of the first ones can be read.
     """
     groups: list[Group] = []
     first = 0
@@ -293,6 +318,28 @@ def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
 
     found = PairSet(name, label, groups, {}, images, True, ColumnNames(), read, lambda _: None)
     if groups:
-        table = found.table(0, None)
-        found.columns = own_columns(table.schema, found.roles((), table.schema))
+        schema = _first_samples(found).schema
+        found.columns = own_columns(schema, found.roles((), schema))
+    return found
+
+
+def _first_samples(tars: PairSet) -> pa.Table:
+    """Return the samples of a tar, of the first ones one that has some.
+
+    Raises:
+        ArtifactError: none of them can be read.
+    """
+    found: pa.Table | None = None
+    failed: ArtifactError | None = None
+    for number in range(min(len(tars.groups), _TARS_LOOKED_AT)):
+        try:
+            found = tars.table(number, None)
+        except ArtifactError as error:  # it is told when its samples are asked for
+            failed = failed or error
+            continue
+        if found.num_rows:
+            return found
+    if found is None and failed is not None:
+        raise failed
+    assert found is not None
     return found

@@ -14,6 +14,7 @@ from curate.errors import ArtifactError, CurateError
 from curate.files.remedies import carried
 from curate.pipelines.browse.places import Place
 from curate.pipelines.browse.state import State, look, open_state
+from curate.pipelines.views.progress import log
 
 __all__ = ["BusyError", "Session"]
 
@@ -86,6 +87,21 @@ class Session:
                 )
                 self._opening.start()
             raise BusyError(*self._progress)
+
+    def check(self) -> None:
+        """Compare the index with what was written, and have a damaged one made anew."""
+        state = self.state()
+        if state.index is not None and not state.index.is_whole():
+            self.renew(state)
+
+    def renew(self, state: State) -> None:
+        """Have the index of a state made anew, which is damaged; the next who asks waits for it."""
+        with self._lock:
+            if self._state is not state or state.index is None:
+                return  # somebody else has seen it
+            log(f"{self.place.path}: the index for browsing is damaged; it is made anew")
+            state.index.forget()
+            self._state = None
 
     def close(self) -> None:
         """Put away what is open."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from curate.curation.matching.normalize import Normalization
 from curate.curation.sampling.sampling import hash_draws, pair_probability, sampling_probability
+from curate.pipelines.browse.filters import as_text
 from curate.pipelines.browse.indexed.entries import EntryRow
 from curate.pipelines.browse.indexed.index import WorkspaceIndex
 from curate.pipelines.browse.marks import marks_of
@@ -105,12 +106,12 @@ def _shown(
     *,
     is_whole: bool,
 ) -> dict[str, Any]:
-    text = _text(row.get(roles.text or ""))
-    lang = row.get("lang")
+    text = as_text(row.get(roles.text or ""))
+    lang = as_text(row.get("lang"))
     pair_id = row.get(roles.uid or "")
     found: dict[str, Any] = {
         "at": str(place), "id": None if pair_id is None else str(pair_id),
-        "text": _cut(text, _LONG if is_whole else _SHORT), "url": _text(row.get(roles.url or "")),
+        "text": _cut(text, _LONG if is_whole else _SHORT), "url": as_text(row.get(roles.url or "")),
         "lang": lang, "score": _plain(row.get("lang_score")),
         "image": _has_image(pairs, row, pair_id),
         "own": {n: _plain(v) for n, v in _own(pairs, row, roles).items()},
@@ -143,7 +144,7 @@ def _own(pairs: PairSet, row: Mapping[str, Any], roles: Roles) -> dict[str, Any]
     if isinstance(raw := row.get("json"), bytes) and len(raw) <= _JSON:
         for name, value in sample_fields(raw).items():
             if name not in (roles.url, roles.text, roles.uid) and len(found) < _FIELDS:
-                found.setdefault(_text(name) or "", value)
+                found.setdefault(as_text(name) or "", value)
     return found
 
 
@@ -182,15 +183,6 @@ def _probability(
     return float(pair_probability(own, of_entry)[0])
 
 
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    # Halves of surrogate pairs, which JSON may hold, are in no answer: they stand as escapes.
-    return str(value).encode("utf-8", "backslashreplace").decode()
-
-
 def _cut(text: str | None, most: int) -> str | None:
     return text if text is None or len(text) <= most else f"{text[:most]}…"
 
@@ -203,4 +195,4 @@ def _plain(value: Any) -> Any:
         return value if abs(value) < 1 << 53 else str(value)
     if isinstance(value, float):
         return float(f"{value:.6g}") if math.isfinite(value) else str(value)
-    return _cut(_text(value), _VALUE)
+    return _cut(as_text(value), _VALUE)

@@ -8,7 +8,7 @@ import pyarrow as pa
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.remedies import suggest
-from curate.pipelines.inputs.rows import Part, Rows
+from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 from curate.pipelines.inputs.tar import read_tar
 from curate.pipelines.store.pools import concat_pool
 
@@ -36,20 +36,26 @@ def promised(path: str) -> int:
 
 
 def tar_table(path: str) -> pa.Table:
-    """Read the texts and the JSON of a tar's samples as columns, and where their images are."""
+    """Read the texts and the JSON of a tar's samples as columns, and where their images are.
+
+    Raises:
+        ArtifactError: it is gone, or damaged from the beginning on.
+    """
     if not storage.exists(path):
         raise vanished(path)
+    found = list(read_tar(Part(path=path, sha256="", kind="tar")))
     pieces = [
         pa.table({**{n: rows.batch.column(n) for n in rows.batch.schema.names if n != "json"},
                   **_fields(rows.batch.column("json").to_pylist())})
-        for rows in read_tar(Part(path=path, sha256="", kind="tar"))
-        if isinstance(rows, Rows)
+        for rows in found if isinstance(rows, Rows)
     ]  # fmt: skip
-    if not pieces:
+    if not pieces and (why := [one.detail for one in found if isinstance(one, Unreadable)]):
         raise ArtifactError(
-            f"{path}: it holds no samples. It was removed or damaged, or is no WebDataset tar: "
-            f"run `{suggest('balance')}` or `{suggest('download')}` again if it is ours."
+            f"{path}: it holds no samples ({why[0]}). Run `{suggest('balance')}` or "
+            f"`{suggest('download')}` again if it is ours; else leave it out."
         )
+    if not pieces:  # a whole tar, as of a shard whose images could not be had
+        return pa.table({"uid": pa.array([], pa.string()), "text": pa.array([], pa.string())})
     table = concat_pool(pieces)
     at = table.column_names.index("text")
     texts = [None if t is None else t.decode("utf-8", "replace") for t in table["text"].to_pylist()]

@@ -18,7 +18,12 @@ from numpy.typing import NDArray
 
 from curate.curation.sampling.sampling import hash_draws, sampling_probability
 from curate.curation.sampling.tally import EntryRanges, add_kept, probabilities_of_pairs
-from curate.pipelines.card.counted.breakdown import ValueCounts, columns_of, count_values
+from curate.pipelines.card.counted.breakdown import (
+    ValueCounts,
+    columns_of,
+    count_values,
+    require_few_values,
+)
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.matched.decisions import (
     BATCH_ROWS,
@@ -200,7 +205,10 @@ def tally_pairs(
     )
     shown = progress(results, total=len(tasks), label="card", unit="part", quiet=quiet)
     # In the order of the parts: sums of floats depend on it.
-    total = sum(in_order(shown), PairCounts())
+    total = PairCounts()
+    for counted in in_order(shown):
+        total += counted
+        require_few_values(total.values, by)
     return Tally(total, worker.kept_count(), worker.chosen)
 
 

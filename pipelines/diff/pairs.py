@@ -136,7 +136,7 @@ def _count(
     lang, entry_ids = batch.column("lang"), batch.column("entry_ids")
     langs = lang.indices.to_numpy()
     found = [ranges_of.get(name, (0, 0)) for name in lang.dictionary.to_pylist()]
-    ranges = EntryRanges(*np.array(found, np.int64).reshape(-1, 2).T)
+    ranges = EntryRanges(*np.array(found, np.int64).reshape(-1, 2).T.copy())
     sizes = np.repeat(ranges.size[langs], np.diff(entry_ids.offsets.to_numpy()))
     if (entry_ids.flatten().to_numpy() >= sizes).any():
         raise ArtifactError(

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from curate.errors import ArtifactError, CurateError, MissingExtraError, UsageError
 from curate.files import storage
+from curate.files.addresses import hide_secrets
 from curate.files.remedies import suggest
 from curate.pipelines.push.plan import FOLDERS, HubFile
 from curate.pipelines.views.progress import log, progress
@@ -28,6 +29,7 @@ _FILES_AT_ONCE = 100
 _BYTES_AT_ONCE = 4 << 30
 _TRIES = 5
 _FIRST_WAIT_S = 1.0  # doubled each time
+_WITHOUT_XET = " Large files go by Xet; HF_HUB_DISABLE_XET=1 sends them by LFS, without it."
 
 Value = TypeVar("Value")
 
@@ -79,8 +81,8 @@ class Repository:
         """Make the repository if it is not there; return whether it was made.
 
         Raises:
-            CurateError: there is no token, or it is refused; or the repository can be read by all,
-                which was not asked for.
+            CurateError: there is no token, or it is refused; or who can read the repository is not
+                as it was asked for.
         """
         if self._token is None:
             raise CurateError(
@@ -96,6 +98,11 @@ class Repository:
             raise CurateError(
                 f"{self.address} can be read by everybody. Give --public if the set may be, or "
                 "name another repository."
+            )
+        if not private and about.private:
+            raise CurateError(
+                f"{self.address} is private. Leave --public out, or make it public there, in its "
+                "settings, first."
             )
         return False
 
@@ -215,17 +222,15 @@ class Repository:
                 problem: Exception = error
             except (OSError, self._errors.HTTPError) as error:
                 problem = error
-            except RuntimeError as error:  # of a large file's upload, around what it failed with
-                if not isinstance(error.__cause__, OSError | self._errors.HTTPError):
-                    raise
-                problem = error
+            except RuntimeError as error:  # of a large file's upload, by LFS or by Xet
+                problem = error.__cause__ if isinstance(error.__cause__, Exception) else error
             if tried == _TRIES:
                 break
             log(f"{self.address}: {_first_line(problem)}; trying again ({tried} of {_TRIES - 1})")
             time.sleep(_FIRST_WAIT_S * 2 ** (tried - 1))
         raise CurateError(
             f"{self.address}: {_first_line(problem)}. What was sent is there; give the same "
-            "command again, and it goes on."
+            f"command again, and it goes on.{_WITHOUT_XET if find_spec('hf_xet') else ''}"
         ) from problem
 
     def _refusal(self, status: int, error: Exception) -> str:
@@ -248,13 +253,16 @@ def _stale(there: Iterable[str], files: Sequence[HubFile]) -> list[str]:
 
 
 def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line), type(error).__name__)
+    first = next((line for line in str(error).splitlines() if line), type(error).__name__)
+    return hide_secrets(first)  # where a large file goes is an address with a signature
 
 
 def _written(files: Sequence[HubFile] | Any, folder: str) -> Iterator[tuple[HubFile, str]]:
     """Yield files with local paths; those that are made, or lie in a store, in the folder."""
     for at, file in enumerate(files):
         path = os.path.join(folder, f"{at:06d}")
+        if file.check is not None:
+            file.check()
         if file.made is not None:
             file.made(path)
         elif storage.is_local(file.source):

@@ -1,7 +1,9 @@
 """A balanced set in, the files that are to stand in its repository out; none is read yet."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -10,12 +12,14 @@ import pyarrow.parquet as pq
 from curate.errors import ArtifactError, UsageError
 from curate.files import storage
 from curate.files.remedies import suggest
+from curate.files.sums import check_sum, shard_record
 from curate.pipelines.card import render_markdown, render_page
 from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.rows import Part, Rows
 from curate.pipelines.inputs.tar import read_tar
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.pools import concat_pool
+from curate.pipelines.store.workspace import CARD
 from curate.training.tars.captions import json_object
 
 __all__ = ["FOLDERS", "HubFile", "files_of_set"]
@@ -38,6 +42,7 @@ class HubFile:
         source: path of the file that goes as it is; None where it is made.
         made: writes it to a local path; None where it goes as it is.
         sha256: that a file that goes as it is has to have, where that is known.
+        check: compares one with what was written, where no sha256 is known.
     """
 
     name: str
@@ -45,6 +50,7 @@ class HubFile:
     source: str | None = None
     made: Callable[[str], None] | None = None
     sha256: str | None = None
+    check: Callable[[], object] | None = None
 
 
 def files_of_set(
@@ -59,11 +65,11 @@ def files_of_set(
         metadata: folder whose entries go along; None for none.
 
     Raises:
-        ArtifactError: there is nothing to send.
+        ArtifactError: there is nothing to send, or what would go is a link out of its folder.
         UsageError: images are to go along that are in no shard.
     """
-    tars = storage.list_files(storage.join(balanced, "shards"), ".tar")
-    pairs = storage.list_files(storage.join(balanced, "pairs"), ".parquet")
+    tars = _listed(balanced, "shards", ".tar")
+    pairs = _listed(balanced, "pairs", ".parquet")
     if images and not tars:
         raise UsageError(
             f"--images: {balanced} has no shards, which images go in. Run `{suggest('download')}` "
@@ -74,14 +80,14 @@ def files_of_set(
             f"{balanced}: there are neither pairs nor shards; `{suggest('balance')}` writes them"
         )
     if images:
-        data = list(_shards(tars))
+        data = list(_shards(balanced, tars))
     elif pairs:
         data = [_pairs_file(path, at, len(pairs)) for at, path in enumerate(pairs)]
     else:
         data = [_texts_file(path, at, len(tars)) for at, path in enumerate(tars)]
     shown = {**card, "format": "shards" if images else "parquet"}
     cards = {
-        "datacard.json": storage.read_bytes(storage.join(balanced, "datacard.json")),
+        "datacard.json": storage.read_bytes(_inside(balanced, storage.join(balanced, CARD))),
         "datacard.html": render_page(shown).encode(),  # without images of strangers
         "README.md": render_markdown(shown).encode(),
     }
@@ -96,33 +102,67 @@ def _written(name: str, content: bytes) -> HubFile:
     return HubFile(name, len(content), made=write)
 
 
-def _as_it_is(name: str, path: str, sha256: str | None = None) -> HubFile:
-    return HubFile(name, storage.size_and_time(path)[0], source=path, sha256=sha256)
+def _inside(folder: str, path: str) -> str:
+    """Return the path of a file in a folder, which may be somebody else's.
+
+    Raises:
+        ArtifactError: it leads out of the folder.
+    """
+    if storage.is_local(path):
+        root, real = (os.path.realpath(storage.local_path(one)) for one in (folder, path))
+        if not real.startswith(f"{root.rstrip(os.sep)}{os.sep}"):
+            raise ArtifactError(
+                f"{path}: it is a link to what lies outside of {folder}, and may be no part of "
+                "the set. Put the file itself there, and give the same command again."
+            )
+    return path
+
+
+def _listed(folder: str, name: str, suffix: str) -> list[str]:
+    below = storage.join(folder, name) if name else folder
+    return [_inside(folder, path) for path in storage.list_files(below, suffix)]
+
+
+def _as_it_is(
+    name: str, path: str, *, sha256: str | None = None, check: Callable[[], object] | None = None
+) -> HubFile:
+    size = storage.size_and_time(path)[0]
+    return HubFile(name, size, source=path, sha256=sha256, check=check)
 
 
 def _name(at: int, of: int, suffix: str) -> str:
     return f"train-{at:05d}-of-{of:05d}.{suffix}"
 
 
-def _shards(tars: list[str]) -> Iterator[HubFile]:
+def _shards(balanced: str, tars: list[str]) -> Iterator[HubFile]:
     """Yield the shards, and what stands beside them."""
     for path in tars:
         stem = path.removesuffix(".tar")
         name = f"shards/{stem.rpartition('/')[2]}"
-        beside = [f"{stem}{end}" for end in (".json", "_stats.json")]
-        notes = [artifacts.read_json(one) for one in beside if storage.exists(one)]
-        yield _as_it_is(f"{name}.tar", path, notes[0]["sha256"] if notes else None)
+        record = shard_record(path)
+        if record is None:
+            raise ArtifactError(
+                f"{path}: there is no note of its checksum beside it, so it was not finished, or "
+                f"is none of the set. Run `{suggest('status')} --verify`."
+            )
+        yield _as_it_is(f"{name}.tar", path, sha256=str(record["sha256"]))
         for end in (".idx", ".json", "_stats.json"):
-            if storage.exists(stem + end):
-                yield _as_it_is(name + end, stem + end)
+            if storage.exists(beside := stem + end):
+                check = (partial(check_sum, beside, record["index"]) if end == ".idx"
+                         else partial(artifacts.read_json, beside))  # fmt: skip
+                yield _as_it_is(name + end, _inside(balanced, beside), check=check)
 
 
 def _metadata(folder: str | None) -> Iterator[HubFile]:
     if folder is None:
         return
-    for path in storage.list_files(folder, ".parquet"):
-        yield _as_it_is(f"metadata/{path.rpartition('/')[2]}", path)
-    yield _as_it_is("metadata/manifest.json", storage.join(folder, "manifest.json"))
+    for path in _listed(folder, "", ".parquet"):
+        check = partial(artifacts.verify_parquet, path)
+        yield _as_it_is(f"metadata/{path.rpartition('/')[2]}", path, check=check)
+    manifest = _inside(folder, storage.join(folder, "manifest.json"))
+    yield _as_it_is(
+        "metadata/manifest.json", manifest, check=partial(artifacts.read_json, manifest)
+    )
 
 
 def _pairs_file(path: str, at: int, of: int) -> HubFile:

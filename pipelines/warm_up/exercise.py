@@ -18,7 +18,7 @@ from curate.curation.hashing.ids import quick_hashes, short_hashes
 from curate.curation.lid.identify import CompiledIdentifier, default_lid_model
 from curate.curation.lid.marks import marks_of
 from curate.curation.matching.index import IndexMatcher, build_index
-from curate.curation.matching.substring import lines_with
+from curate.curation.matching.substring import as_lines, lines_with
 from curate.curation.matching.unit_hashes import hash_fingerprint
 from curate.curation.sampling.critical import critical_thresholds
 from curate.curation.sampling.postings import Buckets, order_bucket, split_matches
@@ -118,13 +118,15 @@ def _resize() -> None:
 
 
 def _browse() -> None:
-    lines_with(np.frombuffer(b"\nred dog\ndog\n", np.uint8), b"dog", (0, 1))
+    lines, _ = as_lines(np.frombuffer(b"red dogdog", np.uint8), np.array([0, 7, 10]), np.arange(2))
+    lines_with(lines, b"dog", (0, 1))
     ids = pa.array([[0], [0, 1]], pa.list_(pa.uint32()))
     langs, ranges = np.zeros(2, np.int32), EntryRanges(np.array([0]), np.array([2]))
-    critical_thresholds(ids, langs, ranges, np.array([0.6, 0.6]), np.array([40, 8]))
+    for kind in (np.uint32, np.uint64):  # of counts, by the largest of them
+        critical_thresholds(ids, langs, ranges, np.array([0.6, 0.6]), np.array([40, 8], kind))
     buckets = Buckets(np.array([0, 2]), np.zeros(1, np.int32), 4)
     entries, pairs, _ = split_matches(ids, langs, ranges, buckets, 0)
-    order_bucket(entries, pairs, np.array([0, 2, 3]), np.array([False, True]))
+    order_bucket(entries, pairs, np.array([2, 1]), np.array([False, True]))
 
 
 def _compare_vectors() -> None:

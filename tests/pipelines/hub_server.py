@@ -23,6 +23,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.repos, self.objects, self.fail, self.asked, self.uploads = {}, {}, [], [], []
+        self.signature = ""  # of the addresses that large files go to
 
     @property
     def url(self):
@@ -173,13 +174,16 @@ class _Handler(BaseHTTPRequestHandler):
                      for f in asked]  # fmt: skip
             return self._answer({"files": modes})
         if rest[:2] == ["info", "lfs"]:
+            below = f"{hub.url}/objects"
             objects = [
                 {"oid": o["oid"], "size": o["size"],
                  **({} if o["oid"] in hub.objects else
-                    {"actions": {"upload": {"href": f"{hub.url}/objects/{o['oid']}"}}})}
+                    {"actions": {"upload": {"href": f"{below}/{o['oid']}{hub.signature}"}}})}
                 for o in json.loads(body)["objects"]
             ]  # fmt: skip
             return self._answer({"transfer": "basic", "objects": objects})
+        if rest[0].startswith("xet-"):
+            return self._answer({"error": "no access to Xet"}, 403)
         if rest[0] == "commit":
             return self._commit(name, repo, body)
         if rest[0] == "resolve":

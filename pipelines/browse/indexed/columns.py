@@ -17,7 +17,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from curate.errors import ArtifactError
 
-__all__ = ["Column", "append_to", "smallest_kind"]
+__all__ = ["Column", "DamagedIndexError", "append_to", "smallest_kind"]
+
+
+class DamagedIndexError(ArtifactError):
+    """A file of the index is not what was written, so that it has to be made anew."""
 
 
 def smallest_kind(largest: int) -> str:
@@ -37,7 +41,7 @@ class Column:
         kind: of its numbers.
 
     Raises:
-        ArtifactError: there is no such file.
+        DamagedIndexError: there is no such file.
     """
 
     def __init__(self, path: Path, kind: DTypeLike) -> None:
@@ -46,7 +50,7 @@ class Column:
         try:
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
-            raise ArtifactError(f"{path}: the index for browsing is not whole") from error
+            raise DamagedIndexError(f"{path}: the index for browsing is not whole") from error
         self._close = weakref.finalize(self, os.close, self._file)
         self._size = os.fstat(self._file).st_size // self.kind.itemsize
 
@@ -62,7 +66,7 @@ class Column:
         """Return the values from one place up to another.
 
         Raises:
-            ArtifactError: the file is shorter than it was.
+            DamagedIndexError: the file is shorter than it was.
         """
         size = self.kind.itemsize
         wanted, at = max(0, stop - start) * size, start * size
@@ -70,7 +74,7 @@ class Column:
         while wanted:
             piece = os.pread(self._file, wanted, at)
             if not piece:
-                raise ArtifactError(f"{self._path}: the index for browsing was cut short")
+                raise DamagedIndexError(f"{self._path}: the index for browsing was cut short")
             pieces.append(piece)
             wanted, at = wanted - len(piece), at + len(piece)
         return np.frombuffer(pieces[0] if len(pieces) == 1 else b"".join(pieces), self.kind)

@@ -1,6 +1,12 @@
 """The index of entries in, the entries that a search asks for out, and any entry by its id."""
 
+import os
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +24,8 @@ SORTS = ("count", "slots", "kept", "source", "language")
 WAYS = ("contains", "begins", "is")
 _CHUNK_BLOCKS = 256  # searched at a time, in the end
 _FIRST_BLOCKS = 8  # at first, since the most frequent entries come first
+_GROWTH = 32  # of that, from piece to piece
+_READERS = min(4, os.cpu_count() or 1)
 MOST_ROWS = 2000  # that a search goes down to
 _ROW_BITS = 31  # of a key, that say which row it is of
 
@@ -182,58 +190,84 @@ class EntryIndex:
             )
         best = _Best(first + num)
         is_all = True
-        for chunk in self._chunks(lang, sort, t_of or {}):
-            if best.is_beyond(chunk.bound):
-                is_all = False
-                break
-            rows = self._rows_with(needle, chunk)
-            if len(rows):
-                best.add(self._keys(rows, chunk, sort))
+        chunks = self._ordered(lang, sort, t_of or {})
+        with closing(self._found_in(needle, (chunk for _, chunk in chunks))) as found:
+            for (bound, chunk), rows in zip(chunks, found, strict=True):
+                if best.is_beyond(bound):
+                    is_all = False
+                    break
+                if len(rows):
+                    best.add(self._keys(rows, chunk, sort, t_of or {}))
         return FoundEntries(self._rows(best.rows()[first:]), best.num, is_all)
 
-    def _chunks(self, lang: str | None, sort: str, t_of: dict[str, int | None]) -> "list[_Chunk]":
-        """Return pieces of the rows, those that can hold the largest keys first."""
+    @cached_property
+    def _chunks(self) -> "list[_Chunk]":
+        """Pieces of the rows, small ones where the most frequent entries of a language stand."""
         chunks = []
         ends = [*(one["block"] for one in self.languages[1:]), len(self._first) - 1]
-        for number, (one, stop) in enumerate(zip(self.languages, ends, strict=True)):
-            if lang is not None and one["lang"] != lang:
-                continue
-            if not one["size"]:
-                continue
-            t = t_of.get(one["lang"]) or 0
+        for one, stop in zip(self.languages, ends, strict=True):
             at, width = one["block"], _FIRST_BLOCKS
             while at < stop:
                 end = min(stop, at + width)
                 rows = int(self._first[at]), int(self._first[end])
-                chunks.append(_Chunk(at, end, *rows, number, t, 0))
-                at, width = end, min(_CHUNK_BLOCKS, 2 * width)
-        if lang is not None and not chunks:
+                chunks.append(_Chunk(at, end, *rows, one["lang"], self.counts.at(rows[0])))
+                at, width = end, min(_CHUNK_BLOCKS, _GROWTH * width)
+        return chunks
+
+    @cached_property
+    def _best_sources(self) -> list[int]:
+        """Value of the best source in each chunk."""
+        codes = (self._sources.read(one.first, one.stop) for one in self._chunks)
+        return [int(_by_source(one).max()) for one in codes]
+
+    def _ordered(
+        self, lang: str | None, sort: str, t_of: dict[str, int | None]
+    ) -> "list[tuple[int, _Chunk]]":
+        """Return chunks and a key that none of their rows is above, the largest first."""
+        if lang is not None:
             self.language(lang)
-        tops = [self._top(c, sort) for c in chunks]
-        bounded = [
-            c._replace(bound=_key(top, c.first)) for c, top in zip(chunks, tops, strict=True)
-        ]
-        return sorted(bounded, key=lambda c: -c.bound)
-
-    def _top(self, chunk: "_Chunk", sort: str) -> int:
-        """Return a value that none of a chunk is above."""
         if sort == "language":
-            return 0
-        if sort == "source":
-            codes = self._sources.read(chunk.first, chunk.stop)
-            return int(_by_source(codes).max())
-        top = self.counts.at(chunk.first)
-        return min(top, chunk.t) if sort == "slots" else top
+            tops = [0] * len(self._chunks)
+        elif sort == "source":
+            tops = self._best_sources
+        elif sort == "slots":
+            tops = [min(one.most, t_of.get(one.lang) or 0) for one in self._chunks]
+        else:
+            tops = [one.most for one in self._chunks]
+        bounded = [
+            (_key(top, one.first), one)
+            for top, one in zip(tops, self._chunks, strict=True)
+            if lang is None or one.lang == lang
+        ]
+        return sorted(bounded, key=lambda one: -one[0])
 
-    def _rows_with(self, needle: bytes, chunk: "_Chunk") -> NDArray[np.int64]:
+    def _found_in(self, needle: bytes, chunks: "Iterator[_Chunk]") -> Iterator[NDArray[np.int64]]:
+        """Yield the rows of each chunk that hold a string; some chunks are looked at ahead."""
+        places = rarest_places(needle, self._frequency) if needle else (0, 0)
+        with ThreadPoolExecutor(_READERS) as pool:
+            ahead: deque[Future[NDArray[np.int64]]] = deque()
+            try:
+                for chunk in chunks:
+                    ahead.append(pool.submit(self._rows_with, needle, places, chunk))
+                    if len(ahead) > 2 * _READERS:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _rows_with(
+        self, needle: bytes, places: tuple[int, int], chunk: "_Chunk"
+    ) -> NDArray[np.int64]:
         if not needle:
             return np.arange(chunk.first, chunk.stop)
         start, stop = int(self._folded_at[chunk.block]), int(self._folded_at[chunk.end])
         data = self._folded.read(start - 1, stop)
-        found = lines_with(data, needle, rarest_places(needle, self._frequency))
-        return chunk.first + found
+        return chunk.first + lines_with(data, needle, places)
 
-    def _keys(self, rows: NDArray[np.int64], chunk: "_Chunk", sort: str) -> NDArray[np.int64]:
+    def _keys(
+        self, rows: NDArray[np.int64], chunk: "_Chunk", sort: str, t_of: dict[str, int | None]
+    ) -> NDArray[np.int64]:
         """Return what rows are sorted by, the largest first; no two are equal."""
         if sort == "language":
             return np.asarray(_key(0, rows), np.int64)
@@ -242,7 +276,8 @@ class EntryIndex:
         if sort == "source":
             return np.asarray(_key(_by_source(values), rows), np.int64)
         values = values.astype(np.int64)
-        values = np.minimum(values, chunk.t) if sort == "slots" else values
+        if sort == "slots":
+            values = np.minimum(values, t_of.get(chunk.lang) or 0)
         return np.asarray(_key(values, rows), np.int64)
 
 
@@ -261,15 +296,14 @@ def _key(value: Any, row: Any) -> Any:
 
 
 class _Chunk(NamedTuple):
-    """Rows of one language that are searched at a time; no key of theirs is above the bound."""
+    """Rows of one language that are searched at a time, and the count that none is above."""
 
     block: int
     end: int
     first: int
     stop: int
-    number: int
-    t: int
-    bound: int
+    lang: str
+    most: int
 
 
 class _Best:

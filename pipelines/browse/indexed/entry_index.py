@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.matching.substring import as_lines
 from curate.pipelines.browse.indexed.columns import append_to, smallest_kind
 
 __all__ = ["BLOCK", "SOURCES", "EntryList", "lower_case", "write_entries"]
@@ -38,7 +40,7 @@ class EntryList:
 
     lang: str
     count: NDArray[np.uint64]
-    read: Callable[[], tuple[pa.ChunkedArray, NDArray[np.uint8]]]
+    read: Callable[[], tuple[pa.StringArray, NDArray[np.uint8]]]
 
 
 def lower_case(text: str) -> str:
@@ -79,13 +81,10 @@ def write_entries(folder: Path, lists: Iterator[EntryList], most: int) -> dict[s
             order = _most_frequent_first(one.count)
             languages.append({"lang": one.lang, "first": first, "size": size, "block": len(blocks)})
             entries, sources = one.read()
-            entries = entries.combine_chunks() if entries.num_chunks != 1 else entries.chunk(0)
-            if not pa.types.is_large_string(entries.type):
-                entries = pc.cast(entries, pa.large_string())
+            data, offsets = string_buffers(entries)
             for at in range(0, size, _PIECE):
-                rows = order[at : at + _PIECE]
-                _add_texts(entries.take(pa.array(rows)), first + at, text, folded, blocks,
-                           frequency)  # fmt: skip
+                lines, starts = as_lines(data, offsets, order[at : at + _PIECE])
+                _add_lines(lines, starts, first + at, text, folded, blocks, frequency)
             rank = np.empty(size, np.uint32)
             rank[order] = np.arange(size, dtype=np.uint32)
             order_file.add(order.astype(np.uint32))
@@ -106,44 +105,45 @@ def write_entries(folder: Path, lists: Iterator[EntryList], most: int) -> dict[s
 def _most_frequent_first(count: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Return entry ids by count, descending, and by id where counts are equal."""
     largest = int(count.max(initial=0))
+    some, none = np.flatnonzero(count), np.flatnonzero(count == 0)  # most entries match nothing
     if largest < 1 << 32:  # one sort of whole numbers, which is several times as fast
-        keys = ((largest - count) << np.uint64(32)) | np.arange(len(count), dtype=np.uint64)
+        keys = ((largest - count[some]) << np.uint64(32)) | some.astype(np.uint64)
         keys.sort()
-        return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return np.argsort(largest - count, kind="stable").astype(np.int64)
+        some = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    else:
+        some = some[np.argsort(largest - count[some], kind="stable")]
+    return np.concatenate([some, none])
 
 
-def _add_texts(
-    entries: pa.LargeStringArray,
+def _add_lines(
+    lines: NDArray[np.uint8],
+    starts: NDArray[np.int64],
     first: int,
     text: Any,
     folded: Any,
     blocks: list[tuple[int, int, int]],
     frequency: NDArray[np.int64],
 ) -> None:
-    """Add a piece of entries as lines, and where its blocks begin."""
-    num = len(entries)
-    lines, starts = _as_lines(entries)
-    low, low_starts = _as_lines(pc.utf8_lower(entries))
-    for at in range(0, num, BLOCK):
-        blocks.append(
-            (first + at, text.num_bytes + int(starts[at]), folded.num_bytes + int(low_starts[at]))
-        )
+    """Add a piece of entries, and where its blocks begin."""
+    low, low_starts = _lowered(lines, starts)
+    text_at, folded_at = text.num_bytes, folded.num_bytes
+    at = np.arange(0, len(starts) - 1, BLOCK)
+    blocks += zip((first + at).tolist(), (text_at + starts[at]).tolist(),
+                  (folded_at + low_starts[at]).tolist(), strict=True)  # fmt: skip
     text.add(lines)
     folded.add(low)
     frequency += np.bincount(low[:_SAMPLE], minlength=256)
 
 
-def _as_lines(strings: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return strings as lines, each with a line feed behind it, and where each begins."""
-    empty, line = (pa.scalar(text, pa.large_string()) for text in ("", "\n"))
-    joined = pc.binary_join_element_wise(strings, empty, line)
-    offsets = np.frombuffer(joined.buffers()[1], np.int64)[joined.offset :][: len(joined) + 1]
-    data = np.frombuffer(joined.buffers()[2] or b"", np.uint8)[int(offsets[0]) : int(offsets[-1])]
-    starts = offsets - offsets[0]
-    if int(np.count_nonzero(data == 10)) > len(strings):
-        data = data.copy()
-        ends = starts[1:] - 1
-        data[data == 10] = 32
-        data[ends] = 10
-    return data, starts
+def _lowered(
+    lines: NDArray[np.uint8], starts: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return lines in lower case, and where each begins then: letters change one by one."""
+    if not len(lines) or lines.max() < 128:
+        is_upper = lines - np.uint8(65) < 26
+        return lines | (is_upper.view(np.uint8) << 5), starts
+    whole = pa.LargeStringArray.from_buffers(
+        1, pa.py_buffer(np.array([0, len(lines)])), pa.py_buffer(lines)
+    )
+    low = np.frombuffer(pc.utf8_lower(whole).buffers()[2], np.uint8)
+    return low, np.r_[0, np.flatnonzero(low == 10) + 1]

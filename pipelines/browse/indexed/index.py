@@ -7,7 +7,6 @@ anew.
 """
 
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -24,13 +23,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curate.errors import ArtifactError
 from curate.files import storage
-from curate.files.own_json import parse_own
 from curate.pipelines.browse.indexed.columns import Column
 from curate.pipelines.browse.indexed.entries import EntryIndex
 from curate.pipelines.browse.indexed.entry_index import BLOCK, SOURCES, EntryList, write_entries
 from curate.pipelines.browse.indexed.pair_index import write_pairs_index
 from curate.pipelines.browse.indexed.thresholds import Steps
+from curate.pipelines.browse.indexed.whole import forget, is_whole, read_about, write_about
 from curate.pipelines.executor.lease import beside
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.decisions import BalanceJob, BalanceWorker
@@ -38,11 +38,11 @@ from curate.pipelines.matched.exact import ExactCut
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import each_count
 from curate.pipelines.store import artifacts
+from curate.pipelines.views.progress import log
 
 __all__ = ["Balanced", "WorkspaceIndex", "open_index"]
 
-_VERSION = 1
-_ABOUT = "index.json"
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,7 @@ class WorkspaceIndex:
         self._remove = (
             None if temporary is None else weakref.finalize(self, shutil.rmtree, temporary, True)
         )
+        self._folder, self._about = folder, about
         self.has_fate = bool(about["has_fate"])
         self.num_pairs = int(about["pairs"])
         self.kept_of: list[int] = about["kept_of"]
@@ -107,6 +108,14 @@ class WorkspaceIndex:
         self.steps.close()
         if self._remove is not None:
             self._remove()
+
+    def is_whole(self) -> bool:
+        """Tell whether its files hold what was written; it reads them all."""
+        return is_whole(self._folder, self._about)
+
+    def forget(self) -> None:
+        """Have it made anew when it is opened next."""
+        forget(self._folder)
 
     def postings(self, lang: str, entry_id: int) -> "Postings":
         """Return where the numbers of an entry's pairs stand.
@@ -178,9 +187,14 @@ def open_index(
     with _place(plan.folder, lambda: progressed("another `curate browse` makes it", 0.0)) as place:
         folder, temporary = place
         target = folder / name
-        if not (target / _ABOUT).exists():
+        about = read_about(target)
+        if about is None:
+            if target.exists():
+                log(f"{target}: the index for browsing is damaged; it is made anew")
             _make(folder, target, plan, balanced, metadata, progressed)
-        about = parse_own((target / _ABOUT).read_bytes(), str(target / _ABOUT))
+            about = read_about(target)
+        if about is None:
+            raise ArtifactError(f"{target}: the index for browsing is not what was written there")
         return WorkspaceIndex(target, about, temporary), name
 
 
@@ -258,7 +272,7 @@ def _make(
             lambda n: progressed("pairs", n / max(1, num_pairs)),
         )  # fmt: skip
         plan.require_unchanged()
-        (making / _ABOUT).write_text(json.dumps(about), "utf-8")
+        write_about(making, about)
         making.rename(target)
         pa.default_memory_pool().release_unused()  # what was read goes back to the system
     except BaseException:
@@ -292,9 +306,12 @@ def _lists(
 
 def _read_entries(
     path: str, metadata: str | None, lang: str, num: int
-) -> tuple[pa.ChunkedArray, NDArray[np.uint8]]:
+) -> tuple[pa.StringArray, NDArray[np.uint8]]:
     entries = artifacts.read_table(path, ["entry"]).column("entry")
-    return entries, _sources(metadata, lang, num)
+    if entries.num_chunks == 1:
+        return entries.chunk(0), _sources(metadata, lang, num)
+    whole = entries.cast(pa.large_string()).combine_chunks()  # of more than 2 GB perhaps
+    return whole, _sources(metadata, lang, num)
 
 
 def _sources(metadata: str | None, lang: str, num: int) -> NDArray[np.uint8]:

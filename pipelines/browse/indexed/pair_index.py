@@ -30,7 +30,8 @@ from curate.pipelines.store import artifacts
 __all__ = ["KEPT", "NOT_SAMPLED", "FILTERED", "write_pairs_index"]
 
 KEPT, NOT_SAMPLED, FILTERED = 0, 1, 2
-_BUCKET = 1 << 23  # matches that are put into order at a time
+_BUCKET = 1 << 21  # matches that are put into order at a time
+_PIECE = 1 << 20  # counts that are summed at a time
 _STEPS = 1 << 20  # critical thresholds that are counted together
 
 
@@ -121,7 +122,7 @@ class _Pass:
                         )  # fmt: skip
                         spool.add(*matches)
                         langs_file.add(langs.astype(np.uint16))
-                        t_file.add(critical.astype(np.uint64))
+                        t_file.add(critical.view(np.uint64))
                         fate_file.add(fate.astype(np.uint8))
                         self.steps.add(langs, critical)
                         self.kept_of += np.bincount(
@@ -157,9 +158,11 @@ def _cut(count: NDArray[Any]) -> tuple[NDArray[np.int64], Buckets]:
     Returns:
         Shape (num_blocks + 1,), the last one is the number of matches; and the buckets.
     """
-    firsts = np.arange(0, len(count), BLOCK)
-    sums = np.add.reduceat(count, firsts, dtype=np.int64) if len(count) else np.zeros(0, np.int64)
-    starts = np.r_[0, np.cumsum(sums)].astype(np.int64)
+    sums = [np.zeros(0, np.int64)]
+    for at in range(0, len(count), _PIECE):
+        piece = count[at : at + _PIECE].astype(np.int64)
+        sums.append(np.add.reduceat(piece, np.arange(0, len(piece), BLOCK)))
+    starts = np.r_[0, np.cumsum(np.concatenate(sums))].astype(np.int64)
     of_block, edges, begin = [], [0], 0
     for block, start in enumerate(starts[:-1].tolist()):
         if start - begin >= _BUCKET:
@@ -177,6 +180,7 @@ class _Spool:
         self._paths = [folder / f"spool-{i}" for i in range(num)]
         self._files: list[Any] = []
         self._sizes = [0] * num
+        self._room: NDArray[np.uint32] | None = None
 
     def __enter__(self) -> "_Spool":
         self._files = [path.open("w+b") for path in self._paths]
@@ -193,22 +197,24 @@ class _Spool:
         for at, file in enumerate(self._files):
             start, stop = int(starts[at]), int(starts[at + 1])
             if stop > start:
-                both = np.stack([entries[start:stop], pairs[start:stop]])
                 file.write(np.int64(stop - start).tobytes())
-                file.write(both.tobytes())
+                file.write(entries[start:stop].data)
+                file.write(pairs[start:stop].data)
                 self._sizes[at] += stop - start
 
     def read(self, bucket: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
         file = self._files[bucket]
         file.flush()
-        entries, pairs = (np.empty(self._sizes[bucket], np.uint32) for _ in range(2))
+        if self._room is None:  # for the largest one; the next one is read into the same place
+            self._room = np.empty((2, max(self._sizes)), np.uint32)
+        entries, pairs = self._room[:, : self._sizes[bucket]]
         at = 0
         file.seek(0)
         while header := file.read(8):
-            num = int(np.frombuffer(header, np.int64)[0])
-            both = np.frombuffer(file.read(8 * num), np.uint32)
-            entries[at : at + num], pairs[at : at + num] = both[:num], both[num:]
-            at += num
+            stop = at + int(np.frombuffer(header, np.int64)[0])
+            file.readinto(entries[at:stop].data)
+            file.readinto(pairs[at:stop].data)
+            at = stop
         return entries, pairs
 
 
@@ -225,13 +231,10 @@ def _write_postings(
         for bucket in range(len(buckets.edges) - 1):
             first, stop = buckets.edges[bucket : bucket + 2].tolist()
             entries, pairs = spool.read(bucket)
-            offsets = np.zeros(stop - first + 1, np.int64)
-            np.cumsum(count[first:stop], out=offsets[1:])
-            if len(pairs) != offsets[-1]:
-                raise ArtifactError(
-                    f"{folder}: {len(pairs)} matches, the counts say {int(offsets[-1])}"
-                )
-            ordered, kept = order_bucket(entries, pairs, offsets, is_kept)
+            of_entry = count[first:stop]
+            if len(pairs) != (expected := int(of_entry.sum(dtype=np.int64))):
+                raise ArtifactError(f"{folder}: {len(pairs)} matches, the counts say {expected}")
+            ordered, kept = order_bucket(entries, pairs, of_entry, is_kept)
             pairs_file.add(ordered)
             kept_file.add(kept)
 

@@ -22,6 +22,7 @@ from curate.errors import CurateError, InputError, UsageError
 from curate.files.addresses import hide_secrets
 from curate.files.remedies import carried
 from curate.pipelines.browse.answers import ANSWERS, pair_set_of
+from curate.pipelines.browse.indexed.columns import DamagedIndexError
 from curate.pipelines.browse.pairs import parse_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import SIZES, Thumbnails
@@ -96,7 +97,11 @@ def _json(session: Session, request: Request, name: str) -> Response:
     seen = asked.pop("state", None)
     if seen and seen != state.name:
         return _changed()
-    return JSONResponse({"state": state.name, **ANSWERS[name](state, asked)})
+    try:
+        return JSONResponse({"state": state.name, **ANSWERS[name](state, asked)})
+    except DamagedIndexError:
+        session.renew(state)
+        raise
 
 
 def _answered(make: Callable[[], Response]) -> Response:
@@ -182,13 +187,14 @@ class Server:
         self._warming.start()
 
     def _warm_up(self) -> None:
-        """Load what searches need while the first page is looked at."""
+        """Load what searches need while the first page is looked at, and check the index."""
         if self._is_closing.wait(_SECONDS_BEFORE_WARMING):
             return
         try:
             state = self.session.state()
             if state.index is not None:
                 state.index.entries.search("-", num=1)
+                self.session.check()
         except Exception as error:  # whoever asks is told
             log(f"browse: {type(error).__name__}: {error}")
 

@@ -15,7 +15,7 @@ from curate.pipelines.shards.samples import sample_fields
 from curate.pipelines.store import artifacts
 
 __all__ = ["MOST_VALUES", "ValueCounts", "breakdown", "columns_of", "count_values",
-           "require_columns"]  # fmt: skip
+           "require_columns", "require_few_values"]  # fmt: skip
 
 MOST_VALUES = 1000
 _LONGEST = 200
@@ -101,12 +101,30 @@ def count_values(
             num = np.bincount(codes[keep == is_kept], minlength=len(values)).tolist()
             for value, pairs in zip(values, num, strict=True):
                 counted[name, _shortened(value), is_kept] += pairs
+    require_few_values(counted, by)
+
+
+def require_few_values(counted: Mapping[Any, int], by: Sequence[str]) -> None:
+    """Refuse columns with many values, before their counts take memory.
+
+    Raises:
+        UsageError: a column has more than MOST_VALUES values.
+    """
+    if len(counted) <= MOST_VALUES:
+        return
+    for name in by:
+        values = {value for column, value, _ in counted if column == name}
+        if len(values) > MOST_VALUES:
+            raise _too_many(name, sorted(values, key=str))
 
 
 def _word(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, str | int | float) else None
+    if not isinstance(value, str | int | float):
+        return None
+    # Halves of surrogate pairs, which JSON may hold, are in no file: they stand as escapes.
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def _shortened(value: str | None) -> str | None:
@@ -131,11 +149,10 @@ def breakdown(counted: Mapping[Any, int], by: Sequence[str]) -> dict[str, list[d
     Raises:
         UsageError: a column has more than MOST_VALUES values.
     """
+    require_few_values(counted, by)
     found = {}
     for name in by:
         values = {value for column, value, _ in counted if column == name}
-        if len(values) > MOST_VALUES:
-            raise _too_many(name, sorted(values, key=str))
         rows = []
         for value in values:
             kept = counted.get((name, value, True), 0)

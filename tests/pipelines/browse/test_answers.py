@@ -388,17 +388,58 @@ def test_a_set_of_other_matches_is_told_and_not_believed(tmp_path):
     session.close()
 
 
-def test_an_index_that_was_cut_short_is_told(tmp_path):
+def made_index(folder):
+    return next((folder / ".curate/matched/browse").iterdir())
+
+
+@pytest.mark.parametrize("harm", ["short", "gone", "note", "no note"])
+def test_an_index_that_is_damaged_is_made_anew_and_told(tmp_path, caplog, harm):
     folder = write_workspace(tmp_path)
     opened(folder).close()
-    made = next((folder / ".curate/matched/browse").iterdir())
-    for name in ("pair_t", "entries"):
-        (made / name).write_bytes((made / name).read_bytes()[:8])
+    whole = contents(made_index(folder))
+    path = made_index(folder) / ("index.json" if "note" in harm else "pair_t")
+    if harm in ("gone", "no note"):
+        path.unlink()
+    else:
+        content = path.read_bytes()
+        path.write_bytes(content[:8] if harm == "short" else content.replace(b"en", b"xx"))
+    with caplog.at_level("INFO", "curate"):
+        session = opened(folder)
+    assert "the index for browsing is damaged; it is made anew" in caplog.text
+    assert contents(made_index(folder)) == whole and ask(session, "pairs")["rows"]
+    session.close()
+
+
+def test_an_index_whose_bytes_changed_is_noticed_and_made_anew(tmp_path, caplog):
+    folder = write_workspace(tmp_path)
+    opened(folder).close()
+    whole, made = contents(made_index(folder)), made_index(folder)
+    names = sorted(path.name for path in made.iterdir() if path.stat().st_size)
+    assert {"entries", "postings", "pair_t", "blocks", "step_t", "index.json"} <= set(names)
+    for name in set(names) - {"index.json"}:  # of the same length
+        content = bytearray((made / name).read_bytes())
+        content[-1] ^= 1
+        (made / name).write_bytes(content)
+        session = opened(folder)
+        caplog.clear()
+        with caplog.at_level("INFO", "curate"):
+            session.check()
+        assert "the index for browsing is damaged; it is made anew" in caplog.text, name
+        with pytest.raises(BusyError):
+            session.state()
+        session._opening.join(30)
+        assert ask(session, "pairs")["rows"] and contents(made_index(folder)) == whole
+        session.check()
+        session.state()  # which is as it was
+        session.close()
+
+
+def test_an_index_that_others_took_away_is_read_on(tmp_path):
+    folder = write_workspace(tmp_path)
     session = opened(folder)
-    with pytest.raises(ArtifactError, match="cut short"):
-        ask(session, "pairs")
-    with pytest.raises(ArtifactError, match="cut short"):
-        ask(session, "entries")
+    shutil.rmtree(made_index(folder))
+    session.check()
+    assert ask(session, "pairs")["rows"] and ask(session, "entries", q="dog")["rows"]
     session.close()
 
 

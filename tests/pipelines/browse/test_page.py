@@ -309,6 +309,20 @@ def test_texts_run_from_right_to_left_where_their_script_does(show):
         "node => getComputedStyle(node).direction") == "ltr"  # fmt: skip
 
 
+# Of the page's own head, those that are not within its sight; of narrow ones the current page is.
+_HIDDEN_LINKS = """() => [...document.querySelectorAll("#links a")].filter((link) => {
+  const at = link.getBoundingClientRect();
+  return at.left < 0 || at.right > innerWidth;
+}).map((link) => link.textContent)"""
+
+
+def test_the_current_page_is_in_sight_in_the_head_of_a_narrow_phone(show):
+    for place, name in (("", "Overview"), ("why", "Why"), ("retract", "Retract")):
+        page = show(place, viewport={"width": 320, "height": 700})
+        assert page.locator("#links [aria-current]").inner_text() == name
+        assert name not in page.evaluate(_HIDDEN_LINKS)
+
+
 def test_light_dark_and_phone(show):
     body = "getComputedStyle(document.body).backgroundColor"
     lights = {}
@@ -317,6 +331,7 @@ def test_light_dark_and_phone(show):
             for place in ("", "entries", "pairs", "pairs?open=0.1", "what-if", "why", "entry/en/3"):
                 page = show(place, color_scheme=scheme, viewport={"width": width, "height": 800})
                 assert page.evaluate("document.documentElement.scrollWidth") == width, place
+                assert page.evaluate(_HIDDEN_LINKS) == [] or width == 320, place
         before = page.evaluate(body)
         lights[scheme] = int(before.removeprefix("rgb(").split(",")[0])
         page.click("#theme")

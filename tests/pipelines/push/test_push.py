@@ -53,8 +53,10 @@ def table(content):
 
 
 def test_urls_and_texts_go_with_card_and_metadata_and_nothing_twice(texts, hub):
+    planned = push(texts, name="Dogs", dry_run=True)
     found = push(texts, name="Dogs")
     files = hub.files("me/set")
+    assert sorted(planned["names"]) == sorted(files) and planned.files == found.files
     assert hub.repos["me/set"]["private"] and found.private and found.address.endswith("me/set")
     pairs = [table(files[n]) for n in sorted(files) if n.startswith("pairs/")]
     ids = [i for one in pairs for i in one["pair_id"].to_pylist()]
@@ -66,6 +68,8 @@ def test_urls_and_texts_go_with_card_and_metadata_and_nothing_twice(texts, hub):
     assert found.sent == found.files == len(files) and (found.there, found.commits) == (0, 1)
     again = push(texts, name="Dogs")
     assert (again.sent, again.there, again.commits) == (0, len(files), 0)
+    gone = push(texts, license="other", with_metadata=False, dry_run=True)["removes"]
+    assert gone == sorted(n for n in files if n.startswith("metadata/"))
     other = push(texts, license="other", with_metadata=False)
     assert other.sent == 2 and "metadata/en.parquet" not in hub.files("me/set")  # README and page
     assert other.removed == len([n for n in files if n.startswith("metadata/")])
@@ -147,6 +151,62 @@ def test_what_cannot_be_meant_is_refused_before_anything_goes(texts, hub, monkey
     assert push(texts, public=True).private is False and not hub.repos["me/set"]["private"]
     with pytest.raises(CurateError, match="can be read by everybody. Give public=True"):
         push(texts)
+    hub.repos["me/set"]["private"] = True
+    with pytest.raises(CurateError, match="is private. Leave public=True out"):
+        push(texts, public=True)
+
+
+LINKED = ["balanced/pairs", "balanced/pairs/00000.parquet", "balanced/datacard.json",
+          "metadata/en.parquet", "metadata/manifest.json"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_what_a_link_out_of_a_workspace_names_is_not_sent(tmp_path, hub, name):
+    folder = write_workspace(tmp_path / "ws")
+    away = tmp_path / "away"
+    (folder / name).rename(away)
+    (folder / name).symlink_to(away)
+    for dry_run in (True, False):
+        with pytest.raises(ArtifactError, match="it is a link to what lies outside"):
+            push(folder, dry_run=dry_run)
+    assert not hub.asked and not hub.uploads
+
+
+def test_what_is_damaged_or_of_nobody_knows_whom_is_not_sent(tmp_path, hub):
+    folder = write_world(tmp_path, num=60)
+    shards, metadata = folder / "balanced/shards", folder / "metadata/en.parquet"
+
+    def refused(path, match, **options):
+        whole = path.read_bytes()
+        for content in (whole[:-9] + b"x" + whole[-8:], whole[: len(whole) // 2]):
+            path.write_bytes(content)
+            with pytest.raises(ArtifactError, match=match):
+                push(folder, **options)
+        path.write_bytes(whole)
+
+    refused(metadata, "en.parquet")
+    refused(folder / "metadata/manifest.json", "manifest.json")
+    for end in (".tar", ".idx", ".json"):
+        refused(shards / f"00000{end}", "00000", images=True)
+    (shards / "private.tar").write_bytes((shards / "00000.tar").read_bytes())
+    with pytest.raises(ArtifactError, match="private.tar: there is no note of its checksum"):
+        push(folder, images=True)
+    assert not any("shards/00000.tar" in n for r in hub.repos.values() for n in r["files"])
+
+
+def test_errors_show_no_token_and_no_signature_and_xet_is_named(texts, hub, monkeypatch):
+    hub.signature = "?X-Amz-Signature=secret123"
+    hub.fail = [("/objects/", 403)] * 40
+    with pytest.raises(CurateError) as caught:
+        push(texts)
+    assert "secret123" not in str(caught.value) and TOKEN not in str(caught.value)
+    hub.fail = []
+    # The very code of huggingface_hub and hf_xet, as far as a hub that gives no access to Xet.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    with pytest.raises(CurateError, match="HF_HUB_DISABLE_XET=1 sends them by LFS") as caught:
+        push(texts)
+    assert any("xet-write-token" in one for one in hub.asked)
+    assert TOKEN not in str(caught.value) and not hub.uploads
 
 
 def test_a_dataset_of_the_hub_is_matched_where_it_is(texts, hub, tmp_path):

@@ -148,24 +148,43 @@ def test_numba_compiles_one_at_a_time_and_inner_functions_count_with_the_outermo
     assert notice.seconds_of_compiling() > before
 
 
+_LOADED = """
+import atexit, sys
+atexit.register(lambda: print([m for m in ('numba', 'pandas') if m in sys.modules]))
+"""
+_BROWSE = """
+from curate.pipelines.browse.places import find_place
+from curate.pipelines.browse.session import Session
+from curate.pipelines.store.workspace import Workspace
+session = Session(find_place(sys.argv[1], Workspace(sys.argv[1])))
+assert session.open().index.entries.search("dog").num == 2
+session.close()
+"""
+
+
 def test_a_command_loads_neither_the_compiler_nor_pandas(tmp_path):
     if not shipped().kind:
         pytest.skip(shipped().why_not)
-    write_metadata(tmp_path / "metadata", {"en": ["red dog", "dog"]})
+    write_metadata(tmp_path / "metadata", {"en": ["red dog", "dog"], "de": ["Hund"]})
     texts = ["a red dog runs in the park", "the dog is on the grass"]
     write_pairs(tmp_path / "in.parquet", texts)
-    code = (
-        "import atexit, sys\n"
-        "atexit.register(lambda: print([m for m in ('numba', 'pandas') if m in sys.modules]))\n"
-        "from curate.cli.main import main\n"
-        "main()"
-    )
-    words = ["match", str(tmp_path / "in.parquet"), "-w", str(tmp_path), "--json"]
-    done = subprocess.run(
-        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    result, loaded = done.stdout.splitlines()
-    assert json.loads(result)["matched"] == 2 and loaded == "[]"
+
+    def run(code, *words):
+        done = subprocess.run([sys.executable, "-c", _LOADED + code, *map(str, words)],
+                              capture_output=True, text=True, check=True, cwd=ROOT)  # fmt: skip
+        *result, loaded = done.stdout.splitlines()
+        assert "numba" not in loaded, words
+        assert words[0] == "diff" or loaded == "[]", words
+        return json.loads(result[0]) if result else None
+
+    command = "from curate.cli.main import main\nmain()"
+    in_it = ("-w", tmp_path, "--json")
+    assert run(command, "match", tmp_path / "in.parquet", *in_it)["matched"] == 2
+    run(command, "balance", "--t", 1, *in_it)
+    run(command, "yield", *in_it)
+    run(command, "card", *in_it)
+    run(command, "diff", tmp_path / "balanced", tmp_path / "matched", "--json")
+    run(_BROWSE, tmp_path)
 
 
 def test_compiling_is_left_out_of_the_rate(capsys, monkeypatch):

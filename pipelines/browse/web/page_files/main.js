@@ -5,6 +5,8 @@ const PAGES = () => [["", "Overview", true], ["entries", "Entries", about.has_en
 function renderLinks() {
   const at = here().path[0] || (about.has_run ? "run" : "");
   fill($("links"), PAGES().map(([path, name]) => el("a", { href: address(path), "aria-current": path === at || (path === "entries" && at === "entry") ? "page" : null }, name)));
+  const current = $("links").querySelector("[aria-current]"); // on a narrow phone it may be out of sight
+  if (current) $("links").scrollLeft = current.offsetLeft - ($("links").clientWidth - current.offsetWidth) / 2;
 }
 let turn = 0;
 async function route(event) {
