@@ -34,11 +34,11 @@ install: $(BIN)/curate ## Create .venv if it is missing and install the package 
 demo: $(BIN)/curate ## Run the main job on a generated toy web, offline, in a few minutes
 	$(BIN)/python examples/demo.py $(DEMO)
 
-test: $(VENV)/.test-extras ## Run the test suite: five to seven minutes on two cores, no network
+test: $(VENV)/.test-extras ## Run the test suite: a few minutes on two cores, no network
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
 
 fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all; FILES=20000 for so many of each
 	$(BIN)/python -m tests.fuzz.readers $(if $(FILES),--files $(FILES) --seconds 3600,--seconds 2) --first $${FIRST:-0}
