@@ -54,6 +54,8 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 _WITHOUT_PANDAS = ("build-metadata", "extract", "match", "balance", "card", "yield", "explain")
 
+_BEFORE = ("--help", "--version")  # the options that stand before a command
+
 
 class _Group(click.Group):
     """All commands, each made when it is asked for."""
@@ -79,7 +81,12 @@ class _Group(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read what stands before the command, which no option of a command may."""
         first = args[0] if args else ""
-        if first.startswith("-") and first not in ("--help", "--version"):
+        if first.startswith("-") and first not in _BEFORE:
+            from difflib import get_close_matches  # only here: `curate --help` is to be quick
+
+            for meant in get_close_matches(first, _BEFORE, n=1, cutoff=0.7):
+                words = f"No such option {first!r}. Did you mean {meant!r}?"
+                raise click.UsageError(words, ctx)
             behind = next((word for word in args if word in COMMANDS), "COMMAND")
             raise click.UsageError(
                 f"Options go behind the command: curate {behind} … {first} …", ctx

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from curate.files.remedies import suggest
 from curate.pipelines.views.tables import by_size, plan_lines, with_rest
 
 __all__ = ["balance_table"]
@@ -32,7 +33,10 @@ def _where(result: Mapping[str, Any], output: str) -> str:
     """Say where the kept pairs lie, and in which columns."""
     if result["format"] == "shards":
         return f"kept pairs: {output}/shards/*.tar, samples of image, .txt and .json"
-    return f"kept pairs: {output}/pairs/*.parquet, your columns and pair_id, lang, probability, …"
+    return (
+        f"kept pairs: {output}/pairs/*.parquet, your columns and pair_id, lang, probability, …\n"
+        f"to train on them: `{suggest('download')}` fetches the images of their URLs"
+    )
 
 
 def _filtered(total: Mapping[str, Any]) -> str:

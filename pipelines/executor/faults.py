@@ -1,6 +1,7 @@
 """Which errors pass by themselves: a store that is busy, a connection that breaks."""
 
 import errno
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ _PASSING = frozenset(
 
 # What the clients of object stores raise when their own retries are used up.
 _CLIENTS = ("aiobotocore", "aiohttp", "botocore", "gcsfs", "requests", "urllib3")
+# The Hub's client asks by httpx, which raises answers such as 404 too: of those none passes.
+_HUB_CLIENTS = ("httpx", "httpx2")
 
 
 def is_transient(error: BaseException | None) -> bool:
@@ -29,14 +32,20 @@ def is_transient(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, FileNotFoundError | PermissionError):
             return False
-        if isinstance(error, TimeoutError | ConnectionError):
+        if isinstance(error, TimeoutError | ConnectionError | socket.gaierror):
             return True
         if isinstance(error, OSError) and error.errno in _PASSING:
             return True
-        if type(error).__module__.split(".")[0] in _CLIENTS:
+        if type(error).__module__.split(".")[0] in _CLIENTS or _did_not_arrive(error):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _did_not_arrive(error: BaseException) -> bool:
+    """Tell whether a request of httpx had no answer."""
+    kinds = ((kind.__name__, kind.__module__.split(".")[0]) for kind in type(error).__mro__)
+    return any(name == "TransportError" and module in _HUB_CLIENTS for name, module in kinds)
 
 
 @contextmanager

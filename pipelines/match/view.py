@@ -58,6 +58,11 @@ def match_table(result: Mapping[str, Any], output: str) -> str:
             f"no_match is {unmatched / result['read']:.0%}: case counts, `Dog` is not `dog`; "
             f"`{told}` says of a text what it would match in lower case"
         )
+    if "image_outside" in result["dropped"]:
+        lines.append(
+            "image_outside: files of images are read from the folder of their table alone; name "
+            "others with --image-root"
+        )
     if any(reason in REJECTED_REASONS for reason in result["dropped"]):
         lines.append(f"which records are bad: {output}/rejected")
     return "\n".join([*lines, *_inputs_added(result), f"→ {output}"])

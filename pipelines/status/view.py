@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from curate.files.remedies import suggest
 from curate.files.sizes import several
 from curate.pipelines.views.tables import cell, render_table
 
@@ -47,6 +48,9 @@ def status_table(status: Mapping[str, Any]) -> str:
             notes.append(f"{name}: {stage['elsewhere']}")
         if stage["run"] is not None and (stage["state"] == "running" or stage["run"]["failed"]):
             notes += [f"{name}: {line}" for line in _run_lines(stage["run"])]
+    if all(stage["state"] == "absent" for stage in status["stages"].values()):
+        first = suggest("build-metadata", "--lang", "en")
+        notes.append(f"nothing is in {status['workspace']} yet: begin with `{first}`")
     if "verified" in status:
         notes.append(f"what was written: {several(status['verified']['files'], 'file')}")
     return "\n".join([render_table(["stage", "state", "done"], rows), *notes])

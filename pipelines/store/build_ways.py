@@ -7,11 +7,13 @@ typed. Without a note the sources of the manifest and the defaults are suggested
 from collections.abc import Sequence
 from typing import Any
 
+from curate.errors import InputError
 from curate.files import storage
 from curate.files.paths import beside, join
 from curate.files.remedies import called, suggest
 from curate.files.seal import is_sealed, seal
 from curate.metadata.languages import metadata_languages, omw_codes
+from curate.metadata.wordnets.wordnet import wordnet_languages
 
 __all__ = ["note_in_memory", "note_way", "ways_to_build"]
 
@@ -66,20 +68,37 @@ def ways_to_build(folder: str, kinds: Sequence[str], langs: Sequence[str]) -> li
         return [f"add {', '.join(map(repr, langs))} to metadata="] if langs else []
     options = {name: value for name, value in dict(note.get("options", {})).items()
                if name in _KEPT and isinstance(value, str)}  # fmt: skip
-    here, beyond = langs, []
+    here, elsewhere, beyond = langs, [], []
+    online = {name: value for name, value in options.items() if name in ("contact", "mirror")}
     if tuple(kinds) == _ONLY_WORDNET:
-        here = [lang for lang in langs if lang == "en" or omw_codes(lang)]
-        beyond = [lang for lang in langs if lang not in here]
+        with_one = [lang for lang in langs if lang == "en" or omw_codes(lang)]
+        here = _in_folder(with_one, options.get("wordnet_dir"))
+        elsewhere = [lang for lang in with_one if lang not in here]
+        beyond = [lang for lang in langs if lang not in with_one]
     them = "it" if len(langs) == 1 else "them"
     ways = []
     if here:
         sources = ("--sources", ",".join(kinds)) if kinds else ()
         ways.append(f"build {them} with: {_command(here, options, *sources)}")
+    if elsewhere:
+        command = _command(elsewhere, online, "--sources", "wordnet")
+        where = options["wordnet_dir"]
+        ways.append(f"{', '.join(elsewhere)}: not in {where}, but nltk fetches them: {command}")
     if beyond:
-        online = {name: value for name, value in options.items() if name in ("contact", "mirror")}
         command = _command(beyond, online, "--sources", "unigram,bigram,title")
         ways.append(f"WordNet has no {', '.join(beyond)}; from Wikipedia: {command}")
     return ways
+
+
+def _in_folder(langs: list[str], wordnet_dir: str | None) -> list[str]:
+    """Return the languages whose WordNet a folder holds; all without one, for nltk fetches them."""
+    if wordnet_dir in (None, "None"):
+        return langs
+    try:
+        there = wordnet_languages(wordnet_dir)
+    except InputError:  # it is gone
+        return []
+    return [lang for lang in langs if lang in there]
 
 
 def _command(langs: Sequence[str], options: dict[str, str], *more: str) -> str:

@@ -74,7 +74,7 @@ def test_the_workspace_may_come_from_the_environment(workspace):
         (["train", "--steps", "0"], 2, "steps is 0"),
         (["train", "--model", "vit-x"], 2, "unknown model 'vit-x'"),
         (["train", "--name", "../x"], 2, "--name is '../x'"),
-        (["eval", "none.parquet"], 1, "none.parquet: no evaluation set"),
+        (["eval", "none.parquet"], 1, "none.parquet: there is no such file or folder"),
         (["match", "x.parquet", "-w", "nope://a"], 2, "nope://"),
     ],
 )

@@ -107,6 +107,15 @@ def test_options_before_the_command_are_told_where_they_go(run):
     code, _, err = run("-w", "other", "match", "a.parquet")
     assert code == 2 and "Options go behind the command: curate match … -w …" in err
     assert run("--help")[0] == 0 and run("--version")[0] == 0
+    for slip, meant in (("--verion", "--version"), ("--hlep", "--help")):
+        code, _, err = run(slip)
+        assert code == 2 and f"No such option '{slip}'. Did you mean '{meant}'?" in err
+
+
+def test_a_workspace_without_anything_says_how_to_begin(run):
+    code, out, _ = run("status", "-w", "elsewhere")
+    begin = "curate build-metadata --lang en -w elsewhere"
+    assert code == 0 and f"nothing is in elsewhere yet: begin with `{begin}`\n" in out
 
 
 def test_building_needs_languages(run):
@@ -152,12 +161,17 @@ def test_languages_are_suggested_from_the_sources_that_have_them(run, tmp_path):
     options = ("--sources", "wordnet", "--wordnet-dir", "wn", "--offline")
     assert run("build-metadata", "--lang", "fr", *options)[0] == 0
     italian = "Il cane rosso corre nella foresta con i bambini"
-    write_pairs(tmp_path / "a.parquet", [FRENCH, GERMAN, italian])
+    spanish = "El perro rojo corre por el bosque con los niños"
+    (tmp_path / "wn/wn-data-spa.tab").write_text(WORDNET.replace("fra:", "spa:"))
+    write_pairs(tmp_path / "a.parquet", [FRENCH, GERMAN, italian, spanish])
     code, out, _ = run("match", "a.parquet")
     assert code == 0
+    # Only of languages that are in the folder with what there is built from that folder alone.
+    there = "curate build-metadata --lang es --sources wordnet --wordnet-dir wn --offline"
+    assert f"build them with: {there}\n" in out
+    assert run(*there.split()[1:])[0] == 0
     assert (
-        "build them with: curate build-metadata --lang it --sources wordnet --wordnet-dir wn "
-        "--offline\n"
+        "it: not in wn, but nltk fetches them: curate build-metadata --lang it --sources wordnet\n"
     ) in out
     assert "WordNet has no de; from Wikipedia: curate build-metadata --lang de --sources " in out
     assert "--lang de --sources unigram,bigram,title\n" in out

@@ -178,8 +178,9 @@ def _detect(spec: EvalSpec) -> str:
         return "table"
     if folders(path):
         return "folder"
+    problem = "no evaluation set" if exists(path) else "there is no such file or folder"
     raise InputError(
-        f"{path}: no evaluation set; expected Parquet files, WebDataset tars, a folder of classes, "
+        f"{path}: {problem}; expected Parquet files, WebDataset tars, a folder of classes, "
         "Crossmodal-3600 (captions.tsv with images/), or a CSV or JSON lines with a column "
         "file_name beside the images"
     )

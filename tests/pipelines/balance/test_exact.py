@@ -80,6 +80,7 @@ def test_the_card_made_later_and_explain_agree_with_what_was_kept(workspace, bet
     assert f"exactly {between} are kept: all that t = " in shown
     assert f"--target-pairs {between} --exact" in card["command"]
     assert f"kept {between} (exactly as asked for)" in balance_table(card, "b")
+    assert "`curate download` fetches the images" in balance_table(card, "b")
     balance(workspace, "t", t=card["t"])
     beyond = sorted(kept(workspace, "t") - ids)
     assert len(beyond) == card["target"]["kept"] - between >= 2

@@ -80,6 +80,15 @@ def ready(page):
     page.wait_for_selector("html[data-ready=yes]")
 
 
+def turn_to(page, place):
+    """Go to another place in a page that is open; it is drawn anew, in the width it has now."""
+    page.evaluate(
+        "place => { delete document.documentElement.dataset.ready; location.hash = `#/${place}`; }",
+        place,
+    )
+    ready(page)
+
+
 def until(page, expression):
     """Wait for a condition; the page's policy lets nothing be compiled in it that waits itself."""
     for _ in range(200):
@@ -328,8 +337,9 @@ def test_light_dark_and_phone(show):
     lights = {}
     for scheme in ("light", "dark"):
         for width in (1280, 390, 320):
+            page = show("retract", color_scheme=scheme, viewport={"width": width, "height": 800})
             for place in ("", "entries", "pairs", "pairs?open=0.1", "what-if", "why", "entry/en/3"):
-                page = show(place, color_scheme=scheme, viewport={"width": width, "height": 800})
+                turn_to(page, place)
                 assert page.evaluate("document.documentElement.scrollWidth") == width, place
                 assert page.evaluate(_HIDDEN_LINKS) == [] or width == 320, place
         before = page.evaluate(body)

@@ -148,7 +148,7 @@ def test_wrong_use_says_what_to_do(workspace):
     same = [str(workspace / "wds"), str(workspace / "wds")]
     with pytest.raises(UsageError, match="two sets would be named 'wds' and are the same one"):
         evaluate_model(same, run=run)
-    with pytest.raises(InputError, match="no evaluation set"):
+    with pytest.raises(InputError, match="there is no such file or folder"):
         evaluate_model([str(workspace / "nothing")], run=run)
 
 

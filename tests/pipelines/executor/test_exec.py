@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import threading
 import time
 
+import httpx2 as httpx
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -46,11 +48,17 @@ def _double(_, task):
     return 2 * task
 
 
+_ASKED = httpx.Request("GET", "https://hub.example/api/datasets/none")
+
+
 @pytest.mark.parametrize(
     ("error", "passes"),
     [
         (TimeoutError(), True),
         (ConnectionResetError(), True),
+        (socket.gaierror(-2, "Name or service not known"), True),
+        (httpx.ConnectError("[Errno -2] Name or service not known"), True),
+        (httpx.HTTPStatusError("404", request=_ASKED, response=httpx.Response(404)), False),
         (OSError(16, "SlowDown"), True),
         (OSError(28, "No space left on device"), False),
         (FileNotFoundError(), False),

@@ -10,6 +10,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.inputs.image_roots import ImageRoots
+from curate.pipelines.match.view import match_table
 from tests.pipelines.helpers import match, read_pairs, write_metadata
 from tests.pipelines.image_server import photo
 
@@ -61,6 +62,7 @@ def test_files_outside_of_the_table_s_folder_are_left_out_and_counted(world):
     rejected = pq.read_table(world / "matched/rejected").to_pylist()
     assert [r["row"] for r in rejected] == list(range(2, 14))
     assert "--image-root" in rejected[0]["detail"]
+    assert "name others with --image-root" in match_table(summary, "data/matched")
     card = balanced(world)
     assert card["total"]["dropped"]["image_outside"] == 8
     assert "image\\_outside" in (world / "balanced/datacard.md").read_text()

@@ -207,8 +207,11 @@ def test_sets_without_a_usable_image_are_errors(tmp_path):
     (tmp_path / "folder" / "red").mkdir(parents=True)
     with pytest.raises(InputError, match="there are no images"):
         run(tmp_path / "folder")
-    with pytest.raises(InputError, match="no evaluation set; expected Parquet files"):
+    with pytest.raises(InputError, match="there is no such file or folder; expected Parquet files"):
         run(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="no evaluation set; expected Parquet files"):
+        run(tmp_path / "empty")
     with tarfile.open(tmp_path / "wds" / "test" / "0.tar", "w"):
         pass
     with pytest.raises(InputError, match="there is no sample in it"):
