@@ -25,7 +25,7 @@ class TimedStep(NamedTuple):
     """A training step, and what tells how many tokens of a text the last one computed."""
 
     run: Callable[[Batch], Any]
-    num_tokens: Callable[[], int]
+    num_tokens: Callable[[], float]
 
 
 def our_step(
@@ -34,7 +34,7 @@ def our_step(
     """Return the trainer's step."""
     config = TrainConfig(batch_size=batch_size, steps=10_000)
     trainer = Trainer(shape, config, eos_id, options=options, world=World(device=place))
-    told = [0]
+    told = [0.0]
 
     def step(batch: Batch) -> None:
         told[0] = trainer.step(batch).num_tokens

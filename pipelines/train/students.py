@@ -225,8 +225,8 @@ class _Sharing:
         trainer = self._loops[0].trainer
         images = torch.as_tensor(batch.images).to(trainer.device)
         tokens = [batch.tokens, *batch.more_tokens]
-        asked = torch.as_tensor(tokens[self._at[-1]]).to(trainer.device)
-        taught = trainer.distiller.features(images, asked, batch.pair_ids)
+        asked = replace(batch, more_tokens=(tokens[self._at[-1]],))
+        taught = trainer.distiller.features(asked, images)
         of_size = {size: resized(images, size) for size in set(self._sizes)}
         return [
             (replace(batch, images=of_size[size], tokens=tokens[at], more_tokens=()), taught)
