@@ -98,12 +98,12 @@ class Attention(nn.Module):
     def _read(self, asked_BHD: Tensor, x_BTD: Tensor, at_B: Tensor) -> Tensor:
         """Return the mean of the tokens of each row by their scores, for each head: (B, H, D)."""
         with torch.autocast(x_BTD.device.type, enabled=False):  # scores keep all their digits
-            x_BTD = x_BTD.float()
-            scores_BHT = asked_BHD.float() @ x_BTD.transpose(1, 2)
+            seen_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
+            scores_BHT = asked_BHD.to(seen_BTD.dtype) @ seen_BTD.transpose(1, 2)
             if self.causal:
                 later_BT = torch.arange(x_BTD.shape[1], device=at_B.device) > at_B[:, None]
                 scores_BHT = scores_BHT.masked_fill(later_BT[:, None], -torch.inf)
-            return scores_BHT.softmax(dim=-1) @ x_BTD
+            return (scores_BHT.softmax(dim=-1) @ seen_BTD).to(x_BTD.dtype)
 
 
 def rows_at(x_NTD: Tensor, at_B: Tensor, pieces: Pieces = ()) -> Tensor:
