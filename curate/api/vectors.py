@@ -84,23 +84,15 @@ def embed(
 
     place = place_of(workspace)
     folder = path_of(output) or place.folder("embeddings")
-    named = path_of(run)
+    options = EmbedOptions(
+        run=None if run is None else find_run(str(path_of(run)), place.root), model=model,
+        tokenizer=tokenizer, text_encoder=text_encoder, kinds=words_of(kinds), precision=precision,
+        batch_size=batch_size, decoder=decoder, device=device, crops=crops, crop_seed=crop_seed,
+    )  # fmt: skip
     with running(cluster):
         found = embed_pairs(
             output=folder,
-            options=EmbedOptions(
-                run=None if named is None else find_run(named, place.root),
-                model=model,
-                tokenizer=tokenizer,
-                text_encoder=text_encoder,
-                kinds=words_of(kinds),
-                precision=precision,
-                batch_size=batch_size,
-                decoder=decoder,
-                device=device,
-                crops=crops,
-                crop_seed=crop_seed,
-            ),
+            options=options,
             matched=None if shards is not None else path_of(matched) or place.matched,
             shards=path_of(shards),
             image_roots=listed(image_root),
