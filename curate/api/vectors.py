@@ -32,6 +32,8 @@ def embed(
     precision: str = "auto",
     batch_size: int = 64,
     decoder: str = "auto",
+    crops: int = 0,
+    crop_seed: int = 0,
     shards: Folder = None,
     image_root: str | list[str] | None = None,
     device: str | None = None,
@@ -62,6 +64,8 @@ def embed(
         precision: auto, float32, bfloat16, float16; auto: bfloat16 on a GPU.
         batch_size: images or texts that a model sees at once.
         decoder: auto, simplejpeg, pillow.
+        crops: random cuts of each image that get vectors too, for a teacher of `train`.
+        crop_seed: decides the cuts.
         shards: folder or pattern of tars instead of the matched pairs.
         workers: threads, or jobs on a cluster; default: all cores. The result is the same.
 
@@ -80,21 +84,15 @@ def embed(
 
     place = place_of(workspace)
     folder = path_of(output) or place.folder("embeddings")
-    named = path_of(run)
+    options = EmbedOptions(
+        run=None if run is None else find_run(str(path_of(run)), place.root), model=model,
+        tokenizer=tokenizer, text_encoder=text_encoder, kinds=words_of(kinds), precision=precision,
+        batch_size=batch_size, decoder=decoder, device=device, crops=crops, crop_seed=crop_seed,
+    )  # fmt: skip
     with running(cluster):
         found = embed_pairs(
             output=folder,
-            options=EmbedOptions(
-                run=None if named is None else find_run(named, place.root),
-                model=model,
-                tokenizer=tokenizer,
-                text_encoder=text_encoder,
-                kinds=words_of(kinds),
-                precision=precision,
-                batch_size=batch_size,
-                decoder=decoder,
-                device=device,
-            ),
+            options=options,
             matched=None if shards is not None else path_of(matched) or place.matched,
             shards=path_of(shards),
             image_roots=listed(image_root),

@@ -25,7 +25,7 @@ class TimedStep(NamedTuple):
     """A training step, and what tells how many tokens of a text the last one computed."""
 
     run: Callable[[Batch], Any]
-    num_tokens: Callable[[], int]
+    num_tokens: Callable[[], float]
 
 
 def our_step(
@@ -34,7 +34,7 @@ def our_step(
     """Return the trainer's step."""
     config = TrainConfig(batch_size=batch_size, steps=10_000)
     trainer = Trainer(shape, config, eos_id, options=options, world=World(device=place))
-    told = [0]
+    told = [0.0]
 
     def step(batch: Batch) -> None:
         told[0] = trainer.step(batch).num_tokens
@@ -43,8 +43,9 @@ def our_step(
 
 
 def open_clip_step(
-    shape: ModelConfig, options: StepOptions, place: torch.device, *, compiled: bool
-) -> TimedStep:
+    shape: ModelConfig, options: StepOptions, place: torch.device, *, compiled: bool,
+    fused: bool | None = None,
+) -> TimedStep:  # fmt: skip
     """Return a step of open_clip's model and loss, as its training script takes it in amp_bf16.
 
     Args:
@@ -52,6 +53,7 @@ def open_clip_step(
         options: gradient checkpointing as ours; accumulation is not compared.
         place: where it runs.
         compiled: with `torch.compile` over the whole model, as its --torchcompile does.
+        fused: of AdamW; None as its script makes it: foreach on a GPU, a loop on a CPU.
     """
     open_clip: Any = import_module("open_clip")
     vision = {
@@ -77,7 +79,10 @@ def open_clip_step(
     called = torch.compile(clip) if compiled else clip
     loss_of = open_clip.loss.ClipLoss()
     on_gpu = place.type == "cuda"
-    optimizer = torch.optim.AdamW(clip.parameters(), lr=1e-4, fused=True)
+    few = [one for one in clip.parameters() if one.ndim < 2]
+    many = [one for one in clip.parameters() if one.ndim >= 2]
+    groups = [{"params": few, "weight_decay": 0.0}, {"params": many, "weight_decay": 0.2}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98), eps=1e-6, fused=fused)
 
     def step(batch: Batch) -> None:
         images = torch.as_tensor(batch.images).to(place, non_blocking=True)

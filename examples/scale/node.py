@@ -45,11 +45,12 @@ def start(asked: dict[str, Any]) -> dict[str, Any]:
     machines, machine, lanes = asked["machines"], asked["machine"], asked["lanes"]
 
     at = time.monotonic()
-    tars = list_shards(folder)
+    listings: dict[str, Any] = {}
+    tars = list_shards(folder, listings)
     found["listing_s"] = time.monotonic() - at
     at, kept = time.monotonic(), Path(asked["facts"])
     if machine == 0:
-        facts = take_stock(tars, kept_in=asked["kept"])
+        facts = take_stock(tars, kept_in=asked["kept"], listings=listings)
         shard_identities(facts)
         kept.write_bytes(pickle.dumps(facts))
     else:

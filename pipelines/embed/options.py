@@ -23,6 +23,8 @@ class EmbedOptions:
         batch_size: images, or texts, that a model sees at once.
         decoder: of JPEGs: auto, simplejpeg or pillow.
         device: such as cpu or cuda; None for a GPU if there is one.
+        crops: cuts of each image that get vectors as well, as students of a teacher see them.
+        crop_seed: decides the cuts.
     """
 
     run: str | None = None
@@ -34,6 +36,8 @@ class EmbedOptions:
     batch_size: int = 64
     decoder: str = "auto"
     device: str | None = None
+    crops: int = 0
+    crop_seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -54,6 +58,10 @@ class EmbedOptions:
             raise UsageError(f"--kinds is {shown!r}; expected image, text or image,text")
         if self.run is None and self.model is not None:
             raise UsageError("--model names the shape of weights; name the weights themselves too")
+        if self.crops < 0:
+            raise UsageError(f"--crops is {self.crops}; expected at least 0")
+        if self.crops and (self.run is None or not self.wants_images):
+            raise UsageError("--crops are looked at by a model: name a run, and have --kinds image")
         if "text" in (self.kinds or ()) and self.run is None and self.text_encoder is None:
             raise UsageError("--kinds text needs a model: name a run, or a --text-encoder")
         if self.kinds == ("image",) and self.text_encoder is not None:

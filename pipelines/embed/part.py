@@ -25,6 +25,7 @@ from curate.pipelines.embedded.plan import Source, embedding_schema
 from curate.pipelines.executor.overlap import ahead
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
+from curate.training.data.batch import KnownCrops
 from curate.training.embedding.images import SeenImage, see_image
 
 __all__ = ["EmbedJob", "EmbedWorker", "embed_part"]
@@ -45,6 +46,12 @@ class EmbedJob:
     batch_size: int
     decoder: str
     threads: int
+    crops: KnownCrops | None = None
+
+    @property
+    def views(self) -> int:
+        """Of an image, how many a model sees: its middle, and the cuts."""
+        return 1 + (self.crops.num if self.crops else 0)
 
 
 class EmbedWorker:
@@ -121,7 +128,8 @@ def _embed(worker: EmbedWorker, index: int, source: Source, path: str) -> PartFi
     job = worker.job
     part = _Part(worker, repeated_ids(job.rows.image_ids(index)))
     with_images = job.models.wants_images
-    schema = embedding_schema(worker.encoders.widths, with_images=with_images)
+    widths = worker.encoders.widths
+    schema = embedding_schema(widths, with_images=with_images, crops=job.views - 1)
     chunks = ahead(job.rows.chunks(index, with_texts=worker.encoders.text is not None), 1)
     with artifacts.parquet_writer(path, schema) as writer:
         for chunk in chunks:
@@ -161,7 +169,9 @@ class _Part:
         """Look at the images of a chunk, each once; return their columns."""
         num = len(chunk.pair_ids)
         names = chunk.image_ids.to_pylist()
-        wanted = self._to_look_at(names)
+        new = self._to_look_at(names)
+        # Pairs of one image have cuts of their own.
+        wanted = range(num) if self._worker.job.crops else new
         seen: dict[int, tuple[SeenImage, Vector | None]] = {}
         for rows, found, vectors in self._looked_at(chunk, wanted):
             places = iter(vectors if vectors is not None else ())
@@ -170,7 +180,7 @@ class _Part:
                 seen[row] = (one, vector)
                 if names[row] in self._repeated:
                     self._known[names[row]] = seen[row]
-        self.figures.counts["images"] += len(wanted)
+        self.figures.counts["images"] += len(new)
         all_rows = [seen[row] if row in seen else self._known[names[row]] for row in range(num)]
         return self._image_columns([one for one, _ in all_rows], [v for _, v in all_rows])
 
@@ -188,14 +198,23 @@ class _Part:
         self, chunk: Chunk, wanted: Sequence[int]
     ) -> Iterator[tuple[Sequence[int], list[SeenImage], Vector | None]]:
         """Yield rows, what is known of their images, and the vectors of those that are usable."""
-        size = self._worker.job.batch_size
+        job = self._worker.job
+        size = max(1, job.batch_size // job.views)
         batches = [wanted[at : at + size] for at in range(0, len(wanted), size)]
-        calls = (_Look(self._worker, [chunk.image(row) for row in rows]) for rows in batches)
+        ids = chunk.pair_ids.to_pylist() if job.crops else None
+        calls = (
+            _Look(
+                self._worker, [chunk.image(row) for row in rows], [ids[row] for row in rows if ids]
+            )
+            for rows in batches
+        )
         for rows, (found, pixels, vectors) in zip(
             batches, self._worker.in_order(calls), strict=True
         ):
             if pixels is not None and self._encoders.image is not None:
                 vectors = _encoded(self._encoders.image, pixels)
+            if vectors is not None:
+                vectors = vectors.reshape(-1, job.views, vectors.shape[-1])
             yield rows, found, vectors
 
     def _image_columns(
@@ -209,7 +228,12 @@ class _Part:
         }
         reasons = Counter(one.reason for one in seen if one.reason)
         if "image" in self._encoders.widths:
-            columns["image"], without = _vector_column(vectors, self._encoders.widths["image"])
+            width, views = self._encoders.widths["image"], self._worker.job.views
+            middles = [None if one is None else one[0] for one in vectors]
+            columns["image"], without = _vector_column(middles, width)
+            if views > 1:
+                cuts = [None if one is None else one[1:].reshape(-1) for one in vectors]
+                columns["crops"], _ = _vector_column(cuts, (views - 1) * width)
             self.figures.counts["image_vectors"] += len(seen) - without
             reasons += Counter(no_vector=without - reasons.total())
         self.figures.without_image += reasons
@@ -243,18 +267,25 @@ class _Look:
 
     worker: EmbedWorker
     encoded: list[bytes | None]
+    pair_ids: list[str]
 
     def __call__(
         self,
     ) -> tuple[list[SeenImage], NDArray[np.uint8] | None, Vector | None]:
-        encoder, decoder = self.worker.encoders.image, self.worker.job.decoder
+        encoder, job = self.worker.encoders.image, self.worker.job
         if encoder is None:
-            return [see_image(one, decoder, None) for one in self.encoded], None, None
-        side = encoder.image_size
-        pixels = np.empty((len(self.encoded), 3, side, side), np.uint8)
-        seen = [see_image(one, decoder, out)
-                for one, out in zip(self.encoded, pixels, strict=True)]  # fmt: skip
-        usable = pixels[[not one.reason for one in seen]]
+            return [see_image(one, job.decoder, None) for one in self.encoded], None, None
+        side, crops = encoder.image_size, job.crops
+        pixels = np.empty((len(self.encoded), job.views, 3, side, side), np.uint8)
+        if crops is None:
+            seen = [see_image(one, job.decoder, out[0])
+                    for one, out in zip(self.encoded, pixels, strict=True)]  # fmt: skip
+        else:
+            seen = [
+                see_image(one, job.decoder, out, [crops.key(name, k) for k in range(crops.num)])
+                for one, out, name in zip(self.encoded, pixels, self.pair_ids, strict=True)
+            ]
+        usable = pixels[[not one.reason for one in seen]].reshape(-1, 3, side, side)
         if encoder.is_on_gpu:
             return seen, usable, None
         return seen, None, _encoded(encoder, usable)

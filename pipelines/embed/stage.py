@@ -21,7 +21,7 @@ from curate.pipelines.embedded.figures import (
     noted_figures,
     write_summary,
 )
-from curate.pipelines.embedded.plan import PLAN, SUMMARY, EmbeddedPlan, Source
+from curate.pipelines.embedded.plan import PLAN, SUMMARY, EmbeddedPlan, Source, known_crops
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS
 from curate.pipelines.executor.lease import driven
@@ -101,6 +101,7 @@ def embed_pairs(
                 output=folder, parameters=artifacts.digest(parameters), rows=rows, models=spec,
                 columns=encoders.columns, batch_size=options.batch_size,
                 decoder=parameters["decoder"], threads=workers if is_local else 1,
+                crops=known_crops(parameters),
             )  # fmt: skip
             at_once = min(_PARTS_AT_ONCE, workers) if is_local else workers
             return _fill(plan, job, workers=at_once, quiet=quiet)
@@ -133,6 +134,7 @@ def _parameters(
         "precision": spec.precision if has_vectors else None,
         "batch_size": options.batch_size if has_vectors else None,
         "decoder": resolve_decoder(options.decoder),
+        **({"crops": {"num": options.crops, "seed": options.crop_seed}} if options.crops else {}),
     }
 
 

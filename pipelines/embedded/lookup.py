@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from curate.errors import ArtifactError, InputError
 from curate.files.processes import locked
 from curate.files.remedies import suggest
-from curate.pipelines.embedded.plan import EMBEDDING_COLUMNS, EmbeddedPlan, vectors_of
+from curate.pipelines.embedded.plan import EMBEDDING_COLUMNS, EmbeddedPlan, known_crops, vectors_of
 from curate.pipelines.views.progress import progress
 
 __all__ = ["StoredVectors"]
@@ -39,6 +39,7 @@ class StoredVectors:
     Attributes:
         plan: of the folder.
         width: of the vectors.
+        crops: cuts that the vectors of images are of; None: of their middles.
 
     Raises:
         ArtifactError: embedding has not come to its end, or image and text have two models.
@@ -54,15 +55,21 @@ class StoredVectors:
                 f"other. Run `{suggest('embed')}` with one model for both."
             )
         self.width = int(image["width"])
+        self.crops = known_crops(self.plan.parameters)
+        self._columns = ("crops" if self.crops else "image", "text")
         self._place = Path(cache) / f"vectors-{self.plan.digest()[:16]}"
         self._make(quiet)
         self._keys, self._rows, self._image, self._text = (
             np.load(self._place / name, mmap_mode="r")
-            for name in (_KEYS, _ROWS, *(f"{column}.npy" for column in EMBEDDING_COLUMNS))
+            for name in (_KEYS, _ROWS, *(f"{column}.npy" for column in self._columns))
         )
 
-    def find(self, pair_ids: Sequence[str]) -> tuple[Vectors, Vectors]:
+    def find(self, pair_ids: Sequence[str], crops: Sequence[int] = ()) -> tuple[Vectors, Vectors]:
         """Return the vectors of the images and of the texts of pairs; shape (N, E) each.
+
+        Args:
+            pair_ids: shape (N,).
+            crops: of each image, the number of the cut, if there are several; shape (N,).
 
         Raises:
             InputError: a pair has none.
@@ -77,7 +84,11 @@ class StoredVectors:
                 f"pairs that are trained on: `{suggest('embed')}` with --shards."
             )
         rows = self._rows[at]
-        return self._image[rows].astype(np.float32), self._text[rows].astype(np.float32)
+        image = self._image[rows]
+        if self.crops is not None:
+            image = image.reshape(len(rows), self.crops.num, self.width)
+            image = image[np.arange(len(rows)), np.asarray(crops)]
+        return image.astype(np.float32), self._text[rows].astype(np.float32)
 
     def _make(self, quiet: bool) -> None:
         """Write the files if no process of this machine has."""
@@ -92,10 +103,10 @@ class StoredVectors:
 
     def _write(self, folder: Path, quiet: bool) -> None:
         keys: list[NDArray[np.uint64]] = []
-        files = {name: (folder / f"{name}.raw").open("wb") for name in EMBEDDING_COLUMNS}
+        files = {name: (folder / f"{name}.raw").open("wb") for name in self._columns}
         parts = range(len(self.plan.sources))
         for part in progress(parts, total=len(parts), label="vectors", unit="part", quiet=quiet):
-            for batch in self.plan.batches(part, ["pair_id", *EMBEDDING_COLUMNS]):
+            for batch in self.plan.batches(part, ["pair_id", *self._columns]):
                 keys.append(self._add(batch, self.plan.path(part), files))
         for file in files.values():
             file.close()
@@ -103,17 +114,18 @@ class StoredVectors:
         sorted_keys, rows = np.unique(every, return_index=True)  # of a pair twice, the first
         np.save(folder / _KEYS, sorted_keys)
         np.save(folder / _ROWS, rows.astype(np.int64))
-        for name in EMBEDDING_COLUMNS:
+        for name in self._columns:
             raw = folder / f"{name}.raw"
-            _as_npy(raw, folder / f"{name}.npy", (len(every), self.width))
+            of_all = self.width * (self.crops.num if self.crops and name == "crops" else 1)
+            _as_npy(raw, folder / f"{name}.npy", (len(every), of_all))
             raw.unlink()
 
     def _add(
         self, batch: pa.RecordBatch, path: str, files: Mapping[str, IO[bytes]]
     ) -> NDArray[np.uint64]:
         """Append the vectors of pairs that have both; return the hashes of their ids."""
-        found = {name: vectors_of(batch.column(name), path) for name in EMBEDDING_COLUMNS}
-        has_both = found["image"][1] & found["text"][1]
+        found = {name: vectors_of(batch.column(name), path) for name in self._columns}
+        has_both = np.logical_and(*(is_there for _, is_there in found.values()))
         for name, (vectors, _) in found.items():
             files[name].write(np.ascontiguousarray(vectors[has_both]).data)
         ids = batch.column("pair_id").filter(pa.array(has_both))

@@ -3,7 +3,7 @@
 Row i of part N is row i of part N of `matched/pairs`, or sample i of the N-th shard.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -20,10 +20,11 @@ from curate.files.sums import file_sum, shard_sum
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
+from curate.training.data.batch import KnownCrops
 
 __all__ = [
     "EMBEDDING_COLUMNS", "PLAN", "SUMMARY", "EmbeddedPlan", "Source", "embedding_schema",
-    "part_source", "require_matched", "shard_source", "vectors_of",
+    "known_crops", "part_source", "require_matched", "shard_source", "vectors_of",
 ]  # fmt: skip
 
 PLAN = "plan.json"
@@ -42,12 +43,13 @@ class Source(NamedTuple):
         return self._asdict()
 
 
-def embedding_schema(widths: dict[str, int], *, with_images: bool) -> pa.Schema:
+def embedding_schema(widths: dict[str, int], *, with_images: bool, crops: int = 0) -> pa.Schema:
     """Return the schema of a part.
 
     Args:
         widths: of the vectors, by column: image, text.
         with_images: whether images were looked at.
+        crops: cuts of each image that have vectors as well.
     """
     fields = [
         pa.field("pair_id", pa.string()), pa.field("image_id", pa.string()),
@@ -61,7 +63,15 @@ def embedding_schema(widths: dict[str, int], *, with_images: bool) -> pa.Schema:
     for name in EMBEDDING_COLUMNS:
         if name in widths:
             fields.append(pa.field(name, pa.list_(pa.float16(), widths[name])))
+    if crops:
+        fields.append(pa.field("crops", pa.list_(pa.float16(), crops * widths["image"])))
     return pa.schema(fields)
+
+
+def known_crops(parameters: Mapping[str, Any]) -> KnownCrops | None:
+    """Return which cuts of each image have vectors, by the plan's parameters; None without any."""
+    found = parameters.get("crops")
+    return None if found is None else KnownCrops(num=int(found["num"]), seed=int(found["seed"]))
 
 
 @dataclass(slots=True)

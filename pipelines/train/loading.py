@@ -13,11 +13,14 @@ from curate.pipelines.caption_tables.check import require_joined
 from curate.pipelines.caption_tables.join import joined_captions
 from curate.pipelines.clustered.expert import opened_expert
 from curate.pipelines.embedded.lookup import StoredVectors
+from curate.pipelines.embedded.plan import EmbeddedPlan, known_crops
 from curate.pipelines.store import artifacts
 from curate.pipelines.train.extras import TrainExtras
 from curate.pipelines.train.shard_facts import ShardFacts
+from curate.pipelines.train.start import is_stored
 from curate.training.captions.lookup import CaptionIndex
 from curate.training.captions.mix import PairTexts, TextMix
+from curate.training.data.batch import KnownCrops
 from curate.training.experts.choice import Expert
 from curate.training.loop.config import TrainConfig
 
@@ -124,6 +127,16 @@ class Loading:
             max_bytes=int(self.extras.shard_cache_gb * 1e9),
         )
 
+    @property
+    def has_vectors(self) -> bool:
+        """Whether a teacher's vectors are stored: of certain cuts, and of the first text."""
+        return self.extras.teacher is not None and is_stored(self.extras.teacher)
+
+    def _crops(self) -> KnownCrops | None:
+        if not self.has_vectors:
+            return None
+        return known_crops(EmbeddedPlan.read(str(self.extras.teacher)).parameters)
+
     def stored_vectors(self, *, quiet: bool) -> StoredVectors:
         """Open the teacher's vectors.
 
@@ -179,6 +192,7 @@ class Loading:
             threads=self.extras.threads or _cores_of_rank(self.world.size),
             device=str(self.world.device),
             pin_memory=self.world.device.type == "cuda",
+            crops=self._crops(),
         )
         loader = Loader(
             self.tars, tokenizer, config, online=read_online(self.extras.online),
@@ -186,6 +200,7 @@ class Loading:
             num_samples={tar: one.samples for tar, one in zip(self.tars, self.facts, strict=True)
                          if one.samples is not None},
             more_tokenizers=more, texts=self.texts, expert=self.expert,
+            takes_first=self.has_vectors,
         )  # fmt: skip
         return loader.batches(position)
 

@@ -24,7 +24,7 @@ from curate.pipelines.train.model_card import (
     write_model_card,
 )  # fmt: skip
 from curate.pipelines.train.shard_facts import ShardFacts
-from curate.pipelines.train.start import Start, is_stored, open_teacher
+from curate.pipelines.train.start import Start, open_teacher
 from curate.pipelines.train.told.run_log import RunLog
 from curate.pipelines.train.told.trackers import open_trackers
 from curate.pipelines.train.told.view import TrainView
@@ -203,8 +203,8 @@ class TrainRun:
         """
         if self.extras.teacher is None:
             return None, None
-        is_vectors = is_stored(self.extras.teacher)
-        stored = self.loading().stored_vectors(quiet=self.quiet) if is_vectors else None
+        loading = self.loading()
+        stored = loading.stored_vectors(quiet=self.quiet) if loading.has_vectors else None
         return open_teacher(
             self.extras.teacher, stored, self.world.device, self.shape.image_size, quiet=self.quiet
         )

@@ -12,9 +12,8 @@ is not asked again.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from curate.errors import ArtifactError
 from curate.files import storage
@@ -24,7 +23,7 @@ from curate.files.sealed_json import CHECKSUM, read_json, read_json_of_anyone, w
 from curate.files.storage import size_and_time_in
 from curate.pipelines.store.swap import refuse_half
 from curate.pipelines.views.progress import log, progress
-from curate.training.tars.promised import promised_samples, samples_of_index
+from curate.training.tars.promised import Listing, by_name, promised_samples, samples_of_index
 
 __all__ = ["MISSING", "ShardFacts", "Stock", "take_stock"]
 
@@ -34,11 +33,8 @@ _PIECE_BYTES = 1 << 14
 _NOTE, _STATISTICS, _INDEX = ".json", "_stats.json", ".idx"
 _WORTH_KEEPING = 1000  # shards: fewer are looked at in a second
 
-Listing = Mapping[str, Mapping[str, Any]]  # what a file system says of files, by their names
 
-
-@dataclass(frozen=True, slots=True)
-class ShardFacts:
+class ShardFacts(NamedTuple):
     """What is known of a shard.
 
     Attributes:
@@ -88,27 +84,30 @@ class Stock:
         found = dict(zip(tars, zip(stamps, facts, strict=True), strict=True))
         if self._path is None or len(tars) < _WORTH_KEEPING or found == self._known:
             return
-        rows = [[tar, stamp, *astuple(one)] for tar, (stamp, one) in found.items()]
+        rows = [[tar, stamp, *one] for tar, (stamp, one) in found.items()]
         write_json(self._path, {"shards": rows})
 
 
 def take_stock(
-    tars: Sequence[str], *, kept_in: str | None = None, quiet: bool = True
-) -> list[ShardFacts]:
+    tars: Sequence[str], *, kept_in: str | None = None, quiet: bool = True,
+    listings: Mapping[str, Listing] | None = None,
+) -> list[ShardFacts]:  # fmt: skip
     """Look at shards: a listing of their folders, and a small file beside each.
 
     Args:
         tars: the shards.
         kept_in: folder in which what was found is kept for later starts; None: nowhere.
         quiet: no progress.
+        listings: of folders, as `list_shards` has just found them; the others are listed.
 
     Raises:
         ArtifactError: a shard has another size than was written, or a note of ours is damaged.
     """
-    listings = {}
+    known_listings, listings = listings or {}, {}
     for folder in dict.fromkeys(_folder_of(tar) for tar in tars):
         refuse_half(folder)
-        listings[folder] = _listing(folder)
+        there = known_listings.get(folder)
+        listings[folder] = _listing(folder) if there is None else there
     stamps = [_stamp(tar, listings[_folder_of(tar)]) for tar in tars]
     stock = Stock(kept_in, list(listings))
     found = [stock.facts(tar, stamp) for tar, stamp in zip(tars, stamps, strict=True)]
@@ -131,7 +130,7 @@ def _listing(folder: str) -> Listing:
     filesystem, inside = storage.filesystem_of(folder)
     if not filesystem.isdir(inside):
         return {}  # a place that cannot be listed, such as one behind http
-    return {i["name"].rstrip("/").rpartition("/")[2]: i for i in filesystem.ls(inside, detail=True)}
+    return by_name(filesystem.ls(inside, detail=True))
 
 
 def _stamp(tar: str, listing: Listing) -> str:

@@ -5,7 +5,7 @@ refused, a rerun with the same goes on from the newest checkpoint. Started by to
 process runs all of this, and rank 0 alone writes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -33,6 +33,7 @@ from curate.pipelines.train.start import prepare_start, shape_of
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.tars.promised import Listing
 
 __all__ = [
     "Agreed", "TrainExtras", "agreed", "check_folder", "check_run_name", "finished_card",
@@ -92,7 +93,8 @@ def train_model(
     shape = replace(shape, logit_bias=config.loss == "siglip")
     phases(config, shape)  # refuses a schedule of sizes that the model cannot have
     places = [shards] if isinstance(shards, str) else shards
-    tars = [tar for place in places for tar in list_shards(place)]
+    listings: dict[str, Listing] = {}
+    tars = [tar for place in places for tar in list_shards(place, listings)]
     refuse_twice(tars)
     anew = overwrite and has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
@@ -101,7 +103,7 @@ def train_model(
         else prepare_start(shape, init=extras.init, tokenizer=extras.tokenizer)
     )  # fmt: skip
     if dry_run:
-        facts = take_stock(tars, quiet=quiet)
+        facts = take_stock(tars, quiet=quiet, listings=listings)
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)
         values = identity(facts, shape, config, extras, start, lanes)
         check_folder(RunFiles(output), values, facts, overwrite=overwrite)
@@ -112,6 +114,7 @@ def train_model(
         found = agreed(
             world, tars, extras, output, config, overwrite=overwrite, quiet=is_quiet,
             identify=lambda facts, lanes: identity(facts, shape, config, extras, start, lanes),
+            listings=listings,
         )  # fmt: skip
         values = found.values
         check_folder(RunFiles(output), values, found.facts, overwrite=overwrite)
@@ -202,6 +205,7 @@ def agreed(
     world: Any, tars: Sequence[str], extras: TrainExtras, output: str, config: TrainConfig, *,
     overwrite: bool, quiet: bool,
     identify: Callable[[Sequence[ShardFacts], int], dict[str, Any]],
+    listings: Mapping[str, Listing] | None = None,
 ) -> Agreed:  # fmt: skip
     """Return what the run is made of and what is known of its shards, as rank 0 finds it.
 
@@ -214,6 +218,7 @@ def agreed(
         overwrite: begin anew.
         quiet: no progress.
         identify: returns what a run is made of, from its shards and lanes.
+        listings: as for `take_stock`.
 
     Raises:
         ArtifactError: this rank sees other shards.
@@ -221,7 +226,8 @@ def agreed(
     from curate.training.loop.waiting import done_by_main
 
     def look() -> Agreed:
-        facts = take_stock(tars, kept_in=_stock_folder(output), quiet=quiet)
+        kept_in = _stock_folder(output)
+        facts = take_stock(tars, kept_in=kept_in, quiet=quiet, listings=listings)
         if extras.allow_lost:
             facts = with_lost(RunFiles(output).read_shards(), facts)
         lanes = _lanes(extras, RunFiles(output), config, len(tars), overwrite=overwrite)

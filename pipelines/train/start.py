@@ -149,8 +149,11 @@ def open_teacher(
     if stored is not None:
         from curate.training.loop.distill import StoredTeacher
 
+        known = stored.crops
         log("the teacher's vectors are of the images' middles; students see random cuts of 90 to "
-            "100 % of each", quiet=quiet)  # fmt: skip
+            "100 % of each" if known is None else
+            f"the teacher's vectors are of {known.num} cuts of each image, of which students see "
+            "one an epoch", quiet=quiet)  # fmt: skip
         return StoredTeacher(stored.find, stored.width, device), None
     from curate.training.export.load import load_model
 

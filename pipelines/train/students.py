@@ -5,7 +5,7 @@ checkpoints, log and card; a batch is loaded once, in the largest resolution, an
 it once. They go on together, from the newest step that all of them have a checkpoint of.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from curate.pipelines.train.part import TrainRun
 from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.tars.promised import Listing
 
 __all__ = ["train_students"]
 
@@ -71,13 +72,14 @@ def train_students(
 
     asked = _asked(students, extras, config)
     places = [shards] if isinstance(shards, str) else shards
-    tars = [tar for place in places for tar in list_shards(place)]
+    listings: dict[str, Listing] = {}
+    tars = [tar for place in places for tar in list_shards(place, listings)]
     with joined_world(device) as world, stage.only_driver(world, output):
         shapes = {name: stage.shape_of(model, None) for name, (model, _) in asked.items()}
         size = max(shape.image_size for shape in shapes.values())
         group = [
             _open(world, tars, storage.join(output, name), name, shapes[name], size,
-                  config=config, options=options, quiet=quiet,
+                  config=config, options=options, quiet=quiet, listings=listings,
                   extras=replace(extras, tokenizer=tokenizer or extras.tokenizer))
             for name, (_, tokenizer) in asked.items()
         ]  # fmt: skip
@@ -111,6 +113,7 @@ def _asked(
 def _open(
     world: Any, tars: list[str], folder: str, name: str, shape: Any, size: int, *,
     config: TrainConfig, options: StepOptions | None, extras: TrainExtras, quiet: bool,
+    listings: Mapping[str, Listing],
 ) -> _Student:  # fmt: skip
     """Open the folder of a student, and prepare it."""
     from curate.training.loop.distributed import wait_for_all
@@ -120,6 +123,7 @@ def _open(
     agreed = stage.agreed(
         world, tars, extras, folder, config, overwrite=False, quiet=is_quiet,
         identify=lambda facts, lanes: identity(facts, shape, config, extras, start, lanes),
+        listings=listings,
     )  # fmt: skip
     # Crops are cut in the largest resolution, and made smaller for the others.
     loader = {**agreed.values["loader"], **({"cut_at": size} if size != shape.image_size else {})}
@@ -225,8 +229,8 @@ class _Sharing:
         trainer = self._loops[0].trainer
         images = torch.as_tensor(batch.images).to(trainer.device)
         tokens = [batch.tokens, *batch.more_tokens]
-        asked = torch.as_tensor(tokens[self._at[-1]]).to(trainer.device)
-        taught = trainer.distiller.features(images, asked, batch.pair_ids)
+        asked = replace(batch, more_tokens=(tokens[self._at[-1]],))
+        taught = trainer.distiller.features(asked, images)
         of_size = {size: resized(images, size) for size in set(self._sizes)}
         return [
             (replace(batch, images=of_size[size], tokens=tokens[at], more_tokens=()), taught)

@@ -36,6 +36,7 @@ from curate.pipelines.views.progress import log
 from curate.training import require_packages
 from curate.training.captioner.config import PHASES, CaptionerConfig
 from curate.training.loop.config import StepOptions, TrainConfig
+from curate.training.tars.promised import Listing
 
 __all__ = ["train_captioner"]
 
@@ -92,7 +93,8 @@ def train_captioner(
     if phase == "finetune" and not extras.captions.tables:
         raise UsageError("finetune trains on captions: name a table of them with --captions")
     places = [shards] if isinstance(shards, str) else shards
-    tars = [tar for place in places for tar in list_shards(place)]
+    listings: dict[str, Listing] = {}
+    tars = [tar for place in places for tar in list_shards(place, listings)]
     refuse_twice(tars)
     anew = overwrite and has_progress(RunFiles(output))
     files = RunFiles(next_folder(output) if anew else output)
@@ -114,7 +116,7 @@ def train_captioner(
 
             found = agreed(
                 world, tars, extras, output, config, overwrite=overwrite,
-                quiet=quiet or not world.is_main, identify=identify,
+                quiet=quiet or not world.is_main, identify=identify, listings=listings,
             )  # fmt: skip
             check_folder(RunFiles(output), found.values, found.facts, overwrite=overwrite)
             wait_for_all(world)  # nobody looks any more: rank 0 may change what is there

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
@@ -15,7 +16,7 @@ from curate.training.data.sampler import UNITS, Group
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Batch", "LoaderConfig", "Position"]
+__all__ = ["Batch", "KnownCrops", "LoaderConfig", "Position"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Batch:
         entry_ids: that each pair matched.
         sources: of the texts: alt, or who wrote the caption.
         more_tokens: of the same texts by other tokenizers, int64, (B, T) each.
+        crops: of each image, which of the cuts that are known of it; none where cuts are drawn.
     """
 
     images: "NDArray[np.uint8] | Tensor"
@@ -79,6 +81,51 @@ class Batch:
     entry_ids: Sequence[Sequence[int]] = ()
     sources: Sequence[str] = ()
     more_tokens: Sequence[NDArray[np.int64]] = ()
+    crops: Sequence[int] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownCrops:
+    """The cuts of images that a sample gets one of, where a teacher has looked at each beforehand.
+
+    Attributes:
+        num: of an image.
+        seed: decides the rectangles.
+
+    Raises:
+        UsageError: there are none.
+
+    Source: Vasu et al. 2024, arXiv:2311.17049 (MobileCLIP), section 3.1: data sets reinforced with
+    a teacher's vectors of several augmentations of each image.
+    """
+
+    num: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the values."""
+        if self.num < 1:
+            raise UsageError(f"crops is {self.num}; expected at least 1")
+
+    def key(self, pair_id: str, crop: int) -> int:
+        """Return what decides a rectangle, as `images.crop_into` takes it.
+
+        Args:
+            pair_id: whose image it is cut out of.
+            crop: number of the cut; 0 <= crop < num.
+        """
+        return xxhash.xxh3_64_intdigest(f"{self.seed}\t{crop}\t{pair_id}".encode())
+
+    def draw(self, key: int) -> int:
+        """Return the number of the cut that a sample gets.
+
+        Args:
+            key: of all that is random about it: a function of seed, epoch, shard and number.
+
+        >>> {KnownCrops(num=3).draw(key) for key in range(50)}
+        {0, 1, 2}
+        """
+        return xxhash.xxh3_64_intdigest(key.to_bytes(8, "little")) % self.num
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +153,7 @@ class LoaderConfig:
         threads: that decode; None: one for each core that this process may use.
         ahead: batches in work while one is being trained on.
         pin_memory: put images where a GPU can fetch them by itself.
+        crops: cuts that there are of each image; None: each is drawn anew.
     """
 
     image_size: int
@@ -123,6 +171,7 @@ class LoaderConfig:
     threads: int | None = None
     ahead: int = 2
     pin_memory: bool = False
+    crops: KnownCrops | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -138,14 +138,16 @@ def crop_or_load(
     samples = [group.sample(place) for group, place in places]
     fetched = [reader.fetch(sample) for sample in samples]
     encoded = [b"" if isinstance(found, str) else found[1] for found in fetched]
+    cuts = [(None, 0) if isinstance(found, str) else reader.cut(found[0], sample.key)
+            for found, sample in zip(fetched, samples, strict=True)]  # fmt: skip
     with cropper.own_stream():
-        is_done = cropper.crop(encoded, [sample.key for sample in samples], image_B3SS)
+        is_done = cropper.crop(encoded, [key for _, key in cuts], image_B3SS)
         pairs: list[Pair] = []
         host = np.empty(tuple(image_B3SS.shape[1:]), np.uint8)
         for row, (group, place) in enumerate(places):
-            found = fetched[row]
-            if is_done[row] and not isinstance(found, str):
-                pairs.append(found[0])
+            pair = cuts[row][0]
+            if is_done[row] and pair is not None:
+                pairs.append(pair)
                 continue
             pairs.append(reader.read(group, place, host, skipped))
             image_B3SS[row].copy_(torch.from_numpy(host))

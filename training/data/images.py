@@ -10,6 +10,8 @@ import io
 import struct
 import threading
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.metadata import version
@@ -28,6 +30,7 @@ __all__ = [
     "DECODERS",
     "UnusableImageError",
     "crop_into",
+    "crops_into",
     "decode",
     "decode_pixels",
     "describe_decoder",
@@ -146,12 +149,17 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def crop_into(out: NDArray[np.uint8], encoded: bytes, key: int, decoder: str) -> None:
-    """Decode an image, cut a random rectangle of 90-100 % of its area out, and resize it.
+    """Cut one rectangle out of an image, as `crops_into` does: (3, S, S)."""
+    crops_into(out[None], encoded, [key], decoder)
+
+
+def crops_into(outs: NDArray[np.uint8], encoded: bytes, keys: Sequence[int], decoder: str) -> None:
+    """Decode an image, cut random rectangles of 90-100 % of its area out, and resize each.
 
     Args:
-        out: written: shape (3, S, S), C order.
+        outs: written: shape (K, 3, S, S), C order.
         encoded: the file's bytes.
-        key: decides the rectangle; 0 <= key < 2^64.
+        keys: decide the rectangles; 0 <= key < 2^64; shape (K,).
         decoder: of JPEGs: simplejpeg or pillow.
 
     Raises:
@@ -159,18 +167,19 @@ def crop_into(out: NDArray[np.uint8], encoded: bytes, key: int, decoder: str) ->
     """
     from curate.training.data.resize_kernels import random_box, resize_box
 
-    try:
+    with _told_if_unusable():
         image = _Encoded(encoded, decoder)
-        box = random_box(image.width, image.height, np.uint64(key))
+    boxes = [random_box(image.width, image.height, np.uint64(key)) for key in keys]
+    decoded_at = 0
+    for out, box in zip(outs, boxes, strict=True):
         scale = next((s for s in _SCALES if min(box[2:]) >= s * out.shape[1]), 1)
         scale = scale if image.can_scale else 1
-        pixels = image.pixels(scale)
-    except _BROKEN as error:
-        raise UnusableImageError("corrupt_image", str(error)) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise UnusableImageError("image_too_large", str(error)) from error
-    left, top, width, height = (side / scale for side in box)
-    resize_box(pixels, left, top, left + width, top + height, out)
+        if scale != decoded_at:  # cuts are mostly of about one size
+            with _told_if_unusable():
+                image = _Encoded(encoded, decoder) if decoded_at else image
+                pixels, decoded_at = image.pixels(scale), scale
+        left, top, width, height = (side / scale for side in box)
+        resize_box(pixels, left, top, left + width, top + height, out)
 
 
 def decode_pixels(
@@ -190,11 +199,17 @@ def decode_pixels(
     Raises:
         UnusableImageError: it is no image, cut off, or too large.
     """
-    try:
+    with _told_if_unusable():
         image = _Encoded(encoded, decoder)
         shorter = min(image.width, image.height)
         scale = next((s for s in _SCALES if shorter >= s * least), 1) if image.can_scale else 1
         return image.pixels(scale), (image.width, image.height)
+
+
+@contextmanager
+def _told_if_unusable() -> Iterator[None]:
+    try:
+        yield
     except _BROKEN as error:
         raise UnusableImageError("corrupt_image", str(error)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -86,6 +86,7 @@ class _Making:
             langs=[pair.lang for pair in pairs],
             entry_ids=[pair.entry_ids for pair in pairs],
             sources=[pair.source for pair in pairs],
+            crops=[pair.crop for pair in pairs],
         )
 
 
@@ -104,6 +105,7 @@ class Loader:
         more_tokenizers: for the same captions, of a teacher, for example.
         texts: draws one of the texts of a pair; None: its alt-text.
         expert: trains on pairs of a cluster, most of all; None: on all.
+        takes_first: of several alt-texts of a pair the first, and not any, as vectors are made.
 
     Raises:
         UsageError: there is no such decoder.
@@ -124,6 +126,7 @@ class Loader:
         more_tokenizers: Sequence[Tokenizer] = (),
         texts: PairTexts | None = None,
         expert: Expert | None = None,
+        takes_first: bool = False,
     ) -> None:
         self.config = config
         self._tokenizers = (tokenizer, *more_tokenizers)
@@ -136,8 +139,9 @@ class Loader:
             lost=lost or {}, needs_text=texts is None, expert=expert,
         )  # fmt: skip
         self._reader = Reader(
-            self._sampler.files, host_decoder(self._decoder), texts, takes_first=expert is not None
-        )
+            self._sampler.files, host_decoder(self._decoder), texts,
+            takes_first=takes_first or expert is not None, crops=config.crops,
+        )  # fmt: skip
         self._sampler.arrange = self._arrangement()
         self._cropper = self._new_cropper() if self._decoder == "nvimgcodec" else None
         self._memory: list[NDArray[np.uint8]] = []

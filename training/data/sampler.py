@@ -73,9 +73,11 @@ def salts(shards: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def shard_order(shards: Sequence[str], seed: int, epoch: int) -> list[str]:
-    """Return the shards in the order of an epoch; names decide, not folders."""
-    salt = salts(shards)
+def shard_order(
+    shards: Sequence[str], seed: int, epoch: int, salt: Mapping[str, str] | None = None
+) -> list[str]:
+    """Return the shards in the order of an epoch; names decide, not folders, by their `salts`."""
+    salt = salts(shards) if salt is None else salt
     return sorted(shards, key=lambda path: (_hash_text(f"{seed}\t{epoch}\t{salt[path]}"), path))
 
 
@@ -209,7 +211,7 @@ class Sampler:
 
     def shard_order(self, epoch: int) -> list[str]:
         """Return the shards in the order of an epoch."""
-        return shard_order(self.shards, self.seed, epoch)
+        return shard_order(self.shards, self.seed, epoch, self._salts)
 
     def groups(
         self, epoch: int, first_shard: int = 0, first: int = 0,
@@ -231,17 +233,23 @@ class Sampler:
         enough = GROUP_WINDOWS * self.shuffle_pairs
         if self.arrange is not None:
             enough = max(enough, self.arrange.batches * batch_size)
+        is_begun = False
         while first_shard < len(order):
             found: list[_Found] = []
             num_samples = 0
             for at, piece in enumerate(order[first_shard:], start=first_shard):
-                self.cache.fetch_ahead([p.path for p in order[at + 1 : at + 1 + self.ahead]])
+                ahead = self.ahead
+                if not is_begun:  # a batch waits for the first group: nothing more is fetched
+                    lacks = -(-(enough - num_samples) * len(found) // max(1, num_samples))
+                    ahead = min(ahead, max(0, lacks - 1))
+                self.cache.fetch_ahead([p.path for p in order[at + 1 : at + 1 + ahead]])
                 index, rows = self._index(piece.path)
                 inside = piece.inside(len(index.places))
                 found.append(_Found(index, rows, inside, piece.start == 0))
                 num_samples += int(inside.sum())
                 if num_samples >= enough:
                     break
+            is_begun = True
             group = self._group(epoch, first_shard, first, found)
             if self.arrange is not None:
                 group = self.arrange(group, [one.rows for one in found], batch_size)

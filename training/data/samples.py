@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from curate.errors import InputError
 from curate.training.captions.mix import ALT, PairTexts
+from curate.training.data.batch import KnownCrops
 from curate.training.data.images import UnusableImageError, crop_into
 from curate.training.data.sampler import Group, Sample, mix
 from curate.training.data.shards import OpenFile, OpenShards, ShardIndex, index_shard, open_local
@@ -32,6 +33,7 @@ class Pair(NamedTuple):
     lang: str | None
     entry_ids: Sequence[int]
     source: str = ALT
+    crop: int = 0
 
 
 class _Parts(NamedTuple):
@@ -50,6 +52,7 @@ class Reader:
         texts: draws one of the texts of a pair; None: its alt-text.
         needs_text: what has no text cannot be used; else its text is empty.
         takes_first: of several alt-texts the first, and not any: that is the one with a vector.
+        crops: cuts that there are of each image; None: each is drawn anew.
     """
 
     files: OpenShards
@@ -57,6 +60,7 @@ class Reader:
     texts: PairTexts | None = None
     needs_text: bool = True
     takes_first: bool = False
+    crops: KnownCrops | None = None
 
     def read(
         self, group: Group, place: int, image: NDArray[np.uint8], skipped: Counter[str]
@@ -113,11 +117,24 @@ class Reader:
         if isinstance(found, str):
             return found
         pair, encoded = found
+        pair, cut = self.cut(pair, key)
         try:
-            crop_into(image, encoded, key, self.decoder)
+            crop_into(image, encoded, cut, self.decoder)
         except UnusableImageError as error:
             return error.reason
         return pair
+
+    def cut(self, pair: Pair, key: int) -> tuple[Pair, int]:
+        """Return a pair with the number of the cut that it gets, and what decides its rectangle.
+
+        Args:
+            pair: as it was read.
+            key: of the sample at whose place it stands.
+        """
+        if self.crops is None:
+            return pair, key
+        crop = self.crops.draw(key)
+        return pair._replace(crop=crop), self.crops.key(pair.pair_id, crop)
 
     def _parts(self, sample: Sample) -> "_Parts":
         """Read image, text and JSON: at once where they are neighbours, as they mostly are."""

@@ -24,7 +24,7 @@ from curate.training.tars import kernels as k
 from curate.training.tars.headers import read_header
 from curate.training.tars.members import MappedTar, map_descriptor, scan
 from curate.training.tars.names import IMAGE_SUFFIXES
-from curate.training.tars.promised import missing_tars, promised_samples
+from curate.training.tars.promised import Listing, by_name, missing_tars, promised_samples
 from curate.training.tars.samples import TarSamples, find_samples
 
 __all__ = [
@@ -79,7 +79,7 @@ class ShardIndex:
         return self.places[:, 6:8]
 
 
-def list_shards(path: str) -> list[str]:
+def list_shards(path: str, listings: dict[str, Listing] | None = None) -> list[str]:
     """Return the tars of a folder in order, or those that a pattern or the path itself names.
 
     Of a folder, also those that are not there but whose index or statistics are: `index_shard`
@@ -87,16 +87,23 @@ def list_shards(path: str) -> list[str]:
 
     Args:
         path: local, or an fsspec URL.
+        listings: gets what a store has said of all files of the folder, so that it need not be
+            asked again, which takes seconds where there are many.
 
     Raises:
         InputError: there is none.
     """
     filesystem, inside = filesystem_of(path)
     if filesystem.isdir(inside):
-        names = [found.rstrip("/").rpartition("/")[2] for found in filesystem.ls(inside, False)]
-        names = [name for name in names if not name.startswith((".", "_"))]
+        if is_remote(path):
+            listing = by_name(filesystem.ls(inside, detail=True))
+        else:  # names alone: on a disk, all that is said beside them costs
+            listing = by_name({"name": name} for name in filesystem.ls(inside, detail=False))
+        names = [name for name in listing if not name.startswith((".", "_"))]
         tars = [name for name in names if name.endswith(".tar")]
         shards = sorted(join(path, name) for name in [*tars, *missing_tars(names)] if tars)
+        if listings is not None and shards and is_remote(path):
+            listings[shards[0].rpartition("/")[0]] = listing
     elif any(c in inside for c in "*?[") and not filesystem.exists(inside):
         shards = sorted(filesystem.glob(inside))
         shards = [filesystem.unstrip_protocol(s) if is_remote(path) else s for s in shards]

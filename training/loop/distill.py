@@ -14,11 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from curate.training.data.batch import Batch
 from curate.training.data.pixels import normalize_images
 from curate.training.loop.config import DistillConfig
 from curate.training.loop.distributed import World
 from curate.training.loop.loss import Teaching
 from curate.training.model.clip import CLIP
+from curate.training.model.pieces import cut_to_longest
 
 __all__ = ["Distiller", "Features", "StoredTeacher", "resized"]
 
@@ -48,7 +50,7 @@ class StoredTeacher(nn.Module):
     """What a teacher said of pairs before, instead of the teacher: it is asked by their ids.
 
     Args:
-        find: gives the vectors of images and texts of pairs.
+        find: gives the vectors of images and texts of pairs, by their ids and cuts.
         width: D.
         device: where they go.
     """
@@ -57,7 +59,9 @@ class StoredTeacher(nn.Module):
 
     def __init__(
         self,
-        find: Callable[[Sequence[str]], tuple[NDArray[np.float32], NDArray[np.float32]]],
+        find: Callable[
+            [Sequence[str], Sequence[int]], tuple[NDArray[np.float32], NDArray[np.float32]]
+        ],
         width: int,
         device: torch.device,
     ) -> None:
@@ -66,9 +70,10 @@ class StoredTeacher(nn.Module):
         # Nobody stored it: the teacher's scale has to be given.
         self.register_buffer("logit_scale", torch.zeros((), device=device))
 
-    def features(self, pair_ids: Sequence[str]) -> Features:
-        """Return what is stored of pairs."""
-        found = [torch.from_numpy(one).to(self.logit_scale.device) for one in self._find(pair_ids)]
+    def features(self, pair_ids: Sequence[str], crops: Sequence[int]) -> Features:
+        """Return what is stored of pairs, of the cuts of their images that the student sees."""
+        stored = self._find(pair_ids, crops)
+        found = [torch.from_numpy(one).to(self.logit_scale.device) for one in stored]
         image_LD, text_LD = (F.normalize(one, dim=-1) for one in found)
         return Features(image_LD, text_LD)
 
@@ -106,6 +111,9 @@ class Distiller:
     ) -> None:
         self.config, self._world, self._dtype = config, world, dtype
         self.teacher = teacher.eval().requires_grad_(False)
+        if isinstance(teacher, CLIP):
+            # It is never compiled. On a GPU attention in pieces would be many small kernels.
+            teacher.by_length = teacher.logit_scale.device.type == "cpu"
         scale = teacher.logit_scale.detach().exp().float()
         given = config.teacher_scale
         self._scale = scale if given is None else scale.new_tensor(given)
@@ -120,23 +128,25 @@ class Distiller:
             )
 
     @torch.no_grad()
-    def features(
-        self, image_L3HW: Tensor, token_LT: Tensor, pair_ids: Sequence[str] = ()
-    ) -> Features:
+    def features(self, batch: Batch, image_L3HW: Tensor | None = None) -> Features:
         """Return what the teacher says of pairs.
 
         Images of another size than the teacher's are resized to it (bicubic, antialiased), as the
         published code does with those of the student.
 
         Args:
-            image_L3HW: uint8, as the student gets them.
-            token_LT: of the teacher's tokenizer.
-            pair_ids: by which stored vectors are found, whatever the images and texts.
+            batch: as students get it, its last tokens those of the teacher; of stored vectors its
+                ids and cuts are asked for, whatever its images and texts.
+            image_L3HW: its images, where they are on the device already.
         """
         if isinstance(self.teacher, StoredTeacher):
-            return self.teacher.features(pair_ids)
-        image_L3HW = normalize_images(resized(image_L3HW, self.teacher.config.image_size))
-        with torch.autocast(image_L3HW.device.type, self._dtype, enabled=self._dtype is not None):
+            return self.teacher.features(batch.pair_ids, batch.crops)
+        device = self.teacher.logit_scale.device
+        seen = torch.as_tensor(batch.images).to(device) if image_L3HW is None else image_L3HW
+        image_L3HW = normalize_images(resized(seen, self.teacher.config.image_size))
+        tokens = torch.as_tensor([batch.tokens, *batch.more_tokens][-1])
+        token_LT = cut_to_longest(tokens, self.teacher.eos_id)[0].to(device)
+        with torch.autocast(device.type, self._dtype, enabled=self._dtype is not None):
             image_LD, text_LD, _ = self.teacher(image_L3HW, token_LT)
         return Features(image_LD.float(), text_LD.float())
 

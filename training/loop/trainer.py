@@ -34,6 +34,7 @@ from curate.training.loop.schedule import learning_rate
 from curate.training.loop.timing import StepTimer
 from curate.training.model.clip import CLIP
 from curate.training.model.config import ModelConfig
+from curate.training.model.pieces import cut_to_longest, tokens_computed
 from curate.training.model.weights_file import FORMAT_VERSION
 
 __all__ = ["StepMetrics", "Trainer", "learning_rate", "normalize_images"]
@@ -50,7 +51,8 @@ class StepMetrics(NamedTuple):
         learning_rate: that it was taken with.
         logit_scale: that it was taken with.
         grad_norm: length of the gradient, before it was shortened.
-        num_tokens: tokens of a text that were computed, the longest of the batch rounded up.
+        num_tokens: tokens of a text that were computed, on average: as long as the longest of the
+            batch, rounded up; where texts are computed by length, of its piece.
         skipped: loss or gradient was not finite, and the weights stayed as they were; an overflow
             that the scaler of float16 takes back does not count.
     """
@@ -60,7 +62,7 @@ class StepMetrics(NamedTuple):
     learning_rate: float
     logit_scale: float
     grad_norm: float
-    num_tokens: int
+    num_tokens: float
     skipped: bool
 
 
@@ -152,11 +154,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         with explain_out_of_memory(self.options, self.config, self.world.size):
-            images, tokens = self._on_device(batch)
+            images, tokens, num_tokens = self._on_device(batch)
             if taught is None and self.distiller is not None:
-                theirs = batch.more_tokens  # none where teacher and student have one tokenizer
-                asked = torch.as_tensor(theirs[0]).to(self.device) if theirs else tokens
-                taught = self.distiller.features(images, asked, batch.pair_ids)
+                taught = self.distiller.features(batch, images)
             self.optimizer.zero_grad(set_to_none=True)
             loss = self._backward(images, tokens, self.step_number, taught)
             if self.distiller is not None and self.distiller.optimizer is not None:
@@ -170,7 +170,7 @@ class Trainer:
             self.average.update(self.step_number)
         # In float16 a gradient may overflow: the scaler takes that back, and it is no bad batch.
         is_bad = not math.isfinite(value) or not (math.isfinite(norm) or self._scaler.is_enabled())
-        return StepMetrics(self.step_number, value, rate, scale, norm, tokens.shape[1], is_bad)
+        return StepMetrics(self.step_number, value, rate, scale, norm, num_tokens, is_bad)
 
     def _update(self, loss: Tensor) -> tuple[float, float, float]:
         """Take the optimizer's step if all is finite; return loss, gradient norm, logit scale."""
@@ -185,15 +185,18 @@ class Trainer:
         self._scaler.update()
         return value, length, factor
 
-    def _on_device(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _on_device(self, batch: Batch) -> tuple[Tensor, Tensor, float]:
+        """Return images, texts without the padding of all, and tokens of a text to compute."""
         with self.timer.section("copy"):
             images = torch.as_tensor(batch.images).to(self.device, non_blocking=True)
-            tokens = torch.as_tensor(batch.tokens)
-            # Causal attention never looks at what comes after the last end token of the batch.
-            longest = int((tokens == self.model.eos_id).int().argmax(dim=1).max()) + 1
-            bucket = self.options.text_bucket
-            kept = min(tokens.shape[1], -(-longest // bucket) * bucket)
-            return images, tokens[:, :kept].to(self.device, non_blocking=True)
+            tokens, lengths = cut_to_longest(
+                torch.as_tensor(batch.tokens), self.model.eos_id, self.options.text_bucket
+            )
+            width, by_length = tokens.shape[1], self.model.by_length
+            num_tokens = tokens_computed(
+                lengths, width, by_length=by_length, parts=self.options.accumulate
+            )
+            return images, tokens.to(self.device, non_blocking=True), num_tokens
 
     def state(self) -> dict[str, Any]:
         """Return all that decides how training goes on, as `torch.save` takes it.

@@ -69,31 +69,41 @@ class Attention(nn.Module):
         return mixed.transpose(1, 2).reshape(B, T, -1)
 
     def _one(self, x_NTD: Tensor, at_B: Tensor, pieces: Pieces) -> Tensor:
-        """Ask for one token of each row: keys and values of all, the query of that one."""
-        D = x_NTD.shape[-1]
-        of_query, of_others = self.in_proj_weight.tensor_split([D])
-        query_bias, others_bias = self.in_proj_bias.tensor_split([D])
+        """Ask for one token of each row, without making keys and values of the others.
+
+        With query q and token x, a head's score q·(K x + k) is (Kᵀ q)·x plus q·k, which is the same
+        for all tokens of a row and so nothing to the softmax; and its weights a give V Σ a x + v.
+        """
+        of_query, of_key, of_value = self.in_proj_weight.chunk(3)
+        query_bias, _, value_bias = self.in_proj_bias.chunk(3)
         q_BD = F.linear(rows_at(x_NTD, at_B, pieces), of_query, query_bias)
-        kv = F.linear(x_NTD, of_others, others_bias)
+        B, D = q_BD.shape
+        q_HBd = q_BD.view(B, self.heads, -1).transpose(0, 1) * (D // self.heads) ** -0.5
+        asked_BHD = (q_HBd @ of_key.view(self.heads, -1, D)).transpose(0, 1)
         if not pieces:
-            mixed_BD = self._read(q_BD, kv, at_B, *x_NTD.shape[:2])
+            mixed_BHD = self._read(asked_BHD, x_NTD, at_B)
         else:
             num = [B for B, _ in pieces]
             parts = zip(
-                torch.split(q_BD, num), torch.split(kv, [B * T for B, T in pieces]),
+                torch.split(asked_BHD, num), torch.split(x_NTD, [B * T for B, T in pieces]),
                 torch.split(at_B, num), pieces, strict=True,
             )  # fmt: skip
-            mixed_BD = torch.cat([self._read(q, part, at, B, T) for q, part, at, (B, T) in parts])
-        out: Tensor = self.out_proj(mixed_BD)
+            mixed_BHD = torch.cat(
+                [self._read(asked, part.view(B, T, D), at) for asked, part, at, (B, T) in parts]
+            )
+        values_HBd = mixed_BHD.transpose(0, 1) @ of_value.view(self.heads, -1, D).transpose(1, 2)
+        out: Tensor = self.out_proj(values_HBd.transpose(0, 1).reshape(B, D) + value_bias)
         return out
 
-    def _read(self, q_BD: Tensor, kv: Tensor, at_B: Tensor, B: int, T: int) -> Tensor:
-        k, v = kv.view(B, T, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        seen = None
-        if self.causal:
-            seen = (torch.arange(T, device=at_B.device) <= at_B[:, None])[:, None, None]
-        q = q_BD.view(B, self.heads, 1, -1)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=seen).reshape(B, -1)
+    def _read(self, asked_BHD: Tensor, x_BTD: Tensor, at_B: Tensor) -> Tensor:
+        """Return the mean of the tokens of each row by their scores, for each head: (B, H, D)."""
+        with torch.autocast(x_BTD.device.type, enabled=False):  # scores keep all their digits
+            seen_BTD = x_BTD.to(torch.promote_types(x_BTD.dtype, torch.float32))
+            scores_BHT = asked_BHD.to(seen_BTD.dtype) @ seen_BTD.transpose(1, 2)
+            if self.causal:
+                later_BT = torch.arange(x_BTD.shape[1], device=at_B.device) > at_B[:, None]
+                scores_BHT = scores_BHT.masked_fill(later_BT[:, None], -torch.inf)
+            return (scores_BHT.softmax(dim=-1) @ seen_BTD).to(x_BTD.dtype)
 
 
 def rows_at(x_NTD: Tensor, at_B: Tensor, pieces: Pieces = ()) -> Tensor:

@@ -1,14 +1,26 @@
-"""How many samples a shard is to have: what its index, or its statistics, say beside it."""
+"""What a folder, and what stands beside tars in it, says of them: which there are, how large."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from curate.files.storage import filesystem_of
 
-__all__ = ["missing_tars", "promised_samples", "samples_of_index"]
+__all__ = ["Listing", "by_name", "missing_tars", "promised_samples", "samples_of_index"]
+
+Listing = Mapping[str, Mapping[str, Any]]  # what a file system says of files, by their names
 
 _INDEX, _STATISTICS = ".idx", "_stats.json"
 _FIRST_LINE = 64  # bytes; DALI's index begins with its version and the number of samples
+
+
+def by_name(found: Iterable[Mapping[str, Any]]) -> Listing:
+    """Return what a file system says of the files of a folder, by their names.
+
+    >>> by_name([{"name": "set/0.tar", "size": 3}])
+    {'0.tar': {'name': 'set/0.tar', 'size': 3}}
+    """
+    return {one["name"].rstrip("/").rpartition("/")[2]: one for one in found}
 
 
 def missing_tars(names: Iterable[str]) -> list[str]:

@@ -127,7 +127,7 @@ def test_students_of_one_teacher_are_runs_of_their_own(workspace, monkeypatch):
     asked = []
     features = Distiller.features
     monkeypatch.setattr(
-        Distiller, "features", lambda *args: asked.append(args[1].shape) or features(*args)
+        Distiller, "features", lambda *args: asked.append(args[2].shape) or features(*args)
     )
     found = learn_together(workspace, "group", write_students(workspace))["students"]
     assert asked == [(32, 3, 24, 24)] * 20, "the teacher sees each batch once"

@@ -388,7 +388,7 @@ def test_mfu_is_arithmetic_done_over_arithmetic_possible(workspace):
         5 * 12 * 32**2 * 2 + 4 * 5**2 * 32 + 2 * 4 * 192 * 32 + 2 * 32 * 16  # image: 4 patches + 1
         + line["tokens"] * 12 * 32**2 * 2 + 4 * line["tokens"] ** 2 * 32 + 2 * 32 * 16
     )  # fmt: skip
-    assert line["tokens"] == 8
+    assert 3 <= line["tokens"] <= 8  # that were computed: texts are two words in start and end
     # Given to four places, and this model takes a few millionths of a TFLOP per pair.
     assert line["mfu"] == pytest.approx(line["images_per_s"] * flops / 1e12, abs=6e-5)
 

@@ -5,10 +5,12 @@ import fsspec
 import pytest
 
 from curate.errors import DiskSpaceError, FetchError, InputError
+from curate.pipelines.train.shard_facts import take_stock
 from curate.training.data import shard_cache
+from curate.training.data.sampler import Sampler
 from curate.training.data.samples import captions
 from curate.training.data.shard_cache import ShardCache
-from curate.training.data.shards import list_shards
+from curate.training.data.shards import index_shard, list_shards
 from tests.training.data.test_data import epoch, ids, take, tokenizer  # noqa: F401
 from tests.training.shard_files import write_shard
 
@@ -156,3 +158,41 @@ def test_patterns_and_urls_name_shards(remote, tmp_path):
     assert list_shards(f"{remote}/3.tar") == [f"{remote}/3.tar"]
     with pytest.raises(InputError, match="there are no shards"):
         list_shards(f"{remote}/none")
+
+
+def test_nothing_is_fetched_beside_the_first_group_of_shards(remote, tmp_path, monkeypatch):
+    shards = list_shards(remote)
+    asked = []
+    fetch_ahead = shard_cache.ShardCache.fetch_ahead
+
+    def noted(self, wanted):
+        asked.append(len(wanted))
+        return fetch_ahead(self, wanted)
+
+    monkeypatch.setattr(shard_cache.ShardCache, "fetch_ahead", noted)
+    each = len(index_shard(str(tmp_path / "0.tar")).places)
+    for pairs, expected in ((1, [0]), (each // 2, [0, 0]), (each, [0, 2, 1, 0])):
+        asked.clear()
+        cache = cache_in(tmp_path / f"of {pairs}")
+        sampler = Sampler(shards=shards, seed=0, shuffle_pairs=pairs, cache=cache)
+        groups = sampler.groups(0)
+        first = next(groups)
+        assert asked == expected and len(first.shards) == len(expected)
+        rest = list(groups)
+        assert len(asked) == len(shards) and sum(map(len, [first, *rest])) == each * len(shards)
+        assert pairs > 1 or asked == [0, 2, 1, 0], (
+            "then the next ones are fetched while one is read"
+        )
+        cache.stop()
+
+
+def test_a_store_is_listed_once(remote, monkeypatch):
+    listings = {}
+    shards = list_shards(remote, listings)
+    expected = take_stock(shards)
+    filesystem = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(filesystem), "ls", lambda *_, **__: pytest.fail("listed again"))
+    assert take_stock(shards, listings=listings) == expected
+    assert [one.samples for one in expected].count(None) in (0, len(shards))
+    with pytest.raises(pytest.fail.Exception, match="listed again"):
+        take_stock(shards)

@@ -97,8 +97,24 @@ def test_compiled_blocks_compute_the_same():
 
 
 def test_texts_are_cut_to_a_multiple_of_eight_that_holds_the_longest():
-    trainer = tiny_trainer()
+    trainer = tiny_trainer(options={"by_length": False})
     assert [trainer.step(tiny_batch(length=n)).num_tokens for n in (4, 7, 8, 15)] == [8, 8, 16, 16]
+
+
+def test_tokens_told_are_those_that_the_model_computed():
+    batch = tiny_batch(length=15)
+    for row, length in enumerate((3, 3, 3, 3, 9, 9, 9, 15)):
+        batch.tokens[row, 1:length] = 7
+        batch.tokens[row, length:] = EOS
+    for accumulate in (1, 2, 4):
+        trainer = tiny_trainer(options={"accumulate": accumulate})
+        computed = []
+        trainer.model.transformer.resblocks[0].ln_1.register_forward_hook(
+            lambda *called, to=computed: to.append(called[2].numel() // called[2].shape[-1])
+        )
+        num_tokens = trainer.step(batch).num_tokens
+        forward = computed if accumulate == 1 else computed[:accumulate]
+        assert num_tokens == sum(forward) / 8 < 16
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -10,6 +10,7 @@ from curate.errors import InputError, UsageError
 from curate.training.model.clip import CLIP, keep_patches
 from curate.training.model.config import ModelConfig, load_model_config, model_config_names
 from curate.training.model.pieces import length_pieces
+from curate.training.model.transformer import Attention
 from tests.training.tiny_trainer import tiny_batch, tiny_trainer
 
 TINY = ModelConfig(
@@ -220,6 +221,40 @@ def test_the_last_block_gives_for_one_token_what_it_gives_for_all():
     for block in (model.transformer.resblocks[0], model.visual.transformer.resblocks[0]):
         x, at = torch.randn(4, 6, 16), torch.tensor([0, 5, 2, 3])
         torch.testing.assert_close(block(x, at), block(x)[torch.arange(4), at])
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_of_one_token_is_that_of_all_with_its_gradients(causal):
+    torch.manual_seed(3)
+    attention = Attention(24, 3, causal=causal).double()
+    for parameter in attention.parameters():
+        torch.nn.init.normal_(parameter)
+    x_BTD = torch.randn(5, 7, 24).double().requires_grad_()
+    at_B = torch.tensor([0, 6, 3, 1, 5])
+    found = []
+    for of_all in (True, False):
+        attention.zero_grad(set_to_none=True)
+        x_BTD.grad = None
+        out = attention(x_BTD)[range(5), at_B] if of_all else attention(x_BTD, at_B)
+        (out * torch.arange(24)).sum().backward()
+        grads = [p.grad.clone() for p in attention.parameters()]
+        grads[1][24:48] = 0  # that of the keys' bias is nothing but rounding
+        found.append([out.detach(), x_BTD.grad.clone(), *grads])
+    for whole, one in zip(*found, strict=True):
+        torch.testing.assert_close(one, whole)
+
+
+@pytest.mark.parametrize("is_cast", [True, False])
+def test_attention_of_one_token_in_half_precision_is_near_that_of_all(is_cast):
+    torch.manual_seed(0)
+    attention, x_BTD, at_B = Attention(24, 3, causal=True), torch.randn(5, 7, 24), torch.arange(5)
+    torch.nn.init.normal_(attention.in_proj_weight, std=0.2)
+    if not is_cast:
+        attention, x_BTD = attention.bfloat16(), x_BTD.bfloat16()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=is_cast):
+        one, whole = attention(x_BTD, at_B), attention(x_BTD)[range(5), at_B]
+    assert one.dtype == whole.dtype == torch.bfloat16
+    torch.testing.assert_close(one, whole, rtol=0.05, atol=0.02)
 
 
 def test_texts_in_pieces_of_like_length_have_the_same_vectors_and_gradients():
