@@ -17,6 +17,7 @@ from curate.api.calls.options import (
     words_of,
 )
 from curate.api.results import ClusterResult, EmbedResult, SampleResult, ScoreResult
+from curate.errors import UsageError
 
 __all__ = ["cluster", "embed", "sample", "score"]
 
@@ -114,6 +115,7 @@ def score(
     prompts: str | list[str] | None = None,
     head: str | list[str] | None = None,
     filter: str | list[str] | None = None,
+    report_only: bool = False,
     undo: bool = False,
     model: str | None = None,
     tokenizer: str | None = None,
@@ -142,6 +144,7 @@ def score(
         head: NAME=FILE, a linear head on the images' vectors, LAION's too; several, for more.
         filter: a score, >=, >, <= or <, and a threshold, or q and a share for the quantile in each
             language; several, for all of them.
+        report_only: say what would fall; have everything count.
         undo: have pairs that missed a condition count again.
         model: of a file: name or JSON file.
         tokenizer: of a file: file or Hub name.
@@ -169,6 +172,8 @@ def score(
             ),
             of,
         )
+    if report_only and not filter:
+        raise UsageError("score: --report-only goes with --filter, whose pairs it counts")
     named = path_of(run)
     with running(cluster):
         found = score_pairs(
@@ -183,7 +188,7 @@ def score(
                 conditions=tuple(map(parse_condition, listed(filter))),
                 device=device,
             ),
-            matched=of,
+            matched=None if report_only else of,
             metadata=path_of(metadata),
             workers=num_workers(workers),
             overwrite=overwrite,
