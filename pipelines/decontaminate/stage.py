@@ -68,8 +68,8 @@ def decontaminate_pairs(
         quiet: no progress.
 
     Returns:
-        read = kept + Σ pairs of the sets; sets: of each, images, unusable by reason, pairs;
-        matched: pairs that count now, None if nothing was changed.
+        read = kept + pairs; sets: of each, images, unusable by reason, and pairs, of which some may be
+        in several sets; matched: pairs that count now, None if nothing was changed.
 
     Raises:
         ArtifactError: the vectors are not whole, of another model, or of other pairs.
@@ -114,7 +114,7 @@ def decontaminate_pairs(
         left = enter_drops(
             matched, CONTAMINATED, _found(output, len(plan.sources)), metadata=metadata, workers=workers,
             quiet=quiet, about={"methods": list(methods), **options.as_dict(),
-                                "sets": summary["sets"]},
+                                "sets": summary["sets"], "pairs": summary["pairs"]},
         )["matched"]  # fmt: skip
     return {**summary, "matched": left}
 
@@ -176,12 +176,16 @@ def _fill(job: Job, read: int, *, workers: int, quiet: bool) -> dict[str, Any]:
         anywhere=True,
     )  # fmt: skip
     shown = progress(results, total=len(tasks), label="search", unit="part", quiet=quiet)
-    total = sum((counts for _, counts in shown), Counter[str]())
+    total, pairs = Counter[str](), 0
+    for _, counts, num in shown:
+        total += counts
+        pairs += num
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "plan": job.parameters,
         "read": read,
-        "kept": read - total.total(),
+        "kept": read - pairs,
+        "pairs": pairs,
         "methods": list(job.methods),
         "sets": {name: _of_set(job.sets, name, total[name]) for name in job.sets.names},
     }
