@@ -68,8 +68,8 @@ def decontaminate_pairs(
         quiet: no progress.
 
     Returns:
-        read = kept + pairs; sets: of each, images, unusable by reason, and pairs, of which some may be
-        in several sets; matched: pairs that count now, None if nothing was changed.
+        read = kept + pairs; sets: of each, images, unusable by reason, and pairs, some of which may
+        be in several sets; matched: pairs that count now, None if nothing was changed.
 
     Raises:
         ArtifactError: the vectors are not whole, of another model, or of other pairs.
@@ -112,9 +112,10 @@ def decontaminate_pairs(
     left = None
     if matched is not None and enter:
         left = enter_drops(
-            matched, CONTAMINATED, _found(output, len(plan.sources)), metadata=metadata, workers=workers,
-            quiet=quiet, about={"methods": list(methods), **options.as_dict(),
-                                "sets": summary["sets"], "pairs": summary["pairs"]},
+            matched, CONTAMINATED, _found(output, len(plan.sources)), metadata=metadata,
+            workers=workers, quiet=quiet,
+            about={"methods": list(methods), **options.as_dict(), "sets": summary["sets"],
+                   "pairs": summary["pairs"]},
         )["matched"]  # fmt: skip
     return {**summary, "matched": left}
 

@@ -161,9 +161,7 @@ def test_two_lists_add_up_and_the_first_gives_the_reason(dropped):
     others = [i for i in read_pairs(world / "matched").column("pair_id").to_pylist()
               if i not in set(ids)][:10]  # fmt: skip
     both = [*others, *ids[:5]]
-    summary = enter_drops(
-        str(world / "matched"), "scores", listed(both, "clip_score"), quiet=True
-    )
+    summary = enter_drops(str(world / "matched"), "scores", listed(both, "clip_score"), quiet=True)
     assert summary["dropped"]["duplicate_exact"] == len(ids)
     assert summary["dropped"]["clip_score"] == 10
 
