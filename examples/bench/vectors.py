@@ -269,9 +269,7 @@ def openclip_loop(encoded: list[bytes], name: str, batch: int, workers: int) -> 
                 torch.nn.functional.normalize(model.encode_image(images), dim=-1)
 
     with torch.inference_mode():
-        model.encode_image(
-            torch.rand(batch, 3, 224, 224)
-        )  # what is made at the first one
+        model.encode_image(torch.rand(batch, 3, 224, 224))  # what is made at the first one
     cpu, wall, _ = timed(run)
     print(f"OpenCLIP: {len(encoded) / cpu:.2f} images/s of processor, {len(encoded) / wall:.2f}"
           " images/s", flush=True)  # fmt: skip

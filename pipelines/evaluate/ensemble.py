@@ -60,7 +60,8 @@ def evaluate_ensemble(
     Returns:
         Per set: the ensemble's figures as `evaluate_model` gives them; weights of the experts (by
         language where there are several; of questions, each a task, their mean); mean: figures of
-        the plain mean of all cosines; experts: of each by its name; best: the name of the one with the best figure on this very set.
+        the plain mean of all cosines; experts: of each by its name; best: the name of the one with
+        the best figure on this very set.
 
     Raises:
         ArtifactError: a run is no expert, not finished, or of other clusters, or the text encoder
