@@ -1,6 +1,6 @@
 """How fast images are hashed and embedded, and how near-duplicates among many vectors are found.
 
-    python -m examples.bench.vectors hashes|search|embed|cluster [--images N] [--vectors N]
+    python -m examples.bench.vectors hashes|search|rows|embed|cluster [--images N] [--vectors N]
 
 Times are processor time of this process and its children, so that other work on the machine does
 not count. Images are generated and encoded as JPEG; vectors are random, a tenth of them copies.
@@ -139,6 +139,49 @@ def search(
               f"{cpu:.0f} s of processor, {wall:.0f} s, peak {peak:.2f} GB")  # fmt: skip
         if brute:
             print(f"recall of brute force {recall(folder, epsilon):.4f}", flush=True)
+    finally:
+        shutil.rmtree(folder)
+
+
+@app.command()
+def rows(
+    vectors: Annotated[int, typer.Option(help="rows")] = 10_000_000,
+    width: Annotated[int, typer.Option(help="of the vectors that centres are fitted on")] = 512,
+) -> None:
+    """Say what `curate dedup` holds in memory of all rows, and of centres, without comparing."""
+    from curate.curation.vectors.links import follow_links
+    from curate.curation.vectors.nearest import fit_centres, num_clusters
+    from curate.pipelines.dedup import semantic
+    from curate.pipelines.dedup.things import read_things
+    from curate.pipelines.dedup.write import Fallen, write_fallen
+    from curate.pipelines.embedded.plan import EmbeddedPlan
+
+    def told(what: str) -> None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+        print(f"{what}: peak {peak:.2f} GB so far", flush=True)
+
+    folder = Path(tempfile.mkdtemp(prefix="curate-vectors-"))
+    try:
+        write_vectors(folder, vectors, 8, 100_000)
+        told("written")
+        plan = EmbeddedPlan.read(str(folder))
+        things = read_things(plan, 0, with_vectors=True)
+        told(f"{len(things):,} rows are read")
+        parts = semantic._by_part(things, np.flatnonzero(things.has_vector))
+        links, cosines = np.full(len(things), -1, np.int64), np.zeros(len(things))
+        best = np.full(len(things), len(things), np.int64)
+        num = num_clusters(len(things))
+        sample = np.random.default_rng(0).standard_normal((num * 64, width), np.float32)
+        sample /= np.linalg.norm(sample, axis=1, keepdims=True)
+        fit_centres(sample, num, seed=0, steps=1)
+        told(f"{num:,} centres are fitted on {num * 64:,} x {width}")
+        del sample, parts, best
+        links[things.rank % 50 == 1] = int(np.argmin(things.rank))
+        fallen = Fallen(reason=np.where(links >= 0, 2, -1), like=np.maximum(links, 0),
+                        kept=follow_links(links), distance=1.0 - cosines)  # fmt: skip
+        found = write_fallen(plan, things, fallen, folder=str(folder / "d"), stamp={}, seed=0,
+                             workers=2, quiet=True)  # fmt: skip
+        told(f"{found.total():,} rows that fall are written")
     finally:
         shutil.rmtree(folder)
 
