@@ -166,12 +166,10 @@ def score(
     of = path_of(matched) or place.matched
     folder = path_of(output) or place.folder("scores")
     if undo:
-        return ScoreResult(
-            undo_scores(
-                matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
-            ),
-            of,
+        undone = undo_scores(
+            matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
         )
+        return ScoreResult(undone, of)
     if report_only and not filter:
         raise UsageError("score: --report-only goes with --filter, whose pairs it counts")
     named = path_of(run)
@@ -185,9 +183,9 @@ def score(
                 run=None if named is None else find_run(named, place.root),
                 model=model,
                 tokenizer=tokenizer,
-                conditions=tuple(map(parse_condition, listed(filter))),
                 device=device,
-            ),
+                conditions=tuple(map(parse_condition, listed(filter))),
+            ),  # fmt: skip
             matched=None if report_only else of,
             metadata=path_of(metadata),
             workers=num_workers(workers),
@@ -249,7 +247,6 @@ def sample(
 
     Source: Vo et al. 2024, arXiv:2405.15613.
     """
-    from curate.errors import UsageError
     from curate.pipelines.sample import SampleOptions, sample_pairs, undo_sample
     from curate.pipelines.sample.options import parse_clusters
 
