@@ -81,12 +81,11 @@ def embed(
 
     place = place_of(workspace)
     folder = path_of(output) or place.folder("embeddings")
-    named = path_of(run)
     with running(cluster):
         found = embed_pairs(
             output=folder,
             options=EmbedOptions(
-                run=None if named is None else find_run(named, place.root),
+                run=find_run(named, place.root) if (named := path_of(run)) is not None else None,
                 model=model,
                 tokenizer=tokenizer,
                 text_encoder=text_encoder,
@@ -133,8 +132,8 @@ def score(
 ) -> ScoreResult:
     """Score pairs by their vectors; those that miss a condition count no more.
 
-    Scores are width, height, pixels, aspect (the longer side through the shorter one); clip_score,
-    the cosine of image and text, if one model made both vectors; and those that are asked for.
+    Scores are width, height, pixels, aspect (longer side through shorter one); clip_score, the
+    cosine of image and text, if one model made both vectors; and those that are asked for.
 
     Example: curate score --filter 'clip_score>=q0.3' --filter 'aspect<=3'
 
@@ -172,7 +171,6 @@ def score(
         return ScoreResult(undone, of)
     if report_only and not filter:
         raise UsageError("score: --report-only goes with --filter, whose pairs it counts")
-    named = path_of(run)
     with running(cluster):
         found = score_pairs(
             embeddings=path_of(embeddings) or place.folder("embeddings"),
@@ -180,7 +178,7 @@ def score(
             options=ScoreOptions(
                 prompts=ScoreOptions.named_files(listed(prompts), "--prompts"),
                 heads=ScoreOptions.named_files(listed(head), "--head"),
-                run=None if named is None else find_run(named, place.root),
+                run=find_run(named, place.root) if (named := path_of(run)) is not None else None,
                 model=model,
                 tokenizer=tokenizer,
                 device=device,
