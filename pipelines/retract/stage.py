@@ -184,7 +184,7 @@ def _filters_of_sets(balanced: Sequence[str], filters: Sequence[str]) -> dict[st
 def _tell_of_stale(plan: MatchedPlan, balanced: Iterable[str], quiet: bool) -> None:
     """Say of which sets more than the retracted pairs will be others."""
     for folder in balanced:
-        made_of = artifacts.read_json(storage.join(folder, PLAN))["parameters"]["matched"]
+        made_of = artifacts.read_json(storage.join(folder, PLAN))["parameters"].get("matched")
         if made_of != plan.digest():
             log(
                 f"{folder} was balanced before pairs of {plan.folder} were added, dropped or "
