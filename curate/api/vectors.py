@@ -17,6 +17,7 @@ from curate.api.calls.options import (
     words_of,
 )
 from curate.api.results import ClusterResult, EmbedResult, SampleResult, ScoreResult
+from curate.errors import UsageError
 
 __all__ = ["cluster", "embed", "sample", "score"]
 
@@ -85,7 +86,7 @@ def embed(
     place = place_of(workspace)
     folder = path_of(output) or place.folder("embeddings")
     options = EmbedOptions(
-        run=None if run is None else find_run(str(path_of(run)), place.root), model=model,
+        run=find_run(named, place.root) if (named := path_of(run)) is not None else None, model=model,
         tokenizer=tokenizer, text_encoder=text_encoder, kinds=words_of(kinds), precision=precision,
         batch_size=batch_size, decoder=decoder, device=device, crops=crops, crop_seed=crop_seed,
     )  # fmt: skip
@@ -112,6 +113,7 @@ def score(
     prompts: str | list[str] | None = None,
     head: str | list[str] | None = None,
     filter: str | list[str] | None = None,
+    report_only: bool = False,
     undo: bool = False,
     model: str | None = None,
     tokenizer: str | None = None,
@@ -129,8 +131,8 @@ def score(
 ) -> ScoreResult:
     """Score pairs by their vectors; those that miss a condition count no more.
 
-    Scores are width, height, pixels, aspect (the longer side through the shorter one); clip_score,
-    the cosine of image and text, if one model made both vectors; and those that are asked for.
+    Scores are width, height, pixels, aspect (longer side through shorter one); clip_score, the
+    cosine of image and text, if one model made both vectors; and those that are asked for.
 
     Example: curate score --filter 'clip_score>=q0.3' --filter 'aspect<=3'
 
@@ -140,6 +142,7 @@ def score(
         head: NAME=FILE, a linear head on the images' vectors, LAION's too; several, for more.
         filter: a score, >=, >, <= or <, and a threshold, or q and a share for the quantile in each
             language; several, for all of them.
+        report_only: say what would fall; have everything count.
         undo: have pairs that missed a condition count again.
         model: of a file: name or JSON file.
         tokenizer: of a file: file or Hub name.
@@ -161,13 +164,12 @@ def score(
     of = path_of(matched) or place.matched
     folder = path_of(output) or place.folder("scores")
     if undo:
-        return ScoreResult(
-            undo_scores(
-                matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
-            ),
-            of,
+        undone = undo_scores(
+            matched=of, metadata=path_of(metadata), workers=num_workers(workers), quiet=quiet
         )
-    named = path_of(run)
+        return ScoreResult(undone, of)
+    if report_only and not filter:
+        raise UsageError("score: --report-only goes with --filter, whose pairs it counts")
     with running(cluster):
         found = score_pairs(
             embeddings=path_of(embeddings) or place.folder("embeddings"),
@@ -175,13 +177,13 @@ def score(
             options=ScoreOptions(
                 prompts=ScoreOptions.named_files(listed(prompts), "--prompts"),
                 heads=ScoreOptions.named_files(listed(head), "--head"),
-                run=None if named is None else find_run(named, place.root),
+                run=find_run(named, place.root) if (named := path_of(run)) is not None else None,
                 model=model,
                 tokenizer=tokenizer,
-                conditions=tuple(map(parse_condition, listed(filter))),
                 device=device,
-            ),
-            matched=of,
+                conditions=tuple(map(parse_condition, listed(filter))),
+            ),  # fmt: skip
+            matched=None if report_only else of,
             metadata=path_of(metadata),
             workers=num_workers(workers),
             overwrite=overwrite,
@@ -242,7 +244,6 @@ def sample(
 
     Source: Vo et al. 2024, arXiv:2405.15613.
     """
-    from curate.errors import UsageError
     from curate.pipelines.sample import SampleOptions, sample_pairs, undo_sample
     from curate.pipelines.sample.options import parse_clusters
 

@@ -194,9 +194,10 @@ def _contaminated(card: Mapping[str, Any]) -> list[str]:
     ways = inert_markdown(", ".join(map(str, about["methods"])))
     rows = [[inert_markdown(name), one["images"], one["pairs"]]
             for name, one in about["sets"].items()]  # fmt: skip
+    in_all = f" {about['pairs']:,} fell in all." if "pairs" in about else ""
     return [
         "## Evaluation sets",
-        paragraph(f"Pairs that these sets hold too were dropped, by {ways}."),
+        paragraph(f"Pairs that these sets hold too were dropped, by {ways}.{in_all}"),
         table(["set", "images", "pairs that fell"], rows),
     ]
 

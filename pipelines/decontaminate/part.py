@@ -1,7 +1,7 @@
 """Look for the images and texts of evaluation sets among the pairs of one part."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from curate.curation.vectors.hamming import band_bits, near_hashes
 from curate.curation.vectors.perceptual import HASH_BYTES, ORIENTATIONS, turned_hashes
 from curate.files import storage
-from curate.pipelines.decontaminate.options import DecontaminateOptions
+from curate.pipelines.decontaminate.options import METHODS, DecontaminateOptions
 from curate.pipelines.decontaminate.sets import SetImages, comparable_text, text_key
 from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
@@ -48,48 +48,66 @@ class Job:
 
 @dataclass(slots=True)
 class _Hits:
-    """What each row was found to be: the set's image, by which method, how far; -1 for nothing."""
+    """What each row was found to be, in each set: its image, by which method, how far.
 
+    Attributes:
+        set_of: the set of each image.
+        image: of the set, -1 for none; shape (num_sets, num_rows).
+        by: a place in METHODS, likewise.
+        distance: likewise.
+    """
+
+    set_of: NDArray[np.int64]
     image: NDArray[np.int64]
     by: NDArray[np.int64]
     distance: NDArray[np.float64]
 
+    @classmethod
+    def none(cls, sets: SetImages, num: int) -> "_Hits":
+        """Return those of rows that are in no set."""
+        shape = (len(sets.names), num)
+        return cls(sets.set_of, np.full(shape, -1), np.full(shape, -1), np.zeros(shape))
+
     def note(self, rows: Any, images: Any, by: int, distances: Any) -> None:
-        """Note hits of a method in rows that have none."""
+        """Note hits of a method; of each row and set the first method's nearest counts."""
         for row, image, distance in zip(rows, images, distances, strict=True):
-            is_nearer = self.by[row] == by and (distance, image) < (
-                self.distance[row], self.image[row]
+            at = self.set_of[image], row
+            is_nearer = self.by[at] == by and (distance, image) < (
+                self.distance[at], self.image[at]
             )  # fmt: skip
-            if self.image[row] < 0 or is_nearer:
-                self.image[row], self.by[row], self.distance[row] = image, by, distance
+            if self.image[at] < 0 or is_nearer:
+                self.image[at], self.by[at], self.distance[at] = image, by, distance
 
 
-def reason_of(name: str) -> str:
-    """Return what pairs that are in a set are dropped for."""
-    return f"contaminated: {name}"
+def reason_of(names: Sequence[str]) -> str:
+    """Return what pairs that are in these sets, all of them, are dropped for."""
+    return f"contaminated: {', '.join(names)}"
 
 
-def find_in_part(job: Job, index: int) -> tuple[int, Counter[str]]:
-    """Write the pairs of a part that are in a set; return how many, by set."""
+def find_in_part(job: Job, index: int) -> tuple[int, Counter[str], int]:
+    """Write the pairs of a part that are in a set; return how many, by set, and in all."""
     columns = ["pair_id", "image_id", "image_xxh3", "image_hash"]
     columns += ["image"] if "semantic" in job.methods else []
     path = storage.join(job.output, "hits", part_name(index, "parquet"))
     stamp = {"parameters": job.parameters, "source": job.plan.sources[index].as_dict()}
     if storage.exists(path):
         found = artifacts.read_stamp(path)
-        if {key: found.get(key) for key in stamp} == stamp:
-            return index, Counter(found["found"])
-    counts: Counter[str] = Counter()
+        if {key: found.get(key) for key in stamp} == stamp and "pairs" in found:
+            return index, Counter(found["found"]), int(found["pairs"])
+    counts, pairs = Counter[str](), 0
     texts = _Texts(job, index)
     with artifacts.parquet_writer(path, _SCHEMA) as writer:
         for batch in job.plan.batches(index, columns, _ROWS):
             said = texts.take(batch.num_rows)
             hits = _hits(job, batch, said, path)
-            rows = np.flatnonzero(hits.image >= 0)
-            counts.update(job.sets.names[job.sets.set_of[image]] for image in hits.image[rows])
-            writer.write(_table(job, batch, said, hits, rows))
-        writer.close({**stamp, "found": dict(sorted(counts.items()))}, "")
-    return index, counts
+            is_in = hits.image >= 0
+            pairs += int(is_in.any(axis=0).sum())
+            for name, num in zip(job.sets.names, is_in.sum(axis=1).tolist(), strict=True):
+                counts[name] += num
+            writer.write(_table(job, batch, said, hits))
+        found_in = {name: num for name, num in sorted(counts.items()) if num}
+        writer.close({**stamp, "found": found_in, "pairs": pairs}, "")
+    return index, counts, pairs
 
 
 Said = list[tuple[str | None, str | None]]
@@ -126,34 +144,29 @@ def _texts(matched: MatchedPlan, index: int) -> Iterator[Said]:
 
 
 def _hits(job: Job, batch: pa.RecordBatch, said: Said, path: str) -> _Hits:
-    num = batch.num_rows
-    hits = _Hits(np.full(num, -1, np.int64), np.full(num, -1, np.int64), np.zeros(num))
+    hits = _Hits.none(job.sets, batch.num_rows)
     if "exact" in job.methods:
-        hits.note(*_exact(job.sets, batch))
+        _exact(job.sets, batch, hits)
     if "perceptual" in job.methods:
         _perceptual(job, batch, hits)
     if "semantic" in job.methods and job.sets.vectors is not None:
         _semantic(job, batch, hits, path)
     if "text" in job.methods:
         for row, (text, _) in enumerate(said):
-            image = job.sets.texts.get(text_key(comparable_text(text or "")))
-            if image is not None:
-                hits.note([row], [image], 3, [0.0])
+            images = job.sets.texts.get(text_key(comparable_text(text or "")), ())
+            hits.note([row] * len(images), images, METHODS.index("text"), [0.0] * len(images))
     return hits
 
 
-def _exact(sets: SetImages, batch: pa.RecordBatch) -> tuple[Any, Any, int, Any]:
-    known: dict[bytes, int] = {}
-    for image, words in enumerate(sets.exact):
-        known.setdefault(words.tobytes(), image)
-    sums = batch.column("image_xxh3").to_pylist()
-    rows = [row for row, one in enumerate(sums) if one is not None and one in known]
-    return rows, [known[sums[row]] for row in rows], 0, [0.0] * len(rows)
+def _exact(sets: SetImages, batch: pa.RecordBatch, hits: _Hits) -> None:
+    for row, one in enumerate(batch.column("image_xxh3").to_pylist()):
+        images = sets.of_bytes.get(one, ())
+        hits.note([row] * len(images), images, METHODS.index("exact"), [0.0] * len(images))
 
 
 def _perceptual(job: Job, batch: pa.RecordBatch, hits: _Hits) -> None:
     column = batch.column("image_hash")
-    rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False) & (hits.image < 0))
+    rows = np.flatnonzero(column.is_valid().to_numpy(zero_copy_only=False))
     images = np.flatnonzero(job.sets.has_hash)
     if not len(rows) or not len(images):
         return
@@ -166,13 +179,15 @@ def _perceptual(job: Job, batch: pa.RecordBatch, hits: _Hits) -> None:
             hashes, probes, job.options.distance, bits, are_same=False
         ):
             order = np.lexsort((right, differ, left))
-            hits.note(rows[left[order]], images[right[order]], 1, differ[order].astype(float))
+            distances = differ[order].astype(float)
+            by = METHODS.index("perceptual")
+            hits.note(rows[left[order]], images[right[order]], by, distances)
 
 
 def _semantic(job: Job, batch: pa.RecordBatch, hits: _Hits, path: str) -> None:
     assert job.sets.vectors is not None
     vectors, has_one = vectors_of(batch.column("image"), path)
-    rows = np.flatnonzero(has_one & (hits.image < 0))
+    rows = np.flatnonzero(has_one)
     least = 1.0 - job.options.epsilon
     for first in range(0, len(rows), 1024):
         some = rows[first : first + 1024]
@@ -182,23 +197,25 @@ def _semantic(job: Job, batch: pa.RecordBatch, hits: _Hits, path: str) -> None:
         lengths = np.sqrt(np.einsum("ne,ne->n", a, a) * np.einsum("ne,ne->n", b, b))
         exact = np.einsum("ne,ne->n", a, b) / np.maximum(lengths, 1e-12)
         hit = exact >= least
-        hits.note(some[at[hit]], images[hit], 2, 1.0 - exact[hit])
+        hits.note(some[at[hit]], images[hit], METHODS.index("semantic"), 1.0 - exact[hit])
 
 
-def _table(
-    job: Job, batch: pa.RecordBatch, said: Said, hits: _Hits,
-    rows: NDArray[np.int64],
-) -> pa.RecordBatch:  # fmt: skip
-    """Return the rows that were found, with both sides."""
-    sets, images = job.sets, hits.image[rows].tolist()
+def _table(job: Job, batch: pa.RecordBatch, said: Said, hits: _Hits) -> pa.RecordBatch:
+    """Return the rows that were found, one for each set that holds them, with both sides."""
+    sets = job.sets
+    rows, of = np.nonzero(hits.image.T >= 0)
+    images = hits.image[of, rows].tolist()
     own = [said[row] if said else (None, None) for row in rows.tolist()]
-    names = [sets.names[sets.set_of[image]] for image in images]
+    in_sets: dict[int, list[str]] = {}
+    for row, one in zip(rows.tolist(), of.tolist(), strict=True):
+        in_sets.setdefault(row, []).append(sets.names[one])
     columns = [
         batch.column("pair_id").take(pa.array(rows)), batch.column("image_id").take(pa.array(rows)),
-        [url for _, url in own], [text for text, _ in own], [reason_of(name) for name in names],
-        [("exact", "perceptual", "semantic", "text")[by] for by in hits.by[rows].tolist()],
-        hits.distance[rows].astype(np.float32), names, [sets.where[image] for image in images],
-        [sets.text[image] for image in images],
+        [url for _, url in own], [text for text, _ in own],
+        [reason_of(in_sets[row]) for row in rows.tolist()],
+        [METHODS[by] for by in hits.by[of, rows].tolist()],
+        hits.distance[of, rows].astype(np.float32), [sets.names[one] for one in of.tolist()],
+        [sets.where[image] for image in images], [sets.text[image] for image in images],
     ]  # fmt: skip
     arrays = [pa.array(c, f.type) if not isinstance(c, pa.Array) else c
               for c, f in zip(columns, _SCHEMA, strict=True)]  # fmt: skip

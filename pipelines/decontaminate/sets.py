@@ -4,6 +4,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -21,7 +22,7 @@ __all__ = ["SetImages", "comparable_text", "read_sets", "text_key"]
 _BATCH = 64
 
 
-@dataclass(slots=True)
+@dataclass
 class SetImages:
     """The images and texts of all sets.
 
@@ -34,7 +35,7 @@ class SetImages:
         hashes: perceptual hashes; uint8, shape (num, HASH_BYTES).
         has_hash: shape (num,).
         vectors: float32, shape (num, E); None without a model.
-        texts: by `text_key`, the image that each comparable text is of.
+        texts: by `text_key`, the images that each comparable text is of, the first of each set.
         counts: of each set: images, and what could not be used, by reason.
     """
 
@@ -46,8 +47,16 @@ class SetImages:
     hashes: NDArray[np.uint8]
     has_hash: NDArray[np.bool_]
     vectors: NDArray[np.float32] | None
-    texts: dict[int, int] = field(default_factory=dict)
+    texts: dict[int, list[int]] = field(default_factory=dict)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @cached_property
+    def of_bytes(self) -> dict[bytes, list[int]]:
+        """The images of some bytes, by the checksum of these, the first of each set."""
+        found: dict[bytes, list[int]] = {}
+        for image, words in enumerate(self.exact):
+            _first_of_set(found.setdefault(words.tobytes(), []), image, self.set_of)
+        return found
 
     def digest(self) -> list[Any]:
         """Return what decides which pairs are found, for the plan."""
@@ -56,6 +65,12 @@ class SetImages:
             found.update(np.ascontiguousarray(part).tobytes())
         texts = xxhash.xxh3_128(repr(sorted(self.texts.items())).encode()).hexdigest()
         return [self.names, found.hexdigest(), texts]
+
+
+def _first_of_set(images: list[int], image: int, set_of: Sequence[int] | NDArray[np.int64]) -> None:
+    """Add an image, unless there is one of its set; sets come one behind the other."""
+    if not images or set_of[images[-1]] != set_of[image]:
+        images.append(image)
 
 
 def comparable_text(text: str) -> str:
@@ -97,7 +112,7 @@ def read_sets(
     exact: list[bytes] = []
     hashes: list[bytes | None] = []
     vectors: list[NDArray[np.float32]] = []
-    texts: dict[int, int] = {}
+    texts: dict[int, list[int]] = {}
     counts = {name: Counter[str](images=0) for name in names}
     for number, dataset in enumerate(datasets):
         samples, count = iter(dataset.samples(0, 1)), counts[dataset.name]
@@ -112,11 +127,12 @@ def read_sets(
                     count[one.reason] += 1
                     continue
                 count["images"] += 1
+                set_of.append(number)
                 said = [comparable_text(t) for t in sample.texts]
                 for comparable in said if dataset.task == "retrieval" else ():
                     if len(comparable) >= min_characters:
-                        texts.setdefault(text_key(comparable), len(where))
-                set_of.append(number)
+                        known = texts.setdefault(text_key(comparable), [])
+                        _first_of_set(known, len(where), set_of)
                 where.append(sample.where)
                 text.append(sample.texts[0] if sample.texts else "")
                 exact.append(one.exact or bytes(16))

@@ -6,7 +6,7 @@ are made anew, and which says on the cards against which sets it was.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -68,8 +68,8 @@ def decontaminate_pairs(
         quiet: no progress.
 
     Returns:
-        read = kept + Σ pairs of the sets; sets: of each, images, unusable by reason, pairs;
-        matched: pairs that count now, None if nothing was changed.
+        read = kept + pairs; sets: of each, images, unusable by reason, and pairs, some of which may
+        be in several sets; matched: pairs that count now, None if nothing was changed.
 
     Raises:
         ArtifactError: the vectors are not whole, of another model, or of other pairs.
@@ -111,11 +111,11 @@ def decontaminate_pairs(
         summary = _fill(job, read, workers=workers, quiet=quiet)
     left = None
     if matched is not None and enter:
-        pair_ids, reasons = _found(output, len(plan.sources))
         left = enter_drops(
-            matched, CONTAMINATED, pair_ids, reasons, metadata=metadata, workers=workers,
-            quiet=quiet, about={"methods": list(methods), **options.as_dict(),
-                                "sets": summary["sets"]},
+            matched, CONTAMINATED, _found(output, len(plan.sources)), metadata=metadata,
+            workers=workers, quiet=quiet,
+            about={"methods": list(methods), **options.as_dict(), "sets": summary["sets"],
+                   "pairs": summary["pairs"]},
         )["matched"]  # fmt: skip
     return {**summary, "matched": left}
 
@@ -177,12 +177,16 @@ def _fill(job: Job, read: int, *, workers: int, quiet: bool) -> dict[str, Any]:
         anywhere=True,
     )  # fmt: skip
     shown = progress(results, total=len(tasks), label="search", unit="part", quiet=quiet)
-    total = sum((counts for _, counts in shown), Counter[str]())
+    total, pairs = Counter[str](), 0
+    for _, counts, num in shown:
+        total += counts
+        pairs += num
     summary = {
         "schema_version": artifacts.SCHEMA_VERSION,
         "plan": job.parameters,
         "read": read,
-        "kept": read - total.total(),
+        "kept": read - pairs,
+        "pairs": pairs,
         "methods": list(job.methods),
         "sets": {name: _of_set(job.sets, name, total[name]) for name in job.sets.names},
     }
@@ -199,13 +203,9 @@ def _same(job: Job) -> Job:
     return job
 
 
-def _found(folder: str, num_parts: int) -> tuple[pa.StringArray, list[str]]:
-    """Return the ids of the pairs that are in a set, and the reason of each."""
-    tables = [
-        artifacts.read_table(
-            storage.join(folder, "hits", part_name(part, "parquet")), ["pair_id", "reason"]
-        )
-        for part in range(num_parts)
-    ]
-    whole = pa.concat_tables(tables)
-    return whole.column("pair_id").combine_chunks(), whole.column("reason").to_pylist()
+def _found(folder: str, num_parts: int) -> Iterator[tuple[pa.StringArray, pa.Array]]:
+    """Yield the ids of the pairs that are in a set, and the reason of each, part by part."""
+    for part in range(num_parts):
+        path = storage.join(folder, "hits", part_name(part, "parquet"))
+        table = artifacts.read_table(path, ["pair_id", "reason"]).combine_chunks()
+        yield table.column(0).combine_chunks(), table.column(1).combine_chunks()

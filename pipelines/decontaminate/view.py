@@ -21,8 +21,9 @@ def decontaminate_table(result: Mapping[str, Any], output: str) -> str:
     for name, reasons in unusable.items():
         shown = ", ".join(f"{reason} {num:,}" for reason, num in reasons.items())
         lines.append(f"{name}: images that cannot be used: {shown}")
-    fallen = sum(one["pairs"] for one in result["sets"].values())
-    lines.append(f"read {result['read']:,} = kept {result['kept']:,} + in a set {fallen:,}")
+    twice = sum(one["pairs"] for one in result["sets"].values()) - result["pairs"]
+    lines.append(f"read {result['read']:,} = kept {result['kept']:,} + in a set {result['pairs']:,}"
+                 + (", of which some are in several" if twice else ""))  # fmt: skip
     if result["matched"] is not None:
         lines.append(f"they do not count any more: {result['matched']:,} matched pairs are left; "
                      "balance again to leave them out")  # fmt: skip

@@ -6,6 +6,7 @@ of each link → the table → a list of drops in `matched/`, whose counts are m
 step found stays in `.working` until all is done, so that a run that was killed goes on there.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -102,9 +103,9 @@ def dedup_pairs(
         storage.remove(storage.join(folder, _WORKING))
     left = None
     if matched is not None:
-        pair_ids, reasons = _fallen_pairs(output, len(plan.sources))
+        fallen = _fallen_pairs(output, len(plan.sources))
         left = enter_drops(
-            matched, LIST, pair_ids, reasons, about=artifacts.digest(parameters),
+            matched, LIST, fallen, about=artifacts.digest(parameters),
             metadata=metadata, workers=workers, quiet=quiet,
         )["matched"]  # fmt: skip
     return {**summary, "matched": left}
@@ -225,19 +226,9 @@ def _by_hashes(
     return reason, like, distance
 
 
-def _fallen_pairs(folder: str, num_parts: int) -> tuple[pa.StringArray, list[str]]:
-    """Return the ids of all pairs that fall, and the reason of each."""
-    tables = [
-        artifacts.read_table(
-            storage.join(folder, "pairs", part_name(part, "parquet")), ["pair_id", "reason"]
-        )
-        for part in range(num_parts)
-    ]
-    ids = [table.column("pair_id").combine_chunks() for table in tables]
-    reasons = [table.column("reason").cast(pa.string()).combine_chunks() for table in tables]
-    if not ids:
-        return artifacts.strings([]), []
-    return (
-        pa.chunked_array(ids, pa.string()).combine_chunks(),
-        pa.chunked_array(reasons, pa.string()).to_pylist(),
-    )
+def _fallen_pairs(folder: str, num_parts: int) -> Iterator[tuple[pa.StringArray, pa.Array]]:
+    """Yield the ids of all pairs that fall, and the reason of each, part by part."""
+    for part in range(num_parts):
+        path = storage.join(folder, "pairs", part_name(part, "parquet"))
+        table = artifacts.read_table(path, ["pair_id", "reason"]).combine_chunks()
+        yield table.column(0).combine_chunks(), table.column(1).combine_chunks()

@@ -7,6 +7,7 @@ other; a thing stays or falls with all of them. Of a row, about 90 bytes are in 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -87,22 +88,23 @@ def read_things(
     """
     columns = ["pair_id", "image_id", "image_xxh3", "image_hash", "width", "height"]
     columns += ["image"] if with_vectors else []
-    read, starts, first = [], [0], 0
-    for index in range(len(plan.sources)):
-        begin = first
+    starts = np.cumsum([0, *(plan.num_rows(index) for index in range(len(plan.sources)))])
+    whole = _no_rows(int(starts[-1]))
+    for index, begin in enumerate(starts[:-1].tolist()):
+        first = begin
         for batch in plan.batches(index, columns, _ROWS if not with_vectors else 1 << 13):
             values = np.zeros(batch.num_rows) if best is None else best(index, batch, first - begin)
-            read.append((thing_keys(batch, seed), *_fingerprints(batch, with_vectors), values))
+            found = (thing_keys(batch, seed), *_fingerprints(batch, with_vectors), values)
+            for column, of_batch in zip(whole, found, strict=True):
+                column[first : first + batch.num_rows] = of_batch
             first += batch.num_rows
-        starts.append(first)
-    if not read:
-        return _things(_no_rows(), np.array(starts))
-    return _things([np.concatenate(column) for column in zip(*read, strict=True)], np.array(starts))
+    return _things(whole, starts)
 
 
-def _no_rows() -> list[NDArray[np.generic]]:
-    return [np.zeros(0, np.uint64), np.zeros(0, "V16"), np.zeros((0, HASH_BYTES), np.uint8),
-            np.zeros(0, bool), np.zeros(0, bool), np.zeros(0)]  # fmt: skip
+def _no_rows(num: int) -> list[NDArray[Any]]:
+    """Return arrays for the columns of so many rows, to be filled: there is no second copy."""
+    return [np.empty(num, np.uint64), np.empty(num, "V16"), np.empty((num, HASH_BYTES), np.uint8),
+            np.empty(num, bool), np.empty(num, bool), np.empty(num)]  # fmt: skip
 
 
 def _fingerprints(
@@ -126,7 +128,7 @@ def _fixed(column: pa.Array, width: int) -> NDArray[np.uint8]:
     return raw[filled.offset * width : (filled.offset + len(filled)) * width].reshape(-1, width)
 
 
-def _things(columns: list[NDArray[np.generic]], starts: NDArray[np.int64]) -> Things:
+def _things(columns: list[NDArray[Any]], starts: NDArray[np.int64]) -> Things:
     keys, exact, hashes, has_hash, has_vector, values = columns
     words = exact.view(">u8").reshape(-1, 2)
     order = np.lexsort((words[:, 1], words[:, 0], keys))
@@ -136,7 +138,5 @@ def _things(columns: list[NDArray[np.generic]], starts: NDArray[np.int64]) -> Th
     rank = np.empty(len(rows), np.int64)
     rank[np.lexsort((unique, -best))] = np.arange(len(rows))
     return Things(
-        unique.astype(np.uint64), rows, num, starts, exact[rows].astype("V16"),
-        hashes[rows].astype(np.uint8), has_hash[rows].astype(bool), has_vector[rows].astype(bool),
-        rank,
-    )  # fmt: skip
+        unique, rows, num, starts, exact[rows], hashes[rows], has_hash[rows], has_vector[rows], rank
+    )

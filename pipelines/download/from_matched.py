@@ -5,11 +5,12 @@ run goes on after pairs were added or taken out. Pairs whose image could not be 
 `matched/`, and its counts are made anew: what is balanced then is what can be trained on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curate.errors import ArtifactError
 from curate.files import storage
@@ -175,16 +176,22 @@ def enter_failed(
         workers: threads.
         quiet: no progress.
     """
-    ids: list[pa.Array] = []
-    reasons: list[str] = []
-    for path in storage.list_files(folder, ".parquet"):
-        table = artifacts.read_table(path, ["pair_id", "reason"])
-        why = table.column("reason").combine_chunks()
-        ids.append(table.column("pair_id").combine_chunks().filter(why.is_valid()))
-        reasons += [f"{LIST}: {one}" for one in why.drop_null().to_pylist()]
-    pair_ids = pa.chunked_array(ids, pa.string()).combine_chunks() if reasons else None
+    paths = storage.list_files(folder, ".parquet")
+    # Without a pair that failed there is no list.
+    has_any = any(len(ids) for ids, _ in _failed(paths))
     left = enter_drops(
-        matched, LIST, pair_ids, reasons, about={"images": folder.rpartition("/")[2]},
-        metadata=metadata, workers=workers, quiet=quiet,
+        matched, LIST, _failed(paths) if has_any else None, metadata=metadata, workers=workers,
+        about={"images": folder.rpartition("/")[2]}, quiet=quiet,
     )  # fmt: skip
     return int(left["matched"])
+
+
+def _failed(paths: Sequence[str]) -> Iterator[tuple[pa.StringArray, pa.Array]]:
+    """Yield the ids of pairs whose image could not be had, and why, shard by shard."""
+    for path in paths:
+        table = artifacts.read_table(path, ["pair_id", "reason"]).combine_chunks()
+        failed = table.filter(table.column("reason").is_valid())
+        why = pc.binary_join_element_wise(
+            f"{LIST}:", failed.column("reason").cast(pa.string()), " "
+        )  # fmt: skip
+        yield failed.column("pair_id").combine_chunks(), why.combine_chunks()

@@ -2,7 +2,8 @@
 
 A batch is a function of the part alone, and is computed by one thread from its bytes to its
 vectors (on a GPU: to its pixels), so that neither the number of threads nor that of workers has a
-part in the result. An image that several rows of a part share is looked at once.
+part in the result. An image that several rows of a part share is looked at once; of rows whose
+image cannot be used each is asked for its own.
 """
 
 from collections import Counter, deque
@@ -171,18 +172,34 @@ class _Part:
         names = chunk.image_ids.to_pylist()
         new = self._to_look_at(names)
         # Pairs of one image have cuts of their own.
-        wanted = range(num) if self._worker.job.crops else new
+        has_cuts = bool(self._worker.job.crops)
         seen: dict[int, tuple[SeenImage, Vector | None]] = {}
+        self._look(chunk, range(num) if has_cuts else new, names, seen)
+        # Where the first row of an image has none that can be used, the others' may be.
+        lost = [row for row in range(num) if row not in seen and names[row] not in self._known]
+        self._look(chunk, lost, names, seen)
+        self.figures.counts["images"] += len(new) + len(lost)
+        all_rows = [
+            seen[row]
+            if row in seen and (has_cuts or not (seen[row][0].reason and name in self._known))
+            else self._known[name]
+            for row, name in enumerate(names)
+        ]  # fmt: skip
+        return self._image_columns([one for one, _ in all_rows], [v for _, v in all_rows])
+
+    def _look(
+        self, chunk: Chunk, wanted: Sequence[int], names: Sequence[str | None],
+        seen: dict[int, tuple[SeenImage, Vector | None]],
+    ) -> None:  # fmt: skip
+        """Look at the images of some rows; remember those that come again and can be used."""
         for rows, found, vectors in self._looked_at(chunk, wanted):
             places = iter(vectors if vectors is not None else ())
             for row, one in zip(rows, found, strict=True):
                 vector = next(places) if vectors is not None and not one.reason else None
                 seen[row] = (one, vector)
-                if names[row] in self._repeated:
-                    self._known[names[row]] = seen[row]
-        self.figures.counts["images"] += len(new)
-        all_rows = [seen[row] if row in seen else self._known[names[row]] for row in range(num)]
-        return self._image_columns([one for one, _ in all_rows], [v for _, v in all_rows])
+                name = names[row]
+                if name in self._repeated and not one.reason:
+                    self._known.setdefault(name, seen[row])
 
     def _to_look_at(self, names: Sequence[str | None]) -> list[int]:
         rows, here = [], set[str]()

@@ -59,8 +59,9 @@ def evaluate_ensemble(
 
     Returns:
         Per set: the ensemble's figures as `evaluate_model` gives them; weights of the experts (by
-        language where there are several); mean: figures of the plain mean of all cosines; experts:
-        of each by its name; best: the name of the one with the best figure on this very set.
+        language where there are several; of questions, each a task, their mean); mean: figures of
+        the plain mean of all cosines; experts: of each by its name; best: the name of the one with
+        the best figure on this very set.
 
     Raises:
         ArtifactError: a run is no expert, not finished, or of other clusters, or the text encoder
@@ -97,7 +98,7 @@ def evaluate_ensemble(
                 [weighed, FixedWeights([1.0 / num] * num), *each],
                 batch_size=batch_size, workers=workers,
             )  # fmt: skip
-            results[dataset.name] = _result(found, experts, weighed.noted)
+            results[dataset.name] = _result(found, experts, weighed.of_all_ranks())
             if is_first_rank() and output:
                 write_evaluation(output, dataset.name, results[dataset.name])
     return {"runs": [one.folder for one in experts], "clusters": centres.identity,

@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from curate.errors import CurateError, UsageError
 from curate.files.addresses import hide_secrets
+from curate.files.remedies import suggest
 from curate.pipelines.inputs.filters_builtin import BUILT_IN, OF_NUMBERS
 
 __all__ = [
@@ -197,6 +198,11 @@ def _load(spec: str) -> Filter:
         found, code = _from_entry_point(known[name])
     elif ":" in name:
         found, code = _from_module(name)
+    elif set(spec) & set("<>"):
+        raise UsageError(
+            f"--filter {spec}: a condition on a score. Run `{suggest('score', '--filter', spec)}` "
+            "before: pairs that miss it do not count then"
+        )
     else:
         raise UsageError(
             f"--filter {spec}: there is no such filter; expected one of "

@@ -1,15 +1,13 @@
 """A list of pairs that are not to count any more, into matches: the counts are made anew."""
 
-from collections.abc import Sequence
 from typing import Any
-
-import pyarrow as pa
 
 from curate.errors import InputError
 from curate.files import storage
+from curate.files.disk_space import told_when_full
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.match.finish import finish_matched
-from curate.pipelines.matched.drops import DROPS, Drops, write_drops
+from curate.pipelines.matched.drops import DROPS, DropList, Drops, Found
 from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
@@ -22,8 +20,7 @@ __all__ = ["enter_drops", "remove_drops"]
 def enter_drops(
     matched: str,
     name: str,
-    pair_ids: pa.StringArray | None,
-    reasons: Sequence[str] = (),
+    found: Found | None,
     *,
     about: Any = None,
     metadata: str | None = None,
@@ -35,8 +32,7 @@ def enter_drops(
     Args:
         matched: folder that `match` wrote.
         name: of the list; a list of that name before gives way.
-        pair_ids: of the pairs; None to take the list away.
-        reasons: of each pair.
+        found: ids of the pairs, and the reason of each, some at a time; None to take the list away.
         about: what the list was made from.
         metadata: folder that it was matched with; None for the one that is noted.
         workers: threads.
@@ -54,17 +50,19 @@ def enter_drops(
         raise InputError(f"{matched}: the metadata that it was matched with is not where it was; "
                          "name it with --metadata")  # fmt: skip
     store = MetadataStore.open(place)
-    with driving(matched, "match"):
+    with driving(matched, "match"), told_when_full(matched), DropList(matched) as listed:
+        for pair_ids, reasons in found or ():  # all of it, before anything is changed
+            listed.add(pair_ids, reasons)
         forget_next(matched)
         plan = MatchedPlan.read(matched)
         plan.require_all_parts()
         # While the plan says so and no summary fits it, nobody takes the counts for whole.
         plan.dropped = "changing"
         plan.write()
-        if pair_ids is None:
+        if found is None:
             storage.remove(storage.join(matched, DROPS, f"{name}.parquet"))
         else:
-            write_drops(matched, name, pair_ids, reasons, about)
+            listed.write(name, about)
         plan.dropped = Drops.read(matched).digest()
         plan.write()
         lang = plan.parameters["lang"]

@@ -5,10 +5,13 @@ is written anew: whoever counts, or decides over pairs, leaves them out, and the
 that they are left out, as it does of what was retracted. Taking a list away brings its pairs back.
 """
 
+import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from types import TracebackType
+from typing import IO, Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,11 +22,16 @@ from curate.files import storage
 from curate.pipelines.matched.counting import split_by_language
 from curate.pipelines.store import artifacts
 
-__all__ = ["CONTAMINATED", "DROPS", "Drops", "drop_keys", "write_drops"]
+__all__ = ["CONTAMINATED", "DROPS", "DropList", "Drops", "Found", "drop_keys"]
 
 DROPS = "drops"
 CONTAMINATED = "contaminated"  # the list of what evaluation sets hold; its sets are on the card
 _HASH_SEED = 0
+_PAIR = np.dtype([("key", "<u8"), ("code", "<i4")])
+_MOST = 1 << 21  # pairs of a list in memory at once while it is written
+_PILES = 256
+
+Found = Iterable[tuple[pa.StringArray, pa.Array]]  # ids of pairs, and the reason of each
 
 
 def drop_keys(pair_ids: pa.StringArray) -> NDArray[np.uint64]:
@@ -52,23 +60,24 @@ class Drops:
     @classmethod
     def read(cls, folder: str, without: str | None = None) -> "Drops":
         """Read the lists of a matched folder, all but one; none if there are none."""
-        keys, reasons, lists, about = [], [], {}, {}
+        keys, given, lists, about = [], [], {}, {}
         for path in storage.list_files(storage.join(folder, DROPS), ".parquet"):
             if _name(path) == without:
                 continue
-            table = artifacts.read_table(path)
+            table = artifacts.read_table(path).combine_chunks()
             keys.append(table.column("key").to_numpy())
-            reasons.append(table.column("reason").cast(pa.string()).combine_chunks())
+            reasons = table.column("reason").combine_chunks()
+            given.append((reasons.dictionary.to_pylist(), reasons.indices.to_numpy()))
             stamp = artifacts.read_stamp(path)
             lists[_name(path)], about[_name(path)] = str(stamp["digest"]), stamp["about"]
         if not lists:
             return cls()
-        given = pa.chunked_array(reasons, pa.string()).combine_chunks().dictionary_encode()
-        names = sorted(given.dictionary.to_pylist())
-        places = np.array([names.index(one) for one in given.dictionary.to_pylist()], np.int32)
+        names = sorted({name for of_list, _ in given for name in of_list})
+        places = [np.array([names.index(name) for name in of_list], np.int32)[codes]
+                  for of_list, codes in given if len(codes)]  # fmt: skip
         # Of a pair on two lists, the first list's reason counts.
         unique, first = np.unique(np.concatenate(keys), return_index=True)
-        codes = places[given.indices.to_numpy()[first]] if len(places) else first.astype(np.int32)
+        codes = np.concatenate([*places, np.zeros(0, np.int32)])[first]
         return cls(unique, codes, tuple(names), lists, about)
 
     @staticmethod
@@ -116,21 +125,103 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".parquet")
 
 
-def write_drops(
-    folder: str, name: str, pair_ids: pa.StringArray, reasons: Iterable[str], about: Any
-) -> None:
-    """Publish a list of pairs that do not count.
+class DropList:
+    """A list of pairs that do not count, in the making; a context.
+
+    Pairs may come in any number and order: they are sorted some millions at a time, in a file
+    without a name, and written pile by pile, so that memory does not grow with the list.
 
     Args:
         folder: of matches.
-        name: of the list.
-        pair_ids: may repeat.
-        reasons: of each.
-        about: what the list was made from, JSON-able, for its stamp.
     """
-    keys, first = np.unique(drop_keys(pair_ids), return_index=True)
-    given = pa.array(reasons, pa.string()).take(pa.array(first))
-    table = pa.table({"key": pa.array(keys), "reason": given.dictionary_encode()})
-    digest = artifacts.digest([pa.array(keys).to_pylist(), given.to_pylist()])
-    path = storage.join(folder, DROPS, f"{name}.parquet")
-    artifacts.write_table(path, table, {"digest": digest, "about": about}, "")
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._codes: dict[str, int] = {}
+        self._pending: list[NDArray[np.void]] = []
+        self._num = 0
+        self._file: IO[bytes] | None = None
+        self._runs: list[NDArray[np.int64]] = []  # where each pile of a run begins, and its end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if self._file is not None:
+            self._file.close()
+
+    def add(self, pair_ids: pa.StringArray, reasons: pa.Array) -> None:
+        """Add pairs, which may repeat: of several reasons of one the first counts.
+
+        Args:
+            pair_ids: strings, shape (N,).
+            reasons: of each, strings; shape (N,).
+        """
+        given = reasons if pa.types.is_dictionary(reasons.type) else reasons.dictionary_encode()
+        codes = [self._codes.setdefault(name, len(self._codes))
+                 for name in given.dictionary.to_pylist()]  # fmt: skip
+        pairs = np.empty(len(pair_ids), _PAIR)
+        pairs["key"] = drop_keys(pair_ids)
+        pairs["code"] = np.array(codes, np.int32)[given.indices.to_numpy()] if len(pairs) else 0
+        self._pending.append(pairs)
+        self._num += len(pairs)
+        if self._num >= _MOST:
+            self._end_run()
+
+    def write(self, name: str, about: Any) -> None:
+        """Publish the list.
+
+        Args:
+            name: of it.
+            about: what it was made from, JSON-able, for its stamp.
+        """
+        names = sorted(self._codes)
+        places = np.array([names.index(one) for one in self._codes], np.int32)
+        kind = pa.schema({"key": pa.uint64(), "reason": pa.dictionary(pa.int32(), pa.string())})
+        digest = sha256(artifacts.digest(names).encode())
+        path = storage.join(self._folder, DROPS, f"{name}.parquet")
+        with artifacts.parquet_writer(path, kind) as writer:
+            for pairs in self._piles():
+                if len(pairs):
+                    pairs["code"] = places[pairs["code"]]
+                digest.update(pairs.tobytes())
+                reasons = pa.DictionaryArray.from_arrays(pairs["code"], artifacts.strings(names))
+                columns = [pa.array(pairs["key"]), reasons]
+                writer.write(pa.RecordBatch.from_arrays(columns, schema=kind))
+            writer.close({"digest": digest.hexdigest(), "about": about}, "")
+
+    def _end_run(self) -> None:
+        """Write what is pending to the file, sorted."""
+        run = _sorted(self._pending)
+        if self._file is None:
+            near = self._folder if storage.is_local(self._folder) else None
+            self._file = tempfile.TemporaryFile(dir=near)
+        begin = self._runs[-1][-1] if self._runs else 0
+        bounds = np.arange(1, _PILES, dtype=np.uint64) << np.uint64(56)
+        self._runs.append(begin + np.array([0, *np.searchsorted(run["key"], bounds), len(run)]))
+        self._file.write(run.tobytes())
+        self._pending, self._num = [], 0
+
+    def _piles(self) -> Iterator[NDArray[np.void]]:
+        """Yield all pairs, each once, by key."""
+        if self._file is None:
+            yield _sorted(self._pending)
+            return
+        self._end_run()
+        for pile in range(_PILES):
+            found = []
+            for starts in self._runs:
+                self._file.seek(int(starts[pile]) * _PAIR.itemsize)
+                content = self._file.read(int(starts[pile + 1] - starts[pile]) * _PAIR.itemsize)
+                found.append(np.frombuffer(content, _PAIR))
+            yield _sorted(found)
+
+
+def _sorted(pieces: list[NDArray[np.void]]) -> NDArray[np.void]:
+    """Return pairs by key, of each the first one."""
+    pairs = np.concatenate([*pieces, np.empty(0, _PAIR)])
+    _, first = np.unique(pairs["key"], return_index=True)
+    return pairs[first]

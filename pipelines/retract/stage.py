@@ -5,7 +5,7 @@ balanced set anew, with the options it was made with. What is left is what a run
 give that knew the tombstones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -113,6 +113,7 @@ def retract_pairs(
         forget_added(matched)  # it may hold them too
         plan = _whole_plan(matched)
         known, new, ids, result = _find(plan, asked, listing, ignore_missing, quiet)
+        _tell_of_stale(plan, specs_of, quiet)
         store = MetadataStore.open(metadata)
         current = set[int]()
         if workspace is not None:
@@ -178,6 +179,18 @@ def _filters_of_sets(balanced: Sequence[str], filters: Sequence[str]) -> dict[st
             found[folder] = filters_again(artifacts.read_json(path)["parameters"], filters, folder)
     refuse_unused(filters, [spec for specs in found.values() for spec in specs])
     return found
+
+
+def _tell_of_stale(plan: MatchedPlan, balanced: Iterable[str], quiet: bool) -> None:
+    """Say of which sets more than the retracted pairs will be others."""
+    for folder in balanced:
+        made_of = artifacts.read_json(storage.join(folder, PLAN))["parameters"].get("matched")
+        if made_of != plan.digest():
+            log(
+                f"{folder} was balanced before pairs of {plan.folder} were added, dropped or "
+                "counted again: it is made anew of those that count now",
+                quiet=quiet,
+            )
 
 
 def _whole_plan(matched: str) -> MatchedPlan:

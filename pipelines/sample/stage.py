@@ -6,6 +6,8 @@ in `matched/`, whose counts are made anew: what is left can be balanced, downloa
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,14 +107,14 @@ def sample_pairs(
             resample=options.resample, quiet=quiet,
         )  # fmt: skip
         _assign(job, workers=workers, quiet=quiet)
-        summary, ids, reasons = _sample(job, options, drops)
+        summary, probability = _sample(job, options, drops)
         artifacts.write_json(storage.join(folder, SUMMARY), summary)
     left = None
     if matched is not None and enter:
         about = {"sampled": summary["plan"], "target_pairs": options.target_pairs}
+        falls = _falling(replace(job, output=output), drops, probability, options.seed)
         left = enter_drops(
-            matched, LIST, ids, reasons, about=about, metadata=metadata, workers=workers,
-            quiet=quiet,
+            matched, LIST, falls, about=about, metadata=metadata, workers=workers, quiet=quiet
         )["matched"]  # fmt: skip
     return {**summary, "matched": left}
 
@@ -138,8 +140,8 @@ def _assign(job: SampleJob, *, workers: int, quiet: bool) -> None:
 
 def _sample(
     job: SampleJob, options: SampleOptions, drops: Drops
-) -> tuple[dict[str, Any], pa.StringArray, list[str]]:
-    """Write each leaf's probability; return the summary, and the pairs that fall and why."""
+) -> tuple[dict[str, Any], NDArray[np.float64]]:
+    """Write each leaf's probability; return the summary, and these."""
     levels, parts = read_tree(job.tree), range(len(job.plan.sources))
     num = len(levels[0].centres)
     sizes, without, dropped = sizes_of_leaves(job, parts, drops, num)
@@ -151,14 +153,11 @@ def _sample(
     )  # fmt: skip
     stamp = {**job.stamp, "target_pairs": options.target_pairs}
     artifacts.write_table(storage.join(job.output, _LEAVES), table, stamp, "")
-    ids: list[pa.Array] = []
-    reasons: list[str] = []
+    fallen: Counter[str] = Counter()
     kept = np.zeros(num, np.int64)
-    for some, why, leaves in decided(job, parts, drops, probability, options.seed):
-        ids.append(some)
-        reasons += why
+    for _, why, leaves in decided(job, parts, drops, probability, options.seed):
+        fallen.update(why)
         kept += np.bincount(leaves, minlength=num)
-    fallen = Counter(reasons)
     if int(sizes.sum()) != int(kept.sum()) + fallen[NOT_SAMPLED] or fallen[NO_VECTOR] != without:
         raise AssertionError(f"{sizes.sum()} pairs are not {kept.sum()} and {fallen}")
     summary = {
@@ -175,7 +174,15 @@ def _sample(
         "left_out": dropped,
         "levels": _levels(levels, sizes, kept),
     }  # fmt: skip
-    return summary, pa.chunked_array(ids, pa.string()).combine_chunks(), reasons
+    return summary, probability
+
+
+def _falling(
+    job: SampleJob, drops: Drops, probability: NDArray[np.float64], seed: int
+) -> Iterator[tuple[pa.StringArray, pa.Array]]:
+    """Yield the ids of the pairs that fall, and why, part by part."""
+    for ids, why, _ in decided(job, range(len(job.plan.sources)), drops, probability, seed):
+        yield ids, pa.array(why, pa.string())
 
 
 def _levels(

@@ -8,7 +8,6 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from curate.errors import ArtifactError, InputError, UsageError
 from curate.files import storage
@@ -235,20 +234,19 @@ def _dropped(
         return {"filters": [], "thresholds": [], "fallen": {}, "kept": read, "matched": None}
     scores, num = ScoredPlan.read(output, plan), len(plan.sources)
     thresholds = quantiles(scores, num, options.conditions)
-    ids: list[pa.Array] = []
-    reasons: list[str] = []
-    for some, why in below_conditions(scores, num, options.conditions, thresholds):
-        ids.append(some)
-        reasons += why
+    fallen: Counter[str] = Counter()
+    found = below_conditions(scores, num, options.conditions, thresholds, fallen)
     left = None
     if matched is not None:
         left = enter_drops(
-            matched, LIST, pa.chunked_array(ids, pa.string()).combine_chunks(), reasons,
+            matched, LIST, found,
             about={"scores": artifacts.digest(parameters), "filters": filters}, metadata=metadata,
             workers=workers, quiet=quiet,
         )["matched"]  # fmt: skip
+    else:
+        for _ in found:  # to count them
+            pass
     return {
-        "filters": filters, "thresholds": thresholds,
-        "fallen": dict(sorted(Counter(reasons).items())), "kept": read - len(reasons),
-        "matched": left,
+        "filters": filters, "thresholds": thresholds, "fallen": dict(sorted(fallen.items())),
+        "kept": read - fallen.total(), "matched": left,
     }  # fmt: skip

@@ -110,7 +110,7 @@ _MODEL_CARD = {
     "balanced": (str, None), "bad_steps": _NUM, "machine": dict, "skipped": _COUNTS,
     "datacard_sha256": (str, None), "consumed_sha256": str,
     "evaluations": {"*": {"task": str, "images": _NUM}},
-    "contaminated": {"*": {"images": _NUM, "pairs": _NUM}},
+    "contaminated": {"*": {"images": _NUM, "pairs": _NUM}}, "contaminated_pairs": _NUM,
 }  # fmt: skip
 _CONSUMED = {
     "pairs": _NUM,

@@ -63,7 +63,8 @@ def contaminated_sets(datacard: str | None) -> dict[str, Any]:
     """Return what a data card says of the evaluation sets that its pairs were compared with.
 
     Returns:
-        ``contaminated``: of each set, images and pairs that fell; nothing if none was compared.
+        ``contaminated``: of each set, images and pairs that fell; ``contaminated_pairs``: pairs
+        that fell in all, each once; nothing if no set was compared.
     """
     if datacard is None or not storage.exists(datacard):
         return {}
@@ -72,7 +73,9 @@ def contaminated_sets(datacard: str | None) -> dict[str, Any]:
     sets = about.get("sets") if isinstance(about, dict) else None
     if not isinstance(sets, dict):
         return {}
-    return {"contaminated": {
+    in_all = about.get("pairs") if isinstance(about, dict) else None
+    pairs = {"contaminated_pairs": in_all} if isinstance(in_all, int) else {}
+    return {**pairs, "contaminated": {
         str(name): {"images": int(one["images"]), "pairs": int(one["pairs"])}
         for name, one in sets.items() if isinstance(one, dict)
         and all(isinstance(one.get(key), int) for key in ("images", "pairs"))
@@ -85,7 +88,9 @@ def _contaminated(card: Mapping[str, Any]) -> str:
         return ""
     shown = ", ".join(f"{_cell(name)} ({one['images']:,} images, {one['pairs']:,} pairs fell)"
                       for name, one in found.items())  # fmt: skip
-    return f"- pairs were compared with evaluation sets: {shown}\n"
+    in_all = card.get("contaminated_pairs")
+    more = "" if in_all is None or len(found) < 2 else f"; {in_all:,} in all"
+    return f"- pairs were compared with evaluation sets: {shown}{more}\n"
 
 
 def write_model_card(

@@ -50,7 +50,7 @@ def write_embeddings(folder, parts, *, source="shards", one_model=False):
 
 def _array(values, kind):
     if pa.types.is_fixed_size_list(kind):
-        is_there = np.array([v is not None for v in values])
+        is_there = np.array([v is not None for v in values], bool)
         flat = np.zeros((len(values), kind.list_size), np.float16)
         for row in np.flatnonzero(is_there):
             flat[row] = values[row]

@@ -16,6 +16,7 @@ from curate.training.embedding.sentences import is_sentence_encoder, open_senten
 from curate.training.ensemble.model import weighed_blocks
 from curate.training.eval.embed import View
 from curate.training.eval.prompts import Vocabulary
+from curate.training.eval.ranks import gather
 
 __all__ = ["ClusterWeights", "TextPlaces", "open_text_encoder"]
 
@@ -100,12 +101,15 @@ class ClusterWeights(View):
         experts: the cluster of each expert, (X,).
 
     Attributes:
-        noted: the weights of each task that was asked for, by its language or "texts"; (X,).
+        noted: the weights of each task that was asked for, by its language or "texts"; (X,). Where
+            each question is a task, the mean of theirs.
     """
 
     def __init__(self, places: TextPlaces, experts: Sequence[int]) -> None:
         self._places, self._experts = places, np.array(experts, np.int64)
         self.noted: dict[str, list[float]] = {}
+        self._sum = np.zeros(len(experts))
+        self._num = 0
 
     def classes(self, class_CE: Tensor, vocabulary: Vocabulary) -> Tensor:
         """Return the classes' vectors, weighed by where the classes are."""
@@ -117,9 +121,20 @@ class ClusterWeights(View):
         """Return the texts' vectors, weighed by all of their places, and each by its own."""
         cluster, distance = self._places.of_texts(texts)
         weights = expert_weights(cluster, distance, self._experts)
-        self.noted["texts"] = weights.tolist()
+        self._sum += weights
+        self._num += 1
+        self.noted["texts"] = (self._sum / self._num).tolist()
         each = single_weights(cluster, self._experts)
         return (
             weighed_blocks(text_ME, torch.from_numpy(weights)),
             weighed_blocks(text_ME, torch.from_numpy(each)),
         )
+
+    def of_all_ranks(self) -> dict[str, list[float]]:
+        """Return `noted` of the questions of all ranks, which share them out."""
+        gathered = gather((self._sum, self._num))
+        num = sum(of_rank for _, of_rank in gathered)
+        if num:
+            mean = sum((of_rank for of_rank, _ in gathered), np.zeros(len(self._sum))) / num
+            self.noted["texts"] = [round(weight, 12) for weight in mean.tolist()]
+        return self.noted

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -241,7 +241,9 @@ class EntryIndex:
         ]
         return sorted(bounded, key=lambda one: -one[0])
 
-    def _found_in(self, needle: bytes, chunks: "Iterator[_Chunk]") -> Iterator[NDArray[np.int64]]:
+    def _found_in(
+        self, needle: bytes, chunks: "Iterator[_Chunk]"
+    ) -> Generator[NDArray[np.int64], None, None]:
         """Yield the rows of each chunk that hold a string; some chunks are looked at ahead."""
         places = rarest_places(needle, self._frequency) if needle else (0, 0)
         with ThreadPoolExecutor(_READERS) as pool:

@@ -141,7 +141,7 @@ def _lowered(
     """Return lines in lower case, and where each begins then: letters change one by one."""
     if not len(lines) or lines.max() < 128:
         is_upper = lines - np.uint8(65) < 26
-        return lines | (is_upper.view(np.uint8) << 5), starts
+        return lines | (is_upper.view(np.uint8) << np.uint8(5)), starts
     whole = pa.LargeStringArray.from_buffers(
         1, pa.py_buffer(np.array([0, len(lines)])), pa.py_buffer(lines)
     )

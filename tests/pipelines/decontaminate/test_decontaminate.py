@@ -1,6 +1,7 @@
 """`curate decontaminate`: planted copies of evaluation images and captions are found and named."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from curate.errors import ArtifactError, InputError, UsageError
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.decontaminate.options import DecontaminateOptions
 from curate.pipelines.decontaminate.stage import decontaminate_pairs, undo_decontamination
+from curate.pipelines.decontaminate.view import decontaminate_table
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.store import artifacts
@@ -110,12 +112,47 @@ def test_what_is_found_counts_no_more_and_the_cards_say_against_what(world, tmp_
         config=TrainConfig(steps=1, batch_size=2, warmup_steps=0),
     )  # fmt: skip
     assert model["contaminated"]["zero"]["pairs"] == 6
-    assert "zero (2 images, 6 pairs fell)" in (tmp_path / "run/modelcard.md").read_text()
+    assert model["contaminated_pairs"] == card["contaminated"]["pairs"] == 6
+    assert "clean (2 images, 0 pairs fell), zero (2 images, 6 pairs fell); 6 in all" in (
+        tmp_path / "run/modelcard.md").read_text()  # fmt: skip
     again = undo_decontamination(
         matched=str(world / "matched"), metadata=None, workers=1, quiet=True
     )
     assert again == {"counted_again": 6, "matched": 13}
     assert contents(world / "matched") == before
+
+
+def test_a_pair_of_two_sets_is_shown_and_counted_in_both_and_falls_once(world, tmp_path):
+    matched = tmp_path / "matched"
+    shutil.copytree(world / "matched", matched)
+    both = tmp_path / "both"
+    for label, number in (("cat", 0), ("dog", 1)):
+        (both / label).mkdir(parents=True)
+        (both / label / "image.jpg").write_bytes(encoded(picture(number)))
+    captions = {"image": [encoded(picture(95))] * 2, "text": [CAPTION] * 2, "lang": ["en"] * 2}
+    pq.write_table(pa.table(captions), tmp_path / "again.parquet")
+    sets = [str(world / "sets" / name) for name in ("zero", "captions.parquet")]
+    found = decontaminate_pairs(
+        [*sets, str(both), str(tmp_path / "again.parquet")], output=str(tmp_path / "d"), quiet=True,
+        embeddings=str(world / "embeddings"), options=DecontaminateOptions(), matched=str(matched),
+        metadata=str(world / "metadata"),
+    )  # fmt: skip
+    assert {name: one["pairs"] for name, one in found["sets"].items()} == {
+        "zero": 6, "captions": 1, "both": 7, "again": 1,
+    }  # fmt: skip
+    assert found["pairs"] == 8 and found["kept"] == found["read"] - 8 == found["matched"]
+    rows = hits(tmp_path / "d")
+    assert len(rows) == 15
+    of = {pair: [r["set"] for r in rows if r["pair_id"] == pair] for pair in
+          {r["pair_id"] for r in rows}}  # fmt: skip
+    assert sorted(of.values()) == [["both"], ["captions", "again"], *[["zero", "both"]] * 6]
+    assert all(f"/{r['set']}" in r["set_image"] for r in rows)
+    dropped = artifacts.read_json(str(matched / "summary.json"))["dropped"]
+    assert {k: n for k, n in dropped.items() if k.startswith("contaminated")} == {
+        "contaminated: both": 1, "contaminated: captions, again": 1, "contaminated: zero, both": 6,
+    }  # fmt: skip
+    assert "read 13 = kept 5 + in a set 8, of which some are in several" in decontaminate_table(
+        found, "out")  # fmt: skip
 
 
 def test_vectors_find_what_hashes_do_not_and_are_of_the_same_model(world, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from curate.errors import ArtifactError, InputError, UsageError
+from curate.pipelines.embed import rows as rows_module
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.embed.view import embed_table
@@ -152,12 +153,30 @@ def test_an_image_of_several_pairs_is_looked_at_once_and_bad_ones_are_counted(wo
         output=str(tmp_path / "e"), options=EmbedOptions(run=str(workspace / "runs/clip")),
         matched=str(tmp_path / "matched"), quiet=True,
     )  # fmt: skip
-    assert (found["pairs"], found["images"], found["image_vectors"]) == (12, 6, 8)
+    assert (found["pairs"], found["images"], found["image_vectors"]) == (12, 8, 8)
     assert found["without_image"] == {"corrupt_image": 2, "no_image": 2}
     table = rows(tmp_path / "e").to_pylist()
     assert [row["image"] for row in table[:6]] == [row["image"] for row in table[6:]]
     assert [row["image"] is None for row in table[:6]] == [False] * 4 + [True] * 2
     assert table[4]["image_xxh3"] is not None and table[5]["image_xxh3"] is None
+
+
+def test_an_image_that_is_lost_in_one_row_is_taken_from_another(workspace, tmp_path, monkeypatch):
+    whole = png(COLOURS["red"])
+    table = {"url": ["https://a.org/1.png"] * 4, "text": [f"red {i}" for i in range(4)],
+             "image": [None, b"no image", whole, None]}  # fmt: skip
+    pq.write_table(pa.table(table), tmp_path / "in.parquet")
+    metadata = write_metadata(tmp_path / "metadata", {"en": ["red"]})
+    match([tmp_path / "in.parquet"], metadata, tmp_path / "matched")
+    for most, there in ((1024, [True] * 4), (1, [False, False, True, True])):
+        monkeypatch.setattr(rows_module, "CHUNK_ROWS", most)
+        name = f"chunks of {most}"
+        found = embed_pairs(
+            output=str(tmp_path / name), options=EmbedOptions(run=str(workspace / "runs/clip")),
+            matched=str(tmp_path / "matched"), quiet=True,
+        )  # fmt: skip
+        assert found["image_vectors"] == sum(there)
+        assert [r["image"] is not None for r in rows(tmp_path / name).to_pylist()] == there
 
 
 def test_pairs_that_are_added_are_made_in_addition(workspace, tmp_path):

@@ -1,4 +1,4 @@
-"""embed, dedup, score and decontaminate on a cluster, and killed: the same bytes."""
+"""embed and what stands on vectors, on a cluster, and killed: the same bytes."""
 
 import random
 import shutil
@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from curate.pipelines.cluster.options import ClusterPairsOptions
+from curate.pipelines.cluster.stage import cluster_pairs
 from curate.pipelines.decontaminate.options import DecontaminateOptions
 from curate.pipelines.decontaminate.stage import decontaminate_pairs
 from curate.pipelines.dedup.options import DedupOptions
@@ -17,6 +19,8 @@ from curate.pipelines.dedup.stage import dedup_pairs
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.executor.cluster import Cluster, use_cluster
+from curate.pipelines.sample.options import SampleOptions
+from curate.pipelines.sample.stage import sample_pairs
 from curate.pipelines.score.options import ScoreOptions
 from curate.pipelines.score.stage import score_pairs
 from tests.pipelines.dedup.test_dedup import clouds, vector_parts
@@ -27,7 +31,12 @@ from tests.pipelines.slurm_cluster import missing, slurm_cluster
 pytestmark = pytest.mark.slow
 
 CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
-OUTPUTS = ("embeddings", "deduped", "near", "scores", "decontaminated")
+OUTPUTS = ("embeddings", "deduped", "near", "scores", "decontaminated", "clusters", "sampled")
+OF_VECTORS = {
+    "clusters": ["cluster", "--embeddings", "texts", "--fine", "8", "--coarse", "2"],
+    "sampled": ["sample", "--embeddings", "vectors", "--target-pairs", "60", "--clusters", "9,3",
+                "--report-only"],
+}  # fmt: skip
 
 
 def world(folder):
@@ -43,7 +52,11 @@ def world(folder):
     for part in range(3):  # one after the other: small files would be matched together
         inputs = [folder / f"in/{i}.parquet" for i in range(part + 1)]
         match(inputs, metadata, folder / "matched")
-    write_embeddings(folder / "vectors", vector_parts(clouds(200, 2), [250, 350]))
+    parts = vector_parts(clouds(200, 2), [250, 350])
+    write_embeddings(folder / "vectors", parts)
+    texts = [{"pair_id": p["pair_id"], "lang": ["en"] * len(p["image"]), "text": p["image"]}
+             for p in parts]  # fmt: skip
+    write_embeddings(folder / "texts", texts)
     for label, seed in (("cat", 0), ("dog", 4)):
         (folder / f"set/{label}").mkdir(parents=True)
         (folder / f"set/{label}/a.jpg").write_bytes(encoded(picture(seed)))
@@ -65,6 +78,10 @@ def run_stages(folder, output):
     decontaminate_pairs([str(folder / "set")], embeddings=embedded, matched=matched, enter=False,
                         output=str(output / "decontaminated"), options=DecontaminateOptions(),
                         **options)  # fmt: skip
+    cluster_pairs(embeddings=str(folder / "texts"), output=str(output / "clusters"),
+                  options=ClusterPairsOptions(fine=8, coarse=2), **options)  # fmt: skip
+    sample_pairs(embeddings=vectors, output=str(output / "sampled"),
+                 options=SampleOptions(target_pairs=60, clusters=(9, 3)), **options)  # fmt: skip
 
 
 def test_ray_gives_the_same_bytes(tmp_path):
@@ -83,11 +100,11 @@ def test_slurm_gives_the_same_bytes(tmp_path):
     folder = world(tmp_path / "data")
     shutil.copytree(folder, tmp_path / "slurm")
     with slurm_cluster(tmp_path / "cluster") as environment:
-        for words in (["embed"], ["score"]):
+        for words in (["embed"], ["score"], *OF_VECTORS.values()):
             run(folder, words)
             run(tmp_path / "slurm", [*words, "--executor", "slurm", "--slurm-minutes", "5"],
                 env=environment)  # fmt: skip
-    for name in ("embeddings", "scores"):
+    for name in ("embeddings", "scores", *OF_VECTORS):
         assert contents(tmp_path / "slurm" / name) == contents(folder / name), name
 
 
@@ -111,7 +128,8 @@ def begin(folder, words, plan):
 @pytest.mark.parametrize(
     ("words", "output"),
     [(["score", "--filter", "aspect<=1.4"], "scores"),
-     (["decontaminate", "set"], "decontaminated")],
+     (["decontaminate", "set"], "decontaminated"),
+     (OF_VECTORS["sampled"], "sampled")],
 )  # fmt: skip
 def test_killed_at_random_moments_they_end_with_the_same_bytes(tmp_path, words, output):
     folder = world(tmp_path / "a")

@@ -1,5 +1,8 @@
 """Pairs that do not count: as if they had never been matched, and nothing is written anew."""
 
+import tracemalloc
+
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -10,6 +13,7 @@ from curate.pipelines.diff.stage import compare_folders
 from curate.pipelines.explain.stage import explain_text
 from curate.pipelines.match import enter_drops
 from curate.pipelines.matched import drops as drops_module
+from curate.pipelines.matched.drops import DropList, Drops, drop_keys
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.retract.stage import retract_pairs
@@ -64,6 +68,18 @@ def counts_of(folder):
     return {lang: count.tolist() for lang, count in found.items()}
 
 
+def listed(ids, reason):
+    """Return pairs as `enter_drops` takes them."""
+    return [(artifacts.strings(ids), artifacts.strings([reason] * len(ids)))]
+
+
+def write_list(folder, name, found):
+    with DropList(str(folder)) as drops:
+        for pair_ids, reasons in found:
+            drops.add(pair_ids, reasons)
+        drops.write(name, None)
+
+
 def ids_that_go(folder):
     """Return the ids of the pairs whose number is not kept."""
     rows = read_pairs(folder / "matched").select(["pair_id", "url"]).to_pylist()
@@ -78,8 +94,7 @@ def dropped(tmp_path):
     before = contents(world / "matched/pairs")
     ids = ids_that_go(world)
     assert ids
-    enter_drops(str(world / "matched"), "duplicates", artifacts.strings(ids),
-                ["duplicate_exact"] * len(ids), quiet=True)  # fmt: skip
+    enter_drops(str(world / "matched"), "duplicates", listed(ids, "duplicate_exact"), quiet=True)
     assert contents(world / "matched/pairs") == before
     return world, without, ids
 
@@ -135,8 +150,7 @@ def test_yields_the_card_and_diff_agree(dropped):
 def test_a_list_that_is_taken_away_brings_its_pairs_back(tmp_path):
     world = write_world(tmp_path)
     before, ids = contents(world / "matched"), ids_that_go(world)
-    enter_drops(str(world / "matched"), "duplicates", artifacts.strings(ids), ["x"] * len(ids),
-                quiet=True)  # fmt: skip
+    enter_drops(str(world / "matched"), "duplicates", listed(ids, "x"), quiet=True)
     assert contents(world / "matched") != before
     enter_drops(str(world / "matched"), "duplicates", None, quiet=True)
     assert contents(world / "matched") == before
@@ -147,8 +161,7 @@ def test_two_lists_add_up_and_the_first_gives_the_reason(dropped):
     others = [i for i in read_pairs(world / "matched").column("pair_id").to_pylist()
               if i not in set(ids)][:10]  # fmt: skip
     both = [*others, *ids[:5]]
-    summary = enter_drops(str(world / "matched"), "scores", artifacts.strings(both),
-                          ["clip_score"] * len(both), quiet=True)  # fmt: skip
+    summary = enter_drops(str(world / "matched"), "scores", listed(both, "clip_score"), quiet=True)
     assert summary["dropped"]["duplicate_exact"] == len(ids)
     assert summary["dropped"]["clip_score"] == 10
 
@@ -177,6 +190,20 @@ def test_a_balanced_set_of_before_is_stale_and_a_retraction_goes_on(dropped):
         make_card(matched=str(world / "matched"), balanced=str(world / "balanced"), quiet=True)
 
 
+def test_a_retraction_says_of_which_sets_more_will_be_others(dropped, capsys):
+    world, _, ids = dropped
+    balance(world)
+    (world / "list.txt").write_text(ids[0])
+    places = {name: str(world / name) for name in ("metadata", "matched")}
+    listing, balanced = str(world / "list.txt"), [str(world / "balanced")]
+    retract_pairs(listing, balanced=balanced, **places)
+    assert "made anew of those that count now" not in capsys.readouterr().err
+    enter_drops(str(world / "matched"), "duplicates", None, quiet=True)
+    (world / "list.txt").write_text(ids[1])
+    retract_pairs(listing, balanced=balanced, **places)
+    assert f"{world / 'balanced'} was balanced before" in capsys.readouterr().err
+
+
 def test_pairs_that_are_added_count_and_an_overwrite_forgets_the_list(dropped):
     world, _, ids = dropped
     write_pairs(world / "2.parquet", texts(50, 5), first=9000, lang=["en"] * 50,
@@ -195,7 +222,7 @@ def test_a_list_whose_counting_was_cut_short_is_noticed(dropped, monkeypatch):
 
     monkeypatch.setattr(dropping, "finish_matched", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        enter_drops(str(world / "matched"), "more", artifacts.strings(ids[:1]), ["x"], quiet=True)
+        enter_drops(str(world / "matched"), "more", listed(ids[:1], "x"), quiet=True)
     with pytest.raises(ArtifactError, match="matching has not come to its end"):
         load_counts(MatchedPlan.read(str(world / "matched")))
     monkeypatch.undo()
@@ -206,7 +233,46 @@ def test_a_list_whose_counting_was_cut_short_is_noticed(dropped, monkeypatch):
 
 def test_a_list_that_was_put_there_by_hand_is_noticed(dropped):
     world, _, ids = dropped
-    listed = (artifacts.strings(ids), ["x"] * len(ids))
-    drops_module.write_drops(str(world / "matched"), "mine", *listed, None)
+    write_list(world / "matched", "mine", listed(ids, "x"))
     with pytest.raises(ArtifactError, match="not those that it was counted without"):
         load_counts(MatchedPlan.read(str(world / "matched")))
+
+
+def reasons_of(folder):
+    drops = Drops.read(str(folder))
+    return dict(zip(drops.keys.tolist(), [drops.reasons[c] for c in drops.codes], strict=True))
+
+
+def test_a_list_is_the_same_in_whatever_pieces_it_comes_and_is_sorted(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    ids = [f"p{number}" for number in rng.integers(0, 60_000, 100_000).tolist()]
+    why = [f"r{number}" for number in rng.integers(0, 3, 100_000).tolist()]
+    write_list(tmp_path / "whole", "x", [(artifacts.strings(ids), artifacts.strings(why))])
+    (tmp_path / "pieces").mkdir()
+    monkeypatch.setattr(drops_module, "_MOST", 1000)
+    pieces = [
+        (artifacts.strings(ids[at : at + 700]), artifacts.strings(why[at : at + 700]))
+        for at in range(0, len(ids), 700)
+    ]
+    tracemalloc.start()
+    write_list(tmp_path / "pieces", "x", pieces)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert contents(tmp_path / "pieces") == contents(tmp_path / "whole")
+    first = dict(reversed(list(zip(ids, why, strict=True))))  # of several reasons the first counts
+    keys = drop_keys(artifacts.strings(first)).tolist()
+    assert reasons_of(tmp_path / "pieces") == dict(zip(keys, first.values(), strict=True))
+    assert peak < 1 << 20  # the list alone, as keys and codes, has 1.2 MB; its ids and reasons 9 MB
+
+
+def test_a_list_that_cannot_be_read_to_its_end_changes_nothing(tmp_path):
+    world = write_world(tmp_path)
+    before = contents(world / "matched")
+
+    def broken():
+        yield from listed(ids_that_go(world), "x")
+        raise ArtifactError("a part is damaged")
+
+    with pytest.raises(ArtifactError, match="a part is damaged"):
+        enter_drops(str(world / "matched"), "scores", broken(), quiet=True)
+    assert contents(world / "matched") == before

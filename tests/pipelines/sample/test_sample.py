@@ -121,8 +121,8 @@ def test_pairs_that_do_not_count_are_not_sampled_from(tmp_path):
     from curate.pipelines.match import enter_drops
 
     crowd = [pair for pair, one in region.items() if one == 0]
-    enter_drops(matched, "duplicates", artifacts.strings(crowd), ["duplicate_exact"] * len(crowd),
-                quiet=True)  # fmt: skip
+    reasons = artifacts.strings(["duplicate_exact"] * len(crowd))
+    enter_drops(matched, "duplicates", [(artifacts.strings(crowd), reasons)], quiet=True)
     found = sample(tmp_path, 60, matched=matched)
     assert found["left_out"] == CROWD and found["expected"] == 60
     assert found["matched"] == found["kept"]

@@ -3,8 +3,11 @@
 import json
 import subprocess
 import sys
+import tracemalloc
+from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -14,6 +17,8 @@ from curate.pipelines.dedup.options import DedupOptions
 from curate.pipelines.dedup.stage import dedup_pairs
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
+from curate.pipelines.inputs.filters import load_filters
+from curate.pipelines.score.conditions import below_conditions, quantiles
 from curate.pipelines.score.options import ScoreOptions, parse_condition
 from curate.pipelines.score.stage import score_pairs, undo_scores
 from curate.pipelines.store import artifacts
@@ -129,6 +134,73 @@ def test_quantiles_are_those_of_each_language(tmp_path):
     cosines = np.cos(angle).astype(np.float16)
     assert found["thresholds"][0]["de"] == pytest.approx(np.sort(cosines[:40])[9], abs=2e-3)
     assert found["thresholds"][0]["fr"] == pytest.approx(np.sort(cosines[40:])[14], abs=2e-3)
+
+
+class Columns:
+    """Scores as `ScoredPlan` gives them, each part made when it is asked for."""
+
+    def __init__(self, langs, *parts):
+        self.langs, self.parts = langs, parts
+
+    def part(self, index, columns):
+        values = self.parts[index]
+        table = pa.table({
+            "pair_id": [f"{index}/{row}" for row in range(len(values))],
+            "lang": pa.array([self.langs[row % len(self.langs)] for row in range(len(values))]),
+            "score": pa.array(values, pa.float32(), from_pandas=True),
+        })  # fmt: skip
+        return table.select(columns)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 1 / 3, 0.5, 0.999, 1.0])
+def test_quantiles_are_those_of_numpy_to_the_bit(share):
+    rng = np.random.default_rng(int(share * 1000))
+    extremes = [0.0, -0.0, 1e-42, -1e-42, 3e38, -3e38, np.nan, np.inf]
+    parts = [np.array([*rng.normal(0, 1, num).round(2), *extremes], np.float32)
+             for num in (0, 1, 500, 3000)]  # fmt: skip
+    langs = ["de", "fr", None]
+    found = quantiles(Columns(langs, *parts), 4, [parse_condition(f"score>=q{share}")])[0]
+    for at, lang in enumerate(langs):
+        whole = np.concatenate([values[at::3] for values in parts]).astype(np.float64)
+        whole = whole[np.isfinite(whole)]
+        assert found[lang or ""] == np.quantile(whole, share, method="inverted_cdf")
+
+
+def test_memory_does_not_grow_with_the_pairs_that_fall():
+    values = np.random.default_rng(0).normal(0, 1, 2000).astype(np.float32)
+
+    def peak(num):
+        scores, conditions = Columns(["de", "fr"], *[values] * num), [parse_condition("score>q0.9")]
+        tracemalloc.start()
+        fallen = Counter()
+        thresholds = quantiles(scores, num, conditions)
+        for _ in below_conditions(scores, num, conditions, thresholds, fallen):
+            pass
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert fallen["score"] == num * 1800
+        return most
+
+    peak(1)
+    assert peak(100) < peak(1) + 100_000  # 180,000 ids would be 10 MB
+
+
+def test_what_would_fall_is_told_without_a_change(workspace, tmp_path):
+    from curate.api.vectors import score as call
+
+    before = contents(workspace / "matched")
+    found = call(workspace=str(workspace), output=str(tmp_path / "s"), filter="clip_score>=q0.5",
+                 report_only=True, quiet=True)  # fmt: skip
+    assert found["fallen"]["clip_score"] == found["read"] - found["kept"] > 0
+    assert found["matched"] is None
+    assert contents(workspace / "matched") == before
+    with pytest.raises(UsageError, match="score.*report_only.*filter"):
+        call(workspace=str(workspace), output=str(tmp_path / "s"), report_only=True, quiet=True)
+
+
+def test_a_condition_given_to_balance_is_pointed_to_where_it_belongs():
+    with pytest.raises(UsageError, match="a condition on a score. Run `curate score --filter"):
+        load_filters(["clip_score>=0.28"])
 
 
 def test_several_conditions_have_to_hold_and_the_first_gives_the_reason(workspace, tmp_path):

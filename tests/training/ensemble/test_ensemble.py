@@ -104,6 +104,14 @@ def test_texts_ask_the_expert_of_their_cluster_and_unknown_ones_all(experts):
     assert asked.view(4, 2, 4).norm(dim=-1).std(dim=0).max() < 1e-6
 
 
+def test_of_questions_the_mean_of_the_weights_is_noted(experts):
+    view = ClusterWeights(PLACES, [1, 0])
+    for answers in (["red"], ["red"], ["a green"], ["nothing known"]):
+        view.texts(torch.ones(1, 8), answers)
+    assert view.noted["texts"] == [0.375, 0.625]
+    assert view.of_all_ranks() == {"texts": [0.375, 0.625]}
+
+
 def test_experts_of_several_shapes_are_no_ensemble(experts):
     models, words = experts
     with pytest.raises(ArtifactError, match="the experts are of several shapes"):
