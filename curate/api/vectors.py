@@ -88,7 +88,8 @@ def embed(
     options = EmbedOptions(
         run=find_run(named, place.root) if (named := path_of(run)) is not None else None,
         model=model, tokenizer=tokenizer, text_encoder=text_encoder, kinds=words_of(kinds),
-        precision=precision, batch_size=batch_size, decoder=decoder, device=device, crops=crops, crop_seed=crop_seed,
+        precision=precision, batch_size=batch_size, decoder=decoder, device=device, crops=crops,
+        crop_seed=crop_seed,
     )  # fmt: skip
     with running(cluster):
         found = embed_pairs(
