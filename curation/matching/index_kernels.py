@@ -13,8 +13,7 @@ from curate.curation.matching.kernels import (
     split_pieces,
     split_tokens,
 )
-from curate.curation.matching.prefix_search import find_needles
-from curate.curation.matching.prefix_table import NO_RECORD
+from curate.curation.matching.prefix_search import NO_UNIT, find_needles
 
 __all__ = ["match_metaclip", "match_standard"]
 
@@ -186,23 +185,53 @@ def _gather(
 
 @compiled
 def _integers(space: int) -> tuple[Any, ...]:
-    """Return scratch for five numbers of each unit."""
+    """Return scratch for the starts, ends, texts, numbers, nodes and next units of units."""
     return (
         np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
         np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
-        np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
     )  # fmt: skip
 
 
 @compiled
 def _words(space: int) -> tuple[Any, ...]:
-    """Return scratch for the keys, lengths, runs, states, slots, records and entries of units."""
+    """Return scratch for the keys and lengths of units, and for the entries found and their texts."""
     return (
         np.empty((space, 2), dtype=np.uint64), np.empty(space, dtype=np.uint8),
-        np.empty((2, space), dtype=np.uint32), np.empty(space, dtype=np.uint64),
-        np.empty(space, dtype=np.uint64), np.empty(space, dtype=np.uint32),
-        np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
     )  # fmt: skip
+
+
+@compiled
+def _end_text(
+    num: int, more: int, write: int, row: int, starts: Any, ends: Any, rows: Any, stops: Any
+) -> int:
+    """Put a unit behind a text's last one, and note whose they are; return their number.
+
+    Args:
+        num: units before the text.
+        more: units of the text.
+        write: place after the text.
+        row: the text.
+        starts: as `find_needles` takes them, as are ends and rows.
+        ends: see there.
+        rows: see there.
+        stops: the last unit of each text.
+    """  # fmt: skip
+    stop = num + more
+    for unit in range(num, stop + 1):
+        rows[unit] = row
+    starts[stop] = write
+    ends[stop] = write
+    stops[row] = stop
+    return stop + 1
+
+
+@compiled
+def _end_texts(stops: Any, num_rows: int, lengths: Any) -> None:
+    """Mark the unit behind the last one of each text."""
+    for row in range(num_rows):
+        lengths[stops[row]] = NO_UNIT
 
 
 @compiled
@@ -214,7 +243,7 @@ def match_standard(
     folded: Any,
     heads: Any,
     tails: Any,
-    filter_: Any,
+    bits: Any,
     records: Any,
 ) -> tuple[Any, Any]:
     """Return the entry ids of chosen texts, and where each text's end: values, offsets of a list.
@@ -227,13 +256,14 @@ def match_standard(
         folded: as in `CharacterTable`.
         heads: as in `PrefixTable`; so are the next three.
         tails: see there.
-        filter_: see there.
+        bits: see there.
         records: see there.
     """  # fmt: skip
     space = _largest_block(offsets, rows) + SLACK
     out = np.empty(2 * space + SLACK, dtype=np.uint8)
-    starts, ends, limits, row_of_unit, owners = _integers(space)
-    keys, lengths, runs, states, slots, touched, found = _words(space)
+    starts, ends, row_of_unit, numbers, nodes, nexts = _integers(space)
+    keys, lengths, owners, found = _words(space)
+    stops = np.empty(space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
     num_values = begin = 0
@@ -246,17 +276,15 @@ def match_standard(
                 data, offsets[row], offsets[row + 1], classes, folded,
                 out, write, starts[num:], ends[num:],
             )  # fmt: skip
-            for unit in range(num, num + more):
-                limits[unit] = num + more
-                row_of_unit[unit] = i - begin
-            num += more
             if more:
-                write = ends[num - 1] + 1
+                write = ends[num + more - 1] + 1
+            num = _end_text(num, more, write, i - begin, starts, ends, row_of_unit, stops)
         key_units(out, starts, ends, num, keys, lengths)
+        _end_texts(stops, stop - begin, lengths)
         num_found = find_needles(
-            heads, tails, filter_, records,
-            out, starts, ends, keys, lengths, limits, row_of_unit, num,
-            runs, states, slots, touched, owners, found, 0,
+            heads, tails, bits, records,
+            out, starts, ends, keys, lengths, row_of_unit, num,
+            numbers, nodes, nexts, owners, found, 0,
         )  # fmt: skip
         if num_found >= len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
@@ -276,23 +304,24 @@ def match_metaclip(
     rows: Any,
     heads: Any,
     tails: Any,
-    filter_: Any,
+    bits: Any,
     records: Any,
     char_heads: Any,
     char_tails: Any,
-    char_filter: Any,
+    char_bits: Any,
     char_records: Any,
 ) -> tuple[Any, Any]:
     """Return what `match_standard` returns, for the two tables of `metaclip`."""  # fmt: skip
     space = 3 * _largest_block(offsets, rows) + SLACK
     out = np.empty(space + SLACK, dtype=np.uint8)
-    starts, ends, limits, row_of_unit, owners = _integers(space)
-    keys, lengths, runs, states, slots, touched, found = _words(space)
+    starts, ends, row_of_unit, numbers, nodes, nexts = _integers(space)
+    keys, lengths, owners, found = _words(space)
+    stops = np.empty(space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
     length_of = np.empty(space, dtype=np.uint32)
     num_values = begin = 0
-    has_characters = len(char_records) > len(NO_RECORD) + SLACK // 4
+    has_characters = char_bits[2] > 0
     while begin < len(rows):
         stop, _ = _next_block(offsets, rows, begin)
         num = write = 0
@@ -300,17 +329,15 @@ def match_metaclip(
             row = rows[i]
             length = space_text(data, offsets[row], offsets[row + 1], out[write:])
             more = split_pieces(out, write, length, starts[num:], ends[num:])
-            for unit in range(num, num + more):
-                limits[unit] = num + more
-                row_of_unit[unit] = i - begin
-            num += more
             write += length
+            num = _end_text(num, more, write, i - begin, starts, ends, row_of_unit, stops)
             length_of[i - begin] = length
         key_units(out, starts, ends, num, keys, lengths)
+        _end_texts(stops, stop - begin, lengths)
         num_found = find_needles(
-            heads, tails, filter_, records,
-            out, starts, ends, keys, lengths, limits, row_of_unit, num,
-            runs, states, slots, touched, owners, found, 0,
+            heads, tails, bits, records,
+            out, starts, ends, keys, lengths, row_of_unit, num,
+            numbers, nodes, nexts, owners, found, 0,
         )  # fmt: skip
         if num_found >= len(found):
             found = np.empty(2 * num_found, dtype=np.uint32)
@@ -320,16 +347,14 @@ def match_metaclip(
             num = write = 0
             for i in range(stop - begin):
                 more = split_characters(out, write, length_of[i], starts[num:], ends[num:])
-                for unit in range(num, num + more):
-                    limits[unit] = num + more
-                    row_of_unit[unit] = i
-                num += more
                 write += length_of[i]
+                num = _end_text(num, more, write, i, starts, ends, row_of_unit, stops)
             key_units(out, starts, ends, num, keys, lengths)
+            _end_texts(stops, stop - begin, lengths)
             num_found = find_needles(
-                char_heads, char_tails, char_filter, char_records,
-                out, starts, ends, keys, lengths, limits, row_of_unit, num,
-                runs, states, slots, touched, owners, found, num_found,
+                char_heads, char_tails, char_bits, char_records,
+                out, starts, ends, keys, lengths, row_of_unit, num,
+                numbers, nodes, nexts, owners, found, num_found,
             )  # fmt: skip
             if num_found >= len(found):
                 found = np.empty(2 * num_found, dtype=np.uint32)
