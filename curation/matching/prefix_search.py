@@ -20,8 +20,7 @@ from curate.curation.matching.prefix_table import (
 from curate.curation.matching.unit_hashes import (
     PRINT_BITS,
     edge_line,
-    head_hash,
-    slot,
+    head_line,
     spread_edge,
 )
 
@@ -48,11 +47,11 @@ def find_needles(
     numbers: Any,
     nodes: Any,
     nexts: Any,
-    owners: Any,
     found: Any,
-    num_found: int,
-) -> int:
-    """Append every needle that occurs in a block of texts: its entry ids, and in which text.
+    places: Any,
+    num_rows: int,
+) -> bool:
+    """Append every needle that occurs in a block of texts: its entry ids, to those of its text.
 
     The block goes through once per length of runs, in waves. Slots are loaded for a whole wave
     before they are looked at, so that their cache misses overlap.
@@ -72,52 +71,61 @@ def find_needles(
         numbers: scratch: the number of each unit; uint32, shape (at least num_units,).
         nodes: scratch: node of each run; uint32, shape (at least num_units,).
         nexts: scratch: the unit after each run; uint32, shape (at least num_units,).
-        owners: the text of each entry found; uint32.
-        found: entry ids; uint32, as long as owners.
-        num_found: how many they hold.
+        found: entry ids; uint32; a part of it for each text.
+        places: where the part of each text begins; where its next id goes; and the last place
+            from where on there is room for an id for each of its units; int64, shape
+            (3, at least num_rows).
+        num_rows: texts of the block.
 
     Returns:
-        How many there are now; if there is no room for one more, the last place was written over,
-        and the caller makes room and begins again.
+        Whether there was room for them; if not, the caller makes more and begins again.
     """  # fmt: skip
-    num_heads, num_lines = np.uint64(len(heads)), np.uint64(len(tails) >> 3)
+    num_lines = np.uint64(len(tails) >> 3)
+    num_head_lines = np.uint64(len(heads) >> 1)
     unit_bits, key_bits, first_node = bits[0], bits[1], np.int64(bits[2]) + 1
-    room = len(found)
-    places = np.empty(_WAVE, dtype=np.uint64)
+    lines = np.empty(_WAVE, dtype=np.int64)
     edges = np.empty(_WAVE, dtype=np.uint64)
     nexts_of_edges = np.empty(_WAVE, dtype=np.uint32)
+    at, limits = places[1], places[2]
+    if not _has_room(at, limits, num_rows):
+        return False
     num_runs = 0
     for begin in range(0, num_units, _WAVE):
         stop = min(begin + _WAVE, num_units)
         for unit in range(begin, stop):
-            at = slot(head_hash(keys[unit, 0], keys[unit, 1], lengths[unit]), num_heads)
-            places[unit - begin] = np.uint64(at)
-            prefetch(heads, at << 5)
+            place = head_line(keys[unit, 0], keys[unit, 1], lengths[unit], num_head_lines)
+            lines[unit - begin] = place
+            prefetch(heads, place << 5)
         for unit in range(begin, stop):
             low, high, code = keys[unit, 0], keys[unit, 1], np.uint64(lengths[unit])
-            at = np.int64(places[unit - begin])
-            meaning = heads[at, 2]
-            if meaning != 0 and (
-                heads[at, 0] != low or heads[at, 1] != high or meaning >> LENGTH_SHIFT != code
-            ):
-                at = find_head(
-                    heads, records, text, np.int64(starts[unit]), np.int64(ends[unit]),
-                    low, high, code, at,
-                )  # fmt: skip
-                meaning = heads[at, 2]
-            number = np.uint32(heads[at, 3])
-            numbers[unit] = number
+            place = lines[unit - begin]
+            meaning = heads[place, 2]
+            different = heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
             # No branch on what is found: as good as random, it would be foretold wrongly.
-            place = min(num_found, room - 1)
-            found[place] = np.uint32(meaning & VALUE)
-            owners[place] = rows[unit]
-            num_found += np.int64(meaning >> ENTRY_SHIFT & np.uint64(1))
-            if meaning & IS_LIST:
-                num_found = _append_list(records, meaning, rows[unit], owners, found, num_found)
+            place += np.int64(different != 0)
+            meaning = heads[place, 2]
+            different = heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            if different != 0:
+                if meaning != 0:
+                    place = find_head(
+                        heads, records, text, np.int64(starts[unit]), np.int64(ends[unit]),
+                        low, high, code, place & ~1,
+                    )  # fmt: skip
+                meaning = heads[place, 2]
+            number = np.uint32(heads[place, 3])
+            numbers[unit] = number
+            row = rows[unit]
+            write = at[row]
+            found[write] = np.uint32(meaning & VALUE)
+            at[row] = write + np.int64(meaning >> ENTRY_SHIFT & np.uint64(1))
+            if meaning & IS_LIST and not _append_list(records, meaning, found, at, limits, row):
+                return False
             nodes[num_runs] = number
             nexts[num_runs] = unit + 1
             num_runs += np.int64(meaning >> GOES_ON_SHIFT & np.uint64(1))
     while num_runs:
+        if not _has_room(at, limits, num_rows):
+            return False
         num_longer = 0
         for begin in range(0, num_runs, _WAVE):
             num_kept = 0
@@ -131,39 +139,48 @@ def find_needles(
                 num_kept += number != 0
             for run in range(num_kept):
                 spread, following = edges[run], nexts_of_edges[run]
-                at = edge_line(spread, key_bits, num_lines) << 3
+                place = edge_line(spread, key_bits, num_lines) << 3
                 print_ = spread & PRINT_MASK
-                which = find_among_eight(tails, at, PRINT_SHIFT, print_)
-                while which == 8 and tails[at + 7] != 0 and print_ >> _PRINT_BITS < 7:
-                    at = at + 8 if at + 8 < len(tails) else 0
+                which = find_among_eight(tails, place, PRINT_SHIFT, print_)
+                while which == 8 and tails[place + 7] != 0 and print_ >> _PRINT_BITS < 7:
+                    place = place + 8 if place + 8 < len(tails) else 0
                     print_ += ONE_LINE
-                    which = find_among_eight(tails, at, PRINT_SHIFT, print_)
-                at += min(which, 7)
-                tail = tails[at] if which < 8 else np.uint64(0)
-                place = min(num_found, room - 1)
-                found[place] = np.uint32(tail & VALUE)
-                owners[place] = rows[following]
-                num_found += np.int64(tail >> ENTRY_SHIFT & np.uint64(1))
-                if tail & IS_LIST:
-                    num_found = _append_list(
-                        records, tail, rows[following], owners, found, num_found
-                    )
-                nodes[num_longer] = first_node + at
+                    which = find_among_eight(tails, place, PRINT_SHIFT, print_)
+                place += which & 7
+                tail = tails[place] & np.uint64((which >> 3) - 1)
+                row = rows[following]
+                write = at[row]
+                found[write] = np.uint32(tail & VALUE)
+                at[row] = write + np.int64(tail >> ENTRY_SHIFT & np.uint64(1))
+                if tail & IS_LIST and not _append_list(records, tail, found, at, limits, row):
+                    return False
+                nodes[num_longer] = first_node + place
                 nexts[num_longer] = following + 1
                 num_longer += np.int64(tail >> GOES_ON_SHIFT & np.uint64(1))
         num_runs = num_longer
-    return num_found
+    return True
+
+
+@compiled
+def _has_room(at: Any, limits: Any, num_rows: int) -> bool:
+    """Return whether a wave finds room in the parts of all texts."""
+    fullest = np.int64(-1)
+    for row in range(num_rows):
+        fullest = max(fullest, at[row] - limits[row])
+    return fullest <= 0
 
 
 @compiled
 def _append_list(
-    records: Any, meaning: np.uint64, row: int, owners: Any, found: Any, num_found: int
-) -> int:
-    """Append the entry ids of a list; return their number."""
-    at = np.int64(meaning & VALUE)
-    for i in range(np.int64(records[at])):
-        if num_found < len(found):
-            found[num_found] = records[at + 1 + i]
-            owners[num_found] = row
-        num_found += 1
-    return num_found
+    records: Any, meaning: np.uint64, found: Any, at: Any, limits: Any, row: int
+) -> bool:
+    """Append the entry ids of a list to those of a text; return whether there was room."""
+    place = np.int64(meaning & VALUE)
+    num = np.int64(records[place])
+    write = at[row]
+    if write + num > limits[row]:
+        return False
+    for i in range(num):
+        found[write + i] = records[place + 1 + i]
+    at[row] = write + num
+    return True

@@ -25,8 +25,7 @@ from curate.curation.compiled.unit_keys import LONG, SLACK, key_units, same_byte
 from curate.curation.matching.unit_hashes import (
     PRINT_BITS,
     edge_line,
-    head_hash,
-    slot,
+    head_line,
     spread_edge,
 )
 
@@ -146,7 +145,7 @@ def _number_units(
     num = words = 0
     for i in range(len(starts)):
         low, high, code = keys[i, 0], keys[i, 1], np.uint64(lengths[i])
-        first = slot(head_hash(low, high, lengths[i]), np.uint64(len(heads)))
+        first = head_line(low, high, lengths[i], np.uint64(len(heads) >> 1))
         at = find_head(heads, records, data, starts[i], ends[i], low, high, code, first)
         units[i] = at
         if heads[at, 2] == 0:
@@ -300,9 +299,9 @@ def build_table(needles: Needles) -> PrefixTable:
     spans = (needles.data, needles.starts, needles.ends, keys, lengths)
     units = np.empty(num_units, dtype=np.int64)
     # Filled twice: how many slots are taken tells how many there should be.
-    heads = np.zeros((num_units + _SPARE_SLOTS, 4), dtype=np.uint64)
+    heads = np.zeros((2 * (num_units // 2) + _SPARE_SLOTS, 4), dtype=np.uint64)
     taken, _ = _number_units(heads, np.zeros(num_words, np.uint32), *spans, units)
-    heads = _aligned_zeros(int(_SLOTS_PER_TAKEN * taken) + _SPARE_SLOTS, 4)
+    heads = _aligned_zeros(2 * int(_SLOTS_PER_TAKEN / 2 * taken) + _SPARE_SLOTS, 4)
     records = np.zeros(num_words, dtype=np.uint32)
     num_distinct, words = _number_units(heads, records, *spans, units)
     num_edges = num_units - np.count_nonzero(np.diff(needles.unit_offsets))

@@ -8,7 +8,7 @@ import numpy as np
 from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.unit_keys import SLACK, key_units, mix
 
-__all__ = ["PRINT_BITS", "edge_line", "hash_fingerprint", "head_hash", "slot", "spread_edge"]
+__all__ = ["PRINT_BITS", "edge_line", "hash_fingerprint", "head_hash", "head_line", "spread_edge"]
 
 PRINT_BITS = 26  # of an edge, that its slot holds
 
@@ -22,9 +22,10 @@ def head_hash(low: np.uint64, high: np.uint64, length: int) -> np.uint64:
 
 
 @inlined
-def slot(state: np.uint64, num_slots: np.uint64) -> int:
-    """Return the slot where a search begins: the upper half of the hash, scaled."""
-    return np.int64((state >> np.uint64(32)) * num_slots >> np.uint64(32))
+def head_line(low: np.uint64, high: np.uint64, length: int, num_lines: np.uint64) -> int:
+    """Return the first slot of the line, of two slots, where a search for a unit begins."""
+    state = head_hash(low, high, length)
+    return np.int64((state >> np.uint64(32)) * num_lines >> np.uint64(32)) << 1
 
 
 @inlined
