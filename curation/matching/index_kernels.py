@@ -78,9 +78,9 @@ def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any,
     for i in range(size):
         placed[i] = _NO_ENTRY
     for i in range(size):
-        placed[smaller[i]] = found[first + i]
+        placed[np.uint64(smaller[i])] = found[np.uint64(first + i)]
     for i in range(size):
-        values[num] = placed[i]
+        values[np.uint64(num)] = placed[i]
         num += np.int64(placed[i] != _NO_ENTRY)
     return num
 
@@ -128,8 +128,9 @@ def _gather(
     """  # fmt: skip
     num_found = largest = np.int64(0)
     for row in range(num_rows):
-        num_found += places[1, row] - places[0, row]
-        largest = max(largest, places[1, row] - places[0, row])
+        size = np.int64(places[1, row] - places[0, row])
+        num_found += size
+        largest = max(largest, size)
     if num_values + num_found >= len(values):
         longer = np.empty(2 * (num_values + num_found) + 1, dtype=np.uint32)
         for i in range(num_values):
@@ -138,7 +139,7 @@ def _gather(
     scratch = np.empty((2, largest + SLACK), dtype=np.uint32)
     for row in range(num_rows):
         num_values = _append_sorted(
-            found, places[0, row], places[1, row], scratch, values, num_values
+            found, np.int64(places[0, row]), np.int64(places[1, row]), scratch, values, num_values
         )
         list_ends[begin + row + 1] = num_values
     return values, num_values
@@ -206,7 +207,7 @@ def _end_texts(stops: Any, num_rows: int, places: Any, lengths: Any) -> None:
     first = 0
     for row in range(num_rows):
         lengths[stops[row]] = NO_UNIT
-        places[2, row] = places[0, row + 1] - (np.int64(stops[row]) + 1 - first)
+        places[2, row] = places[0, row + 1] - np.uint64(np.int64(stops[row]) + 1 - first)
         first = np.int64(stops[row]) + 1
 
 
@@ -240,7 +241,7 @@ def match_standard(
     out = np.empty(2 * space + SLACK, dtype=np.uint8)
     starts, ends, row_of_unit, numbers, nodes, nexts, keys, lengths = _scratch(space)
     sizes, stops = np.empty(most_rows, dtype=np.uint32), np.empty(most_rows, dtype=np.uint32)
-    places = np.empty((3, most_rows + 1), dtype=np.int64)
+    places = np.empty((3, most_rows + 1), dtype=np.uint64)
     found = np.empty(_PLACES_PER_BYTE * space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
@@ -296,7 +297,7 @@ def match_metaclip(
     out = np.empty(space + SLACK, dtype=np.uint8)
     starts, ends, row_of_unit, numbers, nodes, nexts, keys, lengths = _scratch(space)
     sizes, stops = np.empty(most_rows, dtype=np.uint32), np.empty(most_rows, dtype=np.uint32)
-    places = np.empty((3, most_rows + 1), dtype=np.int64)
+    places = np.empty((3, most_rows + 1), dtype=np.uint64)
     found = np.empty(_PLACES_PER_BYTE * space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int64)

@@ -142,8 +142,8 @@ def needs_composition(
                 if code == 0:
                     continue
                 kind = classes[code]
-            order = combining[code] if kind & COMBINING else 0
-            if kind & NFC or (order != 0 and last > order):
+            order = np.int64(combining[code])
+            if (kind & NFC != 0) | ((order != 0) & (last > order)):
                 out[row] = True
                 num += 1
                 break
@@ -182,6 +182,7 @@ def split_tokens(
     """  # fmt: skip
     num = 0
     kind = _NO_TOKEN  # of the token being written
+    begin = write  # of a letter
     last = 0  # the last code point written to it
     joiner = 0  # a code point that belongs to the token only if a word character follows
     at = start
@@ -213,6 +214,24 @@ def split_tokens(
         else:
             code, length = _decode(data, at, stop)
             bits = classes[code]
+            # Most of other texts: a letter that is a token by itself, or a mark, after another one.
+            # Which of both it is would be foretold wrongly, so that there is no branch on it.
+            if (
+                kind == _LETTER_TOKEN and bits & (MARK | SPACELESS) and bits & FOLD == 0
+                and last != _COENG and last != _VIRAMA and at + 8 <= len(data)
+            ):  # fmt: skip
+                is_new = np.int64(bits & MARK == 0)
+                ends[num] = write
+                out[write] = _SPACE
+                num += is_new
+                write += is_new
+                begin = write if is_new else begin
+                starts[num] = begin
+                store_word(out, write, load_word(data, at))
+                write += length
+                at += length
+                last = code
+                continue
             if bits & FOLD:
                 code = folded[code]
                 if code == 0:
@@ -260,6 +279,7 @@ def split_tokens(
             if not bits & (WORD | SPACELESS | VISIBLE):
                 continue
             starts[num] = write
+            begin = write
             kind = _WORD_TOKEN if bits & WORD else _LETTER_TOKEN
         write = _encode(code, out, write)
         last = code

@@ -32,6 +32,7 @@ from curate.curation.matching.unit_hashes import (
 __all__ = ["Needles", "PrefixTable", "build_table", "empty_table"]
 
 _SLOTS_PER_TAKEN = 2.2
+_SLOTS_PER_TAIL = 2.2
 _SPARE_SLOTS = 16
 _MAX_KEY_BITS = 32 + PRINT_BITS - 1
 _MAX_GROWTH = 64
@@ -321,7 +322,7 @@ def _filled(
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], int]:
     """Return tails with all edges, the bits of numbers, and how many slots are taken."""  # fmt: skip
     while growth <= _MAX_GROWTH:
-        num_lines = int(growth * (_SLOTS_PER_TAKEN * num_edges + _SPARE_SLOTS)) // 8 + 1
+        num_lines = int(growth * (_SLOTS_PER_TAIL * num_edges + _SPARE_SLOTS)) // 8 + 1
         num_lines, bits = _bits(num_units, num_lines)
         tails = _aligned_zeros(num_lines, 8).ravel()
         taken = _fill_tails(tails, bits, heads, units, needles.unit_offsets, places)

@@ -34,11 +34,12 @@ def spread_edge(
 ) -> np.uint64:
     """Return the edge from a node by a unit as a number of `key_bits` bits, with its bits spread.
 
-    No two edges have the same number: both steps can be undone.
+    No two edges have the same number: every step can be undone.
     """
-    key = node << unit_bits | unit
-    key ^= key >> (key_bits >> np.uint64(1))
-    return key * _MULTIPLIER & ((np.uint64(1) << key_bits) - np.uint64(1))
+    half, mask = key_bits >> np.uint64(1), (np.uint64(1) << key_bits) - np.uint64(1)
+    key = (node << unit_bits | unit) * _MULTIPLIER & mask
+    key ^= key >> half
+    return key * _MULTIPLIER & mask
 
 
 @inlined
