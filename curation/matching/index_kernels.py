@@ -7,12 +7,8 @@ import numpy as np
 from curate.compiled.kernel import compiled
 from curate.curation.compiled.intrinsics import LANES, count_smaller
 from curate.curation.compiled.unit_keys import SLACK, key_units
-from curate.curation.matching.kernels import (
-    space_text,
-    split_characters,
-    split_pieces,
-    split_tokens,
-)
+from curate.curation.matching.kernels import split_tokens
+from curate.curation.matching.pieces import space_text, split_characters, split_pieces
 from curate.curation.matching.prefix_search import NO_UNIT, find_needles
 
 __all__ = ["match_metaclip", "match_standard"]

@@ -96,11 +96,15 @@ def find_needles(
             low, high, code = keys[unit, 0], keys[unit, 1], np.uint64(lengths[unit])
             place = np.int64(lines[unit - begin])
             meaning = heads[place, 2]
-            different = heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            different = (
+                heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            )
             # No branch on what is found: as good as random, it would be foretold wrongly.
             place += np.int64(different != 0)
             meaning = heads[place, 2]
-            different = heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            different = (
+                heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            )
             if different != 0:
                 if meaning != 0 or code == LONG:
                     place = find_head(

@@ -35,7 +35,7 @@ _SLOTS_PER_TAKEN = 2.2
 _SLOTS_PER_TAIL = 2.2
 _SPARE_SLOTS = 16
 _MAX_KEY_BITS = 32 + PRINT_BITS - 1
-_MAX_GROWTH = 64
+_MAX_DOUBLINGS = 7
 
 # Bits of a tail, and of the third word of a head; its fourth is the unit's number.
 VALUE = np.uint64(0xFFFFFFFF)  # an entry id, or the place of a list of them among the records
@@ -105,10 +105,17 @@ def _write_bytes(data: Any, start: int, length: int, records: Any, at: int) -> i
 
 @compiled
 def find_head(
-    heads: Any, records: Any, text: Any, start: int, stop: int, low: np.uint64, high: np.uint64,
-    code: np.uint64, at: int,
+    heads: Any,
+    records: Any,
+    text: Any,
+    start: int,
+    stop: int,
+    low: np.uint64,
+    high: np.uint64,
+    code: np.uint64,
+    at: int,
 ) -> int:
-    """Return the slot of a unit, or the free one where a search for it from a slot on ends."""  # fmt: skip
+    """Return the slot of a unit, or the free one where a search for it from a slot on ends."""
     while heads[at, 2] != 0:
         if heads[at, 0] == low and heads[at, 2] >> LENGTH_SHIFT == code:
             if code != LONG:
@@ -275,12 +282,11 @@ def _bits(num_units: int, num_lines: int) -> tuple[int, NDArray[np.uint64]]:
     unit_bits = num_units.bit_length()
     while True:
         key_bits = max(32, (num_units + 8 * num_lines).bit_length() + unit_bits)
-        if key_bits <= _MAX_KEY_BITS and (
-            2**32 // num_lines + 1 << key_bits - 32 <= 1 << PRINT_BITS
-        ):
-            return num_lines, np.array([unit_bits, key_bits, num_units], np.uint64)
         if key_bits > _MAX_KEY_BITS:
             raise ValueError(f"{num_units} units of entries in {num_lines} lines are too many")
+        # As many edges as may begin in one line have to differ in their lower bits.
+        if 2**32 // num_lines + 1 << key_bits - 32 <= 1 << PRINT_BITS:
+            return num_lines, np.array([unit_bits, key_bits, num_units], np.uint64)
         num_lines *= 2
 
 
@@ -307,9 +313,8 @@ def build_table(needles: Needles) -> PrefixTable:
     num_distinct, words = _number_units(heads, records, *spans, units)
     num_edges = num_units - np.count_nonzero(np.diff(needles.unit_offsets))
     places = np.empty(num, dtype=np.int64)
-    growth = 1.0
-    tails, bits, taken = _filled(num_distinct, num_edges, heads, units, needles, places, growth)
-    tails, bits, _ = _filled(num_distinct, taken, heads, units, needles, places, growth)
+    shared = (heads, units, needles.unit_offsets, places)
+    tails, bits, _ = _filled(num_distinct, _filled(num_distinct, num_edges, *shared)[2], *shared)
     words = _fill_entries(
         heads, tails, records, words, places, needles.entry_ids, needles.unit_offsets
     )
@@ -317,18 +322,20 @@ def build_table(needles: Needles) -> PrefixTable:
 
 
 def _filled(
-    num_units: int, num_edges: int, heads: Any, units: Any, needles: Needles, places: Any,
-    growth: float,
+    num_units: int, num_edges: int, *shared: NDArray[Any]
 ) -> tuple[NDArray[np.uint64], NDArray[np.uint64], int]:
-    """Return tails with all edges, the bits of numbers, and how many slots are taken."""  # fmt: skip
-    while growth <= _MAX_GROWTH:
-        num_lines = int(growth * (_SLOTS_PER_TAIL * num_edges + _SPARE_SLOTS)) // 8 + 1
+    """Return tails with all edges, the bits of numbers, and how many slots are taken.
+
+    Raises:
+        ValueError: there are too many units, or edges that lie too close together.
+    """
+    for doublings in range(_MAX_DOUBLINGS):
+        num_lines = int(2**doublings * (_SLOTS_PER_TAIL * num_edges + _SPARE_SLOTS)) // 8 + 1
         num_lines, bits = _bits(num_units, num_lines)
         tails = _aligned_zeros(num_lines, 8).ravel()
-        taken = _fill_tails(tails, bits, heads, units, needles.unit_offsets, places)
+        taken = _fill_tails(tails, bits, *shared)
         if taken >= 0:
             return tails, bits, taken
-        growth *= 2
     raise ValueError(f"{num_edges} runs of units lie too close together to be told apart")
 
 
