@@ -14,6 +14,7 @@ __all__ = [
     "count_smaller",
     "find_among_eight",
     "load_word",
+    "prefetch",
     "store_word",
     "sum_rows",
     "trailing_zeros",
@@ -58,6 +59,24 @@ def store_word(_typing_context: Any, array: Any, _at: Any, _word: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.uint64), generate
+
+
+@intrinsic
+def prefetch(_typing_context: Any, array: Any, _at: Any) -> Any:
+    """Have the line of the cache loaded that a byte of an array lies in, and wait for nothing."""
+    from llvmlite import ir
+    from numba import types
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        place = _place(context, builder, signature.args[0], *arguments, ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [place.type], kind)
+        to_read, to_all_levels, data = (ir.Constant(number, n) for n in (0, 3, 1))
+        builder.call(function, [place, to_read, to_all_levels, data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @intrinsic

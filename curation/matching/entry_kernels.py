@@ -6,7 +6,8 @@ import numpy as np
 
 from curate.compiled.kernel import compiled
 from curate.curation.compiled.unit_keys import SLACK
-from curate.curation.matching.kernels import split_characters, split_pieces, split_tokens
+from curate.curation.matching.kernels import split_tokens
+from curate.curation.matching.pieces import split_characters, split_pieces
 
 __all__ = ["split_metaclip_entries", "split_standard_entries"]
 

@@ -37,7 +37,7 @@ from curate.files.remedies import suggest
 __all__ = ["IndexMatcher", "MatchIndex", "build_index", "pack_index", "unpack_index"]
 
 MAGIC = b"CURATEIX"
-VERSION = 3
+VERSION = 4
 _ALIGNMENT = 64
 _KINDS = (np.uint64, np.uint64, np.uint64, np.uint32) * 2  # of the arrays of the two tables
 

@@ -7,14 +7,9 @@ import numpy as np
 from curate.compiled.kernel import compiled
 from curate.curation.compiled.intrinsics import LANES, count_smaller
 from curate.curation.compiled.unit_keys import SLACK, key_units
-from curate.curation.matching.kernels import (
-    space_text,
-    split_characters,
-    split_pieces,
-    split_tokens,
-)
-from curate.curation.matching.prefix_search import find_needles
-from curate.curation.matching.prefix_table import NO_RECORD
+from curate.curation.matching.kernels import split_tokens
+from curate.curation.matching.pieces import space_text, split_characters, split_pieces
+from curate.curation.matching.prefix_search import NO_UNIT, find_needles
 
 __all__ = ["match_metaclip", "match_standard"]
 
@@ -22,6 +17,7 @@ __all__ = ["match_metaclip", "match_standard"]
 _BLOCK_BYTES = 1 << 12
 
 
+_PLACES_PER_BYTE = 2  # of entry ids, at first
 _MANY = 16 * LANES  # numbers from which on sorting is quicker than comparing all with all
 _NO_ENTRY = np.uint32(0xFFFFFFFF)
 
@@ -78,9 +74,9 @@ def _append_sorted(found: Any, first: int, stop: int, scratch: Any, values: Any,
     for i in range(size):
         placed[i] = _NO_ENTRY
     for i in range(size):
-        placed[smaller[i]] = found[first + i]
+        placed[np.uint64(smaller[i])] = found[np.uint64(first + i)]
     for i in range(size):
-        values[num] = placed[i]
+        values[np.uint64(num)] = placed[i]
         num += np.int64(placed[i] != _NO_ENTRY)
     return num
 
@@ -100,109 +96,115 @@ def _next_block(offsets: Any, rows: Any, begin: int) -> tuple[int, int]:
 
 
 @compiled
-def _largest_block(offsets: Any, rows: Any) -> int:
-    largest = begin = 0
+def _largest_block(offsets: Any, rows: Any) -> tuple[int, int]:
+    """Return the most bytes of a block, plus one a text, and the most texts."""
+    largest = most = begin = 0
     while begin < len(rows):
-        begin, num_bytes = _next_block(offsets, rows, begin)
+        stop, num_bytes = _next_block(offsets, rows, begin)
         largest = max(largest, num_bytes)
-    return largest
-
-
-@compiled
-def _count_runs(owners: Any, num_found: int, at: Any) -> None:
-    """Count what each text owns, in the place after its own.
-
-    Most neighbours have one owner. Its count stays in a register: to add to memory that was just
-    written takes longer than all the rest.
-    """
-    owner, num = 0, 0
-    for i in range(num_found):
-        if owners[i] != owner:
-            at[owner + 1] += num
-            owner, num = owners[i], 0
-        num += 1
-    at[owner + 1] += num
-
-
-@compiled
-def _place(owners: Any, found: Any, num_found: int, at: Any, placed: Any) -> None:
-    """Put what each text owns where `at` says, which is moved on to the end of it."""
-    owner = 0
-    write = at[0]
-    for i in range(num_found):
-        if owners[i] != owner:
-            at[owner] = write
-            owner = owners[i]
-            write = at[owner]
-        placed[write] = found[i]
-        write += 1
-    at[owner] = write
+        most = max(most, stop - begin)
+        begin = stop
+    return largest, most
 
 
 @compiled
 def _gather(
-    owners: Any,
-    found: Any,
-    num_found: int,
-    num_rows: int,
-    values: Any,
-    num_values: int,
-    list_ends: Any,
-    begin: int,
+    found: Any, places: Any, num_rows: int, values: Any, num_values: int, list_ends: Any, begin: int
 ) -> tuple[Any, int]:
     """Append a block's entry ids to the lists of their texts: ascending and unique.
 
     Args:
-        owners: the text of each entry found, counted from the block's first.
-        found: entry ids.
-        num_found: how many there are.
+        found: entry ids, as `find_needles` writes them.
+        places: where those of each text begin, and where they end.
         num_rows: texts of the block.
         values: of all lists so far; a longer copy is made where it is full.
         num_values: how many there are.
         list_ends: where the list of each text ends, after a 0.
         begin: texts before the block.
     """  # fmt: skip
+    num_found = largest = np.int64(0)
+    for row in range(num_rows):
+        size = np.int64(places[1, row] - places[0, row])
+        num_found += size
+        largest = max(largest, size)
     if num_values + num_found >= len(values):
         longer = np.empty(2 * (num_values + num_found) + 1, dtype=np.uint32)
         for i in range(num_values):
             longer[i] = values[i]
         values = longer
-    at = np.zeros(num_rows + 1, dtype=np.int64)
-    _count_runs(owners, num_found, at)
-    largest = np.int64(0)
-    for row in range(num_rows):
-        largest = max(largest, at[row + 1])
-        at[row + 1] += at[row]
-    placed = np.empty(num_found + SLACK, dtype=np.uint32)
     scratch = np.empty((2, largest + SLACK), dtype=np.uint32)
-    _place(owners, found, num_found, at, placed)
-    first = 0
     for row in range(num_rows):
-        num_values = _append_sorted(placed, first, at[row], scratch, values, num_values)
+        num_values = _append_sorted(
+            found, np.int64(places[0, row]), np.int64(places[1, row]), scratch, values, num_values
+        )
         list_ends[begin + row + 1] = num_values
-        first = at[row]
     return values, num_values
 
 
 @compiled
-def _integers(space: int) -> tuple[Any, ...]:
-    """Return scratch for five numbers of each unit."""
+def _scratch(space: int) -> tuple[Any, ...]:
+    """Return scratch for the starts, ends, texts, numbers, nodes and next units of units."""
     return (
         np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
         np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
-        np.empty(space, dtype=np.uint32),
+        np.empty(space, dtype=np.uint32), np.empty(space, dtype=np.uint32),
+        np.empty((space, 2), dtype=np.uint64), np.empty(space, dtype=np.uint8),
     )  # fmt: skip
 
 
 @compiled
-def _words(space: int) -> tuple[Any, ...]:
-    """Return scratch for the keys, lengths, runs, states, slots, records and entries of units."""
-    return (
-        np.empty((space, 2), dtype=np.uint64), np.empty(space, dtype=np.uint8),
-        np.empty((2, space), dtype=np.uint32), np.empty(space, dtype=np.uint64),
-        np.empty(space, dtype=np.uint64), np.empty(space, dtype=np.uint32),
-        np.empty(space, dtype=np.uint32),
-    )  # fmt: skip
+def _share_out(sizes: Any, num_rows: int, per_byte: int, places: Any, found: Any) -> Any:
+    """Share out places of entry ids to the texts of a block; return the ids, more if need be.
+
+    Args:
+        sizes: bytes of each text and one more: it has no more units, with the one behind them.
+        num_rows: texts.
+        per_byte: places for each byte.
+        places: written: where the ids of each text begin, and after the last; so is the next row.
+        found: entry ids.
+    """
+    total = np.int64(0)
+    for row in range(num_rows):
+        places[0, row] = total
+        places[1, row] = total
+        total += per_byte * np.int64(sizes[row])
+    places[0, num_rows] = total
+    return np.empty(total + SLACK, dtype=np.uint32) if total + SLACK > len(found) else found
+
+
+@compiled
+def _end_text(
+    num: int, more: int, write: int, row: int, starts: Any, ends: Any, rows: Any, stops: Any
+) -> int:
+    """Put a unit behind a text's last one, and note whose they are; return their number.
+
+    Args:
+        num: units before the text.
+        more: units of the text.
+        write: place after the text.
+        row: the text.
+        starts: as `find_needles` takes them, as are ends and rows.
+        ends: see there.
+        rows: see there.
+        stops: the last unit of each text.
+    """  # fmt: skip
+    stop = num + more
+    for unit in range(num, stop + 1):
+        rows[unit] = row
+    starts[stop] = write
+    ends[stop] = write
+    stops[row] = stop
+    return stop + 1
+
+
+@compiled
+def _end_texts(stops: Any, num_rows: int, places: Any, lengths: Any) -> None:
+    """Mark the unit behind the last one of each text, and say up to where a wave has room."""
+    first = 0
+    for row in range(num_rows):
+        lengths[stops[row]] = NO_UNIT
+        places[2, row] = places[0, row + 1] - np.uint64(np.int64(stops[row]) + 1 - first)
+        first = np.int64(stops[row]) + 1
 
 
 @compiled
@@ -214,7 +216,7 @@ def match_standard(
     folded: Any,
     heads: Any,
     tails: Any,
-    filter_: Any,
+    bits: Any,
     records: Any,
 ) -> tuple[Any, Any]:
     """Return the entry ids of chosen texts, and where each text's end: values, offsets of a list.
@@ -227,13 +229,16 @@ def match_standard(
         folded: as in `CharacterTable`.
         heads: as in `PrefixTable`; so are the next three.
         tails: see there.
-        filter_: see there.
+        bits: see there.
         records: see there.
     """  # fmt: skip
-    space = _largest_block(offsets, rows) + SLACK
+    space, most_rows = _largest_block(offsets, rows)
+    space += SLACK
     out = np.empty(2 * space + SLACK, dtype=np.uint8)
-    starts, ends, limits, row_of_unit, owners = _integers(space)
-    keys, lengths, runs, states, slots, touched, found = _words(space)
+    starts, ends, row_of_unit, numbers, nodes, nexts, keys, lengths = _scratch(space)
+    sizes, stops = np.empty(most_rows, dtype=np.uint32), np.empty(most_rows, dtype=np.uint32)
+    places = np.empty((3, most_rows + 1), dtype=np.uint64)
+    found = np.empty(_PLACES_PER_BYTE * space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
     num_values = begin = 0
@@ -246,25 +251,24 @@ def match_standard(
                 data, offsets[row], offsets[row + 1], classes, folded,
                 out, write, starts[num:], ends[num:],
             )  # fmt: skip
-            for unit in range(num, num + more):
-                limits[unit] = num + more
-                row_of_unit[unit] = i - begin
-            num += more
             if more:
-                write = ends[num - 1] + 1
+                write = ends[num + more - 1] + 1
+            num = _end_text(num, more, write, i - begin, starts, ends, row_of_unit, stops)
+            sizes[i - begin] = offsets[row + 1] - offsets[row] + 1
         key_units(out, starts, ends, num, keys, lengths)
-        num_found = find_needles(
-            heads, tails, filter_, records,
-            out, starts, ends, keys, lengths, limits, row_of_unit, num,
-            runs, states, slots, touched, owners, found, 0,
-        )  # fmt: skip
-        if num_found >= len(found):
-            found = np.empty(2 * num_found, dtype=np.uint32)
-            owners = np.empty(2 * num_found, dtype=np.uint32)
-            continue
+        per_byte, has_room = _PLACES_PER_BYTE, False
+        while not has_room:
+            found = _share_out(sizes, stop - begin, per_byte, places, found)
+            _end_texts(stops, stop - begin, places, lengths)
+            has_room = find_needles(
+                heads, tails, bits, records,
+                out, starts, ends, keys, lengths, row_of_unit, num,
+                numbers, nodes, nexts, found, places, stop - begin,
+            )  # fmt: skip
+            per_byte *= 2
         values, num_values = _gather(
-            owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
-        )  # fmt: skip
+            found, places, stop - begin, values, num_values, list_ends, begin
+        )
         begin = stop
     return values[:num_values], list_ends
 
@@ -276,23 +280,25 @@ def match_metaclip(
     rows: Any,
     heads: Any,
     tails: Any,
-    filter_: Any,
+    bits: Any,
     records: Any,
     char_heads: Any,
     char_tails: Any,
-    char_filter: Any,
+    char_bits: Any,
     char_records: Any,
 ) -> tuple[Any, Any]:
     """Return what `match_standard` returns, for the two tables of `metaclip`."""  # fmt: skip
-    space = 3 * _largest_block(offsets, rows) + SLACK
+    space, most_rows = _largest_block(offsets, rows)
+    space = 3 * space + SLACK
     out = np.empty(space + SLACK, dtype=np.uint8)
-    starts, ends, limits, row_of_unit, owners = _integers(space)
-    keys, lengths, runs, states, slots, touched, found = _words(space)
+    starts, ends, row_of_unit, numbers, nodes, nexts, keys, lengths = _scratch(space)
+    sizes, stops = np.empty(most_rows, dtype=np.uint32), np.empty(most_rows, dtype=np.uint32)
+    places = np.empty((3, most_rows + 1), dtype=np.uint64)
+    found = np.empty(_PLACES_PER_BYTE * space, dtype=np.uint32)
     values = np.empty(8 * len(rows) + 64, dtype=np.uint32)
     list_ends = np.zeros(len(rows) + 1, dtype=np.int64)
-    length_of = np.empty(space, dtype=np.uint32)
     num_values = begin = 0
-    has_characters = len(char_records) > len(NO_RECORD) + SLACK // 4
+    per_byte = _PLACES_PER_BYTE
     while begin < len(rows):
         stop, _ = _next_block(offsets, rows, begin)
         num = write = 0
@@ -300,43 +306,37 @@ def match_metaclip(
             row = rows[i]
             length = space_text(data, offsets[row], offsets[row + 1], out[write:])
             more = split_pieces(out, write, length, starts[num:], ends[num:])
-            for unit in range(num, num + more):
-                limits[unit] = num + more
-                row_of_unit[unit] = i - begin
-            num += more
             write += length
-            length_of[i - begin] = length
+            num = _end_text(num, more, write, i - begin, starts, ends, row_of_unit, stops)
+            sizes[i - begin] = length + 1
+        found = _share_out(sizes, stop - begin, per_byte, places, found)
         key_units(out, starts, ends, num, keys, lengths)
-        num_found = find_needles(
-            heads, tails, filter_, records,
-            out, starts, ends, keys, lengths, limits, row_of_unit, num,
-            runs, states, slots, touched, owners, found, 0,
+        _end_texts(stops, stop - begin, places, lengths)
+        has_room = find_needles(
+            heads, tails, bits, records,
+            out, starts, ends, keys, lengths, row_of_unit, num,
+            numbers, nodes, nexts, found, places, stop - begin,
         )  # fmt: skip
-        if num_found >= len(found):
-            found = np.empty(2 * num_found, dtype=np.uint32)
-            owners = np.empty(2 * num_found, dtype=np.uint32)
-            continue
-        if has_characters:
+        if has_room and char_bits[2] > 0:
             num = write = 0
             for i in range(stop - begin):
-                more = split_characters(out, write, length_of[i], starts[num:], ends[num:])
-                for unit in range(num, num + more):
-                    limits[unit] = num + more
-                    row_of_unit[unit] = i
-                num += more
-                write += length_of[i]
+                length = np.int64(sizes[i]) - 1
+                more = split_characters(out, write, length, starts[num:], ends[num:])
+                write += length
+                num = _end_text(num, more, write, i, starts, ends, row_of_unit, stops)
             key_units(out, starts, ends, num, keys, lengths)
-            num_found = find_needles(
-                char_heads, char_tails, char_filter, char_records,
-                out, starts, ends, keys, lengths, limits, row_of_unit, num,
-                runs, states, slots, touched, owners, found, num_found,
+            _end_texts(stops, stop - begin, places, lengths)
+            has_room = find_needles(
+                char_heads, char_tails, char_bits, char_records,
+                out, starts, ends, keys, lengths, row_of_unit, num,
+                numbers, nodes, nexts, found, places, stop - begin,
             )  # fmt: skip
-            if num_found >= len(found):
-                found = np.empty(2 * num_found, dtype=np.uint32)
-                owners = np.empty(2 * num_found, dtype=np.uint32)
-                continue
+        if not has_room:
+            per_byte *= 2
+            continue
+        per_byte = _PLACES_PER_BYTE
         values, num_values = _gather(
-            owners, found, num_found, stop - begin, values, num_values, list_ends, begin,
-        )  # fmt: skip
+            found, places, stop - begin, values, num_values, list_ends, begin
+        )
         begin = stop
     return values[:num_values], list_ends

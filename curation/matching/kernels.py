@@ -15,7 +15,6 @@ import numpy as np
 from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.intrinsics import load_word, store_word, trailing_zeros
 from curate.curation.matching.character_table import (
-    COMBINING,
     DIGIT,
     FOLD,
     MARK,
@@ -27,9 +26,6 @@ from curate.curation.matching.character_table import (
 
 __all__ = [
     "needs_composition",
-    "space_text",
-    "split_characters",
-    "split_pieces",
     "split_tokens",
 ]
 
@@ -142,8 +138,8 @@ def needs_composition(
                 if code == 0:
                     continue
                 kind = classes[code]
-            order = combining[code] if kind & COMBINING else 0
-            if kind & NFC or (order != 0 and last > order):
+            order = np.int64(combining[code])
+            if (kind & NFC != 0) | ((order != 0) & (last > order)):
                 out[row] = True
                 num += 1
                 break
@@ -182,6 +178,7 @@ def split_tokens(
     """  # fmt: skip
     num = 0
     kind = _NO_TOKEN  # of the token being written
+    begin = write  # of a letter
     last = 0  # the last code point written to it
     joiner = 0  # a code point that belongs to the token only if a word character follows
     at = start
@@ -213,6 +210,24 @@ def split_tokens(
         else:
             code, length = _decode(data, at, stop)
             bits = classes[code]
+            # Most of other texts: a letter that is a token by itself, or a mark, after another one.
+            # Which of both it is would be foretold wrongly, so that there is no branch on it.
+            if (
+                kind == _LETTER_TOKEN and bits & (MARK | SPACELESS) and bits & FOLD == 0
+                and last != _COENG and last != _VIRAMA and at + 8 <= len(data)
+            ):  # fmt: skip
+                is_new = np.int64(bits & MARK == 0)
+                ends[num] = write
+                out[write] = _SPACE
+                num += is_new
+                write += is_new
+                begin = write if is_new else begin
+                starts[num] = begin
+                store_word(out, write, load_word(data, at))
+                write += length
+                at += length
+                last = code
+                continue
             if bits & FOLD:
                 code = folded[code]
                 if code == 0:
@@ -260,6 +275,7 @@ def split_tokens(
             if not bits & (WORD | SPACELESS | VISIBLE):
                 continue
             starts[num] = write
+            begin = write
             kind = _WORD_TOKEN if bits & WORD else _LETTER_TOKEN
         write = _encode(code, out, write)
         last = code
@@ -279,67 +295,5 @@ def split_tokens(
         out[write] = joiner
         write += 1
         ends[num] = write
-        num += 1
-    return num
-
-
-@compiled
-def space_text(data: Any, start: int, stop: int, out: Any) -> int:
-    """Write a text as `metaclip` spaces it; return its length.
-
-    Args:
-        data: UTF-8; uint8.
-        start: of the text.
-        stop: of the text.
-        out: uint8, at least 3 · (stop − start) + 2 long.
-    """
-    out[0] = _SPACE
-    write = 1
-    for at in range(start, stop):
-        byte = data[at]
-        if byte == 9 or byte == 10 or byte == 13:
-            out[write] = _SPACE
-            write += 1
-        elif (
-            byte == 44 or byte == 46 or byte == 59 or byte == 58
-            or byte == 63 or byte == 33 or byte == 96
-        ):  # fmt: skip
-            out[write] = _SPACE
-            out[write + 1] = byte
-            out[write + 2] = _SPACE
-            write += 3
-        else:
-            out[write] = byte
-            write += 1
-    out[write] = _SPACE
-    return write + 1
-
-
-@compiled
-def split_pieces(text: Any, start: int, length: int, starts: Any, ends: Any) -> int:
-    """Split a text that begins and ends with a space at every space; pieces may be empty."""
-    num = 0
-    begin = start + 1
-    for at in range(start + 1, start + length):
-        if text[at] == _SPACE:
-            starts[num] = begin
-            ends[num] = at
-            num += 1
-            begin = at + 1
-    return num
-
-
-@compiled
-def split_characters(text: Any, start: int, length: int, starts: Any, ends: Any) -> int:
-    """Split a text into its characters."""
-    num = 0
-    at = start
-    stop = start + length
-    while at < stop:
-        starts[num] = at
-        at += 1
-        while at < stop and text[at] & 0xC0 == 0x80:
-            at += 1
-        ends[num] = at
         num += 1
     return num

@@ -4,264 +4,197 @@ from typing import Any
 
 import numpy as np
 
-from curate.compiled.kernel import compiled, inlined
-from curate.curation.compiled.intrinsics import find_among_eight
-from curate.curation.compiled.unit_keys import LONG, SHORT, same_bytes, same_short_bytes
+from curate.compiled.kernel import compiled
+from curate.curation.compiled.intrinsics import find_among_eight, prefetch
+from curate.curation.compiled.unit_keys import LONG
 from curate.curation.matching.prefix_table import (
     ENTRY_SHIFT,
-    GOES_ON,
-    IS_RECORD,
+    GOES_ON_SHIFT,
+    IS_LIST,
     LENGTH_SHIFT,
-    MORE,
+    LINES,
+    ONE_LINE,
     PRINT_MASK,
     PRINT_SHIFT,
     VALUE,
+    find_head,
 )
-from curate.curation.matching.unit_hashes import (
-    filter_place,
-    head_hash,
-    log2,
-    next_hash,
-    slot,
-    tail_slot,
-)
+from curate.curation.matching.unit_hashes import edge_line, head_line, spread_edge
 
-__all__ = ["find_needles"]
+__all__ = ["NO_UNIT", "find_needles"]
+
+NO_UNIT = np.uint8(255)  # the length of what no entry holds
+_WAVE = 32  # runs whose lines are loaded before they are looked at; they stay in the first cache
 
 
 @compiled
 def find_needles(
     heads: Any,
     tails: Any,
-    filter_: Any,
+    bits: Any,
     records: Any,
     text: Any,
     starts: Any,
     ends: Any,
     keys: Any,
     lengths: Any,
-    limits: Any,
     rows: Any,
     num_units: int,
-    runs: Any,
-    states: Any,
-    slots: Any,
-    touched: Any,
-    owners: Any,
+    numbers: Any,
+    nodes: Any,
+    nexts: Any,
     found: Any,
-    num_found: int,
-) -> int:
-    """Append every needle that occurs in a block of texts: its entry ids, and in which text.
+    places: Any,
+    num_rows: int,
+) -> bool:
+    """Append every needle that occurs in a block of texts: its entry ids, to those of its text.
 
-    The block goes through in waves, one per length of runs. Slots are loaded for a whole wave
+    The block goes through once per length of runs, in waves. Slots are loaded for a whole wave
     before they are looked at, so that their cache misses overlap.
 
     Args:
-        heads: as in `PrefixTable`; so are tails, filter_ and records.
+        heads: as in `PrefixTable`; so are tails, bits and records.
         tails: see there.
-        filter_: see there.
+        bits: see there.
         records: see there.
         text: the normalized texts of the block, and SLACK; uint8.
         starts: first byte of each unit in the text.
         ends: byte after each unit.
         keys: as `key_units` gives them, as are lengths.
-        lengths: see there.
-        limits: the unit after the last one of the text that a unit belongs to.
+        lengths: see there; NO_UNIT for the unit that stands behind the last one of each text.
         rows: the text that each unit belongs to.
         num_units: units of the block.
-        runs: scratch: first and last unit of each run; uint32, shape (2, at least num_units).
-        states: scratch: hash of each run; uint64, shape (at least num_units,).
-        slots: scratch: slot of each run; uint64, shape (at least num_units,).
-        touched: scratch that is written and never read; uint32, shape (at least num_units,).
-        owners: the text of each entry found; uint32.
-        found: entry ids; uint32, as long as owners.
-        num_found: how many they hold.
+        numbers: scratch: the number of each unit; uint32, shape (at least num_units,).
+        nodes: scratch: node of each run; uint32, shape (at least num_units,).
+        nexts: scratch: the unit after each run; uint32, shape (at least num_units,).
+        found: entry ids; uint32; a part of it for each text.
+        places: where the part of each text begins; where its next id goes; and the last place
+            from where on there is room for an id for each of its units; uint64, shape
+            (3, at least num_rows).
+        num_rows: texts of the block.
 
     Returns:
-        How many there are now; if there is no room for one more, the last place was written over,
-        and the caller makes room and begins again.
+        Whether there was room for them; if not, the caller makes more and begins again.
     """  # fmt: skip
-    num_heads, num_tails = np.uint64(len(heads)), np.uint64(len(tails))
-    filter_bits = log2(len(filter_))
-    firsts, lasts = runs[0], runs[1]
-    room = len(found)
-    for unit in range(num_units):
-        state = head_hash(keys[unit, 0], keys[unit, 1], lengths[unit])
-        states[unit] = state
-        slots[unit] = heads[slot(state, num_heads), 2]
+    num_lines = np.uint64(len(tails) >> 3)
+    num_head_lines = np.uint64(len(heads) >> 1)
+    unit_bits, key_bits, first_node = bits[0], bits[1], np.int64(bits[2]) + 1
+    lines = np.empty(_WAVE, dtype=np.uint32)
+    edges = np.empty(_WAVE, dtype=np.uint64)
+    nexts_of_edges = np.empty(_WAVE, dtype=np.uint32)
+    at, limits = places[1], places[2]
+    if not _has_room(at, limits, num_rows):
+        return False
     num_runs = 0
-    for unit in range(num_units):
-        meaning = slots[unit]
-        low, high, code = keys[unit, 0], keys[unit, 1], np.uint64(lengths[unit])
-        state = states[unit]
-        at = slot(state, num_heads)
-        while meaning != 0 and (
-            heads[at, 0] != low or heads[at, 1] != high or meaning >> LENGTH_SHIFT != code
-        ):
-            at = at + 1 if at + 1 < len(heads) else 0
-            meaning = heads[at, 2]
-        if meaning & IS_RECORD or code == LONG:
-            meaning, num_found = _search_records(
-                heads, at, low, records, text, np.int64(starts[unit]), np.int64(ends[unit]),
-                rows[unit], owners, found, num_found,
-            )  # fmt: skip
-        # No branch on what is found: as good as random, it would be foretold wrongly.
-        place = min(num_found, room - 1)
-        found[place] = np.uint32(meaning & VALUE)
-        owners[place] = rows[unit]
-        num_found += np.int64(meaning >> ENTRY_SHIFT & np.uint64(1))
-        firsts[num_runs] = unit
-        lasts[num_runs] = unit + 1
-        states[num_runs] = state
-        num_runs += (meaning & GOES_ON != 0) & (unit + 1 < limits[unit])
+    for begin in range(0, num_units, _WAVE):
+        stop = min(begin + _WAVE, num_units)
+        for unit in range(begin, stop):
+            place = head_line(keys[unit, 0], keys[unit, 1], lengths[unit], num_head_lines)
+            lines[unit - begin] = place
+            prefetch(heads, place << 5)
+        for unit in range(begin, stop):
+            low, high, code = keys[unit, 0], keys[unit, 1], np.uint64(lengths[unit])
+            place = np.int64(lines[unit - begin])
+            meaning = heads[place, 2]
+            different = (
+                heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            )
+            # No branch on what is found: as good as random, it would be foretold wrongly.
+            place += np.int64(different != 0)
+            meaning = heads[place, 2]
+            different = (
+                heads[place, 0] ^ low | heads[place, 1] ^ high | meaning >> LENGTH_SHIFT ^ code
+            )
+            if different != 0:
+                if meaning != 0 or code == LONG:
+                    place = find_head(
+                        heads, records, text, np.int64(starts[unit]), np.int64(ends[unit]),
+                        low, high, code, place & ~1,
+                    )  # fmt: skip
+                meaning = heads[place, 2]
+            number = np.uint32(heads[place, 3])
+            numbers[unit] = number
+            row = rows[unit]
+            write = at[row]
+            found[write] = np.uint32(meaning & VALUE)
+            at[row] = write + (meaning >> ENTRY_SHIFT & np.uint64(1))
+            if meaning & IS_LIST and not _append_list(records, meaning, found, at, limits, row):
+                return False
+            nodes[np.uint64(num_runs)] = number
+            nexts[np.uint64(num_runs)] = unit + 1
+            num_runs += np.int64(meaning >> GOES_ON_SHIFT & np.uint64(1))
     while num_runs:
-        num_kept = 0
-        for run in range(num_runs):
-            last = lasts[run]
-            state = next_hash(states[run], keys[last, 0], keys[last, 1], lengths[last])
-            word, bit = filter_place(state, filter_bits)
-            firsts[num_kept] = firsts[run]
-            lasts[num_kept] = last
-            states[num_kept] = state
-            num_kept += filter_[word] & bit != 0
-        for run in range(num_kept):
-            at = tail_slot(states[run], num_tails)
-            touched[run] = np.uint32(tails[at])
-            slots[run] = np.uint64(at)
-        for run in range(num_kept):
-            tail = _find_tail(tails, np.int64(slots[run]), states[run] & PRINT_MASK)
-            slots[run] = tail
-            record = np.int64(tail & VALUE)
-            touched[run] = records[record] ^ records[record + 8]  # it may lie in two lines
-        num_runs = 0
-        for run in range(num_kept):
-            tail = slots[run]
-            first, last, state = firsts[run], lasts[run], states[run]
-            record = np.int64(tail & VALUE)
-            start, stop = np.int64(starts[first]), np.int64(ends[last])
-            goes_on = tail & GOES_ON != 0
-            if tail & MORE or stop - start > SHORT or records[record] != 1:
-                goes_on, num_found = _search_tails(
-                    tails, state, records, text, start, stop, rows[first],
-                    owners, found, num_found,
-                )  # fmt: skip
-            else:
-                length = stop - start
-                is_same = np.int64(records[record + 2] == length) & np.int64(
-                    same_short_bytes(records, 4 * (record + 3), text, start, length)
-                )
-                place = min(num_found, room - 1)
-                found[place] = records[record + 1]
-                owners[place] = rows[first]
-                num_found += is_same
-            firsts[num_runs] = first
-            lasts[num_runs] = last + 1
-            states[num_runs] = state
-            num_runs += goes_on & (last + 1 < limits[first])
-    return num_found
-
-
-@inlined
-def _find_tail(tails: Any, at: int, print_: np.uint64) -> np.uint64:
-    """Return the first tail of a print, 0 if there is none, from the first slot of a line on."""
-    found = find_among_eight(tails, at, PRINT_SHIFT, print_)
-    while found == 8 and tails[at + 7] != 0:
-        at = at + 8 if at + 8 < len(tails) else 0
-        found = find_among_eight(tails, at, PRINT_SHIFT, print_)
-    return tails[at + found] if found < 8 else np.uint64(0)
+        if not _has_room(at, limits, num_rows):
+            return False
+        num_longer = 0
+        for begin in range(0, num_runs, _WAVE):
+            num_kept = 0
+            for run in range(begin, min(begin + _WAVE, num_runs)):
+                following = nexts[run]
+                number = np.uint64(numbers[following])
+                spread = spread_edge(np.uint64(nodes[run]), number, unit_bits, key_bits)
+                edges[np.uint64(num_kept)] = spread
+                nexts_of_edges[np.uint64(num_kept)] = following
+                prefetch(tails, edge_line(spread, key_bits, num_lines) << 6)
+                num_kept += number != 0
+            for run in range(num_kept):
+                spread, following = edges[run], nexts_of_edges[run]
+                place = edge_line(spread, key_bits, num_lines) << 3
+                print_ = spread & PRINT_MASK
+                which = find_among_eight(tails, place, PRINT_SHIFT, print_)
+                is_missing = which >> 3
+                if is_missing & np.int64(tails[place + 7] != 0):
+                    place, is_missing = _find_displaced(tails, place, print_)
+                    which = np.int64(0)
+                place += which & 7
+                tail = tails[place] & np.uint64(is_missing - 1)
+                row = rows[following]
+                write = at[row]
+                found[write] = np.uint32(tail & VALUE)
+                at[row] = write + (tail >> ENTRY_SHIFT & np.uint64(1))
+                if tail & IS_LIST and not _append_list(records, tail, found, at, limits, row):
+                    return False
+                nodes[np.uint64(num_longer)] = first_node + place
+                nexts[np.uint64(num_longer)] = following + 1
+                num_longer += np.int64(tail >> GOES_ON_SHIFT & np.uint64(1))
+        num_runs = num_longer
+    return True
 
 
 @compiled
-def _search_records(
-    heads: Any,
-    at: int,
-    low: np.uint64,
-    records: Any,
-    text: Any,
-    start: int,
-    stop: int,
-    row: int,
-    owners: Any,
-    found: Any,
-    num_found: int,
-) -> tuple[np.uint64, int]:
-    """Look at the heads of a unit whose entries stand in records: long ones, and shared ones.
-
-    Returns:
-        GOES_ON or 0, and the number of entry ids found.
-    """  # fmt: skip
-    goes_on = np.uint64(0)
-    is_long = heads[at, 2] >> LENGTH_SHIFT == LONG
-    while heads[at, 2] != 0:
-        meaning = heads[at, 2]
-        is_same = not is_long or (meaning >> LENGTH_SHIFT == LONG and heads[at, 0] == low)
-        if is_same:
-            goes_on |= meaning & GOES_ON
-        if is_same and meaning & IS_RECORD:
-            num_found = _compare(
-                records, np.int64(meaning & VALUE), text, start, stop, row,
-                owners, found, num_found,
-            )  # fmt: skip
-        if not is_long:
+def _find_displaced(tails: Any, place: int, print_: np.uint64) -> tuple[int, int]:
+    """Look for a tail in the lines after a full one; return its slot, and 0, or 1 for none."""
+    for _ in range(LINES - 1):
+        place = place + 8 if place + 8 < len(tails) else 0
+        print_ += ONE_LINE
+        which = find_among_eight(tails, place, PRINT_SHIFT, print_)
+        if which < 8:
+            return place + which, 0
+        if tails[place + 7] == 0:
             break
-        at = at + 1 if at + 1 < len(heads) else 0
-    return goes_on, num_found
+    return place, 1
 
 
 @compiled
-def _search_tails(
-    tails: Any,
-    state: np.uint64,
-    records: Any,
-    text: Any,
-    start: int,
-    stop: int,
-    row: int,
-    owners: Any,
-    found: Any,
-    num_found: int,
-) -> tuple[bool, int]:
-    """Look at all tails of a run: where they are several, long, or of several entries.
-
-    Returns:
-        Whether longer needles begin so, and the number of entry ids found.
-    """  # fmt: skip
-    goes_on = False
-    at = tail_slot(state, np.uint64(len(tails)))
-    while tails[at] != 0:
-        if tails[at] >> PRINT_SHIFT == state & PRINT_MASK:
-            goes_on |= tails[at] & GOES_ON != 0
-            num_found = _compare(
-                records, np.int64(tails[at] & VALUE), text, start, stop, row,
-                owners, found, num_found,
-            )  # fmt: skip
-            if tails[at] & MORE == 0:
-                break
-        at = at + 1 if at + 1 < len(tails) else 0
-    return goes_on, num_found
+def _has_room(at: Any, limits: Any, num_rows: int) -> bool:
+    """Return whether a wave finds room in the parts of all texts."""
+    num_full = 0
+    for row in range(num_rows):
+        num_full += at[row] > limits[row]
+    return num_full == 0
 
 
 @compiled
-def _compare(
-    records: Any,
-    record: int,
-    text: Any,
-    start: int,
-    stop: int,
-    row: int,
-    owners: Any,
-    found: Any,
-    num_found: int,
-) -> int:
-    """Append the entry ids of a record if its bytes stand in the text; return their number."""
-    num_ids = np.int64(records[record])
-    length = np.int64(records[record + 1 + num_ids])
-    if length == stop - start and same_bytes(
-        records, 4 * (record + 2 + num_ids), text, start, length
-    ):
-        for i in range(num_ids):
-            if num_found < len(found):
-                found[num_found] = records[record + 1 + i]
-                owners[num_found] = row
-            num_found += 1
-    return num_found
+def _append_list(
+    records: Any, meaning: np.uint64, found: Any, at: Any, limits: Any, row: int
+) -> bool:
+    """Append the entry ids of a list to those of a text; return whether there was room."""
+    place = np.int64(meaning & VALUE)
+    num = np.uint64(records[place])
+    write = at[row]
+    if write + num > limits[row]:
+        return False
+    for i in range(num):
+        found[write + np.uint64(i)] = records[place + 1 + i]
+    at[row] = write + num
+    return True

@@ -1,4 +1,4 @@
-"""Compiled hashes of runs of units, and the places in a table that they lead to."""
+"""Compiled hashes of units and of edges between runs of units, and the places they lead to."""
 
 from functools import cache
 from typing import Any
@@ -8,58 +8,44 @@ import numpy as np
 from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.unit_keys import SLACK, key_units, mix
 
-__all__ = [
-    "filter_place",
-    "hash_fingerprint",
-    "head_hash",
-    "log2",
-    "next_hash",
-    "slot",
-    "tail_slot",
-]
+__all__ = ["PRINT_BITS", "edge_line", "hash_fingerprint", "head_hash", "head_line", "spread_edge"]
+
+PRINT_BITS = 26  # of an edge, that its slot holds
 
 _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 
 
 @inlined
 def head_hash(low: np.uint64, high: np.uint64, length: int) -> np.uint64:
-    """Return the hash of a run of one unit."""
+    """Return the hash of a unit."""
     return mix((low * _MULTIPLIER + np.uint64(length)) ^ mix(high))
 
 
 @inlined
-def next_hash(state: np.uint64, low: np.uint64, high: np.uint64, length: int) -> np.uint64:
-    """Return the hash of a run that is one unit longer."""
-    return mix((state ^ mix((low + np.uint64(length)) ^ high * _MULTIPLIER)) * _MULTIPLIER)
+def head_line(low: np.uint64, high: np.uint64, length: int, num_lines: np.uint64) -> int:
+    """Return the first slot of the line, of two slots, where a search for a unit begins."""
+    state = head_hash(low, high, length)
+    return np.int64((state >> np.uint64(32)) * num_lines >> np.uint64(32)) << 1
 
 
 @inlined
-def slot(state: np.uint64, num_slots: np.uint64) -> int:
-    """Return the slot where a search begins: the upper half of the hash, scaled."""
-    return np.int64((state >> np.uint64(32)) * num_slots >> np.uint64(32))
+def spread_edge(
+    node: np.uint64, unit: np.uint64, unit_bits: np.uint64, key_bits: np.uint64
+) -> np.uint64:
+    """Return the edge from a node by a unit as a number of `key_bits` bits, with its bits spread.
+
+    No two edges have the same number: every step can be undone.
+    """
+    half, mask = key_bits >> np.uint64(1), (np.uint64(1) << key_bits) - np.uint64(1)
+    key = (node << unit_bits | unit) * _MULTIPLIER & mask
+    key ^= key >> half
+    return key * _MULTIPLIER & mask
 
 
 @inlined
-def tail_slot(state: np.uint64, num_slots: np.uint64) -> int:
-    """Return the slot where a search among the tails begins: the first of a line of the cache."""
-    return slot(state, num_slots >> np.uint64(3)) << 3
-
-
-@compiled
-def log2(size: int) -> int:
-    """Return n for a size of 2^n."""
-    bits = 0
-    while size > 1:
-        size >>= 1
-        bits += 1
-    return bits
-
-
-@compiled
-def filter_place(state: np.uint64, bits: int) -> tuple[int, np.uint64]:
-    """Return the word and the bit of a hash; its middle bits, which choose no slot."""
-    place = state >> np.uint64(8) & np.uint64((64 << bits) - 1)
-    return np.int64(place >> np.uint64(6)), np.uint64(1) << (place & np.uint64(63))
+def edge_line(spread: np.uint64, key_bits: np.uint64, num_lines: np.uint64) -> int:
+    """Return the line where a search for an edge begins: the upper 32 bits, scaled."""
+    return np.int64((spread >> (key_bits - np.uint64(32))) * num_lines >> np.uint64(32))
 
 
 @compiled
@@ -70,7 +56,8 @@ def _hash_pieces(text: Any, starts: Any, ends: Any) -> np.uint64:
     state = np.uint64(0)
     for i in range(len(starts)):
         state ^= head_hash(keys[i, 0], keys[i, 1], lengths[i])
-        state = next_hash(state, keys[i, 0], keys[i, 1], lengths[i])
+        unit = state & np.uint64(0xFFFF)
+        state ^= spread_edge(state >> np.uint64(40), unit, np.uint64(16), np.uint64(40))
     return state
 
 

@@ -186,28 +186,25 @@ def test_arguments_are_told_apart_by_kind_and_those_that_lie_otherwise_are_compi
 
 def test_arrays_that_a_kernel_returns_keep_their_memory_until_nobody_looks():
     _needs_machine_code()
-    from curate.curation.matching.prefix_table import _group
+    from curate.curation.matching.entry_kernels import _split_spaced
 
-    arguments = (np.frombuffer(b"dogdog" + bytes(48), np.uint8), np.array([0, 3, 6]),
-                 np.array([5, 5], np.uint64), np.array([0, 1, 2]), 6)  # fmt: skip
-    kept = [_group(*arguments) for _ in range(2000)]
-    assert all(found.tolist() == [0, 0] for found in kept)
-    views = [found[1:] for found in kept]
+    arguments = (np.frombuffer(b" dog  cat " + bytes(48), np.uint8), np.array([0, 5, 10]), True)
+    kept = [_split_spaced(*arguments) for _ in range(2000)]
+    assert all(found[1].tolist() == [0, 3, 6] for found in kept)
+    views = [found[1][1:] for found in kept]
     del kept
-    others = [_group(*arguments) for _ in range(2000)]
-    assert all(view.tolist() == [0] for view in views) and len(others) == 2000
-    nothing = np.zeros(1, np.int64)
-    empty = _group(arguments[0], nothing, np.zeros(0, np.uint64), nothing, 6)
-    assert empty.shape == (0,) and empty.dtype == np.int64
+    others = [_split_spaced(*arguments) for _ in range(2000)]
+    assert all(view.tolist() == [3, 6] for view in views) and len(others) == 2000
+    empty = _split_spaced(arguments[0], np.zeros(1, np.int64), True)[2]
+    assert empty.shape == (0,) and empty.dtype == np.uint32
 
 
 def test_too_little_memory_is_an_error_of_python():
     _needs_machine_code()
-    from curate.curation.matching.prefix_table import _group
+    from curate.curation.matching.entry_kernels import _split_spaced
 
-    with pytest.raises(MemoryError, match="_group"):
-        _group(np.zeros(48, np.uint8), np.zeros(1, np.int64), np.zeros(0, np.uint64),
-               np.zeros(1, np.int64), 58)  # fmt: skip
+    with pytest.raises(MemoryError, match="_split_spaced"):
+        _split_spaced(np.zeros(48, np.uint8), np.array([0, 1 << 58]), True)
 
 
 def _fresh(monkeypatch, tmp_path, **changes):

@@ -78,6 +78,34 @@ def test_hostile_texts_get_the_answer_of_the_reference(normalization, text):
     assert found == expected
 
 
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("num", [1, 3, 40])
+def test_units_of_more_than_sixteen_bytes_are_found_wherever_they_stand(normalization, num):
+    """Their slot holds a hash, so that it is never the unit's by a glance."""
+    long = [f"{i:05}" * 4 for i in range(num)]
+    entries = [*long, *(f"{word} red" for word in long), *(f"red {word} red" for word in long)]
+    texts = [f"a red {word} red {word}" for word in [*long, "x" * 20]]
+    expected, found = both(entries, texts, normalization)
+    assert found == expected and found[0] == [0, num, 2 * num]
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_many_edges_from_few_nodes_are_told_apart(normalization):
+    """So many that lines of the table are full, and edges lie in those after them."""
+    rng = random.Random(3)
+    letters = [chr(c) for c in range(0x4E00, 0x4E00 + 150)]
+    words = list(dict.fromkeys("".join(rng.choices(letters, k=k)) for k in (1, 2, 3, 4) * 3000))
+    texts = ["".join(rng.choices(words[:6000], k=8)) for _ in range(300)]
+    expected, found = both(words[:6000], texts, normalization)
+    assert found == expected and max(map(len, found)) > 20
+
+
+def test_a_text_with_more_finds_than_it_was_given_room_for_keeps_them_all():
+    entries = ["a" + " a" * n for n in range(40)] * 3
+    expected, found = both(entries, ["a " * 60, "b", "a", "a " * 30], "standard")
+    assert found == expected and len(found[0]) == 120
+
+
 def test_slices_nulls_and_large_strings_are_understood():
     matcher = IndexMatcher(build_index(["dog", "cat"], "standard"))
     texts = pa.array(["x", "dog", None, "cat dog"])
