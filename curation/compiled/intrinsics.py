@@ -12,6 +12,7 @@ __all__ = [
     "LANES",
     "count_ones",
     "count_smaller",
+    "fetch",
     "find_among_eight",
     "load_word",
     "store_word",
@@ -58,6 +59,25 @@ def store_word(_typing_context: Any, array: Any, _at: Any, _word: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.uint64), generate
+
+
+@intrinsic
+def fetch(_typing_context: Any, array: Any, _at: Any) -> Any:
+    """Begin to load the line of the cache of a byte of an array, and wait for nothing."""
+    from llvmlite import ir
+    from numba import types
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        number = ir.IntType(32)
+        place = _place(context, builder, signature.args[0], *arguments, ir.IntType(8))
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        name = "llvm.prefetch.p0"
+        function = builder.module.globals.get(name) or ir.Function(builder.module, kind, name)
+        to_read, soon, of_data = (ir.Constant(number, value) for value in (0, 3, 1))
+        builder.call(function, [place, to_read, soon, of_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
 
 
 @intrinsic

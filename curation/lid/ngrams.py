@@ -15,7 +15,7 @@ _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 @inlined
 def _append_row(
-    place: int, counts: bool, num_words: int, is_there: Any, found: Any, num_found: int
+    place: int, num_words: int, is_there: Any, found: Any, num_found: int
 ) -> int:
     """Append the row of a bucket if it was not pruned; return how many rows there are.
 
@@ -23,14 +23,14 @@ def _append_row(
     """
     if len(is_there) == 0:
         found[np.uint64(num_found)] = num_words + place
-        return num_found + counts
+        return num_found + 1
     # Bits below, and the number of bits before them above.
     both = load_word(is_there, (place >> 5) << 3)
     bits, at = both & _LOW, np.uint64(place & 31)
     below = bits & ((np.uint64(1) << at) - np.uint64(1))
     row = num_words + np.int64(both >> _HALF) + count_ones(below)
     found[np.uint64(num_found)] = np.uint32(row)
-    return num_found + (np.int64(bits >> at) & np.int64(counts))
+    return num_found + (np.int64(bits >> at) & 1)
 
 
 @compiled
@@ -42,6 +42,7 @@ def find_ngrams(
     bucket: int,
     num_words: int,
     is_there: Any,
+    places: Any,
     found: Any,
     num_found: int,
 ) -> int:
@@ -57,9 +58,11 @@ def find_ngrams(
         bucket: see there.
         num_words: see there.
         is_there: see there.
+        places: scratch: uint32, with room for all n-grams.
         found: rows; uint32.
         num_found: how many there are.
     """
+    num = 0
     divisor, factor = np.uint32(bucket), np.uint64((1 << 32) // bucket)
     for first in range(stop):
         if letters[first] & 0xC0 == 0x80:
@@ -77,9 +80,12 @@ def find_ngrams(
                 continue
             quotient = np.uint32(np.uint64(state) * factor >> _HALF)
             rest = np.uint32(state - np.uint32(quotient * divisor))
-            place = np.int64(min(rest, np.uint32(rest - divisor)))
-            is_bracket = length == 1 and (first == 0 or at == stop)
-            num_found = _append_row(place, not is_bracket, num_words, is_there, found, num_found)
+            places[np.uint64(num)] = min(rest, np.uint32(rest - divisor))
+            num += np.int64(length > 1 or (first > 0 and at < stop))  # brackets are no n-grams
+    # Whether their rows are there is loaded for all at once.
+    for i in range(num):
+        place = np.int64(places[np.uint64(i)])
+        num_found = _append_row(place, num_words, is_there, found, num_found)
     return num_found
 
 
@@ -104,5 +110,5 @@ def find_word_ngrams(
             following = np.int64(hashes[j]) if j < num else np.int64(end_hash)
             joined = joined * np.uint64(116049371) + np.uint64(following)
             place = np.int64(joined % np.uint64(bucket))
-            num_found = _append_row(place, True, num_words, is_there, found, num_found)
+            num_found = _append_row(place, num_words, is_there, found, num_found)
     return num_found
