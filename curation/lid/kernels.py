@@ -14,7 +14,7 @@ from curate.curation.compiled.intrinsics import LANES, fetch, load_word, sum_row
 from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.lid.memory import fetch_words, hash_more, recall, remember, slot_of
 from curate.curation.lid.model import HIERARCHICAL_SOFTMAX, SOFTMAX
-from curate.curation.lid.ngrams import find_ngrams, find_word_ngrams
+from curate.curation.lid.ngrams import append_rows, find_word_ngrams, place_ngrams
 from curate.curation.lid.outputs import (
     all_leaves,
     all_outputs,
@@ -145,20 +145,18 @@ def _learn(
 
     A label of the model is no word.
     """
-    length, first = at - begin, num_found
+    length, first, num = at - begin, num_found, 0
+    if max_ngram > 0:
+        letters[0], letters[length + 1] = _BEGIN, _END
+        for i in range(length):
+            letters[i + 1] = data[begin + i]
+        num = place_ngrams(letters, length + 2, min_ngram, max_ngram, bucket, is_there, places)
     place = find_word(data, begin, length, strings, string_offsets, vocabulary)
     is_word = place < num_words and (place >= 0 or not begins_with(data, begin, at, LABEL_PREFIX))
     if is_word:
         found[num_found] = max(place, 0)
         num_found += np.int64(place >= 0)
-        if max_ngram > 0:
-            letters[0], letters[length + 1] = _BEGIN, _END
-            for i in range(length):
-                letters[i + 1] = data[begin + i]
-            num_found = find_ngrams(
-                letters, length + 2, min_ngram, max_ngram, bucket, num_words, is_there, places,
-                found, num_found,
-            )  # fmt: skip
+        num_found = append_rows(places, num, num_words, is_there, found, num_found)
     remember(state, data, begin, length, is_word, slots, store, used, found, first, num_found)
     return num_found, is_word
 

@@ -22,6 +22,7 @@ __all__ = ["Memory", "fetch_words", "hash_more", "recall", "remember", "slot_of"
 
 _SLOTS, _STORE = 1 << 18, 1 << 20
 _LONGEST, _MOST_ROWS = 64, 200  # of a word that is remembered; longer ones do not come again
+_LONGEST_NUMBER, _ZERO, _NINE = 4, np.uint8(48), np.uint8(57)
 _SLACK = 2 * _MOST_ROWS
 _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -67,7 +68,7 @@ def fetch_words(states: Any, num: int, slots: Any, store: Any) -> None:
     mask = len(slots) - 1
     for i in range(num):
         place = np.int64(slots[np.uint64(slot_of(states[i], mask))] & _LOW)
-        fetch(store, place << 3)
+        fetch(store, max(place - 1, 0) << 3)
 
 
 @inlined
@@ -149,6 +150,8 @@ def remember(
     num, num_bytes = num_found - first, (length + 7) >> 3
     if length > _LONGEST or num > _MOST_ROWS:
         return
+    if length > _LONGEST_NUMBER and _ZERO <= data[at] <= _NINE:
+        return  # a number of some digits hardly comes again
     size = 1 + num_bytes + (num + 1) // 2
     if used[0] + size + _SLACK > len(store) or 2 * used[1] > len(slots):
         slots[:] = 0

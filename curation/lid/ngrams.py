@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from curate.compiled.kernel import compiled, inlined
-from curate.curation.compiled.intrinsics import count_ones, load_word
+from curate.curation.compiled.intrinsics import count_ones, fetch, load_word
 from curate.curation.lid.words import OFFSET, hashed, operand
 
-__all__ = ["find_ngrams", "find_word_ngrams"]
+__all__ = ["append_rows", "find_word_ngrams", "place_ngrams"]
 
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
@@ -34,33 +34,28 @@ def _append_row(
 
 
 @compiled
-def find_ngrams(
+def place_ngrams(
     letters: Any,
     stop: int,
     min_ngram: int,
     max_ngram: int,
     bucket: int,
-    num_words: int,
     is_there: Any,
     places: Any,
-    found: Any,
-    num_found: int,
 ) -> int:
-    """Append the rows of a word's n-grams, in the library's order; return how many rows there are.
+    """Write the buckets of a word's n-grams, in the library's order; return how many there are.
 
-    The remainder needs no division: h · ⌊2³² / d⌋ / 2³² is the quotient or one less.
+    Whether they have rows is on its way when this is left. The remainder needs no division:
+    h · ⌊2³² / d⌋ / 2³² is the quotient or one less.
 
     Args:
         letters: the word in its brackets; uint8.
         stop: how many bytes that is.
-        min_ngram: as in `FastTextModel`, as are the next four.
+        min_ngram: as in `FastTextModel`, as are the next three.
         max_ngram: see there.
         bucket: see there.
-        num_words: see there.
         is_there: see there.
-        places: scratch: uint32, with room for all n-grams.
-        found: rows; uint32.
-        num_found: how many there are.
+        places: written: uint32, with room for all.
     """
     num = 0
     divisor, factor = np.uint32(bucket), np.uint64((1 << 32) // bucket)
@@ -80,9 +75,27 @@ def find_ngrams(
                 continue
             quotient = np.uint32(np.uint64(state) * factor >> _HALF)
             rest = np.uint32(state - np.uint32(quotient * divisor))
-            places[np.uint64(num)] = min(rest, np.uint32(rest - divisor))
+            place = np.int64(min(rest, np.uint32(rest - divisor)))
+            fetch(is_there, (place >> 5) << 3)
+            places[np.uint64(num)] = np.uint32(place)
             num += np.int64(length > 1 or (first > 0 and at < stop))  # brackets are no n-grams
-    # Whether their rows are there is loaded for all at once.
+    return num
+
+
+@compiled
+def append_rows(
+    places: Any, num: int, num_words: int, is_there: Any, found: Any, num_found: int
+) -> int:
+    """Append the rows of buckets; return how many rows there are.
+
+    Args:
+        places: uint32.
+        num: buckets.
+        num_words: as in `FastTextModel`.
+        is_there: see there.
+        found: rows; uint32.
+        num_found: how many there are.
+    """
     for i in range(num):
         place = np.int64(places[np.uint64(i)])
         num_found = _append_row(place, num_words, is_there, found, num_found)
