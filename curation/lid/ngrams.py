@@ -14,9 +14,7 @@ _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 @inlined
-def _append_row(
-    place: int, num_words: int, is_there: Any, found: Any, num_found: int
-) -> int:
+def _append_row(place: int, num_words: int, is_there: Any, found: Any, num_found: int) -> int:
     """Append the row of a bucket if it was not pruned; return how many rows there are.
 
     No branch: whether a bucket has a row is as good as random.

@@ -13,14 +13,15 @@ it never saw, Māori or Quechua. So a low score is no reason to doubt English, b
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.curation.lid.identify import Predictions
+from curate.curation.lid.identify import Predictions, taken
+from curate.curation.lid.known_texts import KnownTexts
 from curate.curation.lid.marks import marks_of
 from curate.curation.lid.no_text import KINDS, kinds_of, normalized, vowel_shares
 from curate.curation.lid.opinions import (
@@ -44,6 +45,7 @@ _VOWELS, _SURE_WITH_VOWELS = 0.46, 0.95  # of English; more, and it may be anoth
 _LEAST = 0.01  # probability of a language that the first model does not know, or rules out
 _NEVER = 1e-9  # stands for a probability of 0
 _MOST_MEANT = max(map(len, CLOSE_LANGUAGES.values()))  # languages that a label can mean
+_KINDS = (np.int32, np.float32, np.uint8, np.int32, np.int32)  # of what is found
 _SLICE = 2048  # texts whose probabilities of all labels are in memory at once
 
 
@@ -127,6 +129,7 @@ class StepwiseIdentifier:
         self._shown = self._meant[:, 0]
         self._macro = self._code.get(MACRO, -1)
         self._is_member = np.array([lang in CLOSE_LANGUAGES["hbs"] for lang in self._langs])
+        self._known: list[KnownTexts] = []  # of the threads that identify, when they do not
         self._sure, self._sure_english = second.sure if second else (_SURE, _SURE_ENGLISH)
 
     @property
@@ -141,6 +144,21 @@ class StepwiseIdentifier:
             texts: shape (num_texts,); no nulls.
             priors: asked where the first model is unsure.
         """
+        if priors:  # what is found does not follow from the text alone
+            return self._named(self._identify(texts, priors))
+        known = taken(self._known) or KnownTexts(_KINDS)
+        new, codes = known.find(texts)
+        if len(new):
+            unknown = texts if len(new) == len(texts) else texts.take(pa.array(new))
+            found = self._identify(unknown, ())
+            for all_codes, some in zip(codes, found, strict=True):
+                all_codes[new] = some
+            known.keep(unknown, list(found))
+        self._known.append(known)
+        return self._named(codes)
+
+    def _identify(self, texts: pa.StringArray, priors: Sequence[Prior]) -> list[NDArray[Any]]:
+        """Return language, score, step, first and second answer, as in Found, of numbered langs."""
         marks = marks_of(texts)
         kinds = kinds_of(texts, marks)
         texts = normalized(texts, marks)
@@ -160,10 +178,14 @@ class StepwiseIdentifier:
         is_none = kinds > 0
         lang[is_none], score[is_none], step[is_none] = 0, 0, kinds[is_none] - 1
         first[is_none | ~knows] = 0
-        return Found(self._named(lang), score, step, self._named(first), self._named(second))
+        return [lang, score, step, first, second]
 
-    def _named(self, codes: NDArray[np.int32]) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(self._langs, pa.string()))
+    def _named(self, found: Sequence[NDArray[Any]]) -> Found:
+        names = pa.array(self._langs, pa.string())
+        lang, first, second = (
+            pa.DictionaryArray.from_arrays(pa.array(found[i]), names) for i in (0, 3, 4)
+        )
+        return Found(lang, found[1], found[2], first, second)
 
     def _is_unsure(
         self,
@@ -225,7 +247,7 @@ class StepwiseIdentifier:
         codes: NDArray[np.int32],
         weights: NDArray[np.float64],
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
-        """Return the language of all votes, of the second opinion's alone, and the score of the one.
+        """Return the language by all votes, that by the second opinion's alone, the first's score.
 
         A language that nobody has a vote for has its probability alone, so only the first model's
         and those with votes are looked at.
