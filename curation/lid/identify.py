@@ -218,12 +218,7 @@ class CompiledIdentifier:
     def identify(self, texts: pa.StringArray) -> Languages:
         """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
         known = taken(self._known) or KnownTexts((np.int32, np.float32))
-        new, (label, score) = known.find(texts)
-        if len(new):
-            unknown = texts if len(new) == len(texts) else texts.take(pa.array(new))
-            found = self.predict(unknown)
-            label[new], score[new] = found.label, found.score
-            known.keep(unknown, [found.label, found.score])
+        label, score = known.found(texts, lambda new: list(self.predict(new)[:2]))
         self._known.append(known)
         codes = pa.array(self._code_of_label[label])
         return Languages(pa.DictionaryArray.from_arrays(codes, self._names), score)

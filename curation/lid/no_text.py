@@ -92,14 +92,18 @@ def kinds_of(texts: pa.StringArray, marks: Marks | None = None) -> NDArray[np.ui
     short = pc.less_equal(pc.binary_length(texts), _MOST_BYTES).to_numpy(zero_copy_only=False)
     may_be_none |= (short | ~marks.has(SPACE)) & marks.has(DIGIT | DOT)
     rows = np.flatnonzero(may_be_none)
-    kinds[rows] = _looked_at(texts.take(pa.array(rows)))
+    kinds[rows] = _looked_at(texts.take(pa.array(rows)), marks.has(LETTER)[rows])
     return kinds
 
 
-def _looked_at(texts: pa.StringArray) -> NDArray[np.uint8]:
-    """Return the place in KINDS of texts, by regular expressions."""
+def _looked_at(
+    texts: pa.StringArray, lettered: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Return the place in KINDS of texts, of which some are known to have letters, by patterns."""
     kinds = np.zeros(len(texts), dtype=np.uint8)
-    kinds[~_has_letters(texts)] = KINDS.index("no_letters")
+    open_ = np.arange(len(texts)) if lettered is None else np.flatnonzero(~lettered)
+    without = ~_has_letters(texts.take(pa.array(open_)))
+    kinds[open_[without]] = KINDS.index("no_letters")
     # Whatever else is no text is one word, or short, and has a digit or an extension.
     short = pc.less_equal(pc.binary_length(texts), _MOST_BYTES).to_numpy(zero_copy_only=False)
     open_ = np.flatnonzero((kinds == 0) & (short | _is_one_word(texts)))
@@ -107,9 +111,9 @@ def _looked_at(texts: pa.StringArray) -> NDArray[np.uint8]:
     open_ = open_[_matches(some, "[0-9]") | _matches(some, _EXTENSION)]
     some = _with_ascii_spaces(texts.take(pa.array(open_)))
     for name, pattern in (("file_name", _CAMERA), ("hash", _HASH), ("dimensions", _DIMENSIONS)):
-        found = _matches(some, pattern)
+        found = np.flatnonzero(_matches(some, pattern))
         if name == "hash":
-            found &= _matches(some, r"\d.*\d")
+            found = found[_matches(some.take(pa.array(found)), r"\d.*\d")]
         kinds[open_[found]] = KINDS.index(name)
     is_file = np.flatnonzero(_matches(some, _IS_FILE) & (kinds[open_] == 0))
     without = ~_has_words(some.take(pa.array(is_file)))

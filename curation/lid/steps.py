@@ -129,7 +129,10 @@ class StepwiseIdentifier:
         self._shown = self._meant[:, 0]
         self._macro = self._code.get(MACRO, -1)
         self._is_member = np.array([lang in CLOSE_LANGUAGES["hbs"] for lang in self._langs])
-        self._known: list[KnownTexts] = []  # of the threads that identify, when they do not
+        # Of the threads that identify, when they do not: texts, and where pages say something too,
+        # what the second opinion has said.
+        self._known: list[KnownTexts] = []
+        self._votes: list[KnownTexts] = []
         self._sure, self._sure_english = second.sure if second else (_SURE, _SURE_ENGLISH)
 
     @property
@@ -147,17 +150,11 @@ class StepwiseIdentifier:
         if priors:  # what is found does not follow from the text alone
             return self._named(self._identify(texts, priors))
         known = taken(self._known) or KnownTexts(_KINDS)
-        new, codes = known.find(texts)
-        if len(new):
-            unknown = texts if len(new) == len(texts) else texts.take(pa.array(new))
-            found = self._identify(unknown, ())
-            for all_codes, some in zip(codes, found, strict=True):
-                all_codes[new] = some
-            known.keep(unknown, list(found))
+        found = known.found(texts, self._identify)
         self._known.append(known)
-        return self._named(codes)
+        return self._named(found)
 
-    def _identify(self, texts: pa.StringArray, priors: Sequence[Prior]) -> list[NDArray[Any]]:
+    def _identify(self, texts: pa.StringArray, priors: Sequence[Prior] = ()) -> list[NDArray[Any]]:
         """Return language, score, step, first and second answer, as in Found, of numbered langs."""
         marks = marks_of(texts)
         kinds = kinds_of(texts, marks)
@@ -212,9 +209,7 @@ class StepwiseIdentifier:
         priors: Sequence[Prior],
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32]]:
         """Return language, score, step and the second opinion's answer to texts that are unsure."""
-        votes = self._second.ask(texts) if self._second else Votes(
-            np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32)
-        )  # fmt: skip
+        votes = self._asked(texts, remember=bool(priors))
         num, of_second = len(texts), self._shown[votes.label]
         # What weighs nothing is shown, and is no vote.
         votes = votes._replace(label=np.where(votes.weight > 0, votes.label, np.int32(-1)))
@@ -238,6 +233,18 @@ class StepwiseIdentifier:
         step[lang != alone] = STEPS.index("prior")
         step[lang == 0] = STEPS.index("no_evidence")
         return lang, score, step, of_second
+
+    def _asked(self, texts: pa.StringArray, *, remember: bool) -> Votes:
+        """Return the second opinion's votes, and maybe remember them."""
+        second = self._second
+        if second is None:
+            return Votes(np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32))
+        if not remember:
+            return second.ask(texts)
+        known = taken(self._votes) or KnownTexts((np.int32, np.float32))
+        found = known.found(texts, lambda new: list(second.ask(new)))
+        self._votes.append(known)
+        return Votes(*found)
 
     def _weigh(
         self,
