@@ -13,18 +13,18 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.curation.compiled.arrow_buffers import string_buffers
+from curate.curation.compiled.arrow_buffers import with_slack
 from curate.curation.compiled.intrinsics import LANES
 from curate.curation.compiled.parallel import in_threads
-from curate.curation.compiled.unit_keys import SLACK
 from curate.curation.lid.kernels import label_probabilities, predict
+from curate.curation.lid.known_texts import KnownTexts
 from curate.curation.lid.memory import Memory
 from curate.curation.lid.model import read_fasttext_model
 from curate.errors import InputError
@@ -37,11 +37,14 @@ __all__ = [
     "LanguageIdentifier",
     "Predictions",
     "default_lid_model",
+    "taken",
 ]
 
 # fastText reads one line at a time and splits words at these characters anyway.
 _MOST_BYTES = 1 << 20  # of a text that are looked at; evaluation takes 400 times the memory
 _ALL_LABELS = -1.0  # as a threshold; one of 0 leaves out those that are less likely than 1e-5
+Kept = TypeVar("Kept")
+
 _LINE_BREAKS = re.compile(r"[\n\r\x00\x0b\x0c]")
 
 
@@ -205,6 +208,7 @@ class CompiledIdentifier:
         self._columns = np.zeros((dim, -(-num // LANES) * LANES), np.float32)
         self._columns[:, :num] = self._model.outputs.T
         self._memories: list[Memory] = []  # of the threads that identify, when they do not
+        self._known: list[KnownTexts] = []  # likewise
         langs = [_metadata_language(label) for label in (*self._model.labels, "")]
         names = sorted(set(langs))
         # The last place is that of texts without a label, whose number is −1.
@@ -213,9 +217,11 @@ class CompiledIdentifier:
 
     def identify(self, texts: pa.StringArray) -> Languages:
         """Return the metadata language and the score of each text, as `FastTextIdentifier` does."""
-        found = self.predict(texts)
-        codes = pa.array(self._code_of_label[found.label])
-        return Languages(pa.DictionaryArray.from_arrays(codes, self._names), found.score)
+        known = taken(self._known) or KnownTexts((np.int32, np.float32))
+        label, score = known.found(texts, lambda new: list(self.predict(new)[:2]))
+        self._known.append(known)
+        codes = pa.array(self._code_of_label[label])
+        return Languages(pa.DictionaryArray.from_arrays(codes, self._names), score)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -228,7 +234,7 @@ class CompiledIdentifier:
         Args:
             texts: shape (num_texts,); no nulls.
         """
-        data, offsets = _with_slack(*string_buffers(_beginnings(texts)))
+        data, offsets = with_slack(_beginnings(texts))
         labels = np.empty(len(texts), dtype=np.int32)
         scores = np.empty(len(texts), dtype=np.float32)
         evidence = np.empty(len(texts), dtype=np.int32)
@@ -236,7 +242,7 @@ class CompiledIdentifier:
         model = self._model[1:]  # all but the labels' names
 
         def predict_piece(first: int, stop: int) -> None:
-            rows, memory = slice(first, stop), self._taken_memory()
+            rows, memory = slice(first, stop), taken(self._memories) or Memory.empty()
             predict(data, offsets[first : stop + 1], *model, *memory, labels[rows], scores[rows],
                     evidence[rows], means[rows])  # fmt: skip
             self._memories.append(memory)
@@ -260,24 +266,19 @@ class CompiledIdentifier:
         label_probabilities(means, model.loss, model.outputs, self._columns, model.tree, everything)
         return everything
 
-    def _taken_memory(self) -> Memory:
-        """Return a memory that no other thread has: one that was given back, or a new one."""
-        try:
-            return self._memories.pop()
-        except IndexError:
-            return Memory.empty()
 
+def taken(memories: "list[Kept]") -> "Kept | None":
+    """Take a memory off a list, to which it is given back, so that no other thread has it.
 
-def _with_slack(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64]
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return texts in a buffer that goes on behind the last one."""
-    first, stop = offsets[0], offsets[-1]
-    if len(data) >= stop + SLACK:
-        return data, offsets
-    own = np.zeros(stop - first + SLACK, dtype=np.uint8)
-    own[: stop - first] = data[first:stop]
-    return own, offsets - first
+    Returns:
+        None where others have all of them.
+
+    >>> taken([])
+    """
+    try:
+        return memories.pop()
+    except IndexError:
+        return None
 
 
 def _beginnings(texts: pa.StringArray) -> pa.StringArray:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from curate.compiled.kernel import compiled
-from curate.curation.compiled.intrinsics import LANES, load_word, sum_rows
+from curate.curation.compiled.intrinsics import LANES, load_word, prefetch, sum_rows
 from curate.curation.compiled.unit_keys import SLACK
-from curate.curation.lid.memory import hash_more, recall, remember
+from curate.curation.lid.memory import fetch_words, hash_more, recall, remember, slot_of
 from curate.curation.lid.model import HIERARCHICAL_SOFTMAX, SOFTMAX
-from curate.curation.lid.ngrams import find_ngrams, find_word_ngrams
+from curate.curation.lid.ngrams import append_rows, find_word_ngrams, place_ngrams
 from curate.curation.lid.outputs import (
     all_leaves,
     all_outputs,
@@ -35,6 +35,7 @@ from curate.curation.lid.words import (
 __all__ = ["label_probabilities", "predict"]
 
 _BEGIN, _END = np.uint8(60), np.uint8(62)  # < and >, which stand around a word's letters
+_WORDS_AT_ONCE = 256  # of some texts, whose places in the memory are loaded side by side
 _SPARE = 8  # rows behind the last that may be written
 
 
@@ -63,6 +64,62 @@ def _longest(offsets: Any) -> int:
 
 
 @compiled
+def _split(
+    data: Any,
+    offsets: Any,
+    text: int,
+    end_word: np.uint64,
+    slots: Any,
+    begins: Any,
+    lengths: Any,
+    states: Any,
+    stops: Any,
+) -> int:
+    """Find the words of some texts and begin to load their slots; return the text after these.
+
+    What stands behind the end of a line in a text is not looked at.
+
+    Args:
+        data: as in `predict`.
+        offsets: see there.
+        text: the first of them.
+        end_word: the end of a line as a machine word.
+        slots: as in `Memory`.
+        begins: written: where each word begins.
+        lengths: written: of each in bytes, -1 for the end of a line.
+        states: written: the hash of each.
+        stops: written: how many words there are up to the end of each text.
+    """
+    first, num = text, 0
+    mask = len(slots) - 1
+    while text < len(offsets) - 1 and text - first < len(stops) and num < _WORDS_AT_ONCE:
+        at, stop = offsets[text], offsets[text + 1]
+        is_over = False
+        while not is_over:
+            while at < stop and IS_SPACE[data[np.uint64(at)]]:
+                at += 1
+            if at >= stop:
+                break
+            begin, size, state = at, 8, np.uint64(0)
+            word = np.uint64(0)
+            while size == 8:
+                word = load_word(data, at)
+                size = min(leading_letters(word), stop - at)
+                if size < 8:
+                    word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
+                state = hash_more(state, word)
+                at += size
+            is_over = at - begin == len(END_OF_LINE) and word == end_word
+            begins[num], states[num] = begin, state
+            lengths[num] = -1 if is_over else at - begin
+            prefetch(slots, slot_of(state, mask) << 3)
+            num += 1
+        stops[text - first] = num
+        text += 1
+    return text
+
+
+@compiled
 def _learn(
     state: np.uint64,
     data: Any,
@@ -80,6 +137,7 @@ def _learn(
     store: Any,
     used: Any,
     letters: Any,
+    places: Any,
     found: Any,
     num_found: int,
 ) -> tuple[int, bool]:
@@ -87,20 +145,18 @@ def _learn(
 
     A label of the model is no word.
     """
-    length, first = at - begin, num_found
+    length, first, num = at - begin, num_found, 0
+    if max_ngram > 0:
+        letters[0], letters[length + 1] = _BEGIN, _END
+        for i in range(length):
+            letters[i + 1] = data[begin + i]
+        num = place_ngrams(letters, length + 2, min_ngram, max_ngram, bucket, is_there, places)
     place = find_word(data, begin, length, strings, string_offsets, vocabulary)
     is_word = place < num_words and (place >= 0 or not begins_with(data, begin, at, LABEL_PREFIX))
     if is_word:
         found[num_found] = max(place, 0)
         num_found += np.int64(place >= 0)
-        if max_ngram > 0:
-            letters[0], letters[length + 1] = _BEGIN, _END
-            for i in range(length):
-                letters[i + 1] = data[begin + i]
-            num_found = find_ngrams(
-                letters, length + 2, min_ngram, max_ngram, bucket, num_words, is_there, found,
-                num_found,
-            )  # fmt: skip
+        num_found = append_rows(places, num, num_words, is_there, found, num_found)
     remember(state, data, begin, length, is_word, slots, store, used, found, first, num_found)
     return num_found, is_word
 
@@ -166,6 +222,7 @@ def predict(
     # A word of one byte is three characters.
     room = (max_ngram + word_ngrams + 2) * (3 * longest + 3) + _SPARE
     found = np.empty(room, dtype=np.uint32)
+    places = np.empty(room, dtype=np.uint32)
     nodes = np.empty(2 * len(outputs) + 2, dtype=np.int64)
     scores = np.empty((2, 2 * len(outputs) + 2), dtype=np.float32)
     products = np.empty(2 * len(outputs) + 2, dtype=np.float64)
@@ -176,43 +233,42 @@ def predict(
     end_place = find_word(end, 0, len(END_OF_LINE), strings, string_offsets, vocabulary)
     end_word, end_hash = load_word(end, 0), hash_of(END_OF_LINE, 0, len(END_OF_LINE))
     has_end = 0 <= end_place < num_words
-    for text in range(len(offsets) - 1):
-        at, stop = offsets[text], offsets[text + 1]
+    num_texts, text, split_to, word = len(offsets) - 1, 0, 0, 0
+    begins = np.empty(longest // 2 + 2 + _WORDS_AT_ONCE, dtype=np.int64)
+    lengths, states = np.empty_like(begins), np.empty(len(begins), dtype=np.uint64)
+    stops = np.empty(_WORDS_AT_ONCE, dtype=np.int64)
+    first = 0
+    for text in range(num_texts):
+        if text == split_to:
+            first, word = text, 0
+            split_to = _split(data, offsets, text, end_word, slots, begins, lengths, states, stops)
+            fetch_words(states, stops[split_to - first - 1], slots, store)
+        stop = stops[text - first]
         num = num_found = 0
         is_over = False
-        while not is_over:
-            while at < stop and IS_SPACE[data[np.uint64(at)]]:
-                at += 1
-            if at >= stop:
-                break
-            begin, size, state = at, 8, np.uint64(0)
-            word = np.uint64(0)
-            while size == 8:
-                word = load_word(data, at)
-                size = min(leading_letters(word), stop - at)
-                if size < 8:
-                    word &= (np.uint64(1) << np.uint64(8 * size)) - np.uint64(1)
-                state = hash_more(state, word)
-                at += size
-            is_over = at - begin == len(END_OF_LINE) and word == end_word
+        while word < stop:
+            begin, length = begins[word], lengths[word]
+            is_over = length < 0
             if is_over:
+                length = len(END_OF_LINE)
                 found[num_found] = max(end_place, 0)
                 num_found += np.int64(has_end)
                 is_word = 1
             else:
                 num_found, is_word = recall(
-                    state, data, begin, at - begin, slots, store, found, num_found
+                    states[word], data, begin, length, slots, store, found, num_found
                 )
                 if is_word < 0:
                     num_found, counts = _learn(
-                        state, data, begin, at, min_ngram, max_ngram, bucket, num_words,
-                        strings, string_offsets, vocabulary, is_there, slots, store, used,
-                        letters, found, num_found,
+                        states[word], data, begin, begin + length, min_ngram, max_ngram, bucket,
+                        num_words, strings, string_offsets, vocabulary, is_there, slots, store,
+                        used, letters, places, found, num_found,
                     )  # fmt: skip
                     is_word = np.int64(counts)
             if word_ngrams > 1 and is_word == 1:
-                hashes[num] = hash_of(data, begin, at)
+                hashes[num] = hash_of(data, begin, begin + length)
                 num += 1
+            word += 1
         if not is_over and has_end:
             found[num_found] = end_place  # the end of the line is a word too
             num_found += 1

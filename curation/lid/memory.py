@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.compiled.kernel import compiled, inlined
-from curate.curation.compiled.intrinsics import load_word, store_word
+from curate.curation.compiled.intrinsics import load_word, prefetch, store_word
 from curate.curation.compiled.unit_keys import mix
 
-__all__ = ["Memory", "hash_more", "recall", "remember"]
+__all__ = ["Memory", "fetch_words", "hash_more", "recall", "remember", "slot_of"]
 
 _SLOTS, _STORE = 1 << 18, 1 << 20
 _LONGEST, _MOST_ROWS = 64, 200  # of a word that is remembered; longer ones do not come again
+_LONGEST_NUMBER, _ZERO, _NINE = 4, np.uint8(48), np.uint8(57)
 _SLACK = 2 * _MOST_ROWS
 _MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _LOW, _HALF = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -53,6 +54,21 @@ class Memory(NamedTuple):
 def hash_more(state: np.uint64, word: np.uint64) -> np.uint64:
     """Return the hash of what was hashed and eight bytes more, of which the last may be 0."""
     return mix((state ^ word) * _MULTIPLIER)
+
+
+@inlined
+def slot_of(state: np.uint64, mask: int) -> int:
+    """Return the slot where the search for a word begins."""
+    return np.int64(state & _LOW) & mask
+
+
+@compiled
+def fetch_words(states: Any, num: int, slots: Any, store: Any) -> None:
+    """Begin to load what is remembered of words; their slots are on the way."""
+    mask = len(slots) - 1
+    for i in range(num):
+        place = np.int64(slots[np.uint64(slot_of(states[i], mask))] & _LOW)
+        prefetch(store, max(place - 1, 0) << 3)
 
 
 @inlined
@@ -91,7 +107,7 @@ def recall(
         remembered.
     """
     mask = len(slots) - 1
-    slot = np.int64(state & _LOW) & mask
+    slot = slot_of(state, mask)
     num_bytes = (length + 7) >> 3
     while True:
         value = slots[np.uint64(slot)]
@@ -134,6 +150,8 @@ def remember(
     num, num_bytes = num_found - first, (length + 7) >> 3
     if length > _LONGEST or num > _MOST_ROWS:
         return
+    if length > _LONGEST_NUMBER and _ZERO <= data[at] <= _NINE:
+        return  # a number of some digits hardly comes again
     size = 1 + num_bytes + (num + 1) // 2
     if used[0] + size + _SLACK > len(store) or 2 * used[1] > len(slots):
         slots[:] = 0
@@ -146,7 +164,7 @@ def remember(
     for i in range(0, num, 2):
         store_word(store, 8 * (place + 1 + num_bytes) + 4 * i, load_word(found, 4 * (first + i)))
     mask = len(slots) - 1
-    slot = np.int64(state & _LOW) & mask
+    slot = slot_of(state, mask)
     while slots[slot] != 0:
         slot = (slot + 1) & mask
     slots[slot] = state >> _HALF << _HALF | np.uint64(place + 1)

@@ -25,6 +25,7 @@ _SUPERVISED = 3
 HIERARCHICAL_SOFTMAX, SOFTMAX, ONE_VS_ALL = 1, 3, 4
 _MAX_NGRAM = 32
 _NUM_CENTROIDS = 256
+_LINE = 64  # bytes of the cache that are loaded at once
 TOP_NODES = 64  # whose products with a text are computed all at once
 _HEAVIEST = 10**15  # stands for a node that is not made yet
 
@@ -168,11 +169,21 @@ def _read(reader: _Reader) -> FastTextModel:
         string_offsets=offsets,
         vocabulary=build_vocabulary(joined, offsets),
         is_there=_with_number_before(is_there),
-        rows=np.ascontiguousarray(rows),
+        rows=_on_lines(rows) if is_quantised else np.ascontiguousarray(rows),
         outputs=outputs,
         top=np.ascontiguousarray(_rows_of_top(outputs).T),
         tree=_huffman_tree(counts[num_words:]),
     )
+
+
+def _on_lines(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a copy that begins where a line of the cache does: a row of sixteen is one line."""
+    room = np.empty(values.nbytes + _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    found: NDArray[np.float32] = room[first : first + values.nbytes].view(np.float32)
+    found = found.reshape(values.shape)
+    found[:] = values
+    return found
 
 
 def _strings(reader: _Reader, num: int, num_words: int) -> tuple[list[bytes], list[int]]:

@@ -52,7 +52,6 @@ _MACRO_OF |= {MACRO: "hbs"}
 
 _NO_LANGUAGE_LABELS = frozenset({"un", "xxx", "und", "zxx", "zxx_Zxxx", "und_Zyyy"})
 _MOST_CHARACTERS = 1000  # of a text that are looked at
-_MOST_KNOWN, _LONGEST_KNOWN = 1 << 16, 200  # texts whose answers are kept, their characters
 _JOINERS = "\u200c\u200d"  # invisible, and letters of Persian and Indian words need them
 
 
@@ -153,21 +152,14 @@ class _Cld2(_Labels):
 
         super().__init__(dict.fromkeys(code for _, code in pycld2.LANGUAGES))
         self._detect, self._error = pycld2.detect, pycld2.error
-        self._known: dict[str, tuple[int, float]] = {}
 
     def ask(self, texts: pa.StringArray) -> Votes:
-        """Return what CLD2 says of each text; many captions come again, and are asked of once."""
-        detect, error, code_of, known = self._detect, self._error, self._code_of, self._known
+        """Return what CLD2 says of each text."""
+        detect, error, code_of = self._detect, self._error, self._code_of
         sure, unsure = self._WEIGHT + self._RELIABLE, self._WEIGHT
         sure_english, english = self._ENGLISH + self._RELIABLE, self._ENGLISH
         labels, weights = [], []
-        if len(known) > _MOST_KNOWN:
-            known.clear()
         for text in map(_valid, texts.to_pylist()):
-            if (vote := known.get(text)) is not None:
-                labels.append(vote[0])
-                weights.append(vote[1])
-                continue
             weight, of_english = sure, sure_english
             try:
                 label = detect(text, True)[2][0][1]
@@ -176,11 +168,8 @@ class _Cld2(_Labels):
                     label = detect(text, True, bestEffort=True)[2][0][1]
             except error:  # characters that it refuses: it has no answer
                 weight, of_english, label = unsure, english, "un"
-            vote = (code_of.get(label, -1), of_english if label == "en" else weight)
-            if len(text) < _LONGEST_KNOWN:
-                known[text] = vote
-            labels.append(vote[0])
-            weights.append(vote[1])
+            labels.append(code_of.get(label, -1))
+            weights.append(of_english if label == "en" else weight)
         return Votes(np.array(labels, np.int32), np.array(weights, np.float32))
 
 

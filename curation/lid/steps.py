@@ -13,14 +13,15 @@ it never saw, Māori or Quechua. So a low score is no reason to doubt English, b
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from curate.curation.lid.identify import Predictions
+from curate.curation.lid.identify import Predictions, taken
+from curate.curation.lid.known_texts import KnownTexts
 from curate.curation.lid.marks import marks_of
 from curate.curation.lid.no_text import KINDS, kinds_of, normalized, vowel_shares
 from curate.curation.lid.opinions import (
@@ -44,7 +45,8 @@ _VOWELS, _SURE_WITH_VOWELS = 0.46, 0.95  # of English; more, and it may be anoth
 _LEAST = 0.01  # probability of a language that the first model does not know, or rules out
 _NEVER = 1e-9  # stands for a probability of 0
 _MOST_MEANT = max(map(len, CLOSE_LANGUAGES.values()))  # languages that a label can mean
-_SLICE = 8192  # texts whose probabilities of all labels are in memory at once
+_KINDS = (np.int32, np.float32, np.uint8, np.int32, np.int32)  # of what is found
+_SLICE = 2048  # texts whose probabilities of all labels are in memory at once
 
 
 class FirstModel(Protocol):
@@ -115,18 +117,22 @@ class StepwiseIdentifier:
         self._code = {lang: i for i, lang in enumerate(self._langs)}
         # The last place is that of texts without a label, whose number is −1.
         self._of_first = np.array([self._code[n] for n in (*of_first, NO_LANGUAGE)], dtype=np.int32)
-        known, of_each = np.unique(self._of_first[:-1], return_index=True)
-        self._one_of_each = np.zeros(len(self._langs), dtype=np.int64)  # label of each language
-        self._one_of_each[known] = of_each
-        self._others = np.setdiff1d(np.arange(len(of_first)), of_each)
-        self._unknown = np.setdiff1d(np.arange(len(self._langs)), known)
+        labels_of: list[list[int]] = [[] for _ in self._langs]
+        for label, code in enumerate(self._of_first[:-1].tolist()):
+            labels_of[code].append(label)
+        self._labels_of = np.full((len(langs), max(map(len, labels_of))), -1, dtype=np.int64)
+        for row, labels in zip(self._labels_of, labels_of, strict=True):
+            row[: len(labels)] = labels
         self._meant = np.zeros((len(meant) + 1, _MOST_MEANT), dtype=np.int32)
         for row, one in zip(self._meant, meant, strict=False):
             row[: len(one)] = [self._code[lang] for lang in one]
         self._shown = self._meant[:, 0]
         self._macro = self._code.get(MACRO, -1)
-        members = [self._code[lang] for lang in CLOSE_LANGUAGES["hbs"] if lang in self._code]
-        self._members = np.array(members, dtype=np.int32)
+        self._is_member = np.array([lang in CLOSE_LANGUAGES["hbs"] for lang in self._langs])
+        # Of the threads that identify, when they do not: texts, and where pages say something too,
+        # what the second opinion has said.
+        self._known: list[KnownTexts] = []
+        self._votes: list[KnownTexts] = []
         self._sure, self._sure_english = second.sure if second else (_SURE, _SURE_ENGLISH)
 
     @property
@@ -141,6 +147,15 @@ class StepwiseIdentifier:
             texts: shape (num_texts,); no nulls.
             priors: asked where the first model is unsure.
         """
+        if priors:  # what is found does not follow from the text alone
+            return self._named(self._identify(texts, priors))
+        known = taken(self._known) or KnownTexts(_KINDS)
+        found = known.found(texts, self._identify)
+        self._known.append(known)
+        return self._named(found)
+
+    def _identify(self, texts: pa.StringArray, priors: Sequence[Prior] = ()) -> list[NDArray[Any]]:
+        """Return language, score, step, first and second answer, as in Found, of numbered langs."""
         marks = marks_of(texts)
         kinds = kinds_of(texts, marks)
         texts = normalized(texts, marks)
@@ -160,10 +175,14 @@ class StepwiseIdentifier:
         is_none = kinds > 0
         lang[is_none], score[is_none], step[is_none] = 0, 0, kinds[is_none] - 1
         first[is_none | ~knows] = 0
-        return Found(self._named(lang), score, step, self._named(first), self._named(second))
+        return [lang, score, step, first, second]
 
-    def _named(self, codes: NDArray[np.int32]) -> pa.DictionaryArray:
-        return pa.DictionaryArray.from_arrays(pa.array(codes), pa.array(self._langs, pa.string()))
+    def _named(self, found: Sequence[NDArray[Any]]) -> Found:
+        names = pa.array(self._langs, pa.string())
+        lang, first, second = (
+            pa.DictionaryArray.from_arrays(pa.array(found[i]), names) for i in (0, 3, 4)
+        )
+        return Found(lang, found[1], found[2], first, second)
 
     def _is_unsure(
         self,
@@ -190,9 +209,7 @@ class StepwiseIdentifier:
         priors: Sequence[Prior],
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.uint8], NDArray[np.int32]]:
         """Return language, score, step and the second opinion's answer to texts that are unsure."""
-        votes = self._second.ask(texts) if self._second else Votes(
-            np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32)
-        )  # fmt: skip
+        votes = self._asked(texts, remember=bool(priors))
         num, of_second = len(texts), self._shown[votes.label]
         # What weighs nothing is shown, and is no vote.
         votes = votes._replace(label=np.where(votes.weight > 0, votes.label, np.int32(-1)))
@@ -202,25 +219,60 @@ class StepwiseIdentifier:
         weights[:, :_MOST_MEANT] = votes.weight[:, None]
         for at, prior in enumerate(priors, _MOST_MEANT):
             codes[:, at], weights[:, at] = self._codes_of(prior.langs), prior.weight
-        from_first = np.where(knows, first, 0)
+        from_first = np.where(knows, first, np.int32(0))
         # Where all votes are for the first model's language, nothing has to be weighed.
-        is_contested = ((codes > 0) & (codes != from_first[:, None])).any(axis=1)
-        asked = np.flatnonzero(is_contested & knows)
-        probabilities = np.zeros((num, len(self._langs)), dtype=np.float32)
-        probabilities[asked] = self._by_language(texts.take(pa.array(asked)), found.rows(asked))
-        alone = self._likeliest(
-            from_first, codes[:, :_MOST_MEANT], weights[:, :_MOST_MEANT], probabilities
-        )
-        lang = alone
-        if priors:
-            lang = self._likeliest(from_first, codes, weights, probabilities)
+        contested = np.flatnonzero(((codes > 0) & (codes != from_first[:, None])).any(axis=1))
+        lang, alone, score = from_first.copy(), from_first.copy(), found.score.copy()
+        score[~knows] = 0
+        lang[contested], alone[contested], score[contested] = self._weigh(
+            texts.take(pa.array(contested)), found.rows(contested), from_first[contested],
+            codes[contested], weights[contested],
+        )  # fmt: skip
         step = np.full(num, STEPS.index("first_unsure"), dtype=np.uint8)
         step[lang != from_first] = STEPS.index("second")
         step[lang != alone] = STEPS.index("prior")
         step[lang == 0] = STEPS.index("no_evidence")
-        at_once = np.arange(num)
-        own = np.where(is_contested, probabilities[at_once, lang], found.score)
-        return lang, np.where(knows, own, 0).astype(np.float32), step, of_second
+        return lang, score, step, of_second
+
+    def _asked(self, texts: pa.StringArray, *, remember: bool) -> Votes:
+        """Return the second opinion's votes, and maybe remember them."""
+        second = self._second
+        if second is None:
+            return Votes(np.full(len(texts), -1, np.int32), np.zeros(len(texts), np.float32))
+        if not remember:
+            return second.ask(texts)
+        known = taken(self._votes) or KnownTexts((np.int32, np.float32))
+        found = known.found(texts, lambda new: list(second.ask(new)))
+        self._votes.append(known)
+        return Votes(*found)
+
+    def _weigh(
+        self,
+        texts: pa.StringArray,
+        found: Predictions,
+        first: NDArray[np.int32],
+        codes: NDArray[np.int32],
+        weights: NDArray[np.float64],
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]:
+        """Return the language by all votes, that by the second opinion's alone, the first's score.
+
+        A language that nobody has a vote for has its probability alone, so only the first model's
+        and those with votes are looked at.
+        """
+        looked_at = np.concatenate([first[:, None], codes], axis=1)
+        probabilities = np.zeros(looked_at.shape, dtype=np.float32)
+        known = np.flatnonzero(first > 0)
+        probabilities[known] = self._by_language(
+            texts.take(pa.array(known)), found.rows(known), looked_at[known]
+        )
+        lang = alone = self._likeliest(
+            looked_at[:, : 1 + _MOST_MEANT], weights[:, :_MOST_MEANT], probabilities
+        )
+        if codes.shape[1] > _MOST_MEANT:
+            lang = self._likeliest(looked_at, weights, probabilities)
+        place = np.argmax(looked_at == lang[:, None], axis=1)
+        score = probabilities[np.arange(len(lang)), place]
+        return lang, alone, np.where(lang > 0, score, np.float32(0))
 
     def _codes_of(self, langs: pa.StringArray) -> NDArray[np.int32]:
         """Return the places of languages; 0 for nulls and those that no model knows."""
@@ -229,43 +281,44 @@ class StepwiseIdentifier:
 
     def _likeliest(
         self,
-        first: NDArray[np.int32],
-        codes: NDArray[np.int32],
+        looked_at: NDArray[np.int32],
         weights: NDArray[np.float64],
         probabilities: NDArray[np.float32],
     ) -> NDArray[np.int32]:
         """Return the language of the largest sum of each text, of equal ones the first by name.
 
-        A language that nobody has a vote for has its probability alone, so only the first model's
-        and those with votes are looked at.
-
         Args:
-            first: the first model's language, 0 where it knows nothing; shape (num_texts,).
-            codes: languages with a vote, 0 for none; shape (num_texts, num_votes).
-            weights: of the votes in nats; same shape.
-            probabilities: of the first model; shape (num_texts, num_langs).
+            looked_at: the first model's language, 0 where it knows nothing, and those with a vote,
+                0 for none; shape (num_texts, 1 + num_votes).
+            weights: of the votes in nats; shape (num_texts, num_votes).
+            probabilities: of the first model for these languages, and maybe more of them.
         """
-        looked_at = np.concatenate([first[:, None], codes], axis=1)
-        rows = np.arange(len(first))[:, None]
+        first, codes = looked_at[:, 0], looked_at[:, 1:]
         is_vote: NDArray[np.bool_] = np.greater(codes, 0)
         votes = np.equal(looked_at[:, :, None], codes[:, None, :]) & is_vote[:, None, :]
         sums = np.where(votes, weights[:, None, :], 0.0).sum(axis=2)
         least = np.where(votes.any(axis=2), _LEAST, _NEVER)
-        found = np.maximum(probabilities[rows, looked_at], least)
+        found = np.maximum(probabilities[:, : looked_at.shape[1]], least)
         sums += np.where(first[:, None] > 0, np.log(found), 0.0)
-        has_member = np.asarray(np.isin(codes, self._members).any(axis=1))
+        has_member = self._is_member[codes].any(axis=1)
         sums[(looked_at == 0) | ((looked_at == self._macro) & has_member[:, None])] = -np.inf
         best = sums.max(axis=1, keepdims=True)
         chosen = np.where(sums == best, looked_at, len(self._langs)).min(axis=1)
         return np.where(np.isneginf(best[:, 0]), 0, chosen).astype(np.int32)
 
-    def _by_language(self, texts: pa.StringArray, found: Predictions) -> NDArray[np.float32]:
-        """Return the first model's probability of each language; shape (num_texts, num_langs)."""
+    def _by_language(
+        self, texts: pa.StringArray, found: Predictions, langs: NDArray[np.int32]
+    ) -> NDArray[np.float32]:
+        """Return the first model's probability of some languages of each text; as these."""
         of_labels = self._first.probabilities(texts, found)
-        by_lang: NDArray[np.float32] = np.take(of_labels, self._one_of_each, axis=1)
-        by_lang[:, self._unknown] = 0
-        for label in self._others.tolist():
-            by_lang[:, self._of_first[label]] += of_labels[:, label]
+        rows = np.arange(len(langs))[:, None]
+        by_lang = np.zeros(langs.shape, dtype=np.float32)
+        for labels in self._labels_of.T:  # one of each language, then those that have more
+            label = labels[langs]
+            by_lang += np.where(label >= 0, of_labels[rows, label], np.float32(0))
         if self._macro > 0:  # each of its members may be meant
-            by_lang[:, self._members] += by_lang[:, [self._macro]]
+            of_macro = np.zeros(len(langs), dtype=np.float32)
+            for one in self._labels_of[self._macro].tolist():
+                of_macro += of_labels[:, one] if one >= 0 else np.float32(0)
+            by_lang += np.where(self._is_member[langs], of_macro[:, None], np.float32(0))
         return by_lang

@@ -1,13 +1,14 @@
 """Generated entries and texts: words by Zipf's law, with and without spaces between them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-__all__ = ["SPACELESS", "TEXT_CHARACTERS", "english", "generate"]
+__all__ = ["SPACELESS", "TEXT_CHARACTERS", "english", "english_one_by_one", "generate"]
 
 TEXT_CHARACTERS = 72
+_BLOCK = 100_000  # texts whose words are drawn at once
 
 # Characters of a caption, and what words are made of, a piece a time; shares of word lengths.
 SPACELESS: dict[str, tuple[int, list[str], list[float]]] = {
@@ -58,6 +59,12 @@ def _zipf(
 
 def english(num_entries: int, num_texts: int) -> tuple[list[str], list[str]]:
     """Return entries (half words, the rest pairs and titles) and texts of about 72 characters."""
+    entries, texts = english_one_by_one(num_entries, num_texts)
+    return entries, list(texts)
+
+
+def english_one_by_one(num_entries: int, num_texts: int) -> tuple[list[str], Iterator[str]]:
+    """Return the same as `english`, the texts as they are made."""
     rng = np.random.default_rng(0)
     words = _vocabulary(max(2000, num_entries), rng)
     entries = dict.fromkeys(words[: num_entries // 2])
@@ -68,12 +75,16 @@ def english(num_entries: int, num_texts: int) -> tuple[list[str], list[str]]:
             entries[pair] = None
             if len(entries) == num_entries:
                 break
-    drawn = _zipf(len(words), 16 * num_texts, rng).reshape(num_texts, 16)
-    texts = []
-    for i, row in enumerate(drawn.tolist()):
-        text = " ".join(words[r] for r in row)[:TEXT_CHARACTERS].rsplit(" ", 1)[0]
-        texts.append(f"{text.capitalize()}." if i % 3 == 0 else text.replace(" ", ", ", i % 2))
-    return list(entries), texts
+    return list(entries), _english_texts(words, num_texts, rng)
+
+
+def _english_texts(words: list[str], num: int, rng: np.random.Generator) -> Iterator[str]:
+    for first in range(0, num, _BLOCK):
+        rows = min(_BLOCK, num - first)
+        drawn = _zipf(len(words), 16 * rows, rng).reshape(rows, 16)
+        for i, row in enumerate(drawn.tolist(), first):
+            text = " ".join(words[r] for r in row)[:TEXT_CHARACTERS].rsplit(" ", 1)[0]
+            yield f"{text.capitalize()}." if i % 3 == 0 else text.replace(" ", ", ", i % 2)
 
 
 def _spaceless(kind: str, num_entries: int, num_texts: int) -> tuple[list[str], list[str]]:

@@ -266,7 +266,6 @@ def _match_records(
     langs, unknown, steps = worker.languages.of(records)
     summary.add_unknown_labels(unknown)
     summary.add_steps(steps)
-    records, langs = _with_language(records, langs, summary)
     matches = match_by_language(records.texts, langs.lang, worker.matcher_of)
     has_entries = pc.list_value_length(matches.entry_ids).to_numpy() > 0
     mask = pa.array(has_entries)
@@ -283,13 +282,14 @@ def _match_records(
     batch = _with_columns(kept.batch, columns)
     hits = worker.tombstones.hits(batch, part)
     what = np.where(has_entries, 0, np.where(matches.has_metadata, 1, 2))
-    what[np.flatnonzero(has_entries)[hits]] = 3
-    kinds = ("matched", "no_match", "no_metadata", RETRACTED)
+    what[_without_language(langs)] = 3  # whose language, "", has no entries
+    what[np.flatnonzero(has_entries)[hits]] = 4
+    kinds = ("matched", "no_match", "no_metadata", "no_language", RETRACTED)
     counts = np.bincount(len(kinds) * langs.lang.indices.to_numpy() + what)
     for code, num in enumerate(counts.tolist()):
         lang, kind = divmod(code, len(kinds))
         summary.add(langs.lang.dictionary[lang].as_py(), kinds[kind], num)
-    for kind in (1, 2):  # dropped here; a retracted text is shown to nobody
+    for kind in (1, 2, 3):  # dropped here; a retracted text is shown to nobody
         dropped = np.flatnonzero(what == kind)
         summary.add_examples(kinds[kind], dropped, records.rows, records.texts, langs.lang)
     batch = batch.filter(pa.array(~hits)) if hits.any() else batch
@@ -310,21 +310,12 @@ def _is_blank(texts: pa.StringArray) -> NDArray[np.bool_]:
     return blank
 
 
-def _with_language(
-    records: Records, langs: Languages, summary: PartSummary
-) -> tuple[Records, Languages]:
-    """Leave out the texts that are in no language, and count them."""
+def _without_language(langs: Languages) -> NDArray[np.int64]:
+    """Return the rows of the texts that are in no language."""
     names = langs.lang.dictionary.to_pylist()
     if NO_LANGUAGE not in names:
-        return records, langs
-    none = langs.lang.indices.to_numpy() == names.index(NO_LANGUAGE)
-    if not none.any():
-        return records, langs
-    dropped = np.flatnonzero(none)
-    summary.add(NO_LANGUAGE, "no_language", len(dropped))
-    summary.add_examples("no_language", dropped, records.rows, records.texts, langs.lang)
-    kept = Languages(langs.lang.filter(pa.array(~none)), langs.score[~none])
-    return records.select(~none), kept
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(langs.lang.indices.to_numpy() == names.index(NO_LANGUAGE))
 
 
 def _with_columns(batch: pa.RecordBatch, columns: dict[str, pa.Array]) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ import pytest
 from curate.curation.lid import marks, memory, no_text
 from curate.curation.lid.identify import CompiledIdentifier, default_lid_model
 from curate.curation.lid.opinions import open_opinion
+from curate.curation.lid.steps import Prior, StepwiseIdentifier
 
 MODEL = Path(default_lid_model()).read_bytes()
 _FORMS = [
@@ -77,13 +78,21 @@ def test_marks_of_characters_hold_in_this_version_of_unicode():
     assert found.letters.sum() == 52 and found.vowels.sum() == 10
 
 
-def test_what_cld2_was_asked_before_it_is_not_asked_again():
+@pytest.mark.parametrize("with_prior", [False, True])
+def test_a_second_opinion_is_not_asked_again_and_again_of_one_text(with_prior):
     pytest.importorskip("pycld2")
+    texts = pa.array(["Ein Hund im Park", "He kurī i te pāka", "Ein Hund im Park", "Sofa 3"] * 2)
+    priors = [Prior(pa.array(["de", "mi", "nl", None, None, "mi", "de", "sv"]), 1.5)]
+    priors = priors if with_prior else []
+    model = CompiledIdentifier(MODEL, "model")
+    expected = StepwiseIdentifier(model, open_opinion("cld2")).identify(texts, priors)
     opinion, asked = open_opinion("cld2"), []
-    detect = opinion._detect
-    opinion._detect = lambda *args, **options: asked.append(args[0]) or detect(*args, **options)
-    texts = pa.array(["Ein Hund im Park", "He kurī i te pāka", "Ein Hund im Park"] * 2)
-    first, again = opinion.ask(texts), opinion.ask(texts)
-    assert set(asked) == set(texts.to_pylist()) and len(asked) <= 4
-    assert first.label.tolist() == again.label.tolist() == first.label.tolist()[:3] * 2
-    assert first.weight.tolist() == again.weight.tolist()
+    ask = opinion.ask
+    opinion.ask = lambda texts: asked.extend(texts.to_pylist()) or ask(texts)
+    identifier = StepwiseIdentifier(model, opinion)
+    for _ in range(4):
+        found = identifier.identify(texts, priors)
+        assert [found.lang.to_pylist(), found.step.tolist(), found.score.tolist()] == [
+            expected.lang.to_pylist(), expected.step.tolist(), expected.score.tolist()
+        ]  # fmt: skip
+    assert set(asked) <= set(texts.to_pylist()) and 0 < len(asked) <= 2 * len(texts)
