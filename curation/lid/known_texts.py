@@ -48,12 +48,12 @@ def _tag_of(data: Any, at: int, length: int) -> np.uint64:
 
 
 @inlined
-def _first_of_set(tag: np.uint64, tags: Any) -> int:
+def _first_of_set(tag: np.uint64, tags: Any) -> Any:
     return np.int64(tag >> np.uint64(2)) * _WAYS & (len(tags) - 1)
 
 
 @inlined
-def _place_at_door(tag: np.uint64, door: Any) -> int:
+def _place_at_door(tag: np.uint64, door: Any) -> Any:
     return np.int64(tag >> np.uint64(24)) & (len(door) - 1)
 
 
@@ -127,7 +127,7 @@ def find_texts(
 
 
 @inlined
-def _given_up(tag: np.uint64, tags: Any) -> int:
+def _given_up(tag: np.uint64, tags: Any) -> Any:
     """Return the cell of a set that a new text takes; where all came again, none did from now."""
     first = _first_of_set(tag, tags)
     begin = np.int64(tag >> np.uint64(60))
