@@ -21,6 +21,7 @@ from curate.training.model.weights_file import read_tensors
 __all__ = ["build_model", "fit_weights", "load_weights", "published_end", "read_weights"]
 
 _TEXT_POSITIONS = "positional_embedding"
+_ALIGNMENT = 64  # of torch's own memory, in bytes
 _TOKENS = "token_embedding.weight"
 
 
@@ -68,11 +69,19 @@ def load_weights(model: CLIP, path: str, trimmed_from: list[int] | None = None) 
 
 
 def build_model(config: ModelConfig, eos_id: int, tensors: Mapping[str, Tensor]) -> CLIP:
-    """Return a model made of these very tensors, drawing no random ones first."""
+    """Return a model made of these tensors, drawing no random ones first.
+
+    Tensors of a mapped file begin where its header ends. Products of matrices round by where
+    memory begins, so such tensors are copied: equal weights give equal features, whatever file.
+    """
     with torch.device("meta"):
         model = CLIP(config, eos_id)
-    model.load_state_dict(dict(tensors), assign=True)
+    model.load_state_dict({name: _aligned(one) for name, one in tensors.items()}, assign=True)
     return model
+
+
+def _aligned(tensor: Tensor) -> Tensor:
+    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 def published_end(config: ModelConfig) -> ModelConfig:
