@@ -169,15 +169,17 @@ def test_a_command_loads_neither_the_compiler_nor_pandas(tmp_path):
     texts = ["a red dog runs in the park", "the dog is on the grass"]
     write_pairs(tmp_path / "in.parquet", texts)
 
+    command = "from curate.cli.main import main\nmain()"
+
     def run(code, *words):
         done = subprocess.run([sys.executable, "-c", _LOADED + code, *map(str, words)],
                               capture_output=True, text=True, check=True, cwd=ROOT)  # fmt: skip
         *result, loaded = done.stdout.splitlines()
         assert "numba" not in loaded, words
-        assert words[0] == "diff" or loaded == "[]", words
+        # What is no command, as here the page's index, may load pandas: pyarrow does.
+        assert code is not command or words[0] == "diff" or loaded == "[]", words
         return json.loads(result[0]) if result else None
 
-    command = "from curate.cli.main import main\nmain()"
     in_it = ("-w", tmp_path, "--json")
     assert run(command, "match", tmp_path / "in.parquet", *in_it)["matched"] == 2
     run(command, "balance", "--t", 1, *in_it)
