@@ -121,8 +121,8 @@ class StepwiseIdentifier:
         for label, code in enumerate(self._of_first[:-1].tolist()):
             labels_of[code].append(label)
         self._labels_of = np.full((len(langs), max(map(len, labels_of))), -1, dtype=np.int64)
-        for row, labels in zip(self._labels_of, labels_of, strict=True):
-            row[: len(labels)] = labels
+        for its_labels, labels in zip(self._labels_of, labels_of, strict=True):
+            its_labels[: len(labels)] = labels
         self._meant = np.zeros((len(meant) + 1, _MOST_MEANT), dtype=np.int32)
         for row, one in zip(self._meant, meant, strict=False):
             row[: len(one)] = [self._code[lang] for lang in one]
@@ -295,7 +295,8 @@ class StepwiseIdentifier:
         """
         first, codes = looked_at[:, 0], looked_at[:, 1:]
         is_vote: NDArray[np.bool_] = np.greater(codes, 0)
-        votes = np.equal(looked_at[:, :, None], codes[:, None, :]) & is_vote[:, None, :]
+        votes: NDArray[np.bool_] = np.equal(looked_at[:, :, None], codes[:, None, :])
+        votes &= is_vote[:, None, :]
         sums = np.where(votes, weights[:, None, :], 0.0).sum(axis=2)
         least = np.where(votes.any(axis=2), _LEAST, _NEVER)
         found = np.maximum(probabilities[:, : looked_at.shape[1]], least)
