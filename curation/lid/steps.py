@@ -301,7 +301,7 @@ class StepwiseIdentifier:
         least = np.where(votes.any(axis=2), _LEAST, _NEVER)
         found = np.maximum(probabilities[:, : looked_at.shape[1]], least)
         sums += np.where(first[:, None] > 0, np.log(found), 0.0)
-        has_member = self._is_member[codes].any(axis=1)
+        has_member = np.asarray(self._is_member[codes].any(axis=1))
         sums[(looked_at == 0) | ((looked_at == self._macro) & has_member[:, None])] = -np.inf
         best = sums.max(axis=1, keepdims=True)
         chosen = np.where(sums == best, looked_at, len(self._langs)).min(axis=1)
