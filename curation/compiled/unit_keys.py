@@ -11,6 +11,7 @@ __all__ = [
     "LONG",
     "SHORT",
     "SLACK",
+    "hash_bytes",
     "key_units",
     "low_bytes",
     "mix",
@@ -24,6 +25,7 @@ SHORT = 32  # bytes that are compared without a branch
 SLACK = 48  # bytes behind the last one that matters, so that whole words can be read
 
 _SEED = np.uint64(0x9E3779B97F4A7C15)
+_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _PRIME = np.uint64(0xFF51AFD7ED558CCD)
 
 # The bits of the first n bytes of some words, for n up to SHORT.
@@ -48,6 +50,19 @@ def mix(state: np.uint64) -> np.uint64:
 def low_bytes(word: np.uint64, num: int) -> np.uint64:
     """Return the first bytes of a word, the others 0; 0 < num <= 8."""
     return word << np.uint64(64 - 8 * num) >> np.uint64(64 - 8 * num)
+
+
+@inlined
+def hash_bytes(data: Any, at: int, length: int) -> np.uint64:
+    """Return a hash of a string, eight bytes at a time; SLACK comes behind it."""
+    state = np.uint64(length)
+    while length > 8:
+        state = mix((state ^ load_word(data, at)) * _MULTIPLIER)
+        at += 8
+        length -= 8
+    if length > 0:
+        state = mix((state ^ low_bytes(load_word(data, at), length)) * _MULTIPLIER)
+    return state
 
 
 @compiled

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 from curate.compiled.kernel import compiled, inlined
 from curate.curation.compiled.arrow_buffers import with_slack
 from curate.curation.compiled.intrinsics import load_word, prefetch
-from curate.curation.compiled.unit_keys import low_bytes, mix
+from curate.curation.compiled.unit_keys import hash_bytes, low_bytes
 
 __all__ = ["KnownTexts"]
 
@@ -30,21 +30,13 @@ _CELLS, _WAYS, _CELL = 1 << 16, 4, 24  # cells, those of a set; machine words of
 _DOORS = 2  # places at the door for each cell
 _LONGEST = 8 * (_CELL - 1)  # bytes of a text that is kept, before which its length stands
 _AT_ONCE = 64  # texts whose tags, and then cells, are loaded side by side
-_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _AGAIN, _USED = np.uint64(1), np.uint64(2)  # bits of a tag
 
 
 @inlined
 def _tag_of(data: Any, at: int, length: int) -> np.uint64:
     """Return a text's hash without the bits that tags have for other things."""
-    state = np.uint64(length)
-    while length > 8:
-        state = mix((state ^ load_word(data, at)) * _MULTIPLIER)
-        at += 8
-        length -= 8
-    if length > 0:
-        state = mix((state ^ low_bytes(load_word(data, at), length)) * _MULTIPLIER)
-    return (state | _USED) & ~_AGAIN
+    return (hash_bytes(data, at, length) | _USED) & ~_AGAIN
 
 
 @inlined

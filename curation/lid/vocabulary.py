@@ -8,27 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.compiled.kernel import compiled, inlined
-from curate.curation.compiled.intrinsics import load_word
-from curate.curation.compiled.unit_keys import low_bytes, mix, same_bytes
+from curate.compiled.kernel import compiled
+from curate.curation.compiled.unit_keys import hash_bytes, same_bytes
 
 __all__ = ["build_vocabulary", "find_word"]
 
-_MULTIPLIER = np.uint64(0xC2B2AE3D27D4EB4F)
 _PLACE = np.uint64(0xFFFFFFFF)
 _HASH_SHIFT = np.uint64(32)
-
-
-@inlined
-def _hash_word(data: Any, at: int, length: int) -> np.uint64:
-    state = np.uint64(length)
-    while length > 8:
-        state = mix((state ^ load_word(data, at)) * _MULTIPLIER)
-        at += 8
-        length -= 8
-    if length > 0:
-        state = mix((state ^ low_bytes(load_word(data, at), length)) * _MULTIPLIER)
-    return state
 
 
 @compiled
@@ -43,7 +29,7 @@ def find_word(data: Any, at: int, length: int, strings: Any, offsets: Any, vocab
         offsets: of the strings; int64.
         vocabulary: as `build_vocabulary` makes it.
     """
-    state = _hash_word(data, at, length)
+    state = hash_bytes(data, at, length)
     mask = len(vocabulary) - 1
     slot = np.int64(state & _PLACE) & mask
     while vocabulary[slot] != 0:
@@ -62,7 +48,7 @@ def find_word(data: Any, at: int, length: int, strings: Any, offsets: Any, vocab
 def _fill(vocabulary: Any, strings: Any, offsets: Any) -> None:
     mask = len(vocabulary) - 1
     for place in range(len(offsets) - 1):
-        state = _hash_word(strings, offsets[place], offsets[place + 1] - offsets[place])
+        state = hash_bytes(strings, offsets[place], offsets[place + 1] - offsets[place])
         slot = np.int64(state & _PLACE) & mask
         while vocabulary[slot] != 0:
             slot = (slot + 1) & mask
