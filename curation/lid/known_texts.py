@@ -34,7 +34,7 @@ _AGAIN, _USED = np.uint64(1), np.uint64(2)  # bits of a tag
 
 
 @inlined
-def _tag_of(data: Any, at: int, length: int) -> np.uint64:
+def _tag_of(data: Any, at: int, length: int) -> Any:
     """Return a text's hash without the bits that tags have for other things."""
     return (hash_bytes(data, at, length) | _USED) & ~_AGAIN
 
