@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import OwnObject, parse_own
+from curate.files.parquet.one_thread import OneThreadFile
 from curate.files.parquet.sealed_file import SealedReader, SealingWriter
 from curate.files.remedies import damaged, remedy
 from curate.files.sealed_json import read_json_of_anyone, write_json
@@ -212,7 +213,7 @@ def open_input(path: str) -> pq.ParquetFile:
 
 def _opened(path: str, source: SealedReader) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(source)
+        return OneThreadFile(source)
     except (pa.ArrowInvalid, OSError) as error:
         raise ArtifactError(
             f"{path}: not a readable Parquet file ({error}). {remedy(path)}"

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.errors import InputError
+from curate.files.parquet.one_thread import OneThreadFile
 from curate.files.parquet.sealed_file import SealedReader, SealingWriter
 
 __all__ = ["open_sealed", "sealed_writer"]
@@ -49,6 +50,6 @@ def open_sealed(path: str, remedy: str) -> pq.ParquetFile:
 
     source = SealedReader(path, damaged)
     try:
-        return pq.ParquetFile(source)
+        return OneThreadFile(source)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is damaged: {error}. {remedy}") from error

@@ -6,6 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.errors import InputError
+from curate.files.parquet import sealed
+from curate.files.parquet.one_thread import OneThreadFile
 from curate.metadata.languages import WIKIPEDIA_CODES
 from curate.metadata.views import stored_views
 from curate.metadata.views.pageviews import count_views
@@ -142,12 +144,12 @@ def test_only_parts_that_may_hold_a_wiki_are_read(tmp_path, monkeypatch):
     groups = pq.ParquetFile(path).num_row_groups
     read = []
 
-    class Counting(pq.ParquetFile):
+    class Counting(OneThreadFile):
         def read_row_group(self, index, *rest, **options):
             read.append(index)
             return super().read_row_group(index, *rest, **options)
 
-    monkeypatch.setattr(pq, "ParquetFile", Counting)
+    monkeypatch.setattr(sealed, "OneThreadFile", Counting)
     assert summed(StoredViews((str(path),), ("de",))) == Counter(Hund=9)
     assert read == [0] and groups > 1
 
