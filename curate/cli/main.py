@@ -52,7 +52,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "warm-up": ("machine", "warm_up", ()),
 }
 
-_WITHOUT_PANDAS = ("build-metadata", "extract", "match", "balance", "card", "yield", "explain")
+_LIGHT = ("build-metadata", "extract", "match", "balance", "card", "yield", "explain")
 
 _BEFORE = ("--help", "--version")  # the options that stand before a command
 
@@ -148,9 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of ours become a line on stderr and an exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     is_training = words[:1] in (["train"], ["train-captioner"])
-    if arguments is None and words[:1] and words[0] in _WITHOUT_PANDAS:
+    if arguments is None and words[:1] and words[0] in _LIGHT:
         if not {"--filter", "--executor"} & {word.partition("=")[0] for word in words}:
-            _without_pandas()
+            _start_light()
     with interrupt_on_sigterm() as sigterm:
         try:
             with stop_on_sigterm() if is_training else nullcontext():
@@ -192,12 +192,14 @@ def _run(words: list[str]) -> Any:
         raise CurateError(f"{error}. {why}") from error
 
 
-def _without_pandas() -> None:
-    """Spare pyarrow loading pandas, which it does for its first array, if that is installed.
+def _start_light() -> None:
+    """Spare pyarrow loading pandas, and numpy starting threads for products of matrices.
 
-    It wants to recognize pandas' objects, of which a command has none; a user's filter, or what
-    runs a cluster, may have.
+    pyarrow loads pandas for its first array, if that is installed, to recognize its objects, of
+    which a command has none; a user's filter, or what runs a cluster, may have. Threads of OpenBLAS,
+    one for each core, wait a while for work that never comes (0.03 s of two).
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if "pandas" not in sys.modules:
         sys.meta_path.insert(0, _NoPandas())
 
