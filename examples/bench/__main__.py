@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
-from examples.bench.against import bench_against, checked_out
-from examples.bench.engines import bench_lid, bench_matching
-from examples.bench.stages import bench_help, bench_second_worker, bench_stages
-from examples.bench.texts import SPACELESS
+from examples.bench.commands.against import bench_against, checked_out
+from examples.bench.commands.stages import bench_help, bench_second_worker, bench_stages
+from examples.bench.matching.engines import bench_lid, bench_matching
+from examples.bench.matching.texts import SPACELESS
 
 LARGEST_OF_OTHER_KINDS = 500_000
 

@@ -64,7 +64,8 @@ def processor_seconds(build: Path, folder: Path, *arguments: str) -> float:
 def write_workspace_with(build: Path, folder: Path, num_pairs: int) -> None:
     """Write entries with a build, which alone reads them, and the same pairs for all."""
     code = (
-        "import sys; from pathlib import Path; from examples.bench.stages import write_workspace; "
+        "import sys; from pathlib import Path; "
+        "from examples.bench.commands.stages import write_workspace; "
         f"write_workspace(Path(sys.argv[1]), {NUM_ENTRIES}, {num_pairs}, 1)"
     )
     subprocess.run(
