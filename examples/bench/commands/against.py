@@ -24,11 +24,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from examples.bench.common.measure import ROOT, ran, ratio
+from examples.bench.common.pairs import web_captions
 from examples.bench.matching.texts import english_one_by_one
 
-__all__ = ["Build", "bench_against", "checked_out", "multilingual", "processor_seconds"]
+__all__ = ["Build", "bench_against", "checked_out"]
 
-ROOT = Path(__file__).parents[3]
 _CRAWL = ("IAH-urls-wget.warc.gz", "resiliparse-warcfile.warc.gz", "whirlwind/whirlwind.warc.gz")
 _REPEATS = 60
 _ROW_GROUP = 100_000
@@ -49,7 +50,7 @@ class Build:
     root: Path
     folder: Path
 
-    def command(self, *words: str | Path, cache: str = "cache") -> tuple[list[str], dict[str, str]]:
+    def command(self, *words: object, cache: str = "cache") -> tuple[list[str], dict[str, str]]:
         """Return how its command line is called, and in what environment."""
         entry = "curate.cli.main" if (self.root / "curate/cli").is_dir() else "pipelines.cli"
         code = f"import sys; from {entry} import main; sys.argv[0] = 'curate'; main()"
@@ -79,28 +80,14 @@ def checked_out(revision: str | None, name: str, folder: Path) -> Build:
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             tar.extractall(root, filter="tar")
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))["project"]
-    named, version = project["name"], project.get("version", "0")
-    info = folder / "info" / f"{named.replace('-', '_')}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {named}\nVersion: {version}\n")
+    version = project.get("version", "0")
+    # Builds ask for their version by the name of their distribution, not all by the one they have.
+    for named in {project["name"].replace("-", "_"), "curate"}:
+        info = folder / "info" / f"{named}-{version}.dist-info"
+        info.mkdir(parents=True)
+        lines = ("Metadata-Version: 2.1", f"Name: {named}", f"Version: {version}", "")
+        (info / "METADATA").write_text("\n".join(lines))
     return Build(name, root, folder)
-
-
-def processor_seconds(command: Sequence[str], environment: dict[str, str]) -> float:
-    """Run a command; return the seconds of the processor of it and of its children.
-
-    Raises:
-        RuntimeError: it failed.
-    """
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    )
-    errors = process.stderr.read() if process.stderr else b""
-    _, code, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(code)
-    if process.returncode:
-        raise RuntimeError(f"{command} failed: {errors.decode(errors='replace')[-2000:]}")
-    return usage.ru_utime + usage.ru_stime
 
 
 def multilingual(data: Path, num: int, *, with_repeats: bool = True) -> Iterator[str]:
@@ -115,9 +102,7 @@ def multilingual(data: Path, num: int, *, with_repeats: bool = True) -> Iterator
         lines += [line.rstrip("\n").split("\t")[2] for line in file][1:]
     with gzip.open(data / "lid/tatoeba_112langs_x40.tsv.gz", "rt", encoding="utf-8") as file:
         lines += [line.rstrip("\n").split("\t")[1] for line in file][:200]
-    laion = pq.read_table(data / "laion/laion400m_10k.parquet", columns=["TEXT"])
-    web = [text for text in laion.column("TEXT").to_pylist() if text]
-    lines += web[: len(lines) // 9]
+    lines += web_captions(data)[: len(lines) // 9]
     drawn = np.random.default_rng(0).integers(0, len(lines), num)
     for n, i in enumerate(drawn):
         yield f"{lines[i]} {n}" if n % 3 == 0 or not with_repeats else lines[i]
@@ -174,7 +159,7 @@ def bench_against(
         _row("match of two texts", builds, rounds, _match(inputs["two texts"])),
     ]  # fmt: skip
     for build in builds:
-        processor_seconds(*_metadata("own.txt", folder, "cache")(build))
+        ran(*_metadata("own.txt", folder, "cache")(build))
     for name, path in list(inputs.items())[1:]:
         rows.append(_row(f"match, {name}", builds, rounds, _match(path), num_texts))
         rows.append(_row(f"balance, {name}", builds, rounds, _balance, num_texts))
@@ -201,10 +186,9 @@ def _published(name: str, path: Path, folder: Path, num_texts: int) -> dict[str,
     with pq.ParquetFile(path) as file:
         groups = list(range(-(-num // _ROW_GROUP)))
         pq.write_table(file.read_row_groups(groups).slice(0, num), folder / "some.parquet")
-    seconds = processor_seconds(
-        [sys.executable, "-m", "examples.bench.matching.reference_pipeline",
-         str(folder / "some.parquet"), str(folder / "own.txt"), str(folder)], {**os.environ},
-    )  # fmt: skip
+    module = "examples.bench.matching.reference_pipeline"
+    command = [sys.executable, "-m", module, folder / "some.parquet", folder / "own.txt", folder]
+    seconds = ran(command).processor_s
     row = {"what": f"the published way, {name}", "texts": num, "processor s": f"{seconds:.2f}",
            "texts/s": round(num / seconds)}  # fmt: skip
     print(row, file=sys.stderr, flush=True)
@@ -256,8 +240,8 @@ def _row(
     """Time one command of all builds by turns."""
     for build in builds:
         if "first" not in name:
-            processor_seconds(*call(build))  # what is compiled and kept is so from here on
-    seconds = [[processor_seconds(*call(build)) for build in builds] for _ in range(rounds)]
+            ran(*call(build))  # what is compiled and kept is so from here on
+    seconds = [[ran(*call(build)).processor_s for build in builds] for _ in range(rounds)]
     row: dict[str, Any] = {"what": name}
     for i, build in enumerate(builds):
         median = statistics.median(of_round[i] for of_round in seconds)
@@ -265,7 +249,7 @@ def _row(
         if num:
             row[f"{build.name}, rows/s"] = round(num / median)
     if len(builds) > 1:
-        ratios = sorted(of_round[1] / of_round[0] for of_round in seconds)
-        row["ratio"] = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        ours, others = zip(*seconds, strict=True)
+        row["ratio"] = ratio(others, ours)
     print(row, file=sys.stderr, flush=True)  # a full run takes an hour
     return row

@@ -1,8 +1,8 @@
 """`curate match` and `curate balance` end to end, with their memory, against the reference."""
 
 import json
-import os
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from curate.metadata.entries import assemble_entries, metadata_hash
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import write_indices
+from examples.bench.common.measure import ran, timed
 from examples.bench.matching.texts import TEXT_CHARACTERS, english
 
 __all__ = ["bench_help", "bench_second_worker", "bench_stages", "write_workspace"]
@@ -58,33 +59,6 @@ def write_workspace(folder: Path, num_entries: int, num_texts: int, num_files: i
     return files
 
 
-def _timed(command: list[Any]) -> dict[str, float]:
-    """Run a command; return its seconds, its seconds of processor time, and its peak memory.
-
-    The peak is what /proc says while it runs: the kernel's account at its end counts the process
-    that it was forked from.
-    """
-    start = time.perf_counter()
-    process = subprocess.Popen([str(c) for c in command])
-    peak, status = 0, Path(f"/proc/{process.pid}/status")
-    while True:
-        done, code, usage = os.wait4(process.pid, os.WNOHANG)
-        if done:
-            break
-        found = re.search(r"VmHWM:\s+(\d+)", status.read_text())
-        peak = max(peak, int(found[1]) if found else 0)
-        time.sleep(0.02)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(code)
-    if process.returncode:
-        raise RuntimeError(f"{command} failed with {process.returncode}")
-    return {
-        "seconds": seconds,
-        "cpu": usage.ru_utime + usage.ru_stime,
-        "peak GB": peak * 1024 / 1e9,
-    }
-
-
 def bench_reference(files: list[Path], folder: Path) -> float:
     """Return texts per second of the reference pipeline, a process for each of two files."""
     few = [folder / f"few-{i}.parquet" for i in range(2)]
@@ -108,21 +82,21 @@ def bench_stages(folder: Path, num_entries: int, num_texts: int, num_files: int)
     num = num_texts * num_files
     reference = bench_reference(files, folder)
     common = ["--workspace", folder, "--workers", "2", "--quiet"]
-    match = _timed([CURATE, "match", *files, *common])
-    balance = _timed([CURATE, "balance", "--t", "20", *common])
+    match = ran([CURATE, "match", *files, *common])
+    balance = ran([CURATE, "balance", "--t", "20", *common])
     summary = json.loads((folder / "matched/summary.json").read_text())
     kept = json.loads((folder / "balanced/datacard.json").read_text())["total"]["kept"]
     return {
         "rows": num,
         "reference pipeline": reference,
-        "match": num / match["seconds"],
-        "ratio": num / match["seconds"] / reference,
-        "match peak GB": match["peak GB"],
+        "match": num / match.clock_s,
+        "ratio": num / match.clock_s / reference,
+        "match peak GB": match.peak_bytes / 1e9,
         "pairs": summary["matched"],
         "kept": kept,
-        "balance, pairs/s": summary["matched"] / balance["seconds"],
-        "balance, pairs/s per core": summary["matched"] / balance["cpu"],
-        "balance peak GB": balance["peak GB"],
+        "balance, pairs/s": summary["matched"] / balance.clock_s,
+        "balance, pairs/s per core": summary["matched"] / balance.processor_s,
+        "balance peak GB": balance.peak_bytes / 1e9,
     }
 
 
@@ -163,9 +137,9 @@ def bench_second_worker(folder: Path) -> dict[str, Any]:
 
 def bench_help() -> dict[str, Any]:
     """Return the seconds of `curate --help`, the median of some runs."""
-    seconds = []
-    for _ in range(9):
-        start = time.perf_counter()
-        subprocess.run([CURATE, "--help"], check=True, stdout=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - start)
-    return {"curate --help, s": sorted(seconds)[len(seconds) // 2]}
+    command = [str(CURATE), "--help"]
+    seconds = [
+        timed(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL)).clock_s
+        for _ in range(9)
+    ]
+    return {"curate --help, s": statistics.median(seconds)}

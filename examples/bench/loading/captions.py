@@ -10,15 +10,15 @@ their own: of one that sorts the table at its peak, and of one that looks up a m
 over it, what it holds itself and the pages of the mapped file, which ranks share.
 """
 
-import resource
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,16 +30,17 @@ from curate.training.captions.lookup import CaptionIndex
 from curate.training.captions.mix import TextMix
 from curate.training.data.loader import Loader, LoaderConfig, captions, list_shards
 from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
-from examples.bench.__main__ import show
-from examples.bench.loading.loader import BATCH, SIZE, WORDS, write_shards
+from examples.bench.common.measure import in_turns, memory_of, peak_bytes, timed
+from examples.bench.common.pairs import web_like_captions
+from examples.bench.common.tables import show
+from examples.bench.loading.loader import BATCH, SIZE, photo_shards
 
 _ROWS = 1_000_000
 
 
 def write_table(path: Path, num: int) -> None:
     """Write captions of pairs 0, 1, …, as many words long as the alt-texts of the shards."""
-    rng = np.random.default_rng(1)  # texts are stored one by one, whether they are equal or not
-    some = [" ".join(rng.choice(WORDS, 9)) for _ in range(1000)]
+    some = web_like_captions(1000, seed=1)  # texts are stored one by one, equal ones too
     schema = pa.schema({"pair_id": pa.string(), "text": pa.string()})
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for first in range(0, num, _ROWS):
@@ -51,24 +52,22 @@ def write_table(path: Path, num: int) -> None:
 
 def costs(
     shards: Sequence[str], tokenizer: Tokenizer, mix: TextMix, threads: int, rounds: int, pairs: int
-) -> Iterator[tuple[float, float]]:
-    """Yield microseconds of a core for an image without and with captions, in turns."""
+) -> list[tuple[float, float]]:
+    """Return microseconds of a core for an image without and with captions, in turns."""
     config = LoaderConfig(image_size=SIZE, batch_size=BATCH, threads=threads, shuffle_pairs=10_000)
-    streams = [Loader(shards, tokenizer, config, texts=one).batches() for one in (None, mix)]
-    for stream in streams:
-        for _ in range(4):  # memory and files are there after these
-            next(stream)
     num = max(4, pairs // BATCH)
-    for number in range(rounds):
-        found = [0.0, 0.0]
-        for which in (0, 1) if number % 2 else (1, 0):
-            start = time.process_time()
-            for _ in range(num):
-                next(streams[which])
-            found[which] = 1e6 * (time.process_time() - start) / (num * BATCH)
-        yield found[0], found[1]
-    for stream in streams:
+    kinds = {"alone": None, "with captions": mix}
+    streams = {k: Loader(shards, tokenizer, config, texts=v).batches() for k, v in kinds.items()}
+
+    def load(stream: Iterator[Any]) -> Callable[[int], Any]:
+        return lambda _: [None for _ in islice(stream, num)]
+
+    # Memory and files are there after the first round.
+    took = in_turns({kind: load(stream) for kind, stream in streams.items()}, rounds, warm_up=1)
+    for stream in streams.values():
         stream.close()
+    each = [[1e6 * one.processor_s / (num * BATCH) for one in took[kind]] for kind in kinds]
+    return list(zip(*each, strict=True))
 
 
 def joined(table: str, cache: str, ratio: float) -> tuple[CaptionOptions, CaptionIndex]:
@@ -84,26 +83,23 @@ def joined(table: str, cache: str, ratio: float) -> tuple[CaptionOptions, Captio
 def sort(table: str, cache: str) -> None:
     """Sort a table; print the seconds of a core and the peak of the process, in MB."""
     joined(table, cache, 0.5)
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    print(f"{usage.ru_utime + usage.ru_stime:.1f} {usage.ru_maxrss / 1000:.0f}")
+    print(f"{time.process_time():.1f} {peak_bytes() / 1e6:.0f}")
 
 
 def memory(folder: str, num: int) -> None:
     """Look up a million pairs all over the table; print what it took, in MB and microseconds."""
-    before = _status()
+    before = memory_of()
     index = CaptionIndex(folder)
     mix = TextMix(seed=0, syn_ratio=1.0, index=index)
     rng = np.random.default_rng(0)
     ids = [f"{i:024x}" for i in rng.integers(0, num, 1_000_000).tolist()]
-    listed = _status()
-    start = time.process_time()
-    found = sum(mix.choose(i, 0, "alt", {}) is not None for i in ids)
-    took = time.process_time() - start
-    assert found == len(ids)
-    after = _status()
+    listed = memory_of()
+    took = timed(lambda: sum(mix.choose(i, 0, "alt", {}) is not None for i in ids))
+    assert took.result == len(ids)
+    after = memory_of()
     own, pages = (after[k] - listed[k] for k in ("RssAnon", "RssFile"))
     opened = listed["RssFile"] - before["RssFile"]
-    print(f"{own:.0f} {pages + opened:.0f} {1e6 * took / len(ids):.2f}")
+    print(f"{own / 1e6:.0f} {(pages + opened) / 1e6:.0f} {1e6 * took.processor_s / len(ids):.2f}")
 
 
 def alone(*words: str) -> list[float]:
@@ -111,13 +107,6 @@ def alone(*words: str) -> list[float]:
     command = [sys.executable, "-m", "examples.bench.loading.captions", *words]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     return [float(word) for word in found.stdout.split()]
-
-
-def _status() -> dict[str, float]:
-    """Return a process's memory in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return {key: int(value.split()[0]) / 1000 for key, _, value in
-            (line.partition(":") for line in lines) if key.startswith("Rss")}  # fmt: skip
 
 
 def main(
@@ -139,7 +128,7 @@ def main(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "shards").mkdir()
-        write_shards(folder / "shards", pairs)
+        photo_shards(folder / "shards", pairs)
         write_table(folder / "captions.parquet", rows)
         source, cache = str(folder / "captions.parquet"), str(folder / "cache")
         took, peak = alone("--table", source, "--lookups", cache)
@@ -152,7 +141,7 @@ def main(
         }])  # fmt: skip
         tars = list_shards(str(folder / "shards"))
         tokenizer = learn_tokenizer(captions(tars), 4000, 77)
-        done = list(costs(tars, tokenizer, options.mix(0, index), threads, rounds, pairs))
+        done = costs(tars, tokenizer, options.mix(0, index), threads, rounds, pairs)
         without, with_them = (median(column) for column in zip(*done, strict=True))
         show("Loader", [{
             "threads": threads, "ratio": ratio, "alone, µs of a core": without,

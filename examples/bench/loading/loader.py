@@ -8,10 +8,7 @@ memory, in the same number of threads.
 """
 
 import io
-import json
-import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +16,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-import webdataset
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,63 +26,35 @@ from curate.training.data.sampler import Sampler
 from curate.training.data.samples import captions
 from curate.training.data.shards import OpenShards, index_shard
 from curate.training.text.tokenizer import Tokenizer, learn_tokenizer
-from examples.bench.__main__ import _processor, show
+from examples.bench.common.measure import best
+from examples.bench.common.pairs import enlarged, jpeg, web_like_captions, write_shards
+from examples.bench.common.tables import machine, show
 
 PAIRS_PER_SHARD = 2000
 DISTINCT = 100
 SIZE = 224
 BATCH = 256
-WORDS = "a the red blue dog cat house of in and photo old new near large small".split()
 
 
 def photo(number: int) -> bytes:
     """Return a JPEG of 256 pixels and about 23 KB, smooth with some grain, as photos are."""
     rng = np.random.default_rng(number)
     width, height = [(341, 256), (256, 341), (256, 256)][number % 3]
-    coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
-    smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+    smooth = np.asarray(enlarged(rng, (12, 12), (width, height)), np.float32)
     grain = rng.normal(0, 9, (height, width, 1))
-    buffer = io.BytesIO()
-    pixels = (smooth + grain).clip(0, 255).astype(np.uint8)
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()
+    return jpeg(Image.fromarray((smooth + grain).clip(0, 255).astype(np.uint8)), 85)
 
 
-def write_shards(folder: Path, num_pairs: int) -> None:
-    """Write shards of pairs as `curate balance` does."""
-    rng = np.random.default_rng(0)
+def photo_shards(folder: Path, num_pairs: int) -> None:
+    """Write shards of photos as `curate balance` does."""
     photos = [photo(number) for number in range(DISTINCT)]
-    for first in range(0, num_pairs, PAIRS_PER_SHARD):
-        with webdataset.TarWriter(str(folder / f"{first:08d}.tar"), encoder=False) as tar:
-            for number in range(first, min(first + PAIRS_PER_SHARD, num_pairs)):
-                about = {
-                    "url": f"https://example.org/{number}",
-                    "lang": "en",
-                    "probability": 0.5,
-                    "entry_ids": rng.integers(0, 1000, 4).tolist(),
-                }
-                members = {
-                    "jpg": photos[number % DISTINCT],
-                    "txt": " ".join(rng.choice(WORDS, 9)).encode(),
-                    "json": json.dumps(about).encode(),
-                }
-                tar.write({"__key__": f"{number:024x}", **members})
-
-
-def rate(work: Callable[[], Any], num: int) -> float:
-    """Return the better of two rates, in items per second."""
-    return rate_and_cost(work, num)[0]
+    write_shards(folder, num_pairs, photos, web_like_captions(1000), PAIRS_PER_SHARD)
 
 
 def rate_and_cost(work: Callable[[], Any], num: int) -> tuple[float, float]:
     """Return the better of two rates, per second, and the microseconds of all cores per item."""
-    best, least = 0.0, float("inf")
-    for _ in range(2):
-        start, busy = time.perf_counter(), time.process_time()
-        work()
-        best = max(best, num / (time.perf_counter() - start))
-        least = min(least, 1e6 * (time.process_time() - busy) / num)
-    return best, least
+    took = best(work, 2)
+    return num / took.clock_s, 1e6 * took.processor_s / num
 
 
 def in_threads(images: Sequence[bytes], threads: int, decoder: str) -> tuple[float, float]:
@@ -126,7 +94,10 @@ def bench_images(images: Sequence[bytes]) -> list[dict[str, Any]]:
         ("both: Pillow's decoder", lambda x: crop_into(out, x, 1, "pillow"), images),
     ]
     return [
-        {"one thread": name, "images/s": rate(lambda f=f, xs=xs: [f(x) for x in xs], len(xs))}
+        {
+            "one thread": name,
+            "images/s": len(xs) / best(lambda f=f, xs=xs: [f(x) for x in xs], 2).clock_s,
+        }
         for name, f, xs in rows
     ]
 
@@ -141,7 +112,7 @@ def bench_order(shards: Sequence[str], num_pairs: int) -> list[dict[str, Any]]:
 
     everything = Online({"en": np.ones(1000)})
     return [
-        {"one thread": name, "pairs/s": rate(lambda o=online: work(o), num_pairs)}
+        {"one thread": name, "pairs/s": num_pairs / best(lambda o=online: work(o), 2).clock_s}
         for name, online in (("index and order", None), ("the same, online", everything))
     ]
 
@@ -182,10 +153,10 @@ def main(
     shards: Annotated[str | None, typer.Option(help="Folder of tars of your own.")] = None,
 ) -> None:
     """Print the tables."""
-    print(f"{_processor()}, {os.cpu_count()} cores")
+    print(machine())
     with tempfile.TemporaryDirectory() as folder:
         if shards is None:
-            write_shards(Path(folder), pairs)
+            photo_shards(Path(folder), pairs)
         tars = list_shards(shards or folder)
         files, indices = OpenShards(), [index_shard(tar) for tar in tars]
         places = [(i.path, *place) for i in indices for place in i.image.tolist() if place[1]]

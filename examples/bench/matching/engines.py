@@ -1,26 +1,25 @@
 """Matching and language identification: every engine on the same texts."""
 
 import gzip
-import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curate.curation.lid.identify import CompiledIdentifier, FastTextIdentifier, default_lid_model
 from curate.curation.matching.index import build_index, pack_index, unpack_index
 from curate.curation.matching.reference import AhoCorasickMatcher
 from curate.files import storage
+from examples.bench.common.measure import best, timed
+from examples.bench.common.pairs import public_data, web_captions
 from examples.bench.matching.texts import generate
 from examples.toyweb.write import toy_batches
 from tests.reference import match_text
 
-__all__ = ["bench_lid", "bench_matching", "rate", "spaced"]
+__all__ = ["bench_lid", "bench_matching", "spaced"]
 
 NUM_SLOW_TEXTS = 20_000
 NUM_NAIVE_TEXTS = 20
@@ -68,12 +67,7 @@ def _ahocorasick_rs(needles: Sequence[str]) -> Callable[[Sequence[str]], None]:
 
 def rate(run: Callable[[], Any], num: int, repeats: int = 3) -> float:
     """Return texts per second, the best of some runs."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - start)
-    return num / min(seconds)
+    return num / best(run, repeats).clock_s
 
 
 def bench_matching(kind: str, num_entries: int, num_texts: int) -> dict[str, Any]:
@@ -93,10 +87,9 @@ def bench_matching(kind: str, num_entries: int, num_texts: int) -> dict[str, Any
         reference = AhoCorasickMatcher(entries, "standard")
         expected = reference.match(pa.array(few))
         row["reference engine"] = rate(lambda: reference.match(pa.array(few)), len(few), 1)
-    start = time.perf_counter()
-    index = build_index(pa.array(entries), "standard")
-    row["build s"] = time.perf_counter() - start
-    row |= _bench_index(index, texts, few, expected)
+    built = timed(lambda: build_index(pa.array(entries), "standard"))
+    row["build s"] = built.clock_s
+    row |= _bench_index(built.result, texts, few, expected)
     row["ratio"] = row["ours"] / row["pyahocorasick"]
     return row
 
@@ -108,9 +101,8 @@ def _bench_index(index: Any, texts: list[str], few: list[str], expected: Any) ->
     with tempfile.NamedTemporaryFile() as file:
         file.write(packed)
         file.flush()
-        start = time.perf_counter()
-        matcher = unpack_index(storage.map_file(file.name), "index")
-        row["open ms"] = 1e3 * (time.perf_counter() - start)
+        opened = timed(lambda: unpack_index(storage.map_file(file.name), "index"))
+        matcher, row["open ms"] = opened.result, 1e3 * opened.clock_s
         two = unpack_index(storage.map_file(file.name), "index", threads=2)
         if expected is not None and not matcher.match(pa.array(few)).equals(expected):
             raise AssertionError("the engines disagree")
@@ -124,11 +116,10 @@ def _lid_texts(num_texts: int) -> dict[str, list[str]]:
     """Return generated captions, and public ones where CURATE_TEST_DATA names their folder."""
     batches = toy_batches(0, 0, num_texts, None)
     found = {"toy web, 6 languages": [t for b in batches for t in b.column("text").to_pylist()]}
-    data = Path(os.environ.get("CURATE_TEST_DATA", "../shared/data"))
-    laion, tatoeba = data / "laion/laion400m_10k.parquet", data / "lid/tatoeba_112langs_x40.tsv.gz"
-    if laion.exists():
-        column = pq.read_table(laion, columns=["TEXT"]).column("TEXT").to_pylist()
-        found["LAION-400M captions"] = [text for text in column if text]
+    data = public_data()
+    tatoeba = data / "lid/tatoeba_112langs_x40.tsv.gz"
+    if (data / "laion").is_dir():
+        found["LAION-400M captions"] = web_captions(data)
     if tatoeba.exists():
         with gzip.open(tatoeba, "rt", encoding="utf-8") as file:
             found["Tatoeba, 112 languages"] = [line.rstrip("\n").split("\t")[1] for line in file]

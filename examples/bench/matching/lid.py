@@ -10,14 +10,10 @@ captions of LAION-400M. Accuracy is the mean of the languages', whatever their n
 
 import csv
 import gzip
-import os
 import random
-import subprocess
-import sys
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,7 +26,9 @@ from curate.curation.lid.identify import CompiledIdentifier, default_lid_model
 from curate.curation.lid.opinions import is_installed, open_opinion
 from curate.curation.lid.steps import STEPS, StepwiseIdentifier
 from curate.metadata.languages import english_name, metadata_language
-from examples.bench.__main__ import show
+from examples.bench.common.measure import curate, in_turns, timed
+from examples.bench.common.pairs import public_data, web_captions
+from examples.bench.common.tables import show
 
 NUM_CHANGED = 100  # texts that are newly English, or no longer, to be looked at
 NUM_MATCHED = 1_000_000
@@ -49,12 +47,6 @@ def labelled(path: Path) -> tuple[list[str], list[str]]:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     rows = [row for row in rows if row[-2] != "lang"]
     return [metadata_language(row[-2]) for row in rows], [row[-1] for row in rows]
-
-
-def web_captions(data: Path) -> list[str]:
-    """Return captions of LAION-400M."""
-    table = pq.read_table(data / "laion/laion400m_10k.parquet", columns=["TEXT"])
-    return [text for text in table.column("TEXT").to_pylist() if text]
 
 
 def by_language(answers: Sequence[str], langs: Sequence[str]) -> dict[str, float]:
@@ -77,13 +69,12 @@ def ways(first: CompiledIdentifier) -> dict[str, Any]:
     return found
 
 
-def timed(way: Any, texts: list[str]) -> tuple[list[str], float]:
+def identified(way: Any, texts: list[str]) -> tuple[list[str], float]:
     """Return the languages of texts, and texts per second of processor time."""
     strings = pa.array(texts)
     way.identify(strings.slice(0, 100))
-    start = time.process_time()
-    langs = way.identify(strings).lang
-    return langs.to_pylist(), len(texts) / (time.process_time() - start)
+    took = timed(lambda: way.identify(strings))
+    return took.result.lang.to_pylist(), len(texts) / took.processor_s
 
 
 def show_accuracy(identifiers: dict[str, Any], data: Path) -> None:
@@ -94,7 +85,7 @@ def show_accuracy(identifiers: dict[str, Any], data: Path) -> None:
         row: dict[str, Any] = {"texts": title, "number": len(texts)}
         of_way = {}
         for way, identifier in identifiers.items():
-            answers, row[f"{way}, texts/s"] = timed(identifier, texts)
+            answers, row[f"{way}, texts/s"] = identified(identifier, texts)
             of_way[way] = by_language(answers, langs)
             row[way] = float(np.mean(list(of_way[way].values())))
         means.append(row)
@@ -115,7 +106,7 @@ def show_web_captions(identifiers: dict[str, Any], data: Path) -> None:
     texts = web_captions(data)
     answers, rows = {}, []
     for way, identifier in identifiers.items():
-        answers[way], speed = timed(identifier, texts)
+        answers[way], speed = identified(identifier, texts)
         share = Counter(answers[way])["en"] / len(texts)
         rows.append({"LAION-400M": way, "labelled English": share, "texts/s": speed})
     show("Web captions", rows)
@@ -144,19 +135,18 @@ def show_match(data: Path, folder: Path) -> None:
         urls = [f"https://example.org/{i}/{n}.jpg" for n in range(len(many))]
         table = pa.table({"url": urls, "text": many})
         pq.write_table(table, folder / f"{i}.parquet", row_group_size=len(many) // 4)
-    curate = [sys.executable, "-m", "curate.cli.main"]
-    where = ["-w", str(folder / "data"), "--quiet"]
-    build = ["--lang", "en", "--sources", "none", "--entries", str(folder / "entries.txt")]
-    subprocess.run([*curate, "build-metadata", *build, *where], check=True)
-    seconds: dict[str, list[float]] = {"published": [], "steps": []}
-    for lid in (*seconds, *seconds, *seconds):
-        command = [*curate, "match", *map(str, sorted(folder.glob("*.parquet"))), *where]
-        start = time.perf_counter()
-        subprocess.run([*command, "--lid", lid, "--overwrite", "--workers", "2"], check=True,
-                       stdout=subprocess.DEVNULL)  # fmt: skip
-        seconds[lid].append(time.perf_counter() - start)
+    where = ["-w", folder / "data"]
+    curate("build-metadata", "--lang", "en", "--sources", "none", "--entries",
+           folder / "entries.txt", *where)  # fmt: skip
+    files = sorted(folder.glob("*.parquet"))
+
+    def match(lid: str) -> Callable[[int], Any]:
+        return lambda _: curate("match", *files, *where, "--lid", lid, "--overwrite",
+                                "--workers", "2")  # fmt: skip
+
+    took = in_turns({lid: match(lid) for lid in ("published", "steps")}, 3)
     num = 4 * len(many)
-    speed = {lid: num / min(found) for lid, found in seconds.items()}
+    speed = {lid: num / min(one.clock_s for one in runs) for lid, runs in took.items()}
     show("curate match, web captions, two cores, texts/s, the best of three",
          [{"texts": num, **speed, "ratio": speed["steps"] / speed["published"]}])  # fmt: skip
 
@@ -165,7 +155,7 @@ def main(
     match: Annotated[bool, typer.Option(help="Time `curate match` as well.")] = False,
 ) -> None:
     """Print the tables."""
-    data = Path(os.environ.get("CURATE_TEST_DATA", "../shared/data"))
+    data = public_data()
     model = default_lid_model()
     identifiers = ways(CompiledIdentifier(Path(model).read_bytes(), model))
     show_accuracy(identifiers, data)

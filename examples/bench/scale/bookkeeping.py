@@ -8,12 +8,12 @@ out, since workers do it.
 """
 
 import json
-import resource
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,12 +21,14 @@ import pyarrow as pa
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.inputs.rows import Part
 from curate.pipelines.match.summary import PartSummary
 from curate.pipelines.match.totals import MatchTotals
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.status.log import LogReader
 from curate.pipelines.store import artifacts
+from examples.bench.common.measure import peak_bytes
 
 LANGUAGES = ("de", "en", "es", "fr", "ja", "ru", "zh", "")
 
@@ -48,7 +50,9 @@ def _plan(folder: str, num_parts: int) -> MatchedPlan:
              row_groups=(i % 8, i % 8 + 1), first_row=1000 * (i % 8), num_rows=1000)
         for i in range(num_parts)
     ]  # fmt: skip
-    plan = MatchedPlan(folder, {"metadata": {lang: "0" * 64 for lang in LANGUAGES}}, [], parts)
+    metadata = {lang: "0" * 64 for lang in LANGUAGES if lang}
+    parameters = {"metadata": metadata, "columns": asdict(ColumnNames())}
+    plan = MatchedPlan(folder, parameters, [], parts)
     plan.write()
     return plan
 
@@ -95,7 +99,7 @@ def measure(num_parts: int, folder: str) -> dict[str, object]:
             clock.lap(name)
     journal.close()
     clock.lap("close")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = peak_bytes() / 1e6
     assert totals.check_sums()["read"] == num_parts * 1000 * len(LANGUAGES)
     figures = LogReader(folder).figures()
     assert figures is not None and figures["done"] == num_parts - num_parts // 2
@@ -115,4 +119,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from examples.bench.scale import bookkeeping  # workers find what they call by its module
+
+    bookkeeping.main()

@@ -10,7 +10,6 @@ kept what it found (`runs/.shards/`). The store is simulated (`store.py`), its s
 DALI's index would say of it. Figures: docs/SCALE.md.
 """
 
-import io
 import json
 import subprocess
 import sys
@@ -21,30 +20,23 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from PIL import Image
 
 from curate.files.sealed_json import write_json
 from curate.pipelines.shards.tar import shard_writer
+from examples.bench.common.pairs import enlarged, smallest_jpeg
 
 SUFFIXES = {"note": (".json", ".idx"), "statistics": ("_stats.json",), "index": (".idx",)}
 
 
-def jpeg(seed: int, kilobytes: float) -> bytes:
+def photo(seed: int, kilobytes: float) -> bytes:
     """Return a JPEG of 256 × 256 pixels of about a size."""
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 256, (64, 64, 3), np.uint8)
-    image = Image.fromarray(coarse).resize((256, 256), Image.Resampling.BICUBIC)
-    for quality in range(95, 4, -5):
-        buffer = io.BytesIO()
-        image.save(buffer, "jpeg", quality=quality)
-        if buffer.tell() <= kilobytes * 1000:
-            break
-    return buffer.getvalue()
+    image = enlarged(np.random.default_rng(seed), (64, 64), (256, 256))
+    return smallest_jpeg(image, kilobytes * 1000, range(95, 4, -5))
 
 
 def write_template(folder: Path, samples: int, kilobytes: float) -> None:
     """Write the tar that all shards are, and what may stand beside it."""
-    images = [jpeg(seed, kilobytes) for seed in range(64)]
+    images = [photo(seed, kilobytes) for seed in range(64)]
     with shard_writer(str(folder / "t.tar")) as writer:
         for number in range(samples):
             about = json.dumps({"pair_id": f"{number:024x}", "lang": "en", "entry_ids": [1, 2, 3]})

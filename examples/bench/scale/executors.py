@@ -18,18 +18,18 @@ import time
 import uuid
 from pathlib import Path
 
+from examples.bench.common.measure import processor_s_of
+
 CURATE = Path(sys.executable).with_name("curate")
-_TICK = os.sysconf("SC_CLK_TCK")
 
 
-def _ticks(marker: bytes) -> dict[int, int]:
-    """Return ticks of the processor by process, of those that carry a marker."""
+def _used(marker: bytes) -> dict[int, float]:
+    """Return seconds of the processor by process, of those that carry a marker."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             if marker in (folder / "environ").read_bytes():
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                found[int(folder.name)] = int(fields[11]) + int(fields[12])
+                found[int(folder.name)] = processor_s_of(int(folder.name))
         except OSError:  # it has ended
             continue
     return found
@@ -41,13 +41,13 @@ def measure(command: list[str]) -> tuple[float, float]:
     environment = {**os.environ, "CURATE_BENCH": marker}
     start = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    ticks: dict[int, int] = {}
+    used: dict[int, float] = {}
     while process.poll() is None:
-        ticks |= _ticks(marker.encode())
+        used |= _used(marker.encode())
         time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"{command} failed")
-    return sum(ticks.values()) / _TICK, time.perf_counter() - start
+    return sum(used.values()), time.perf_counter() - start
 
 
 def main() -> None:

@@ -8,9 +8,6 @@ are of processor time, what Python needs to start left out of both, and hold loa
 matching and counting.
 """
 
-import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-ROOT = Path(__file__).parents[3]
+from examples.bench.common.measure import curate
+
 NUM_ENTRIES = 2000
 SHAPES = {"row groups": (5000, 4), "files": (1500, 10)}
 
@@ -42,15 +40,13 @@ def main(
                     pq.write_table(pairs.slice(i * rows, rows), many / f"{i:05d}.parquet")
             else:
                 pq.write_table(pairs, many / "0.parquet", row_group_size=rows)
-            best = {one: float("inf"), many: float("inf")}
-            for _ in range(times):
-                for path in best:
-                    best[path] = min(best[path], seconds_of_match(path, folder))
+            found = [[seconds_of_match(path, folder) for path in (one, many)] for _ in range(times)]
+            of_one, of_many = (min(seconds) for seconds in zip(*found, strict=True))
             bare = seconds_of_match(folder / "entries.parquet", folder, "--help")
             print(
-                f"{num:,} {kind} of {rows} rows: {best[many]:.2f} s, one file {best[one]:.2f} s, "
-                f"ratio {best[many] / best[one]:.2f}; without the start of Python "
-                f"({bare:.2f} s) {(best[many] - bare) / (best[one] - bare):.2f}",
+                f"{num:,} {kind} of {rows} rows: {of_many:.2f} s, one file {of_one:.2f} s, "
+                f"ratio {of_many / of_one:.2f}; without the start of Python "
+                f"({bare:.2f} s) {(of_many - bare) / (of_one - bare):.2f}",
                 flush=True,
             )
 
@@ -68,28 +64,14 @@ def write_entries(folder: Path) -> None:
     """Build metadata of generated words."""
     entries = folder / "entries.parquet"
     pq.write_table(pa.table({"entry": [f"word{i}" for i in range(NUM_ENTRIES)]}), entries)
-    run("build-metadata", "--lang", "en", "--sources", "none", "--entries", str(entries),
-        "--offline", "-w", str(folder / "data"))  # fmt: skip
+    curate("build-metadata", "--lang", "en", "--sources", "none", "--entries", entries,
+           "--offline", "-w", folder / "data")  # fmt: skip
 
 
 def seconds_of_match(path: Path, folder: Path, *more: str) -> float:
     """Return the processor time of a match of its own, from the start of Python to its end."""
-    before = used()
-    run("match", str(path), "--lang", "en", "--workers", "1", "-w", str(folder / "data"),
-        "--overwrite", *more)  # fmt: skip
-    return used() - before
-
-
-def run(*words: str) -> None:
-    """Run `curate` quietly."""
-    subprocess.run([sys.executable, "-m", "curate", *words, "--quiet"], check=True, cwd=ROOT,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
-
-
-def used() -> float:
-    """Return the processor time of children that have ended."""
-    found = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return found.ru_utime + found.ru_stime
+    words = ("--lang", "en", "--workers", "1", "-w", folder / "data", "--overwrite", *more)
+    return curate("match", path, *words).processor_s
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ machine may be busy with other things.
 
 import argparse
 import asyncio
-import io
 import json
 import multiprocessing
 import shutil
 import sys
 import tempfile
-import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -24,6 +22,7 @@ import pyarrow as pa
 from PIL import Image
 
 from curate.files import storage
+from curate.files.sealed_json import write_json
 from curate.pipelines.download.options import FetchOptions
 from curate.pipelines.download.stage import download_images
 from curate.pipelines.inputs.records import ColumnNames
@@ -31,20 +30,16 @@ from curate.pipelines.shards.options import Resize, ShardOptions
 from curate.pipelines.shards.samples import encode_json
 from curate.pipelines.shards.tar import shard_writer
 from curate.pipelines.store import artifacts
+from examples.bench.common.measure import timed
+from examples.bench.common.pairs import enlarged, smallest_jpeg
 
 
 def photo(num_bytes: int) -> bytes:
     """Return a JPEG of about a size: smooth with noise, 480 pixels high."""
     rng = np.random.default_rng(0)
-    small = Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8))
-    smooth = np.asarray(small.resize((640, 480), Image.Resampling.BICUBIC), np.float64)
+    smooth = np.asarray(enlarged(rng, (12, 16), (640, 480)), np.float64)
     noisy = (smooth + rng.normal(0, 6, smooth.shape)).clip(0, 255).astype(np.uint8)
-    for quality in range(95, 5, -3):
-        out = io.BytesIO()
-        Image.fromarray(noisy).save(out, "JPEG", quality=quality)
-        if out.tell() <= num_bytes * 1.05:
-            break
-    return out.getvalue()
+    return smallest_jpeg(Image.fromarray(noisy), num_bytes * 1.05, range(95, 5, -3))
 
 
 class _Answer(asyncio.Protocol):
@@ -88,9 +83,11 @@ def write_balanced(folder: Path, port: int, num: int) -> None:
         "pair_id": ids, "lang": ["en"] * num, "entry_ids": [[1, 2, 3]] * num,
         "probability": pa.array([0.5] * num, pa.float32()),
     })  # fmt: skip
-    artifacts.write_table(str(folder / "pairs" / "00000.parquet"), table, {"part": 0}, "bench")
-    storage.write_json(str(folder / "plan.json"), {"parameters": {"format": "parquet"}})
-    storage.write_json(str(folder / "datacard.json"), {})
+    parameters = {"format": "parquet"}
+    stamp = {"parameters": artifacts.digest(parameters), "part": 0}
+    artifacts.write_table(str(folder / "pairs" / "00000.parquet"), table, stamp, "bench")
+    write_json(str(folder / "plan.json"), {"parameters": parameters})
+    write_json(str(folder / "datacard.json"), {"balanced": stamp["parameters"], "total": {"kept": num}})
 
 
 def measure_download(num: int, resize: Resize, workers: int) -> dict[str, float]:
@@ -103,20 +100,18 @@ def measure_download(num: int, resize: Resize, workers: int) -> dict[str, float]
     try:
         with tempfile.TemporaryDirectory() as folder:
             write_balanced(Path(folder), here.recv(), num)
-            clock, processor = time.perf_counter(), time.process_time()
-            result = download_images(
+            took = timed(lambda: download_images(
                 balanced=folder, output=f"{folder}/shards", columns=ColumnNames(),
                 fetch=FetchOptions(allow_private=True, per_host=64),
                 shards=ShardOptions(resize=resize), per_shard=10_000, workers=workers, quiet=True,
-            )  # fmt: skip
-            clock, processor = time.perf_counter() - clock, time.process_time() - processor
-            if result["downloaded"] != num:
-                raise AssertionError(result)
+            ))  # fmt: skip
+            if took.result["downloaded"] != num:
+                raise AssertionError(took.result)
     finally:
         server.terminate()
         server.join()
-    return {"bytes": len(image), "images": num, "images/s": num / clock,
-            "images/s of the processor": num / processor}  # fmt: skip
+    return {"bytes": len(image), "images": num, "images/s": num / took.clock_s,
+            "images/s of the processor": num / took.processor_s}  # fmt: skip
 
 
 def measure_shards(num: int) -> dict[str, float]:
@@ -124,18 +119,22 @@ def measure_shards(num: int) -> dict[str, float]:
     image, about = photo(30_000), encode_json({"url": "https://example.org/1.jpg", "lang": "en"})
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/00000.tar"
-        clock, processor = time.perf_counter(), time.process_time()
-        with shard_writer(path) as writer:
-            for i in range(num):
-                writer.add(f"{i:024x}", {"jpg": image, "txt": b"a photo", "json": about})
-        clock, processor = time.perf_counter() - clock, time.process_time() - processor
-        start = time.perf_counter()
-        with storage.publish(f"{folder}/copy.tar") as out, open(path, "rb") as file:
-            shutil.copyfileobj(file, out, 1 << 20)
-        copied = time.perf_counter() - start
-    megabytes = writer.size_bytes / 1e6
-    return {"MB": megabytes, "MB/s": megabytes / clock, "MB/s of the processor":
-            megabytes / processor, "MB/s of the disk, copying": megabytes / copied}  # fmt: skip
+
+        def write() -> int:
+            with shard_writer(path) as writer:
+                for i in range(num):
+                    writer.add(f"{i:024x}", {"jpg": image, "txt": b"a photo", "json": about})
+            return writer.size_bytes
+
+        def copy() -> None:
+            with storage.publish(f"{folder}/copy.tar") as out, open(path, "rb") as file:
+                shutil.copyfileobj(file, out, 1 << 20)
+
+        took, copied = timed(write), timed(copy)
+    megabytes = took.result / 1e6
+    return {"MB": megabytes, "MB/s": megabytes / took.clock_s, "MB/s of the processor":
+            megabytes / took.processor_s,
+            "MB/s of the disk, copying": megabytes / copied.clock_s}  # fmt: skip
 
 
 def main() -> None:

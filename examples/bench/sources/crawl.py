@@ -13,13 +13,9 @@ within 1 GB too, to compare (`pip install duckdb`).
 
 import gzip
 import os
-import resource
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +33,7 @@ from curate.pipelines.extract.part import ExtractJob, Worker, extract_part
 from curate.pipelines.extract.records import CrawlRecord, read_records
 from curate.pipelines.extract.responses import page_of
 from curate.pipelines.store import artifacts
+from examples.bench.common.measure import best, most_bytes, ran
 
 CRAWL = ("IAH-urls-wget.warc.gz", "resiliparse-warcfile.warc.gz", "whirlwind/whirlwind.warc.gz")
 REPEATS = 60
@@ -90,7 +87,7 @@ def records(crawl: Path, folder: Path) -> None:
             path = folder / ("records.warc" if kind == "plain" else "records.warc.gz")
             path.write_bytes(content)
             ours, other = (
-                min(seconds_of(lambda find=find, p=path: find(p)) for _ in "12345")
+                best(lambda find=find, p=path: find(p), 5).processor_s
                 for find in (checked, unchecked)
             )
             size = len(plain) // (len(whole) * times)
@@ -130,29 +127,16 @@ def rates(crawl: Path, folder: Path) -> None:
     worker = Worker(job)
     for kind, path in files.items():
         extract_part(worker, (0, str(path), ""))  # compiles and warms up
-        best = min(seconds_of(lambda p=path: extract_part(worker, (0, str(p), ""))) for _ in "123")
-        _, summary = extract_part(worker, (0, str(path), ""))
+        took = best(lambda p=path: extract_part(worker, (0, str(p), "")), 3)
+        (_, summary), size = took.result, sizes[kind] / MB
         print(
-            f"extract {kind}: {sizes[kind] / MB:.0f} MB, {summary.records['page']} pages, "
-            f"{summary.pairs['pairs']} pairs, {sizes[kind] / best / MB:.1f} MB/s per core"
+            f"extract {kind}: {size:.0f} MB, {summary.records['page']} pages, "
+            f"{summary.pairs['pairs']} pairs, {size / took.processor_s:.1f} MB/s per core"
         )
     html = [page.body for page in pages]
-    seconds = min(
-        seconds_of(lambda: [parse_page(body, max_images=10**6) for body in html]) for _ in range(9)
-    )
-    print(f"parsing and finding images alone: {sum(map(len, html)) / seconds / MB:.1f} MB/s")
-
-
-def seconds_of(work: object) -> float:
-    """Return the processor time of a call, that of children included."""
-    start = _seconds()
-    work()  # type: ignore[operator]
-    return _seconds() - start
-
-
-def _seconds() -> float:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in used)
+    parsing = best(lambda: [parse_page(body, max_images=10**6) for body in html], 9)
+    rate = sum(map(len, html)) / parsing.processor_s / MB
+    print(f"parsing and finding images alone: {rate:.1f} MB/s")
 
 
 def _record(kind: str, url: str, content_type: str, block: bytes) -> bytes:
@@ -226,15 +210,14 @@ def duplicates(data: Path, folder: Path, num_pairs: int, engine: str) -> None:
     print(f"{num_pairs:,} pairs in {len(paths)} files of {size / MB:,.0f} MB", flush=True)
     command = [sys.executable, "-m", "examples.bench.sources.crawl", str(data), "--engine", engine,
                "--part", str(folder)]  # fmt: skip
-    start, wall = _seconds(), time.perf_counter()
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-    seconds, wall = _seconds() - start, time.perf_counter() - wall
+    took = ran(command)
+    num, keys = map(int, (folder / "found.txt").read_text().split())
     print(
-        f"{engine}: {int(found[0]):,} duplicates of {expected:,}, {seconds:.0f} s of processors, "
-        f"{wall:.0f} s by the clock, {num_pairs / seconds / 1e6:.2f} million pairs/s per core, "
-        f"peak {int(found[1]) / MB:.0f} MB, keys on disk {int(found[2]) / MB:.0f} MB"
+        f"{engine}: {num:,} duplicates of {expected:,}, {took.processor_s:.0f} s of processors, "
+        f"{took.clock_s:.0f} s by the clock, {num_pairs / took.processor_s / 1e6:.2f} million "
+        f"pairs/s per core, peak {took.peak_bytes / MB:.0f} MB, keys on disk {keys / MB:.0f} MB"
     )
-    if int(found[0]) != expected:
+    if num != expected:
         raise SystemExit("not the duplicates that were generated")
 
 
@@ -265,31 +248,18 @@ def generate(folder: Path, num_pairs: int) -> tuple[list[Path], int]:
 
 
 def count_duplicates(folder: Path, engine: str) -> None:
-    """Print the number of duplicates, the peak memory and the bytes on the disk."""
+    """Write the number of duplicates, and the most bytes of keys on the disk."""
     paths = sorted(str(path) for path in (folder / "generated").glob("*.parquet"))
     keys = folder / "keys"
     keys.mkdir()
-    most = [0]
-    threading.Thread(target=_watch, args=(keys, most), daemon=True).start()
-    if engine == "duckdb":
-        num = _with_duckdb(paths, str(keys))
-    else:
-        found = dedup.find_duplicates(paths, str(keys), "pair", workers=os.cpu_count() or 1)
-        num = sum(len(found.rows(file)) for file in range(len(paths)))
-    print(num, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, most[0])
+    with most_bytes(keys, every_s=0.5) as most:
+        if engine == "duckdb":
+            num = _with_duckdb(paths, str(keys))
+        else:
+            found = dedup.find_duplicates(paths, str(keys), "pair", workers=os.cpu_count() or 1)
+            num = sum(len(found.rows(file)) for file in range(len(paths)))
+    (folder / "found.txt").write_text(f"{num} {most[0]}")
     shutil.rmtree(keys)
-
-
-def _watch(folder: Path, most: list[int]) -> None:
-    while True:
-        sizes = 0
-        for path in folder.rglob("*"):
-            try:
-                sizes += path.stat().st_size
-            except FileNotFoundError:  # it came and went
-                continue
-        most[0] = max(most[0], sizes)
-        time.sleep(0.5)
 
 
 def _with_duckdb(paths: list[str], folder: str) -> int:
@@ -303,7 +273,7 @@ def _with_duckdb(paths: list[str], folder: str) -> int:
     (num,) = database.execute(
         f"""SELECT (SELECT count(*) FROM {files}) - count(first) FROM (
             SELECT min((filename, file_row_number)) AS first FROM {files} GROUP BY url, text)"""
-    ).fetchone()  # type: ignore[misc]
+    ).fetchone()
     return int(num)
 
 

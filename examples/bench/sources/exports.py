@@ -8,8 +8,6 @@ are those of the processor, the best of three runs.
 """
 
 import bz2
-import os
-import platform
 import re
 import tempfile
 from collections.abc import Sequence
@@ -19,7 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from curate.metadata.corpus.count import count_corpus
-from examples.bench.sources.metadata import ENGLISH, MANY, MB, count, show
+from examples.bench.common.tables import machine, show
+from examples.bench.sources.metadata import ENGLISH, MANY, MB, count
 
 
 def articles_and_talk(data: Path, times: int) -> tuple[bytes, list[bytes], bytes]:
@@ -94,7 +93,7 @@ def main(
     times: Annotated[int, typer.Option(help="How often each article is taken.")] = 4,
 ) -> None:
     """Print the table."""
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(machine())
     show("The same articles in both layouts", bench_exports(data, parts, times))
 
 

@@ -10,7 +10,6 @@ Zipf's law, and half of them depend on the word before, so that there are many d
 
 import bz2
 import os
-import platform
 import subprocess
 import sys
 import tarfile
@@ -37,6 +36,8 @@ from curate.metadata.ngrams.words import (
 from curate.metadata.wikipedia.bz2_blocks import read_blocks
 from curate.metadata.wikipedia.dump import read_pages
 from curate.metadata.wikipedia.wikitext import strip_wikitext
+from examples.bench.common.measure import best
+from examples.bench.common.tables import machine, show
 
 ENGLISH = "wiki/enwiki-206pages.xml.bz2"
 MINI_DUMPS = "wiki/dbpedia_minidumps_berlin.tar"
@@ -47,22 +48,9 @@ HEAD = b"<mediawiki><siteinfo/>\n"
 PAGE = b"<page><title>%d</title><ns>0</ns><revision><text>%s</text></revision></page>\n"
 
 
-def rate(work: Callable[[], object], num_bytes: int, repeats: int = 3) -> float:
-    """Return the best rate of some runs, in MB per second of the processor."""
-    seconds = []
-    for _ in range(repeats):
-        start = time.process_time()
-        work()
-        seconds.append(time.process_time() - start)
-    return num_bytes / MB / min(seconds)
-
-
-def show(title: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a Markdown table."""
-    print(f"\n## {title}\n\n| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}")
-    for row in rows:
-        cells = (f"{c:,.3g}" if isinstance(c, float) else str(c) for c in row.values())
-        print("| " + " | ".join(cells) + " |", flush=True)
+def rate(work: Callable[[], object], num_bytes: int) -> float:
+    """Return the best rate of three runs, in MB per second of the processor."""
+    return num_bytes / MB / best(work, 3).processor_s
 
 
 def mini_dump(data: Path, lang: str, folder: Path) -> Path:
@@ -273,7 +261,7 @@ def main(
         words, seconds, _ = count("de", Path(path), folder, int(processes), int(memory) * 10**6)
         print(words, seconds)
         return
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(machine())
     if only in ("", "stages"):
         show("Steps, 206 English articles", bench_stages(Path(data)))
     if only in ("", "rates"):

@@ -8,9 +8,7 @@ interface, the median of some after the first, which is shown apart. Rates of th
 per second of processor time of one core.
 """
 
-import io
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -25,11 +23,12 @@ from urllib.parse import urlencode
 
 import numpy as np
 import typer
-from PIL import Image
 
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.shards.tar import shard_writer
-from examples.bench.stored.card import write_matched
+from examples.bench.common.measure import memory_of, processor_s_of
+from examples.bench.common.pairs import enlarged, jpeg
+from examples.bench.stored.matched import write_matched
 
 SEARCHES = ("entry", "e", "77", "entry 77", "no such entry", "de entry 1234", "9999")
 CONNECTIONS = 6  # that a browser opens to one server
@@ -39,12 +38,7 @@ def write_tars(folder: Path, num: int = 600, per_tar: int = 200) -> Path:
     """Write tars of noisy JPEGs of 640 by 480 pixels, about 100 KB each."""
     rng = np.random.default_rng(0)
     folder.mkdir(parents=True)
-    images = []
-    for _ in range(24):
-        small = rng.integers(0, 255, (120, 160, 3), np.uint8)
-        out = io.BytesIO()
-        Image.fromarray(small).resize((640, 480)).save(out, "JPEG", quality=92)
-        images.append(out.getvalue())
+    images = [jpeg(enlarged(rng, (120, 160), (640, 480)), 92) for _ in range(24)]
     for tar in range(num // per_tar):
         with shard_writer(str(folder / f"{tar:05d}.tar")) as writer:
             for at in range(per_tar):
@@ -85,14 +79,12 @@ class Served:
 
     def memory_mb(self) -> tuple[float, float]:
         """Return the most memory that was resident so far, and that of now, in MB."""
-        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
-        of = {line.split(":")[0]: int(line.split()[1]) for line in lines if "kB" in line}
-        return of["VmHWM"] / 1e3, of["VmRSS"] / 1e3
+        of = memory_of(self._process.pid)
+        return of["VmHWM"] / 1e6, of["VmRSS"] / 1e6
 
     def processor_seconds(self) -> float:
         """Return the processor time of the process so far."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return processor_s_of(self._process.pid)
 
     def close(self) -> None:
         """End it."""

@@ -7,8 +7,6 @@ without the start of Python and the loading of compiled code, which a first smal
 """
 
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,18 +18,12 @@ from curate.pipelines.diff.stage import compare_folders
 from curate.pipelines.explain.stage import explain_text
 from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.yields.stage import measure_yields
-from examples.bench.__main__ import show
 from examples.bench.commands.stages import write_workspace
+from examples.bench.common.measure import timed
+from examples.bench.common.tables import show
 
 FILES = 4
 GRIDS = ("200", "20,50,100,200,500,1k,2k,5k", None)
-
-
-def measure(run: Callable[[], Any]) -> tuple[float, Any]:
-    """Return the processor's seconds of a call, and what it returns."""
-    start = time.process_time()
-    result = run()
-    return time.process_time() - start, result
 
 
 def prepare(folder: Path, entries: int, pairs: int) -> None:
@@ -58,25 +50,26 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
     num = 0
     for grid in GRIDS:
-        seconds, found = measure(
+        took = timed(
             lambda grid=grid: measure_yields(matched=f"{folder}/matched", grid=grid, quiet=True)
         )
-        num = found["matched"]
-        add(f"yield, thresholds: {len(found['yields'])}", num, seconds)
+        num = took.result["matched"]
+        add(f"yield, thresholds: {len(took.result['yields'])}", num, took.processor_s)
     for a, b in (("matched", "matched"), ("t100", "t200")):
-        seconds, found = measure(lambda a=a, b=b: compare_folders(f"{folder}/{a}", f"{folder}/{b}"))
-        pairs = found["pairs"]
-        add(f"diff {a} {b}", 2 * pairs["both"] + pairs["only_a"] + pairs["only_b"], seconds)
+        took = timed(lambda a=a, b=b: compare_folders(f"{folder}/{a}", f"{folder}/{b}"))
+        pairs = took.result["pairs"]
+        read = 2 * pairs["both"] + pairs["only_a"] + pairs["only_b"]
+        add(f"diff {a} {b}", read, took.processor_s)
     last = sorted((folder / "matched/pairs").glob("*.parquet"))[-1]
     pair_id = pq.read_table(last, columns=["pair_id"]).column(0)[-1].as_py()
     for options in ({"text": "a photo of the dog", "lang": "en"}, {"pair_id": pair_id}):
-        seconds, _ = measure(
+        took = timed(
             lambda options=options: explain_text(
                 **options, metadata=f"{folder}/metadata", matched=f"{folder}/matched",
                 balanced=f"{folder}/t100",
             )
         )  # fmt: skip
-        add(f"explain {next(iter(options))}", num, seconds)
+        add(f"explain {next(iter(options))}", num, took.processor_s)
     return rows
 
 

@@ -9,7 +9,6 @@ shortest of each kind counts, in processor time: with rows that are full (nothin
 cutting padding off), and of the lengths that captions have.
 """
 
-import time
 from types import SimpleNamespace
 from typing import Annotated, Any
 
@@ -26,7 +25,8 @@ from curate.training.loop.config import TrainConfig
 from curate.training.loop.optimizer import make_optimizer
 from curate.training.model.clip import CLIP
 from curate.training.model.config import ModelConfig
-from examples.bench.__main__ import show
+from examples.bench.common.measure import in_turns
+from examples.bench.common.tables import show
 
 VOCABULARY, SIDE = 8192, 16
 IMAGE = {"embed_dim": 64, "image_size": SIDE, "patch_size": 8, "vision_width": 64, "vision_layers":
@@ -109,16 +109,11 @@ def main(
     rows = []
     for name, full in (("full rows", True), ("usual lengths", False)):
         one = batch_of(shape, batch, full=full)
-        times: list[tuple[float, float]] = []
-        for number in range(rounds + 2):  # the first two warm up
-            found = []
-            for work in (lambda b=one: ours.step(b), lambda: plain.step(ids)):
-                start = time.process_time()
-                work()
-                found.append(time.process_time() - start)
-            if number >= 2:
-                times.append((found[0], found[1]))
-        ours_s, plain_s = (min(column) for column in zip(*times, strict=True))
+        took = in_turns(
+            {"ours": lambda _, b=one: ours.step(b), "plain": lambda _: plain.step(ids)},
+            rounds, warm_up=2,
+        )  # fmt: skip
+        ours_s, plain_s = (min(o.processor_s for o in took[k]) for k in ("ours", "plain"))
         allowed = plain_s * (1 + of_mapper / of_plain)
         rows.append({
             "rows": name, "plain, ms": 1e3 * plain_s,

@@ -10,7 +10,6 @@ process's file, memory at most; and the same checkpoint read by another number o
 import json
 import multiprocessing
 import os
-import resource
 import socket
 import sys
 import tempfile
@@ -27,6 +26,7 @@ from curate.training.loop.config import StepOptions, TrainConfig
 from curate.training.loop.distributed import joined_world, wait_for_all
 from curate.training.loop.trainer import Trainer
 from curate.training.model.config import ModelConfig
+from examples.bench.common.measure import peak_bytes
 
 NUM = 8
 
@@ -81,7 +81,7 @@ def work(world: Any, folder: str, rows: int, width: int, sharding: str) -> dict[
         found["written_s"] = time.monotonic() - begun
         wait_for_all(world)
         found["bytes"] = float(sum(p.stat().st_size for p in Path(files.checkpoints).glob("*.pt")))
-    found["peak_gb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    found["peak_gb"] = peak_bytes() / 1e9
     return found
 
 

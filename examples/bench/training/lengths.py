@@ -9,7 +9,7 @@ all texts of a batch are computed to one length (`by_length` off), and as on a C
 """
 
 import statistics
-import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,9 +23,10 @@ from curate.training.loop.config import StepOptions
 from curate.training.model.config import load_model_config
 from curate.training.published.resolve import clip_merges
 from curate.training.text.tokenizer_files import open_tokenizer
-from examples.bench.__main__ import _processor, show
-from examples.bench.training.gpu_steps import our_step
-from examples.bench.training.steps import processor_s, web_captions
+from examples.bench.common.measure import in_turns, timed
+from examples.bench.common.tables import machine, show
+from examples.bench.training.gpu_steps import TimedStep, our_step
+from examples.bench.training.steps import captions_in_disorder
 
 _BUCKET = 8  # tokens that a batch's length is a multiple of
 
@@ -52,44 +53,46 @@ def main(
     torch.set_num_threads(threads)
     shape = load_model_config(model)
     tokenizer = open_tokenizer(clip_merges(), shape.context_length)
-    texts = web_captions()
-    begun = time.process_time()
-    tokens = tokenizer.encode(texts)
-    each_us = (time.process_time() - begun) / len(texts) * 1e6
+    texts = captions_in_disorder()
+    cut = timed(lambda: tokenizer.encode(texts))
+    tokens, each_us = cut.result, cut.processor_s / len(texts) * 1e6
     lengths = (tokens == tokenizer.eos_id).argmax(axis=1) + 1
     plain = np.arange(len(texts))
 
     def arranged(size: int) -> NDArray[np.int64]:
         return same_lengths(length_bucket(lengths), 0, size, 0)
 
-    print(f"{_processor()}: {len(texts):,} captions of {lengths.mean():.1f} tokens; cutting one "
+    print(f"{machine()}: {len(texts):,} captions of {lengths.mean():.1f} tokens; cutting one "
           f"into tokens takes {each_us:.0f} µs")  # fmt: skip
     show("Tokens of a text that are computed", [
         {"batch": size, "in order": computed(lengths, batches_of(plain, size), 77),
          "by length": computed(lengths, batches_of(arranged(size), size), 77)}
         for size in (32, 256, 1024)
     ])  # fmt: skip
-    found = {}
+    batches = {
+        kind: [_rows(tokens, lengths, batch, rows, shape.image_size)
+               for batch in _few(batches_of(order, batch_size), lengths, steps)]
+        for kind, order in (("in order", plain), ("by length", arranged(batch_size)))
+    }  # fmt: skip
+    table: list[dict[str, Any]] = []
     for title, by_length in (("one length", False), ("pieces", True)):
         options = StepOptions(by_length=by_length)
         step = our_step(shape, tokenizer.eos_id, rows, options, torch.device("cpu"))
-        kinds = {"in order": plain, "by length": arranged(batch_size)}
-        of_kind = {k: _few(batches_of(v, batch_size), lengths, steps) for k, v in kinds.items()}
-        seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-        step.run(_rows(tokens, lengths, of_kind["in order"][0], rows, shape.image_size))
-        for number in range(steps):
-            for kind in kinds:
-                batch = _rows(tokens, lengths, of_kind[kind][number], rows, shape.image_size)
-                begun = processor_s()
-                step.run(batch)
-                seconds[kind].append(processor_s() - begun)
-        found[title] = {kind: statistics.mean(values) for kind, values in seconds.items()}
-    table: list[dict[str, Any]] = [
-        {"texts of a batch in": title, **{f"{k}, s": v for k, v in of_kind.items()},
-         "images/s, by length : in order": of_kind["in order"] / of_kind["by length"]}
-        for title, of_kind in found.items()
-    ]  # fmt: skip
+        mean = _seconds(step, batches, steps)
+        row = {"texts of a batch in": title, **{f"{kind}, s": s for kind, s in mean.items()}}
+        saved = mean["in order"] / mean["by length"]
+        table.append({**row, "images/s, by length : in order": saved})
     show(f"{model}, steps on {rows} of {batch_size} pairs, processor time", table)
+
+
+def _seconds(step: TimedStep, batches: dict[str, list[Batch]], rounds: int) -> dict[str, float]:
+    """Return the mean processor time of a step on batches of each kind, taken in turns."""
+
+    def work(kind: str) -> Callable[[int], Any]:
+        return lambda number: step.run(batches[kind][number])
+
+    took = in_turns({kind: work(kind) for kind in batches}, rounds, warm_up=1)
+    return {k: statistics.mean(one.processor_s for one in runs) for k, runs in took.items()}
 
 
 def _few(

@@ -10,16 +10,12 @@ with --fused beside that also with the fused one that ours has. Each round takes
 the same batch, and the row says the median of the rounds' ratios, the least and the most.
 """
 
-import os
 import statistics
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 import typer
 
@@ -29,24 +25,18 @@ from curate.training.model.config import ModelConfig, load_model_config
 from curate.training.published.resolve import clip_merges
 from curate.training.text.tokenizer import Tokenizer
 from curate.training.text.tokenizer_files import open_tokenizer
-from examples.bench.__main__ import _processor, show
+from examples.bench.common.measure import in_turns, ratio
+from examples.bench.common.pairs import public_data, web_captions
+from examples.bench.common.tables import machine, show
 from examples.bench.training.gpu_steps import TimedStep, open_clip_step, our_step
 from tests.training.their_programs import import_open_clip
 
 WARMUP = 1
 
 
-def processor_s() -> float:
-    """Return the seconds of the processor that this process has had."""
-    used = os.times()
-    return used.user + used.system
-
-
-def web_captions() -> list[str]:
+def captions_in_disorder() -> list[str]:
     """Return the captions of LAION-400M's sample, in an order of their own."""
-    data = Path(os.environ.get("CURATE_TEST_DATA", "../shared/data"))
-    column = pq.read_table(data / "laion/laion400m_10k.parquet", columns=["TEXT"]).column("TEXT")
-    texts = [text for text in column.to_pylist() if text and text.strip()]
+    texts = web_captions(public_data())
     return [texts[i] for i in np.random.default_rng(0).permutation(len(texts))]
 
 
@@ -66,25 +56,16 @@ def batches(
 
 def compare(steps: dict[str, TimedStep], found: Iterator[Batch], rounds: int) -> dict[str, Any]:
     """Time one step of each a round, in turns; return a row of the table."""
-    for batch in islice(found, WARMUP):
-        for step in steps.values():
-            step.run(batch)
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for number, batch in enumerate(islice(found, rounds)):
-        names = list(steps) if number % 2 == 0 else list(steps)[::-1]
-        for name in names:
-            begun = processor_s()
-            steps[name].run(batch)
-            seconds[name].append(processor_s() - begun)
-            print(f"{name}: {seconds[name][-1]:.2f} s", file=sys.stderr, flush=True)
+    batches = list(islice(found, rounds))
+
+    def work(name: str) -> Callable[[int], Any]:
+        return lambda number: steps[name].run(batches[number])
+
+    took = in_turns({name: work(name) for name in steps}, rounds, WARMUP)
+    seconds = {name: [one.processor_s for one in runs] for name, runs in took.items()}
     row: dict[str, Any] = {f"{k}, s": round(statistics.median(v), 2) for k, v in seconds.items()}
     ours, *others = seconds
-    for other in others:
-        ratios = sorted(b / a for a, b in zip(seconds[ours], seconds[other], strict=True))
-        row[f"ratio, {other}"] = (
-            f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
-    return row
+    return row | {f"ratio, {other}": ratio(seconds[other], seconds[ours]) for other in others}
 
 
 def main(
@@ -104,25 +85,20 @@ def main(
     for model in models.split(","):
         shape = load_model_config(model)
         tokenizer = open_tokenizer(clip_merges(), shape.context_length)
-        texts = web_captions()
+        texts = captions_in_disorder()
         steps = {
             "ours": our_step(shape, tokenizer.eos_id, batch_size, StepOptions(), place),
             "open_clip": open_clip_step(shape, StepOptions(), place, compiled=False),
-            **(
-                {
-                    "with fused AdamW": open_clip_step(
-                        shape, StepOptions(), place, compiled=False, fused=True
-                    )
-                }
-                if fused
-                else {}
-            ),
         }
+        if fused:
+            steps["with fused AdamW"] = open_clip_step(
+                shape, StepOptions(), place, compiled=False, fused=True
+            )
         found = batches(shape, tokenizer, texts, batch_size, full=full)
         captions = "whole context" if full else "LAION"
         rows.append({"model": model, "captions": captions, "batch": batch_size,
                      **compare(steps, found, rounds)})  # fmt: skip
-    show(f"{_processor()}, {torch.get_num_threads()} threads of torch {torch.__version__}", rows)
+    show(f"{machine()}, {torch.get_num_threads()} threads of torch {torch.__version__}", rows)
 
 
 if __name__ == "__main__":

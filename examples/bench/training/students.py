@@ -8,9 +8,7 @@ costs (T + 4 S) / 4 (T + S) of its own run: what that is by the products of matr
 printed beside what was measured.
 """
 
-import os
 import sys
-import time
 
 import numpy as np
 
@@ -20,14 +18,9 @@ from curate.training.loop.trainer import Trainer
 from curate.training.model.clip import CLIP
 from curate.training.model.config import load_model_config
 from curate.training.model.flops import flops_per_pair
+from examples.bench.common.measure import in_turns
 
 TOKENS = 21  # of a text
-
-
-def processor_s() -> float:
-    """Return the seconds of the processor that this process has had."""
-    used = os.times()
-    return used.user + used.system
 
 
 def batch(seed: int, vocab_size: int, end: int, num: int) -> Batch:
@@ -54,11 +47,11 @@ def main(
     batches = [batch(seed, shape.vocab_size, end, num) for seed in range(steps + 1)]
     students[0].step(batches[-1])
 
-    def alone() -> None:
+    def alone(_: int) -> None:
         for one in batches[:steps]:
             students[0].step(one)
 
-    def together() -> None:
+    def together(_: int) -> None:
         for one in batches[:steps]:
             distiller = students[0].distiller
             assert distiller is not None
@@ -66,13 +59,12 @@ def main(
             for each in students:
                 each.step(one, taught)
 
-    found = {}
-    for name, work in (("alone", alone), ("four", together)) * 2:
-        begun, clock = processor_s(), time.monotonic()
-        work()
-        found.setdefault(name, []).append((processor_s() - begun) / steps)
-        print(f"{name}: {found[name][-1]:.2f} s of the processor a step, "
-              f"{(time.monotonic() - clock) / steps:.2f} by the clock", flush=True)  # fmt: skip
+    took = in_turns({"alone": alone, "four": together}, 2)
+    found = {name: [one.processor_s / steps for one in runs] for name, runs in took.items()}
+    for name, runs in took.items():
+        seconds = ", ".join(f"{one:.2f}" for one in found[name])
+        clock = ", ".join(f"{one.clock_s / steps:.2f}" for one in runs)
+        print(f"{name}: {seconds} s of the processor a step, {clock} by the clock")
     ratio = min(found["four"]) / 4 / min(found["alone"])
     once = flops_per_pair(shape, TOKENS) / 3
     each = flops_per_pair(load_model_config(student), TOKENS)
