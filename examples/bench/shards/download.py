@@ -87,7 +87,9 @@ def write_balanced(folder: Path, port: int, num: int) -> None:
     stamp = {"parameters": artifacts.digest(parameters), "part": 0}
     artifacts.write_table(str(folder / "pairs" / "00000.parquet"), table, stamp, "bench")
     write_json(str(folder / "plan.json"), {"parameters": parameters})
-    write_json(str(folder / "datacard.json"), {"balanced": stamp["parameters"], "total": {"kept": num}})
+    write_json(
+        str(folder / "datacard.json"), {"balanced": stamp["parameters"], "total": {"kept": num}}
+    )
 
 
 def measure_download(num: int, resize: Resize, workers: int) -> dict[str, float]:
