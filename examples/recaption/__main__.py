@@ -53,7 +53,7 @@ def train_captioner(out: Path, steps: int, clean: Sequence[Item]) -> Path:
         "device": "cpu", "threads": 1, "checkpoint_every": 0, "quiet": True,
     }  # fmt: skip
     curate.train_captioner(
-        image_model=out / "runs/base", language_model=str(write_language_model(out / "lm")),
+        image_model=str(out / "runs/base"), language_model=str(write_language_model(out / "lm")),
         output=out / "runs/pretrained", phase="pretrain", steps=steps // 3, prefix_tokens=8,
         mapper_layers=2, mapper_heads=4, prompt_tokens=16, text_tokens=36, **common,
     )  # fmt: skip

@@ -64,7 +64,7 @@ def bench_reference(files: list[Path], folder: Path) -> float:
     few = [folder / f"few-{i}.parquet" for i in range(2)]
     for source, target in zip(files[:1] * 2, few, strict=True):
         pq.write_table(pq.read_table(source).slice(0, NUM_REFERENCE_TEXTS), target)
-    num = sum(pq.read_metadata(path).num_rows for path in few)
+    num: int = sum(pq.read_metadata(path).num_rows for path in few)
     module = "examples.bench.matching.reference_pipeline"
     start = time.perf_counter()
     workers = [

@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -87,8 +88,7 @@ def records(crawl: Path, folder: Path) -> None:
             path = folder / ("records.warc" if kind == "plain" else "records.warc.gz")
             path.write_bytes(content)
             ours, other = (
-                best(lambda find=find, p=path: find(p), 5).processor_s
-                for find in (checked, unchecked)
+                best(partial(find, path), 5).processor_s for find in (checked, unchecked)
             )
             size = len(plain) // (len(whole) * times)
             print(
@@ -118,6 +118,7 @@ def rates(crawl: Path, folder: Path) -> None:
     files = {"WARC": folder / "pages.warc.gz", "WAT": folder / "pages.warc.wat.gz"}
     sizes = {"WARC": write_warc(files["WARC"], pages), "WAT": write_wat(files["WAT"], pages)}
     (wat,) = read_records(str(crawl / "CC-MAIN-sample.warc.wat.gz"), 1 << 24)
+    assert isinstance(wat, CrawlRecord)
     files["WAT, real"] = folder / "real.warc.wat.gz"
     sizes["WAT, real"] = write_wat(files["WAT, real"], [wat])
     job = ExtractJob(
@@ -127,7 +128,7 @@ def rates(crawl: Path, folder: Path) -> None:
     worker = Worker(job)
     for kind, path in files.items():
         extract_part(worker, (0, str(path), ""))  # compiles and warms up
-        took = best(lambda p=path: extract_part(worker, (0, str(p), "")), 3)
+        took = best(partial(extract_part, worker, (0, str(path), "")), 3)
         (_, summary), size = took.result, sizes[kind] / MB
         print(
             f"extract {kind}: {size:.0f} MB, {summary.records['page']} pages, "
@@ -226,7 +227,8 @@ def generate(folder: Path, num_pairs: int) -> tuple[list[Path], int]:
     rng = np.random.default_rng(0)
     num_different = max(1, int(num_pairs * 0.9))
     seen = np.zeros(num_different, dtype=bool)
-    paths, later = [], 0
+    paths: list[Path] = []
+    later = 0
     for first in range(0, num_pairs, PAIRS_PER_FILE):
         num = min(PAIRS_PER_FILE, num_pairs - first)
         numbers = rng.integers(0, num_different, num)

@@ -17,6 +17,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -152,14 +153,14 @@ def measure(served: Served) -> None:
     for text in SEARCHES:
         show(
             f"entries with {text!r}",
-            milliseconds(served, lambda text=text: served.ask("entries", q=text)),
+            milliseconds(served, partial(served.ask, "entries", q=text)),
         )
     show("entries with '9', by kept", milliseconds(served, lambda: served.ask("entries", q="9",
                                                                       sort="kept")))  # fmt: skip
     for entry in (0, 1000, 100_000):
-        last = milliseconds(served, lambda entry=entry: served.ask("entry", lang="en", id=entry))
+        last = milliseconds(served, partial(served.ask, "entry", lang="en", id=entry))
         show(f"page of English entry {entry:,}", last)
-    first = [milliseconds(served, lambda at=at: served.ask("entry", lang="en", id=at), 1)[0]
+    first = [milliseconds(served, partial(served.ask, "entry", lang="en", id=at), 1)[0]
              for at in range(2000, 2040)]  # fmt: skip
     print(f"pages of 40 other entries, each the first time: median {statistics.median(first):,.0f} "
           f"ms, slowest {max(first):,.0f} ms")  # fmt: skip

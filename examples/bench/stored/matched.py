@@ -30,7 +30,7 @@ class _Languages:
     @property
     def first(self) -> NDArray[np.int64]:
         """The number of each one's first entry among all, and the number of all."""
-        return np.r_[0, np.cumsum(self.sizes)]
+        return np.concatenate([[0], np.cumsum(self.sizes)])
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -66,7 +66,7 @@ def write_matched(folder: Path, num_languages: int, num_entries: int, num_pairs:
     plan = _plan(folder / "matched", langs, num_pairs)
     counts, read = np.zeros(sum(langs.sizes), np.int64), np.zeros(len(langs.codes), np.int64)
     for index, part in enumerate(plan.parts):
-        drawn = _draw(langs, part.num_rows, index)
+        drawn = _draw(langs, part.num_rows or 0, index)
         _write_part(plan, index, langs, drawn)
         first = np.repeat(langs.first[drawn.langs], np.diff(drawn.offsets))
         counts += np.bincount(first + drawn.entries, minlength=len(counts))

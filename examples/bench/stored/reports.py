@@ -7,6 +7,7 @@ without the start of Python and the loading of compiled code, which a first smal
 """
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -50,25 +51,21 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
     num = 0
     for grid in GRIDS:
-        took = timed(
-            lambda grid=grid: measure_yields(matched=f"{folder}/matched", grid=grid, quiet=True)
-        )
+        took = timed(partial(measure_yields, matched=f"{folder}/matched", grid=grid, quiet=True))
         num = took.result["matched"]
         add(f"yield, thresholds: {len(took.result['yields'])}", num, took.processor_s)
     for a, b in (("matched", "matched"), ("t100", "t200")):
-        took = timed(lambda a=a, b=b: compare_folders(f"{folder}/{a}", f"{folder}/{b}"))
+        took = timed(partial(compare_folders, f"{folder}/{a}", f"{folder}/{b}"))
         pairs = took.result["pairs"]
         read = 2 * pairs["both"] + pairs["only_a"] + pairs["only_b"]
         add(f"diff {a} {b}", read, took.processor_s)
     last = sorted((folder / "matched/pairs").glob("*.parquet"))[-1]
     pair_id = pq.read_table(last, columns=["pair_id"]).column(0)[-1].as_py()
     for options in ({"text": "a photo of the dog", "lang": "en"}, {"pair_id": pair_id}):
-        took = timed(
-            lambda options=options: explain_text(
-                **options, metadata=f"{folder}/metadata", matched=f"{folder}/matched",
-                balanced=f"{folder}/t100",
-            )
-        )  # fmt: skip
+        took = timed(partial(
+            explain_text, **options, metadata=f"{folder}/metadata", matched=f"{folder}/matched",
+            balanced=f"{folder}/t100",
+        ))  # fmt: skip
         add(f"explain {next(iter(options))}", num, took.processor_s)
     return rows
 
