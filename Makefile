@@ -48,7 +48,7 @@ bench: $(VENV)/.test-extras ## Time matching, LID, stages and commands; AGAINST=
 	$(BIN)/python -m examples.bench $(if $(AGAINST),--against $(AGAINST))
 
 bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_clip if it is installed
-	$(BIN)/python -m examples.bench.gpu
+	$(BIN)/python -m examples.bench.training.gpu
 
 lint: $(VENV)/.test-extras ## Check style, formatting and types
 	$(BIN)/ruff check .

@@ -53,6 +53,33 @@ def test_links_of_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page}: {target}"
 
 
+def test_commands_and_paths_of_examples_lead_somewhere():
+    pages = [ROOT / "Makefile", *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    pages.remove(ROOT / "CHANGELOG.md")  # says what was
+    for kind in ("*.md", "*.py"):
+        pages += (ROOT / "examples").rglob(kind)
+    for page in pages:
+        text = page.read_text("utf-8")
+        for name in re.findall(r"-m (examples(?:\.[a-z_]+)*)", text):
+            path = ROOT / name.replace(".", "/")
+            assert (path / "__main__.py").exists() or path.with_suffix(".py").exists(), (page, name)
+        for name in re.findall(r"\bexamples/[\w/]+\.(?:py|sh|ipynb)", text):
+            assert (ROOT / name).exists(), (page, name)
+
+
+def test_the_readme_of_the_examples_names_each():
+    examples = ROOT / "examples"
+    readme = (examples / "README.md").read_text("utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", readme):
+        assert (examples / target).exists(), target
+    rooms = (path.parent for path in examples.glob("*/__init__.py"))
+    for path in [*examples.glob("[a-z]*.*"), *rooms]:
+        assert path.stem in readme, path
+    for path in (examples / "bench").glob("*/[a-z]*.py"):
+        if "\ndef main(" in path.read_text("utf-8"):
+            assert f"`{path.stem}`" in readme, path
+
+
 def test_the_project_speaks_of_itself_alone():
     for path in ROOT.rglob("*"):
         parts = path.relative_to(ROOT).parts

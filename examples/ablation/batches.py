@@ -9,7 +9,6 @@ with 95 % intervals by Student's t.
 """
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from curate.pipelines.evaluate import evaluate_model
 from curate.pipelines.train import TrainExtras, train_model
 from curate.training.loop.config import TrainConfig
 from examples.ablation.runs import TEMPLATES, Ablation, prepare, write_pool
+from examples.ablation.table import interval
 
 MODEL = Path(__file__).with_name("model.json")
 ARMS: dict[str, dict[str, Any]] = {
@@ -32,8 +32,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "diverse": {"batch_by": "diverse"},
     "balanced, by entries": {"online": True, "batch_by": "entries"},
 }
-# Student's t, 97.5 %, by degrees of freedom.
-_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
 def run(out: Path, ablation: Ablation, arm: str, seed: int, shards: Path) -> dict[str, float]:
@@ -56,14 +54,6 @@ def run(out: Path, ablation: Ablation, arm: str, seed: int, shards: Path) -> dic
         workers=1,
     )["results"]["zeroshot"]  # fmt: skip
     return {"all": found["top1"], **found["top1_by_group"]}
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean, and half of its 95 % interval; of one value nan."""
-    if len(values) < 2:
-        return statistics.mean(values), float("nan")
-    t = _T.get(len(values) - 1, 2.2)
-    return statistics.mean(values), t * statistics.stdev(values) / len(values) ** 0.5
 
 
 def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:

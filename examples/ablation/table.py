@@ -17,17 +17,23 @@ _T_95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 
 Accuracies = Mapping[str, Sequence[Mapping[str, float]]]
 
 
-def summary(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over seeds, and half of its 95 % interval; 0 with one seed.
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean, and half of its 95 % interval (Student's t); nan of one value.
 
-    >>> mean, half = summary([0.4, 0.5, 0.6])
+    >>> mean, half = interval([0.4, 0.5, 0.6])
     >>> round(mean, 3), round(half, 3)  # 4.303 · 0.1 / sqrt(3)
     (0.5, 0.248)
     """
     if len(values) < 2:
-        return statistics.mean(values), 0.0
+        return statistics.mean(values), math.nan
     times = _T_95[min(len(values) - 2, len(_T_95) - 1)]
     return statistics.mean(values), times * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def summary(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean over seeds, and half of its 95 % interval; 0 with one seed."""
+    mean, half = interval(values)
+    return mean, 0.0 if math.isnan(half) else half
 
 
 def table(found: Accuracies, sizes: Mapping[str, int]) -> str:

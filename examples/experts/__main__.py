@@ -7,7 +7,6 @@ best of them on the very set, and both single models.
 """
 
 import json
-import math
 import statistics
 import tempfile
 from collections.abc import Sequence
@@ -19,13 +18,12 @@ import typer
 
 import curate
 from examples.ablation.pools import raw_pairs, read_web, write_shards
+from examples.ablation.table import interval
 from examples.toyweb.write import ToyWeb, write_eval, write_web
 
 MODEL = Path(__file__).parents[1] / "ablation" / "model.json"
 TEMPLATES = Path(__file__).parents[1] / "ablation" / "templates.txt"
 GONE_ON_FROM = 0.7
-# Two-sided 95 % of Student's t, by degrees of freedom.
-STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 Figures = dict[str, dict[str, float]]
 
 
@@ -61,30 +59,34 @@ def of_seed(
     """Train and evaluate everything with one seed."""
     common = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     begun = round(GONE_ON_FROM * steps)
-    full, cost = f"full-{seed}", steps + coarse * (steps - begun)
-    train(out, full, model=str(MODEL), steps=steps, checkpoint_every=begun, keep_checkpoints=2,
-          **common)  # fmt: skip
+    full, cost = out / f"runs/full-{seed}", steps + coarse * (steps - begun)
+    train(out, full.name, model=str(MODEL), steps=steps, checkpoint_every=begun,
+          keep_checkpoints=2, **common)  # fmt: skip
     train(out, f"single-{seed}", model=str(MODEL), steps=cost, checkpoint_every=0, **common)
     vectors, clusters = out / f"vectors-{seed}", out / f"clusters-{seed}"
-    curate.embed(out / "runs" / full, kinds="text", shards=out / "shards", output=vectors,
-                 device="cpu", workers=1, quiet=True)  # fmt: skip
+    curate.embed(full, kinds="text", shards=out / "shards", output=vectors, device="cpu",
+                 workers=1, quiet=True)  # fmt: skip
     shown = curate.cluster(fine=fine, coarse=coarse, embeddings=vectors, shards=out / "shards",
                            output=clusters, workers=1, quiet=True)  # fmt: skip
     print(shown, flush=True)
-    experts = []
-    for number in range(coarse):
-        experts.append(f"expert-{seed}-{number}")
-        train(out, experts[-1], expert=number, init=str(out / "runs" / f"{full}@{begun}"),
-              clusters=clusters, checkpoint_every=0)  # fmt: skip
-    where = sets(out)
+    experts = [f"expert-{seed}-{number}" for number in range(coarse)]
+    for number, name in enumerate(experts):
+        train(out, name, expert=number, init=f"{full}@{begun}", clusters=clusters,
+              checkpoint_every=0)  # fmt: skip
+    return compared(out, seed, experts, clusters)
+
+
+def compared(out: Path, seed: int, experts: Sequence[str], clusters: Path) -> Figures:
+    """Evaluate the experts, together and alone, and both single models."""
+    runs, where = out / "runs", sets(out)
     found = curate.evaluate(
-        ensemble=[str(out / "runs" / name) for name in experts], clusters=clusters,
-        text_encoder=str(out / "runs" / full), **where,
+        ensemble=[str(runs / name) for name in experts], clusters=clusters,
+        text_encoder=str(runs / f"full-{seed}"), **where,
     ).results  # fmt: skip
-    alone = {
-        name: figures(curate.evaluate(run=out / "runs" / f"{name}-{seed}", **where).results)
+    full, single = (
+        figures(curate.evaluate(run=runs / f"{name}-{seed}", **where).results)
         for name in ("full", "single")
-    }
+    )
     each = [figures({task: one["experts"][name] for task, one in found.items()})
             for name in experts]  # fmt: skip
     return {
@@ -92,17 +94,9 @@ def of_seed(
         "plain mean": figures({task: one["mean"] for task, one in found.items()}),
         "best expert on the set": {k: max(one[k] for one in each) for k in each[0]},
         "mean of the experts": {k: statistics.mean(one[k] for one in each) for k in each[0]},
-        "one model, the run alone": alone["full"],
-        "one model of the same cost": alone["single"],
+        "one model, the run alone": full,
+        "one model of the same cost": single,
     }
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and half of its 95 % interval (Student's t)."""
-    if len(values) < 2:
-        return statistics.mean(values), math.nan
-    half = STUDENT[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
-    return statistics.mean(values), half
 
 
 def table(found: Sequence[Figures]) -> str:

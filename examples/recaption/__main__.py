@@ -8,7 +8,6 @@
 """
 
 import json
-import math
 import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ import torch
 import typer
 
 import curate
+from examples.ablation.table import interval
 from examples.recaption.web import (
     Item,
     attributes,
@@ -32,8 +32,6 @@ from examples.recaption.web import (
 MODEL = Path(__file__).parents[1] / "ablation" / "model.json"
 TEMPLATES = Path(__file__).parents[1] / "ablation" / "templates.txt"
 SYNTHETIC = "synthetic"
-# Two-sided 95 % of Student's t, by degrees of freedom.
-STUDENT = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
 
 
 def train_clip(out: Path, name: str, steps: int, seed: int, **options: Any) -> Path:
@@ -55,7 +53,7 @@ def train_captioner(out: Path, steps: int, clean: Sequence[Item]) -> Path:
         "device": "cpu", "threads": 1, "checkpoint_every": 0, "quiet": True,
     }  # fmt: skip
     curate.train_captioner(
-        image_model=out / "runs/base", language_model=str(write_language_model(out / "lm")),
+        image_model=str(out / "runs/base"), language_model=str(write_language_model(out / "lm")),
         output=out / "runs/pretrained", phase="pretrain", steps=steps // 3, prefix_tokens=8,
         mapper_layers=2, mapper_heads=4, prompt_tokens=16, text_tokens=36, **common,
     )  # fmt: skip
@@ -82,12 +80,31 @@ def named(held_out: Sequence[Item], texts: Mapping[str, str]) -> dict[str, float
     return {name: statistics.mean(one[name] for one in found) for name in found[0]}
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and half of its 95 % interval (Student's t)."""
-    if len(values) < 2:
-        return statistics.mean(values), math.nan
-    half = STUDENT[len(values) - 1] * statistics.stdev(values) / len(values) ** 0.5
-    return statistics.mean(values), half
+def compared(out: Path, captioner: Path, held_out: Sequence[Item]) -> dict[str, dict[str, float]]:
+    """Print and return what damaged, written and clean texts of held-out images name."""
+    texts = {
+        "damaged alt-text": {item.pair_id: item.damaged for item in held_out},
+        "caption": captions_of(captioner, out / "held-out", out / "said-held-out"),
+        "clean": {item.pair_id: item.clean for item in held_out},
+    }
+    shares = {name: named(held_out, of) for name, of in texts.items()}
+    print("\n| text of held-out images | colour | shape | both |\n|---|---|---|---|")
+    for name, one in shares.items():
+        cells = " | ".join(f"{share:.1%}" for share in one.values())
+        print(f"| {name} | {cells} |", flush=True)
+    return shares
+
+
+def accuracy_of(out: Path, classes: Path, ratio: str, seed: int, steps: int) -> float:
+    """Train with a share of captions; return the zero-shot accuracy."""
+    name = f"ratio-{ratio}-seed{seed}"
+    train_clip(out, name, steps, seed, captions=str(out / "said"), syn_ratio=float(ratio))
+    found: float = curate.evaluate(
+        str(classes), classes=str(out / "eval/classes.txt"), templates=str(TEMPLATES),
+        name=name, workspace=out, workers=1,
+    ).results["zeroshot"]["top1"]  # fmt: skip
+    print(f"{name}: {found:.1%}", flush=True)
+    return found
 
 
 def main(
@@ -110,29 +127,12 @@ def main(
     classes = write_classes(out / "eval", held_out)
     train_clip(out, "base", base_steps, seed=1000)
     captioner = train_captioner(out, captioner_steps, web[:clean])
-    texts = {
-        "damaged alt-text": {item.pair_id: item.damaged for item in held_out},
-        "caption": captions_of(captioner, out / "held-out", out / "said-held-out"),
-        "clean": {item.pair_id: item.clean for item in held_out},
-    }
-    shares = {name: named(held_out, of) for name, of in texts.items()}
-    print("\n| text of held-out images | colour | shape | both |\n|---|---|---|---|")
-    for name, one in shares.items():
-        cells = " | ".join(f"{share:.1%}" for share in one.values())
-        print(f"| {name} | {cells} |", flush=True)
+    shares = compared(out, captioner, held_out)
     captions_of(captioner, out / "web", out / "said")
-    accuracy: dict[str, list[float]] = {}
+    accuracy: dict[str, list[float]] = {ratio: [] for ratio in ratios.split(",")}
     for seed in range(seeds):
-        for ratio in ratios.split(","):
-            name = f"ratio-{ratio}-seed{seed}"
-            run = train_clip(out, name, steps, seed, captions=str(out / "said"),
-                             syn_ratio=float(ratio))  # fmt: skip
-            found = curate.evaluate(
-                str(classes), classes=str(out / "eval/classes.txt"), templates=str(TEMPLATES),
-                name=name, workspace=out, workers=1,
-            ).results["zeroshot"]["top1"]  # fmt: skip
-            accuracy.setdefault(ratio, []).append(found)
-            print(f"{run.name}: {found:.1%}", flush=True)
+        for ratio, found in accuracy.items():
+            found.append(accuracy_of(out, classes, ratio, seed, steps))
     print(f"\n{steps * 128:,} pairs seen by every run, {seeds} seeds, {eval_rows:,} images of 80 "
           "classes, mean and 95 % interval\n")  # fmt: skip
     print("| syn-ratio | zero-shot accuracy | against 0, seed by seed |\n|---|---|---|")

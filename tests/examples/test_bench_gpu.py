@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from curate.errors import CurateError
-from examples.bench import gpu
+from examples.bench.training import gpu
 from tests.training.their_programs import import_open_clip
 
 

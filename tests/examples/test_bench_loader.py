@@ -1,6 +1,6 @@
 import re
 
-from examples.bench import loader
+from examples.bench.loading import loader
 
 
 def test_the_benchmark_of_the_loader_runs_and_prints_its_tables(capsys, monkeypatch):

@@ -145,54 +145,57 @@ class _Handler(BaseHTTPRequestHandler):
         return self._of_repo(name, repo, rest, body)
 
     def _of_repo(self, name, repo, rest, body):
-        hub, files = self.server, repo["files"]
-        if not rest or rest[0] == "revision":
-            shown = [{"rfilename": path} for path in sorted(files)]
-            about = {"id": name, "private": repo["private"], "siblings": shown, "sha": "0" * 40,
-                     "tags": [], "downloads": 0, "likes": 0}  # fmt: skip
-            return self._answer(about)
-        if rest[0] == "tree":
-            below = "/".join(rest[2:])
-            found = [_entry(p, c) for p, c in sorted(files.items()) if p.startswith(below)]
-            folders = {p.rpartition("/")[0] for p in files if "/" in p}
-            found += [{"type": "directory", "path": p, "oid": "0" * 40, "size": 0}
-                      for p in sorted(folders) if p.startswith(below) and p != below]  # fmt: skip
-            if below and not found:
-                return self._answer({"error": "no such entry"}, 404,
-                                    [("X-Error-Code", "EntryNotFound")])  # fmt: skip
-            return self._answer(found)
-        if rest[0] == "paths-info":
-            asked = json.loads(body)["paths"]
-            found = [_entry(p, files[p]) for p in asked if p in files]
-            found += [{"type": "directory", "path": p, "oid": "0" * 40, "size": 0} for p in asked
-                      if any(one.startswith(f"{p}/") for one in files)]  # fmt: skip
-            return self._answer(found)
-        if rest[0] == "preupload":
-            asked = json.loads(body)["files"]
-            modes = [{"path": f["path"], "shouldIgnore": False, "oid": None,
-                      "uploadMode": "lfs" if f["path"].endswith(LARGE) else "regular"}
-                     for f in asked]  # fmt: skip
-            return self._answer({"files": modes})
-        if rest[:2] == ["info", "lfs"]:
-            below = f"{hub.url}/objects"
-            objects = [
-                {"oid": o["oid"], "size": o["size"],
-                 **({} if o["oid"] in hub.objects else
-                    {"actions": {"upload": {"href": f"{below}/{o['oid']}{hub.signature}"}}})}
-                for o in json.loads(body)["objects"]
-            ]  # fmt: skip
-            return self._answer({"transfer": "basic", "objects": objects})
-        if rest[0].startswith("xet-"):
+        kind = rest[0] if rest else "revision"
+        if kind.startswith("xet-"):
             return self._answer({"error": "no access to Xet"}, 403)
-        if rest[0] == "commit":
+        if kind == "commit":
             return self._commit(name, repo, body)
-        if rest[0] == "resolve":
-            content = files.get("/".join(rest[2:]))
-            if content is None:
-                return self._answer({"error": "Entry not found"}, 404,
-                                    [("X-Error-Code", "EntryNotFound")])  # fmt: skip
-            return self._file(content)
-        return self._answer({"error": f"no such route: {rest}"}, 500)
+        if kind == "revision":
+            return self._about(name, repo)
+        routes = {"tree": self._tree, "paths-info": self._paths, "preupload": self._modes,
+                  "info": self._lfs, "resolve": self._resolve}  # fmt: skip
+        if kind not in routes:
+            return self._answer({"error": f"no such route: {rest}"}, 500)
+        return routes[kind](repo["files"], "/".join(rest[2:]), body)
+
+    def _about(self, name, repo):
+        shown = [{"rfilename": path} for path in sorted(repo["files"])]
+        return self._answer({"id": name, "private": repo["private"], "siblings": shown,
+                             "sha": "0" * 40, "tags": [], "downloads": 0, "likes": 0})  # fmt: skip
+
+    def _tree(self, files, below, _):
+        found = [_entry(p, c) for p, c in sorted(files.items()) if p.startswith(below)]
+        folders = sorted({p.rpartition("/")[0] for p in files if "/" in p})
+        found += [_folder(p) for p in folders if p.startswith(below) and p != below]
+        return self._answer(found) if found or not below else self._no_entry()
+
+    def _paths(self, files, _, body):
+        asked = json.loads(body)["paths"]
+        found = [_entry(p, files[p]) for p in asked if p in files]
+        found += [_folder(p) for p in asked if any(one.startswith(f"{p}/") for one in files)]
+        return self._answer(found)
+
+    def _modes(self, _files, _path, body):
+        modes = [{"path": f["path"], "shouldIgnore": False, "oid": None,
+                  "uploadMode": "lfs" if f["path"].endswith(LARGE) else "regular"}
+                 for f in json.loads(body)["files"]]  # fmt: skip
+        return self._answer({"files": modes})
+
+    def _lfs(self, _files, _path, body):
+        hub, objects = self.server, []
+        for asked in json.loads(body)["objects"]:
+            objects.append({"oid": asked["oid"], "size": asked["size"]})
+            if asked["oid"] not in hub.objects:
+                href = f"{hub.url}/objects/{asked['oid']}{hub.signature}"
+                objects[-1]["actions"] = {"upload": {"href": href}}
+        return self._answer({"transfer": "basic", "objects": objects})
+
+    def _resolve(self, files, path, _):
+        return self._file(files[path]) if path in files else self._no_entry()
+
+    def _no_entry(self):
+        headers = [("X-Error-Code", "EntryNotFound")]
+        return self._answer({"error": "Entry not found"}, 404, headers)
 
     def _file(self, content):
         headers = [("ETag", f'"{blob_id(content)}"'), ("X-Repo-Commit", "0" * 40),
@@ -231,6 +234,10 @@ class _Nowhere:
 
     def flush(self):
         pass
+
+
+def _folder(path):
+    return {"type": "directory", "path": path, "oid": "0" * 40, "size": 0}
 
 
 def _entry(path, content):

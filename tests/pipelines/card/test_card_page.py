@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.card.page import render_page
 from curate.pipelines.opt_outs.signals import SOURCES
-from examples.bench_card import write_matched
+from examples.bench.stored.matched import write_matched
 from tests.pipelines.browse.world import write_world
 from tests.pipelines.card.test_card import HOSTILE, card_of, write_workspace
 

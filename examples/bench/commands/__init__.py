@@ -1,0 +1,1 @@
+"""Whole commands: captions in, processor time and memory out, also beside another revision."""
