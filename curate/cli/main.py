@@ -196,7 +196,7 @@ def _start_light() -> None:
     """Spare pyarrow loading pandas, and numpy starting threads for products of matrices.
 
     pyarrow loads pandas for its first array, if that is installed, to recognize its objects, of
-    which a command has none; a user's filter, or what runs a cluster, may have. Threads of OpenBLAS,
+    which a command has none; a user's filter, or what runs a cluster, may have. OpenBLAS' threads,
     one for each core, wait a while for work that never comes (0.03 s of two).
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
