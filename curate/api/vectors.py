@@ -71,8 +71,8 @@ def embed(
         workers: threads, or jobs on a cluster; default: all cores. The result is the same.
 
     Returns:
-        pairs, images, image_vectors, text_vectors, and pairs without them by reason; with
-        dry_run, how many parts there are to do.
+        pairs, images (looked at, each once), image_vectors, text_vectors, and pairs without
+        them by reason; with dry_run, how many parts there are to do.
 
     Raises:
         ArtifactError: nothing is matched, or the folder holds vectors of another model.

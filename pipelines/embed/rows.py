@@ -57,9 +57,13 @@ class MatchedRows:
     columns: ColumnNames
     images: ImageSources | None
 
+    def path(self, index: int) -> str:
+        """Return the path of a part."""
+        return storage.join(self.folder, "pairs", part_name(index, "parquet"))
+
     def chunks(self, index: int, *, with_texts: bool) -> Iterator[Chunk]:
         """Yield the rows of a part, in their order."""
-        path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
+        path = self.path(index)
         reader = None if self.images is None else ImageReader(self.images, self.columns.image)
         try:
             if reader is not None:
@@ -98,14 +102,12 @@ class MatchedRows:
 
     def entry_ids(self, index: int) -> pa.ListArray:
         """Return the entries of the pairs of a part, in their order."""
-        path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
-        column = artifacts.read_table(path, ["entry_ids"]).column("entry_ids")
+        column = artifacts.read_table(self.path(index), ["entry_ids"]).column("entry_ids")
         return column.cast(pa.list_(pa.uint32())).combine_chunks()
 
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a part."""
-        path = storage.join(self.folder, "pairs", part_name(index, "parquet"))
-        with artifacts.open_parquet(path) as file:
+        with artifacts.open_parquet(self.path(index)) as file:
             for batch in file.iter_batches(1 << 16, columns=["image_id"]):
                 yield batch.column("image_id")
 

@@ -1,27 +1,40 @@
 """`curate embed`: `matched/` or shards → `embeddings/`: a row a pair with vectors and fingerprints.
 
-The way through: parts of matched pairs, or shards → chunks of rows → batches of images and of texts
-→ vectors of unit length → `pairs/NNNNN.parquet`. Each part's stamp says what it was made from: the
-model by the hash of its tensors, and the part's source by its checksum. So a run that was killed
-goes on, pairs that `match` added since are made in addition, and parts that `retract` changed anew.
+The way through: parts of matched pairs, or shards → which of them share images → chunks of rows →
+batches of images and of texts → vectors of unit length → what parts lend → `pairs/NNNNN.parquet`.
+Each part's stamp says what it was made from: the model by the hash of its tensors, and the part's
+source by its checksum. So a run that was killed goes on, pairs that `match` added since are made in
+addition, and parts that `retract` changed anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from curate.errors import UsageError
 from curate.files import storage
+from curate.pipelines.embed.borrow import borrow_images
+from curate.pipelines.embed.lend import lend_images
 from curate.pipelines.embed.models import Encoders, ModelSpec, load_encoders
 from curate.pipelines.embed.options import EmbedOptions
-from curate.pipelines.embed.part import EmbedJob, EmbedWorker, embed_part
+from curate.pipelines.embed.part import embed_part
 from curate.pipelines.embed.rows import MatchedRows, ShardRows, matched_rows, shard_rows
+from curate.pipelines.embed.shares import plan_shares
+from curate.pipelines.embed.worker import EmbedJob, EmbedWorker
 from curate.pipelines.embedded.figures import (
     PartFigures,
     journal_of,
     noted_figures,
     write_summary,
 )
-from curate.pipelines.embedded.plan import PLAN, SUMMARY, EmbeddedPlan, Source, known_crops
+from curate.pipelines.embedded.plan import (
+    PLAN,
+    SUMMARY,
+    WORKING,
+    EmbeddedPlan,
+    Source,
+    known_crops,
+)
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS
 from curate.pipelines.executor.lease import driven
@@ -98,10 +111,10 @@ def embed_pairs(
             plan = _begin(folder, parameters, sources, anew=folder != output)
             is_local = current_cluster().kind == "local"
             job = EmbedJob(
-                output=folder, parameters=artifacts.digest(parameters), rows=rows, models=spec,
-                columns=encoders.columns, batch_size=options.batch_size,
-                decoder=parameters["decoder"], threads=workers if is_local else 1,
-                crops=known_crops(parameters),
+                output=folder, parameters=artifacts.digest(parameters),
+                sources=tuple(plan.sources), rows=rows, models=spec, columns=encoders.columns,
+                batch_size=options.batch_size, decoder=parameters["decoder"],
+                threads=workers if is_local else 1, crops=known_crops(parameters),
             )  # fmt: skip
             at_once = min(_PARTS_AT_ONCE, workers) if is_local else workers
             return _fill(plan, job, workers=at_once, quiet=quiet)
@@ -185,21 +198,43 @@ def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> di
     """Embed the parts that are left; return the summary."""
     journal = journal_of(plan, len(plan.sources))
     journal.complete(lambda index: noted_figures(plan, index))
-    todo = [(index, plan.sources[index]) for index in journal.missing()]
+    todo = journal.missing()
     total = PartFigures()
     for _, noted in journal.summaries():
         total += PartFigures.from_dict(noted)
-    results = run_parts(
-        embed_part, todo, workers=workers, setup=EmbedWorker, arguments=(job,), threads=True,
-        anywhere=True,
-    )  # fmt: skip
     try:
-        for index, size_bytes, figures in progress(
-            results, total=len(todo), label="embed", unit="part", quiet=quiet
-        ):
+        for index, size_bytes, figures in _parts(plan, job, todo, workers=workers, quiet=quiet):
             journal.note(index, size_bytes, figures.as_dict())
             total += figures
     finally:
         journal.flush()
     journal.close()
-    return write_summary(plan, total)
+    summary = write_summary(plan, total)
+    storage.remove(storage.join(plan.folder, WORKING))
+    return summary
+
+
+def _parts(
+    plan: EmbeddedPlan, job: EmbedJob, todo: Sequence[int], *, workers: int, quiet: bool
+) -> Iterator[tuple[int, int, PartFigures]]:
+    """Yield number, size and figures of each part that is left, as they are published."""
+    # Pairs of one image have cuts of their own, so that each has to be looked at.
+    if todo and len(plan.sources) > 1 and job.models.wants_images and not job.crops:
+        threads = max(workers, job.threads)
+        job = replace(job, shares=plan_shares(plan, job.rows, todo, workers=threads, quiet=quiet))
+
+    def done(function: Callable[..., Any], parts: Sequence[int], label: str) -> Iterator[Any]:
+        results = run_parts(
+            function, parts, workers=workers, setup=EmbedWorker, arguments=(job,), threads=True,
+            anywhere=True,
+        )  # fmt: skip
+        return progress(results, total=len(parts), label=label, unit="part", quiet=quiet)
+
+    for index, size_bytes, figures in done(embed_part, todo, "embed"):
+        if size_bytes is not None:
+            yield index, size_bytes, figures
+    borrowers = [index for index in todo if index in job.shares.borrowers]
+    if borrowers:
+        for _ in done(lend_images, range(len(job.shares.groups)), "lend"):
+            pass
+        yield from done(borrow_images, borrowers, "borrow")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from curate.files.sizes import several
+from curate.pipelines.embedded.figures import BORROWED
 
 __all__ = ["embed_table"]
 
@@ -15,7 +16,9 @@ def embed_table(result: Mapping[str, Any], output: str) -> str:
                          for key in ("parts", "parts_to_do"))  # fmt: skip
     lines = [f"{several(result['pairs'], 'pair')} in {several(result['parts'], 'part')}"]
     if "images" in result:
-        lines.append(f"images looked at, each once in its part: {result['images']:,}")
+        again = result.get(BORROWED, 0)
+        lines.append(f"images looked at, each once: {result['images']:,}"
+                     + (f"; handed over to later parts: {again:,}" if again else ""))  # fmt: skip
     for kind in ("image", "text"):
         about = result["columns"].get(kind)
         if about is not None:

@@ -9,7 +9,9 @@ from curate.pipelines.embedded.plan import SUMMARY, EmbeddedPlan
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.store import artifacts
 
-__all__ = ["PartFigures", "journal_of", "noted_figures", "write_summary"]
+__all__ = ["BORROWED", "PartFigures", "journal_of", "noted_figures", "write_summary"]
+
+BORROWED = "images_of_earlier_parts"
 
 
 @dataclass(slots=True)
@@ -17,7 +19,8 @@ class PartFigures:
     """What came of the rows of a part; figures of parts add up.
 
     Attributes:
-        counts: pairs; images: looked at, each once; image_vectors, text_vectors.
+        counts: pairs; images: looked at, each once; images_of_earlier_parts: that were looked at
+            there, if any; image_vectors, text_vectors.
         without_image: rows whose image cannot be used, by reason.
         without_text: rows whose text has no vector, by reason.
     """

@@ -23,12 +23,13 @@ from curate.pipelines.store.workspace import part_name
 from curate.training.data.batch import KnownCrops
 
 __all__ = [
-    "EMBEDDING_COLUMNS", "PLAN", "SUMMARY", "EmbeddedPlan", "Source", "embedding_schema",
+    "EMBEDDING_COLUMNS", "PLAN", "SUMMARY", "WORKING", "EmbeddedPlan", "Source", "embedding_schema",
     "known_crops", "part_source", "require_matched", "shard_source", "vectors_of",
 ]  # fmt: skip
 
 PLAN = "plan.json"
 SUMMARY = "summary.json"
+WORKING = ".working"  # a folder that is there while a run is under way
 EMBEDDING_COLUMNS = ("image", "text")
 
 

@@ -1,25 +1,38 @@
 """Take the rows of retracted pairs out of vectors; all others stay as they were computed.
 
 A part's vectors are then those of the part of the matches that the same pairs were taken out of,
-and are noted as such, so that nothing is embedded anew.
+and are noted as such, so that nothing is embedded anew. What a part has borrowed it keeps, also
+where the pair is gone that it was borrowed from.
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterator
+from contextlib import ExitStack
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from curate.curation.hashing.duplicates import string_keys
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.pipelines.duplicates.keys import key_folder
+from curate.pipelines.duplicates.shared import Shared, find_shared, image_keys
 from curate.pipelines.embedded.figures import (
+    BORROWED,
     PartFigures,
     journal_of,
     noted_figures,
     write_summary,
 )
-from curate.pipelines.embedded.plan import PLAN, SUMMARY, EmbeddedPlan, Source, part_source
+from curate.pipelines.embedded.plan import (
+    PLAN,
+    SUMMARY,
+    WORKING,
+    EmbeddedPlan,
+    Source,
+    part_source,
+)
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.tombstones import Tombstones
@@ -71,34 +84,79 @@ def purge_embedded(
     parameters = artifacts.digest(plan.parameters)
     was_whole = storage.exists(storage.join(output, SUMMARY))
     before = plan.digest()
+    _purge_working(output, tombstones)
+    borrowed = _Borrowed(plan)
     num = 0
     shown = progress(
         range(len(plan.sources)), total=len(plan.sources), label="vectors", unit="part", quiet=quiet
     )
-    for index in shown:
-        if not storage.exists(path := plan.path(index)):
-            continue
-        stamp = artifacts.read_stamp(path)
-        if stamp.get("parameters") != parameters:
-            raise ArtifactError(f"{path} was made with another model than {output}/{PLAN} says")
-        now = _now(matched, index) if index in current else None
-        gone, left = _rows(path, tombstones)
-        source = Source(**stamp["source"])
-        if now is not None and source != now:
-            source = now if _ids_of(matched.pairs_path(index)).equals(left) else source
-        if gone.any() or source.as_dict() != stamp["source"]:
-            figures = PartFigures.from_dict(stamp["summary"])
-            _rewrite(path, gone, source, parameters, figures)
-            num += int(gone.sum())
-        plan.sources[index] = source
+    with borrowed:
+        for index in shown:
+            if not storage.exists(path := plan.path(index)):
+                continue
+            stamp = artifacts.read_stamp(path)
+            if stamp.get("parameters") != parameters:
+                raise ArtifactError(f"{path} was made with another model than {output}/{PLAN} says")
+            now = _now(matched, index) if index in current else None
+            gone, left = _rows(path, tombstones)
+            source = Source(**stamp["source"])
+            if now is not None and source != now:
+                source = now if _ids_of(matched.pairs_path(index)).equals(left) else source
+            if gone.any() or source.as_dict() != stamp["source"]:
+                figures = PartFigures.from_dict(stamp["summary"])
+                keys = borrowed.keys(index) if BORROWED in figures.counts else None
+                _rewrite(path, gone, source, parameters, figures, keys)
+                num += int(gone.sum())
+            plan.sources[index] = source
     if num or plan.digest() != before:
         plan.write()
     _note_again(plan, was_whole=was_whole)
     return num
 
 
+def _purge_working(output: str, tombstones: Tombstones) -> None:
+    """Remove what a run that was killed had made of retracted pairs, and what it can find again."""
+    folder = storage.join(output, WORKING)
+    for path in storage.list_files(folder, ""):
+        if path.rstrip("/").rpartition("/")[2] != "owned":
+            storage.remove(path)
+    for path in storage.list_files(storage.join(folder, "owned"), ".parquet"):
+        if _rows(path, tombstones)[0].any():
+            storage.remove(path)
+
+
+class _Borrowed:
+    """Finds the images of a part that an earlier one has, once there is a part that has such."""
+
+    def __init__(self, plan: EmbeddedPlan) -> None:
+        self._plan = plan
+        self._there: list[int] = []
+        self._found: Shared | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def keys(self, index: int) -> NDArray[np.uint64]:
+        """Return the keys of the images that a part has borrowed."""
+        if self._found is None:
+            parts = range(len(self._plan.sources))
+            self._there = [i for i in parts if storage.exists(self._plan.path(i))]
+            folder = self._stack.enter_context(key_folder(storage.join(self._plan.folder, WORKING)))
+            paths = [self._plan.path(i) for i in self._there]
+            self._found = find_shared(paths, folder, image_keys, range(len(paths)))
+        shares = self._found.of(self._there.index(index))
+        keys: NDArray[np.uint64] = shares["high"][~shares["lends"]]
+        return keys
+
+
 def _note_again(plan: EmbeddedPlan, *, was_whole: bool) -> None:
     """Note the parts as they are now, and that all are there, if they were before."""
+    if was_whole:
+        storage.remove(storage.join(plan.folder, WORKING))
     journal = journal_of(plan, len(plan.sources))
     journal.complete(lambda index: noted_figures(plan, index))
     if not was_whole or journal.missing():
@@ -123,8 +181,9 @@ def _ids_of(path: str) -> pa.Array:
 
 
 def _rewrite(
-    path: str, gone: NDArray[np.bool_], source: Source, parameters: str, figures: PartFigures
-) -> None:
+    path: str, gone: NDArray[np.bool_], source: Source, parameters: str, figures: PartFigures,
+    borrowed: NDArray[np.uint64] | None,
+) -> None:  # fmt: skip
     left = Counter[str]()
     with artifacts.open_parquet(path) as file:
         schema = file.schema_arrow.remove_metadata()
@@ -141,7 +200,10 @@ def _rewrite(
                         left[f"{kind}_vectors"] += len(names) - batch.column(kind).null_count
                 if "width" in schema.names and "image" not in schema.names:
                     left["unusable"] += batch.column("width").null_count
-            _recount(figures, left, len(images))
+            if borrowed is not None:
+                keys = string_keys(artifacts.strings(images))["high"]
+                left[BORROWED] = int(np.isin(keys, borrowed).sum())
+            _recount(figures, left, len(images) - left[BORROWED])
             writer.close(
                 {"parameters": parameters, "source": source.as_dict(),
                  "summary": figures.as_dict()}, "",
@@ -158,7 +220,7 @@ def _left(batches: Iterator[pa.RecordBatch], gone: NDArray[np.bool_]) -> Iterato
 def _recount(figures: PartFigures, left: Counter[str], images: int) -> None:
     """Have the figures be those of the rows that are left."""
     pairs = left["pairs"]
-    for name in ("pairs", "image_vectors", "text_vectors"):
+    for name in ("pairs", BORROWED, "image_vectors", "text_vectors"):
         if name in figures.counts:
             figures.counts[name] = left[name]
     if figures.counts["images"]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.listing import file_sizes
+from curate.pipelines.duplicates.keys import KEYS
 from curate.pipelines.executor.journal import JOURNAL, PARTS
 from curate.pipelines.inputs.own_inputs import refuse_unnamed
 from curate.pipelines.inputs.rows import Part
@@ -18,7 +19,6 @@ from curate.pipelines.match.earlier_inputs import listed
 from curate.pipelines.match.finish import open_journal
 from curate.pipelines.matched.counting import COUNTING
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
-from curate.pipelines.matched.repeated_ids import KEYS
 from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import adding_folder, swap_in

@@ -19,6 +19,7 @@ from curate.files import storage
 from curate.files.addresses import without_secrets
 from curate.files.listing import sizes_and_times
 from curate.pipelines.caption_tables.instead import CaptionsInstead
+from curate.pipelines.duplicates.keys import KEYS
 from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
 from curate.pipelines.executor.lease import driven
@@ -51,7 +52,6 @@ from curate.pipelines.matched.counting import COUNTING
 from curate.pipelines.matched.drops import DROPS, Drops
 from curate.pipelines.matched.notes import note_metadata
 from curate.pipelines.matched.plan import PLAN, SUMMARY, MatchedPlan
-from curate.pipelines.matched.repeated_ids import KEYS
 from curate.pipelines.matched.stale import require_metadata
 from curate.pipelines.matched.tombstones import FILE as TOMBSTONES
 from curate.pipelines.matched.tombstones import Tombstones

@@ -7,9 +7,7 @@ ids together with what they name: a row whose id has stood before, but not with 
 """
 
 import json
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,16 +19,15 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curate.curation.hashing.duplicates import string_keys
-from curate.files import storage
+from curate.pipelines.duplicates.keys import key_folder
 from curate.pipelines.duplicates.rows import Duplicates, find_later_rows
 from curate.pipelines.inputs.columns.images import image_column
 from curate.pipelines.inputs.records import ColumnNames, find_column, text_column
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
-__all__ = ["KEYS", "RepeatedIds", "count_repeated_ids", "tars_sharing_keys"]
+__all__ = ["RepeatedIds", "count_repeated_ids", "tars_sharing_keys"]
 
-KEYS = "keys"  # folder of what is compared, gone at the end
 _BATCH_ROWS = 1 << 16
 _IMAGES = 256  # rows that are read at a time with their images
 _SHOWN = 3
@@ -67,7 +64,7 @@ def count_repeated_ids(plan: MatchedPlan, *, workers: int, quiet: bool) -> Repea
         DiskSpaceError: 24 bytes a pair do not fit on the disk.
     """
     paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
-    with _scratch(plan.folder) as folder:
+    with key_folder(plan.folder) as folder:
         find = partial(_find, paths, folder, workers=workers, quiet=quiet)
         by_id = find("ids", _ids_of)
         num = sum(int(np.count_nonzero(by_id.marks(index))) for index in range(len(paths)))
@@ -91,7 +88,7 @@ def tars_sharing_keys(plan: MatchedPlan, *, workers: int, quiet: bool) -> list[i
     sharing: set[int] = set()
     for order in (tars, tars[::-1]):  # the first of those that share one is the last in reverse
         paths = [plan.pairs_path(index) for index in order]
-        with _scratch(plan.folder) as folder:
+        with key_folder(plan.folder) as folder:
             find = partial(_find, paths, folder, workers=workers, quiet=quiet)
             by_key = find("ids", _keys_of)
             if not any(by_key.marks(at).any() for at in range(len(order))):
@@ -185,16 +182,3 @@ def _shown_ids(path: str, rows: NDArray[np.int64], source: str) -> Sequence[tupl
     with artifacts.open_parquet(path) as file:
         ids = file.read(columns=["pair_id"]).column("pair_id").take(pa.array(rows))
     return [(str(one), source) for one in ids.to_pylist()]
-
-
-@contextmanager
-def _scratch(output: str) -> Iterator[str]:
-    """Give a folder for keys, inside the output if that is local, and remove it afterwards."""
-    if not storage.is_local(output):
-        with tempfile.TemporaryDirectory(prefix="curate-") as folder:
-            yield folder
-        return
-    folder = storage.join(storage.local_path(output), KEYS)
-    storage.remove(folder)  # what a killed run left
-    yield folder
-    storage.remove(folder)

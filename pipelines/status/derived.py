@@ -11,7 +11,7 @@ from curate.files import storage
 from curate.files.listing import file_sizes
 from curate.files.own_json import of_ours
 from curate.files.remedies import suggest
-from curate.pipelines.embedded.plan import EmbeddedPlan, Source
+from curate.pipelines.embedded.plan import WORKING, EmbeddedPlan, Source
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.matched_images import parts_of, pool_of
@@ -113,7 +113,9 @@ def _embeddings(folder: str, matched: MatchedPlan | None) -> Stage:
                 "pairs were added to `matched/` or taken out since: run "
                 f"`{suggest('embed')}` as before"
             )
-    return _judged(why, folder, done=_num(folder, "pairs"), total=len(plan.sources), unit="parts")
+    # Parts that borrow images are nearly done before they are published.
+    done = _num(folder, "pairs") + _num(folder, f"{WORKING}/owned")
+    return _judged(why, folder, done=done, total=len(plan.sources), unit="parts")
 
 
 def _source(matched: MatchedPlan, index: int) -> Source | None:

@@ -45,7 +45,9 @@ def world(folder):
         pictures = [one for seed in range(3 * part, 3 * part + 3)
                     for one in planted(picture(seed)).values()]  # fmt: skip
         urls = [f"https://a.org/{part}-{i}.jpg" for i in range(len(pictures))]
-        table = {"url": urls, "text": [f"red {i}" for i in range(len(pictures))], "image": pictures}
+        urls[:2] = ["https://a.org/0-0.jpg", "https://a.org/0-1.jpg"]  # which the first part lends
+        table = {"url": urls, "text": [f"red {part} {i}" for i in range(len(pictures))],
+                 "image": pictures}  # fmt: skip
         (folder / "in").mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.table(table), folder / f"in/{part}.parquet")
     metadata = write_metadata(folder / "metadata", {"en": ["red"]})

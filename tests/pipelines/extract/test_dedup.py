@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from curate.curation.hashing.duplicates import KEY, duplicate_keys, later_rows
 from curate.errors import UsageError
-from curate.pipelines.duplicates import rows as shared
+from curate.pipelines.duplicates import keys as key_files
 from curate.pipelines.extract import dedup
 from curate.pipelines.store import artifacts
 
@@ -57,8 +57,8 @@ def test_the_first_of_each_pair_stays(tmp_path_factory, files, mode, workers, ro
     folder = tmp_path_factory.mktemp("dedup")
     paths = write(folder, files)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared, "ROWS_PER_PARTITION", rows_per_partition)
-        patch.setattr(shared, "_ROWS_PER_RUN", 3)
+        patch.setattr(key_files, "ROWS_PER_PARTITION", rows_per_partition)
+        patch.setattr(key_files, "ROWS_PER_RUN", 3)
         found = dedup.find_duplicates(paths, str(folder / "keys"), mode, workers=workers)
     assert [found.rows(i).tolist() for i in range(len(files))] == first_of(files, mode)
 

@@ -1,0 +1,160 @@
+"""Keys of rows over any number of files in, which keys stand in more than one file out.
+
+Of such a key the first file is the owner; each later one borrows it from there.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from curate.curation.hashing.duplicates import string_keys
+from curate.files.disk_space import told_when_full
+from curate.pipelines.duplicates.keys import KeyFiles, ReadKeys, write_keys
+from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.views.progress import progress
+
+__all__ = ["SHARE", "Shared", "find_shared", "image_keys"]
+
+_BATCH_ROWS = 1 << 16
+# Of a file, another one that it shares a key with: it lends it to that one, or borrows it.
+SHARE = np.dtype([("file", "<u4"), ("other", "<u4"), ("high", "<u8"), ("low", "<u4"),
+                  ("lends", "?")])  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Keys that files share, on the disk.
+
+    Attributes:
+        lent: of each file, keys that it lends, once for each borrower; shape (num_files,).
+        borrowed: of each file, keys that it borrows; shape (num_files,).
+    """
+
+    lent: NDArray[np.int64]
+    borrowed: NDArray[np.int64]
+    _folder: str
+    _starts: dict[int, NDArray[np.uint32]]
+
+    def of(self, file: int) -> NDArray[np.void]:
+        """Return what a file lends and borrows, of type SHARE, in the order of the partitions."""
+        pieces = [np.empty(0, SHARE)]
+        for partition, starts in sorted(self._starts.items()):
+            first, stop = starts[file : file + 2].tolist()
+            if stop > first:
+                path = _path(self._folder, partition)
+                pieces.append(np.fromfile(path, SHARE, stop - first, offset=first * SHARE.itemsize))
+        return np.concatenate(pieces)
+
+
+def find_shared(
+    paths: list[str], folder: str, read_keys: ReadKeys, borrowers: Collection[int], *,
+    workers: int = 1, quiet: bool = True,
+) -> Shared:  # fmt: skip
+    """Find the keys that stand in more than one of some stamped Parquet files.
+
+    Args:
+        paths: of the files, in the order that decides which is the owner.
+        folder: local, for the keys; emptied by the caller.
+        read_keys: gives a key for each row of a file, or for fewer.
+        borrowers: numbers of the files that it matters for what they borrow.
+        workers: threads.
+        quiet: no progress.
+
+    Raises:
+        DiskSpaceError: the keys do not fit on the disk.
+    """
+    keys = write_keys(paths, folder, read_keys, by_file=True, workers=workers, quiet=quiet)
+    wanted = np.zeros(len(paths), bool)
+    wanted[list(borrowers)] = True
+    lent, borrowed = np.zeros((2, len(paths)), np.int64)
+    all_starts = {}
+    with told_when_full(folder):
+        results = run_parts(
+            _find_shares, keys.partitions, workers=workers, setup=lambda: (keys, wanted),
+            arguments=(), threads=True,
+        )  # fmt: skip
+        num = len(keys.partitions)
+        for partition, starts, num_lent in progress(
+            results, total=num, label="shared", unit="part", quiet=quiet
+        ):
+            if starts[-1]:
+                all_starts[partition] = starts
+                lent += num_lent
+                borrowed += (starts[1:] - starts[:-1]).astype(np.int64) - num_lent
+    return Shared(lent, borrowed, folder, all_starts)
+
+
+def image_keys(file: pq.ParquetFile) -> Iterator[NDArray[np.void]]:
+    """Yield the keys of the ids of images in a file of pairs, of those that are not null."""
+    for batch in file.iter_batches(_BATCH_ROWS, columns=["image_id"]):
+        yield string_keys(batch.column("image_id").drop_null())
+
+
+def _path(folder: str, partition: int) -> Path:
+    return Path(folder) / f"{partition:05d}.shared"
+
+
+def _find_shares(
+    job: tuple[KeyFiles, NDArray[np.bool_]], partition: int
+) -> tuple[int, NDArray[np.uint32], NDArray[np.int64]]:
+    """Write the shares of a partition, sorted by file.
+
+    Returns:
+        Its number; where the shares of each file begin, and where the last ones end, shape
+        (num_files + 1,); and how many of each file are lent, shape (num_files,).
+    """
+    keys, wanted = job
+    rows, _ = keys.partition(partition)
+    owner, borrower = _pairs_of_files(rows)
+    matters = wanted[rows["row"][borrower]]
+    owner, borrower = owner[matters], borrower[matters]
+    if not len(owner):
+        return partition, np.zeros(len(wanted) + 1, np.uint32), np.zeros(len(wanted), np.int64)
+    shares = np.empty(2 * len(owner), SHARE)
+    for half, mine, others in ((shares[: len(owner)], owner, borrower),
+                               (shares[len(owner) :], borrower, owner)):  # fmt: skip
+        half["file"], half["other"] = rows["row"][mine], rows["row"][others]
+        half["high"], half["low"] = rows["high"][mine], rows["low"][mine]
+        half["lends"] = mine is owner
+    shares = shares[np.argsort(shares["file"], kind="stable")]
+    starts = np.searchsorted(shares["file"], np.arange(len(wanted) + 1)).astype(np.uint32)
+    num_lent = np.bincount(shares["file"][shares["lends"]], minlength=len(wanted))
+    with _path(keys.folder, partition).open("wb") as file:
+        file.write(shares.tobytes())
+    return partition, starts, num_lent
+
+
+def _pairs_of_files(rows: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return, of each key and each file but its first that has it, a row of both files.
+
+    Args:
+        rows: high, low, and row, which is the file; in the order of the files.
+
+    Returns:
+        Places of the rows of the owners and of the borrowers; shape (num,) each.
+
+    >>> kind = [("high", "<u8"), ("low", "<u4"), ("row", "<u4")]
+    >>> rows = [(1, 1, 0), (2, 1, 0), (1, 1, 0), (1, 1, 1), (1, 1, 1), (2, 2, 1), (1, 1, 2)]
+    >>> [places.tolist() for places in _pairs_of_files(np.array(rows, kind))]
+    [[0, 0], [3, 6]]
+    """
+    high, low = rows["high"], rows["low"]
+    ascending = np.sort(high)
+    if not (ascending[1:] == ascending[:-1]).any():  # a tenth of the time of sorting places
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    order = np.argsort(high, kind="stable")
+    same_high = high[order][1:] == high[order][:-1]
+    same = same_high & (low[order][1:] == low[order][:-1])
+    if not np.array_equal(same, same_high):  # two keys agree in 64 bits but not in 96
+        order = np.lexsort((low, high))
+        same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
+    begins = np.flatnonzero(np.concatenate([[True], ~same]))
+    owner = np.repeat(order[begins], np.diff(np.append(begins, len(order))))
+    file = rows["row"][order]
+    comes_again = np.concatenate([[False], same & (file[1:] == file[:-1])])
+    takes = np.flatnonzero((file != rows["row"][owner]) & ~comes_again)
+    return owner[takes], order[takes]
