@@ -14,9 +14,10 @@ from curate.metadata.languages import OTHER, english_name, metadata_languages, o
 from curate.pipelines.browse.indexed.index import Balanced, WorkspaceIndex, open_index
 from curate.pipelines.browse.indexed.stored_entries import StoredEntries
 from curate.pipelines.browse.indexed.thresholds import WhatIf, what_if
-from curate.pipelines.browse.pair_sets import PairSet, parquet_set, tar_set
+from curate.pipelines.browse.pair_sets import PairSet, parquet_set
 from curate.pipelines.browse.places import Place
 from curate.pipelines.browse.shown import PairView
+from curate.pipelines.browse.tar_samples import tar_set
 from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.matched.filters_again import filters_again, recorded_filters
 from curate.pipelines.matched.image_sources import ImageSources, image_sources

@@ -139,8 +139,8 @@ async function pairsView(view, asked) {
     columns.length ? el("label", {}, "Column", el("select", { name: "column", on: { change: (event) => { for (const key of ["is", "from", "to"]) delete now[key]; set("column", event.target.value); go(true); } } }, options([["", "Any"], ...columns.map(([name]) => [name, name])], column))) : null,
     column ? (chosen.columns[column] === "number" ? el("span", { class: "pair-of" }, field("from", "From", { input: { class: "few", type: "number", step: "any" } }), field("to", "to", { input: { class: "few", type: "number", step: "any" } })) : field("is", "Is")) : null,
     el("button", { class: "button", type: "submit" }, "Show"));
-  const grid = makeGrid("Pairs"), foot = el("div", { class: "more" });
-  fill(view, el("h1", {}, chosen.label, el("small", {}, chosen.pairs == null ? "" : number(chosen.pairs))), form, head, grid, foot);
+  const grid = makeGrid("Pairs"), lost = el("ul", { class: "note", id: "unread" }), foot = el("div", { class: "more" });
+  fill(view, el("h1", {}, chosen.label, el("small", {}, chosen.pairs == null ? "" : number(chosen.pairs))), form, head, grid, lost, foot);
   let running = new AbortController();
   async function load(after) {
     running.abort();
@@ -152,6 +152,7 @@ async function pairsView(view, asked) {
       const found = await ask("pairs", { ...now, set: chosen.name, after, num: 60 }, mine.signal);
       if (mine.signal.aborted) return;
       grid.take(found.rows, chosen.name);
+      lost.append(...found.unread.map((words) => el("li", {}, words)));
       const num = grid.children.length, looked = found.of ? `${number(Math.min(found.looked, found.of))} of ${number(found.of)} looked at` : "";
       fill(foot, num ? several(num, "pair") : "No such pair", found.following ? ` so far; ${looked}.` : num ? ", all of them." : ".",
         found.following ? el("button", { type: "button", class: "button", id: "more", on: { click: () => load(found.following) } }, "More") : null);
@@ -163,6 +164,7 @@ async function pairsView(view, asked) {
     remember("pairs", now);
     if (again) return route();
     grid.replaceChildren();
+    lost.replaceChildren();
     showEntry();
     load(null);
   }
