@@ -19,6 +19,7 @@ from curate.pipelines.embed.part import EmbedJob, EmbedWorker, embed_part
 from curate.pipelines.embed.rows import MatchedRows, ShardRows, matched_rows, shard_rows
 from curate.pipelines.embedded.figures import (
     PartFigures,
+    count_repeated,
     journal_of,
     noted_figures,
     write_summary,
@@ -29,6 +30,7 @@ from curate.pipelines.executor.journal import JOURNAL, PARTS
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.matched.plan import MatchedPlan
+from curate.pipelines.matched.repeated_ids import KEYS
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
@@ -37,7 +39,7 @@ from curate.training import require_packages
 
 __all__ = ["embed_pairs"]
 
-_ENTRIES = ("pairs", JOURNAL, PARTS, SUMMARY, PLAN)
+_ENTRIES = ("pairs", JOURNAL, PARTS, KEYS, SUMMARY, PLAN)
 # Two at once, so that one is read while another is computed; threads share the batches of both.
 _PARTS_AT_ONCE = 2
 
@@ -230,4 +232,4 @@ def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> di
     finally:
         journal.flush()
     journal.close()
-    return write_summary(plan, total)
+    return write_summary(plan, total, count_repeated(plan, workers=workers, quiet=quiet))

@@ -212,7 +212,10 @@ def test_pairs_without_images_are_not_embedded_as_if_they_had_some(tmp_path, ser
     with caplog.at_level("INFO", "curate"):
         found = curate.embed(workspace=tmp_path, text_encoder=model)
     assert "not one of 72 pairs comes with an image" in caplog.text
-    assert (found["text_vectors"], found["without_image"]) == (63, {"no_image": 72})  # "St. John" is unknown
+    assert (found["text_vectors"], found["without_image"]) == (
+        63,
+        {"no_image": 72},
+    )  # "St. John" is unknown
     fetch(tmp_path)
     with pytest.raises(ArtifactError, match="downloaded: "):  # else nothing would be left to do
         curate.embed(workspace=tmp_path, text_encoder=model, quiet=True)
