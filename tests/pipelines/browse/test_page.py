@@ -408,6 +408,7 @@ def test_what_cannot_be_read_is_named_below_the_pairs_and_more_goes_on(show, tmp
         until(page, "document.querySelectorAll('.card').length === 100")
         assert page.locator("#unread li").count() == 1
         page.fill("#find-text", "cat")
+        page.press("#find-text", "Enter")
         until(page, "document.querySelectorAll('.card').length === 0")
         until(page, "document.querySelectorAll('#unread li').length === 1")
 
