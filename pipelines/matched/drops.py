@@ -224,7 +224,8 @@ class DropList:
         """Write what is pending to the file, sorted."""
         run = _sorted(self._pending)
         if self._file is None:
-            near = self._folder if storage.is_local(self._folder) else None
+            is_local = storage.is_local(self._folder)
+            near = storage.local_path(self._folder) if is_local else None
             self._file = tempfile.TemporaryFile(dir=near)
         begin = self._runs[-1][-1] if self._runs else 0
         bounds = np.arange(1, _PILES, dtype=np.uint64) << np.uint64(56)
