@@ -96,7 +96,7 @@ def find_pairs(
     """
     if not 1 <= num <= MOST:
         raise UsageError(f"{num} pairs are asked for; expected 1 to {MOST}")
-    if wanted.fate and (index is None or not index.has_fate):
+    if wanted.fate and (index is None or not (index.has_fate or wanted.fate == "dropped")):
         raise UsageError("nothing is balanced from these pairs, so that none is kept or left out")
     until = time.monotonic() + seconds
     start = start or Place(0, 0)
