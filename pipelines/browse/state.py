@@ -189,7 +189,7 @@ def _matched(
         raise ArtifactError(f"{matched}: it was changed while it was opened. Try again.")
     pairs.downloaded = _downloaded(place.balanced)
     if left_out := index.num_pairs - int(complete_summary(plan)["matched"]):
-        notes.append(f"{several(left_out, 'pair')} count no more, by lists of what is dropped: no "
+        notes.append(f"Lists of what does not count leave {several(left_out, 'pair')} out: no "
                      "entry has them, and they are shown as dropped.")  # fmt: skip
     return State(
         name=name, place=place, sets={"matched": pairs, **_shards_of(place.balanced)}, index=index,

@@ -409,7 +409,7 @@ def test_pairs_that_do_not_count_are_shown_as_dropped_and_no_entry_has_them(tmp_
     session = opened(folder)
     about = ask(session, "about")
     assert about["has_drops"] and about["has_fate"] is is_balanced
-    assert f"{len(dropped)} pairs count no more" in " ".join(about["notes"])
+    assert f"leave {len(dropped)} pairs out" in " ".join(about["notes"])
     assert sum(one["pairs"] for one in about["languages"]) == len(left)
     counted = Counter((r["lang"], i) for r in left for i in r["entry_ids"])
     kept_of = Counter((r["lang"], i) for r in left if r["pair_id"] in kept for i in r["entry_ids"])
