@@ -217,7 +217,8 @@ class PairSet:
 
 def _kind_word(kind: pa.DataType) -> str | None:
     types = pa.types
-    if types.is_boolean(kind) or types.is_string(kind) or types.is_large_string(kind):
+    is_string = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if types.is_boolean(kind) or is_string:
         return "text"
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"

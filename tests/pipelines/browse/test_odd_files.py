@@ -184,3 +184,22 @@ def test_a_file_that_is_no_parquet_is_named_and_the_others_are_shown(tmp_path):
     assert all_of(session, 60, text="c")[0] == ["c"]
     assert ask(session, "pairs")["of"] == 2
     session.close()
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_what_is_shown_of_a_column_finds_its_pairs_and_no_others(tmp_path, kind):
+    table = {"text": ["a", "b"], "own": ARRAYS[kind]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    session = opened(tmp_path)
+    rows = ask(session, "pairs")["rows"]
+    columns = session.state().sets["files"].columns
+    assert ("own" in columns) is (kind not in ("bytes", "list", "structure", "nothing", "map",
+                                               "binary view"))  # fmt: skip
+    if "own" in columns:
+        shown = rows[0]["own"]["own"]
+        is_number = columns["own"] == "number"
+        shown = "true" if shown is True else shown  # as a page writes it
+        wanted = {"from": shown, "to": shown} if is_number else {"is": shown}
+        found = ask(session, "pairs", column="own", **wanted)["rows"]
+        assert [row["text"] for row in found] == ([] if shown == "nan" else ["a"]), shown
+    session.close()
