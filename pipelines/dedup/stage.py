@@ -117,9 +117,9 @@ def dedup_pairs(
             shown = ", ".join(f"{reason} {num:,}" for reason, num in sorted(in_vain.items()))
             log(
                 f"{matched}: {several(in_vain.total(), 'pair')} fell for an image that stays while "
-                f"its pair does not count itself ({shown}), so that none of them does. Where a score "
-                f"decides, `{suggest('dedup', '--keep-best', 'SCORE', '--overwrite')}` has the one "
-                "stay that has the best.",
+                f"its pair does not count itself ({shown}), so that none of them does. Where a "
+                f"score decides, `{suggest('dedup', '--keep-best', 'SCORE', '--overwrite')}` has "
+                "the one stay that has the best.",
                 quiet=quiet,
             )
     return {**summary, "matched": left}
