@@ -11,7 +11,9 @@ from playwright.sync_api import sync_playwright
 
 import curate
 from curate.pipelines.browse.web import opening
+from curate.pipelines.match import enter_drops
 from curate.pipelines.retract import retract_pairs
+from curate.pipelines.store import artifacts
 from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.browse.world import picture, write_world
 from tests.pipelines.card.test_card import HOSTILE
@@ -422,3 +424,19 @@ def test_the_file_that_open_gives_a_browser_leads_to_the_page(browser, served, m
         page.wait_for_url(lambda url: url.startswith(served.address))
         ready(page)
         page.close()
+
+
+def test_dropped_pairs_are_chosen_and_say_why(show, tmp_path):
+    folder = write_world(tmp_path, num=24)
+    ids = read_pairs(folder / "matched")["pair_id"].to_pylist()[:3]
+    listed = artifacts.strings(ids), artifacts.strings(["clip_score"] * 3)
+    enter_drops(str(folder / "matched"), "scores", [listed], quiet=True)
+    with curate.browse(workspace=folder, quiet=True) as found:
+        page = show("pairs", found.address)
+        page.select_option("select[name=fate]", "dropped")
+        until(page, "document.querySelectorAll('.card').length === 3")
+        assert page.locator(".card .tag").all_inner_texts() == ["dropped"] * 3
+        page.click(".card >> nth=0")
+        page.wait_for_selector("dialog[open] .facts")
+        facts = page.locator("dialog[open] .facts").inner_text()
+        assert "Dropped\nclip_score" in facts and "Decision" not in facts
