@@ -4,8 +4,8 @@
     python -m examples.bench.near_duplicates command FOLDER [--vectors 10000000]
 
 A tenth of the vectors are copies of another part's, at cosines of about 0.9 to 1. `random` ones
-have nothing else in common. `clustered` ones are as a model's are: in a cone, around 50,000 directions
-of Zipf's sizes that lie around 500 others, with more variance in some dimensions than in others.
+have nothing else in common. `clustered` ones are as a model's are: in a cone, around 50,000
+directions of Zipf's sizes that lie around 500 others, and vary more in some dimensions than others.
 """
 
 import json
@@ -120,7 +120,8 @@ def write_vectors(folder: Path, num: int, width: int, kind: str) -> None:
         with artifacts.parquet_writer(plan.path(part), schema) as writer:
             writer.write(pa.record_batch(list(columns.values()), schema=schema))
             writer.close(stamp, "")
-    summary = {"plan": plan.digest(), "pairs": parts * rows, "parts": parts}
+    summary = {"plan": plan.digest(), "pairs": parts * rows, "parts": parts,
+               "image_vectors": parts * rows}  # fmt: skip
     artifacts.write_json(f"{folder}/summary.json", summary)
 
 
