@@ -246,7 +246,7 @@ def test_a_run_that_was_stopped_compares_only_what_is_left(tmp_path, monkeypatch
         dedup(tmp_path)
     done = len(list((tmp_path / "deduped/.working").glob("*.found.parquet")))
     assert 0 < done < 9
-    for name in ("fit_centres", "nearest_centres"):
+    for name in ("fit_clusters", "_write_run"):
         monkeypatch.setattr(semantic, name, None)
     dedup(tmp_path)
     assert 20 <= len(calls) < 20 + 9
