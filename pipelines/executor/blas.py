@@ -3,6 +3,9 @@
 OpenBLAS lets one caller at a time have its threads, and the others spin until they are free: two
 of ours with two of its take five times the processor's time of one each. What is no OpenBLAS is
 left as it is; products are the same either way.
+
+threadpoolctl (3.8.0) does not serve: a limit that is left in another thread than it was set in, or
+that overlaps with one of another thread, stays or ends too early.
 """
 
 import ctypes
