@@ -77,8 +77,13 @@ def command(workspace, name, *more, ranks=None):
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr",
             "127.0.0.1", "--nproc-per-node", str(ranks), "--no-python",
         ]  # fmt: skip
+    return [*launcher, curate, *words(workspace, name, *more)]
+
+
+def words(workspace, name, *more):
+    """Return the words of that command behind its name."""
     return [
-        *launcher, curate, "train", "--shards", str(workspace / "balanced/shards"), "--output",
+        "train", "--shards", str(workspace / "balanced/shards"), "--output",
         str(workspace / name), "--model", str(workspace / "tiny.json"), "--device", "cpu",
         "--steps", "40", "--batch-size", "32", "--learning-rate", "0.003", "--warmup-steps", "4",
         "--checkpoint-every", "10", "--log-every", "5", "--threads", "1", *map(str, more),

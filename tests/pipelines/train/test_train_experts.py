@@ -15,8 +15,9 @@ from curate.pipelines.clustered.expert import ExpertOptions
 from curate.pipelines.train.stage import TrainExtras
 from curate.training.data.batch import Batch
 from curate.training.loop.trainer import Trainer
+from tests.in_process import run_here
 from tests.pipelines.expert_helpers import cluster, expert, train, write_expert_workspace
-from tests.pipelines.train_helpers import command, run, weights
+from tests.pipelines.train_helpers import command, run, weights, words
 
 
 @pytest.fixture(scope="module")
@@ -157,14 +158,15 @@ def test_clusters_of_other_pairs_leave_none_to_train_on(workspace, tmp_path):
 
 @pytest.mark.slow
 def test_two_processes_train_the_expert_that_one_does(workspace):
-    words = ["--init", workspace / "full@20", "--expert", "1", "--clusters",
-             workspace / "clusters"]  # fmt: skip
-    for name, ranks in (("alone", None), ("pair", 2)):
-        started = command(workspace, name, *words, ranks=ranks)
+    more = ["--init", workspace / "full@20", "--expert", "1", "--clusters",
+            workspace / "clusters"]  # fmt: skip
+    alone, pair = words(workspace, "alone", *more), command(workspace, "pair", *more, ranks=2)
+    for started in (alone, pair):
         at = started.index("--model")
         del started[at : at + 2]
         started[started.index("--batch-size") + 1] = "16"
-        run(started)
+    run_here(alone)
+    run(pair)
     a, b = weights(workspace, "alone"), weights(workspace, "pair")
     assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in a)
     one, two = ((workspace / n / "consumed.json").read_bytes() for n in ("alone", "pair"))
