@@ -1,7 +1,6 @@
 """A workspace with shards of coloured images, and runs on it: in this process, or by commands."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -88,14 +87,6 @@ def words(workspace, name, *more):
         "--steps", "40", "--batch-size", "32", "--learning-rate", "0.003", "--warmup-steps", "4",
         "--checkpoint-every", "10", "--log-every", "5", "--threads", "1", *map(str, more),
     ]  # fmt: skip
-
-
-def run(arguments):
-    found = subprocess.run(
-        arguments, capture_output=True, text=True, check=False, timeout=100, env=environment()
-    )
-    assert found.returncode == 0, found.stderr
-    return found
 
 
 def environment():

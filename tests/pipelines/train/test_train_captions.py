@@ -18,13 +18,12 @@ from curate.training.loop.trainer import Trainer
 from curate.training.text.tokenizer import learn_tokenizer
 from tests.in_process import run_here
 from tests.pipelines.train_helpers import (
-    command,
-    run,
     train,
     weights,
     words,
     write_train_workspace,
 )
+from tests.training.ranks import run_command_on_ranks
 from tests.training.shard_files import sample, write_tar
 
 
@@ -158,10 +157,10 @@ def test_captions_of_other_pairs_or_without_a_share_are_refused_before_a_step(wo
 
 
 @pytest.mark.slow
-def test_two_processes_draw_what_one_does(workspace):
+def test_two_processes_draw_what_one_does(workspace, tmp_path):
     more = ["--captions", workspace / "captions.parquet", "--syn-ratio", "0.5"]
     run_here(words(workspace, "alone", *more))
-    run(command(workspace, "pair", *more, ranks=2))
+    run_command_on_ranks(words(workspace, "pair", *more), 2, tmp_path)
     one, two = (
         json.loads((workspace / n / "consumed.json").read_text()) for n in ("alone", "pair")
     )

@@ -18,12 +18,12 @@ from tests.pipelines.train_helpers import (
     command,
     environment,
     log_lines,
-    run,
     train,
     weights,
     words,
     write_train_workspace,
 )
+from tests.training.ranks import run_command_on_ranks
 
 # A batch in parts takes longer, so that there is a step at which a signal finds the run.
 PARTS = 8
@@ -169,9 +169,12 @@ def test_lanes_of_two_processes_are_gone_on_with_by_one(workspace):
 
 
 @pytest.mark.slow
-def test_two_processes_print_one_result(workspace, straight):
-    found = run(command(workspace, "json", "--json", "--quiet", ranks=2))
-    card = json.loads(found.stdout)
+def test_two_processes_print_one_result(workspace, straight, tmp_path):
+    printed, nothing = run_command_on_ranks(
+        words(workspace, "json", "--json", "--quiet"), 2, tmp_path
+    )
+    card = json.loads(printed)
+    assert nothing == ""
     assert card["machine"]["processes"] == 2 and card["pairs_seen"] == 1280
     for key, value in weights(workspace, "json").items():
         torch.testing.assert_close(value, straight[key], rtol=1e-2, atol=2e-3, msg=key)
