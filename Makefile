@@ -53,7 +53,7 @@ bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_cli
 lint: $(VENV)/.test-extras ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 
 fix: $(VENV)/.test-extras ## Mend style and formatting
 	$(BIN)/ruff check --fix .
