@@ -54,6 +54,7 @@ class FaultyProxy:
     def _handler(proxy) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # a body would wait 40 ms for its header
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -17,6 +17,7 @@ class ModelServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # a body would wait 40 ms for its header
 
             def do_HEAD(self):
                 server.answer(self, body=False)
