@@ -38,7 +38,8 @@ test: $(VENV)/.test-extras ## Run the test suite: a few minutes on two cores, no
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not gpu"
 
 test-slow: $(VENV)/.test-extras ## Run the long tests: kill loops and models trained on real data
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m slow
+	# Three workers on two cores: these tests wait for processes, and for what was killed to be gone.
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m slow
 
 fuzz: $(VENV)/.test-extras ## Read damaged files of every kind, for a minute in all; FILES=20000 for so many of each
 	$(BIN)/python -m tests.fuzz.readers $(if $(FILES),--files $(FILES) --seconds 3600,--seconds 2) --first $${FIRST:-0}
@@ -53,7 +54,7 @@ bench-gpu: $(VENV)/.test-extras ## Time training steps on a GPU, beside open_cli
 lint: $(VENV)/.test-extras ## Check style, formatting and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy -n 2
 
 fix: $(VENV)/.test-extras ## Mend style and formatting
 	$(BIN)/ruff check --fix .

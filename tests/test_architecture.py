@@ -5,6 +5,7 @@ import importlib
 import re
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -98,7 +99,8 @@ def room_of(module: str) -> str:
     return ".".join(module.split(".")[:2])
 
 
-def imports(path: Path) -> set[str]:
+@cache
+def imports(path: Path) -> frozenset[str]:
     """Return what a module imports, ours without `curate.` before it."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -109,7 +111,7 @@ def imports(path: Path) -> set[str]:
             base = node.module or ""
             below = [f"{base}.{alias.name}" for alias in node.names]
             names |= {b for b in below if is_module(b)} or {base}
-    return names
+    return frozenset(names)
 
 
 def is_module(name: str) -> bool:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from curate.cli.main import COMMANDS as TABLE
+from curate.cli.main import main
 from tests.conftest import ROOT
+from tests.in_process import run_here
 from tests.pipelines.helpers import WORDS, texts, write_metadata, write_pairs
 
 COMMANDS = sorted(TABLE)
@@ -31,8 +33,7 @@ def workspace(tmp_path_factory):
 def test_every_command_has_help_an_example_and_its_place_in_the_guide():
     guide = (ROOT / "docs/guide.md").read_text("utf-8")
     for command in COMMANDS:
-        found = curate(command, "--help")
-        assert found.returncode == 0 and "Example: curate" in found.stdout, command
+        assert "Example: curate" in run_here([command, "--help"]), command
         assert f"curate {command}" in guide, command
 
 
@@ -78,11 +79,20 @@ def test_the_workspace_may_come_from_the_environment(workspace):
         (["match", "x.parquet", "-w", "nope://a"], 2, "nope://"),
     ],
 )
-def test_errors_are_a_line_on_stderr_and_an_exit_code(workspace, arguments, code, message):
+def test_errors_are_a_line_on_stderr_and_an_exit_code(workspace, capfd, arguments, code, message):
     place = [] if "-w" in arguments else ["-w", str(workspace)]
-    found = curate(*arguments, *place)
-    assert found.returncode == code, found.stderr
-    assert message in found.stderr and found.stdout == ""
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, *place])
+    shown, problems = capfd.readouterr()
+    assert ended.value.code == code, problems
+    assert message in problems and shown == ""
+    assert "Traceback" not in problems
+
+
+def test_an_error_of_the_installed_command_is_the_same(workspace):
+    found = curate("match", "none.parquet", "--lang", "en", "-w", workspace)
+    assert found.returncode == 1 and found.stdout == ""
+    assert "Error: none.parquet: no such file" in found.stderr
     assert "Traceback" not in found.stderr
 
 

@@ -14,6 +14,7 @@ from curate.pipelines.train.loading import read_online
 from curate.training.data.loader import Loader, LoaderConfig, Position, list_shards
 from curate.training.model.config import load_model_config
 from curate.training.text.tokenizer import learn_tokenizer
+from examples.ablation import runs as ablation_runs
 from examples.ablation.__main__ import MODEL, ablate
 from examples.ablation.pools import (
     concept_names,
@@ -25,10 +26,11 @@ from examples.ablation.runs import Ablation, prepare, write_pool
 from examples.ablation.table import gain, gains, table
 from examples.emoji import HELD_OUT_LOCALES, write_emoji
 from examples.toyweb.world import LANGUAGES, Scene, caption
+from tests.in_process import curate_here
 
 TINY = Ablation(
     rows=1500, steps=4, batch_size=32, seeds=1, thresholds=(5,), online_t=5, eval_rows=80,
-    jobs=2, model=str(MODEL), learning_rate=0.003,
+    jobs=1, model=str(MODEL), learning_rate=0.003,
 )  # fmt: skip
 
 
@@ -129,7 +131,8 @@ def test_the_table_shows_means_with_intervals():
 
 
 @pytest.mark.slow
-def test_the_whole_ablation_runs(web, capsys):
+def test_the_whole_ablation_runs(web, capsys, monkeypatch):
+    monkeypatch.setattr(ablation_runs, "curate", curate_here)
     folder, _ = web
     found = ablate(folder, TINY)
     assert set(found["pools"]) == {"raw", "matched", "balanced t=5", "online t=5"}
@@ -153,9 +156,9 @@ def test_the_model_of_the_ablation_is_a_small_one():
 
 @pytest.mark.slow
 def test_locales_are_held_out_as_a_whole(real_data, tmp_path):
-    num_train, num_held = write_emoji(real_data, tmp_path, locales=HELD_OUT_LOCALES)
+    num_train, num_held = write_emoji(real_data, tmp_path, locales=HELD_OUT_LOCALES, every=4)
     texts = [c.decode() for name, c in members(tmp_path / "shards") if name.endswith(".txt")]
-    assert len(texts) == num_train > 50_000
+    assert len(texts) == num_train > 12_500
     every = pq.read_table(tmp_path / "locales.parquet", columns=["text", "lang"])
     new = pq.read_table(tmp_path / "new.parquet", columns=["text", "lang"])
     assert set(every.column("lang").to_pylist()) == set(HELD_OUT_LOCALES)

@@ -1,7 +1,6 @@
 """A workspace with shards of coloured images, and runs on it: in this process, or by commands."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -77,20 +76,17 @@ def command(workspace, name, *more, ranks=None):
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr",
             "127.0.0.1", "--nproc-per-node", str(ranks), "--no-python",
         ]  # fmt: skip
+    return [*launcher, curate, *words(workspace, name, *more)]
+
+
+def words(workspace, name, *more):
+    """Return the words of that command behind its name."""
     return [
-        *launcher, curate, "train", "--shards", str(workspace / "balanced/shards"), "--output",
+        "train", "--shards", str(workspace / "balanced/shards"), "--output",
         str(workspace / name), "--model", str(workspace / "tiny.json"), "--device", "cpu",
         "--steps", "40", "--batch-size", "32", "--learning-rate", "0.003", "--warmup-steps", "4",
         "--checkpoint-every", "10", "--log-every", "5", "--threads", "1", *map(str, more),
     ]  # fmt: skip
-
-
-def run(arguments):
-    found = subprocess.run(
-        arguments, capture_output=True, text=True, check=False, timeout=100, env=environment()
-    )
-    assert found.returncode == 0, found.stderr
-    return found
 
 
 def environment():

@@ -19,6 +19,7 @@ from curate.metadata.corpus.count import count_corpus, share_memory
 from curate.metadata.ngrams import words
 from tests.metadata.ngram_reference import count_texts, counts_of
 from tests.metadata.wikipedia.test_dump import dump, xml_page
+from tests.pipelines.helpers import KILLS
 
 MB = 1 << 20
 
@@ -175,20 +176,26 @@ def run_script(*arguments):
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A dump, and what is made of it."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    path = folder / "dewiki.xml.bz2"
+    pages = [xml_page(title, text=text) for title, text in articles(8_000, seed=1)]
+    path.write_bytes(bz2.compress(dump(*pages).encode(), 1))
+    return path, run_script(path, folder / "scratch", 1, 10_000_000).communicate(timeout=120)[0]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_build_killed_at_random_times_ends_with_the_same_entries(tmp_path, workers):
-    path = tmp_path / "dewiki.xml.bz2"
-    pages = [xml_page(title, text=text) for title, text in articles(12_000, seed=1)]
-    path.write_bytes(bz2.compress(dump(*pages).encode(), 1))
-    undisturbed = run_script(path, tmp_path / "undisturbed", 1, 10_000_000)
-    expected, _ = undisturbed.communicate(timeout=120)
+def test_a_build_killed_at_random_times_ends_with_the_same_entries(undisturbed, tmp_path, workers):
+    path, expected = undisturbed
     began = time.monotonic()
     run_script(path, tmp_path / "once", workers, 300_000).communicate(timeout=120)
     seconds = time.monotonic() - began
     rng = random.Random(workers)
     killed = 0
-    while killed < 5:
+    while killed < max(3, KILLS // 5):
         process = run_script(path, tmp_path / "killed", workers, 300_000)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(rng.uniform(0.2, 1.0) * seconds)

@@ -109,12 +109,16 @@ def words_of_parser(text: str, media_prefixes: frozenset[str]) -> Counter[str]:
         *code.filter_tags(matches=lambda node: str(node.tag).strip().lower() in HIDDEN),
         *code.filter_wikilinks(matches=is_no_text),
     ]
-    for node in nodes:
-        try:
-            code.remove(node)
-        except ValueError:  # it stood in one that is gone
-            continue
+    leave_out({id(node) for node in nodes}, code)
     return words(code.strip_code(normalize=True, collapse=True))
+
+
+def leave_out(gone: set[int], code: mwparserfromhell.wikicode.Wikicode) -> None:
+    """Take nodes out of a tree at once: `code.remove` looks for each in all of the tree."""
+    code.nodes = [node for node in code.nodes if id(node) not in gone]
+    for node in code.nodes:
+        for inner in node.__children__():
+            leave_out(gone, inner)
 
 
 def words(text: str) -> Counter[str]:

@@ -11,6 +11,7 @@ from curate.errors import InputError
 from curate.metadata.languages import metadata_languages, omw_codes
 from curate.metadata.wordnets import omw
 from curate.metadata.wordnets.wordnet import english_lemmas, omw_lemmas, wordnet_languages
+from tests.metadata.wordnets.small_database import write_database
 
 DANISH = "# DanNet\tdan\turl\tlicence\n02084071-n\tlemma\thund\n"
 
@@ -49,28 +50,32 @@ def test_names_are_lower_case_words_with_spaces(english):
     assert not [name for name in english if "_" in name or name != name.lower()]
 
 
-@pytest.mark.slow
-def test_a_database_below_the_folder_is_found_beside_tab_files(wordnet_dir, english, tmp_path):
+SMALL = {"noun": ["dog", "red_sea", "23", "!"], "verb": ["breathe"], "adj": ["red"],
+         "adv": ["a_cappella"]}  # fmt: skip
+NAMES = ["a cappella", "breathe", "dog", "red", "red sea"]
+
+
+def test_a_database_below_the_folder_is_found_beside_tab_files(tmp_path_factory, tmp_path):
     (tmp_path / "en").mkdir()
-    (tmp_path / "en/3.0").symlink_to(wordnet_dir)
+    write_database(elsewhere := tmp_path_factory.mktemp("database"), SMALL)
+    (tmp_path / "en/3.0").symlink_to(elsewhere)
     (tmp_path / "en/back").symlink_to(tmp_path)
     write(tmp_path / "corpora/omw-1.4/dan/wn-data-dan.tab")
     path = list(nltk.data.path)
-    assert english_lemmas(str(tmp_path)) == english
+    assert english_lemmas(str(tmp_path)) == NAMES
     assert nltk.data.path == path  # nothing is left behind there
     assert omw_lemmas("da", str(tmp_path)) == ["hund"]
     assert wordnet_languages(str(tmp_path)) == {"en", "da"}
 
 
-@pytest.mark.slow
-def test_of_several_versions_3_0_is_taken(wordnet_dir, english, tmp_path):
-    shutil.copytree(wordnet_dir, tmp_path / "deep/down/wordnet")
-    shutil.copytree(wordnet_dir, tmp_path / "wordnet31")
+def test_of_several_versions_3_0_is_taken(tmp_path):
+    for name in ("deep/down/wordnet", "wordnet31"):
+        write_database(tmp_path / name, SMALL)
     for name in ("data.noun", "data.verb"):
         path = tmp_path / "wordnet31" / name
         data = path.read_bytes().replace(b"WordNet 3.0 ", b"WordNet 3.1 ")
         path.write_bytes(data.replace(b" breathe ", b" breeeth "))
-    assert english_lemmas(str(tmp_path)) == english
+    assert english_lemmas(str(tmp_path)) == NAMES
 
 
 @pytest.mark.parametrize(

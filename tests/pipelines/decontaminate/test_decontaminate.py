@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,11 +15,11 @@ from curate.pipelines.decontaminate.view import decontaminate_table
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.store import artifacts
+from tests.in_process import run_here
 from tests.pipelines.embedded_helpers import encoded, picture, planted
 from tests.pipelines.helpers import contents, match, read_pairs, write_metadata, write_pairs
 from tests.pipelines.train_helpers import train, write_train_workspace
 
-CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
 CAPTION = "A red photograph of something that nobody else has said"
 
 
@@ -200,8 +198,6 @@ def test_the_command_line_says_the_same(world, tmp_path):
     words = ["decontaminate", str(world / "sets/zero"), "--embeddings", str(world / "embeddings"),
              "--matched", str(world / "matched"), "-o", str(tmp_path / "d"), "--report-only",
              "--json"]  # fmt: skip
-    planned = subprocess.run([*CURATE, *words, "--dry-run"], capture_output=True, check=True)
-    assert json.loads(planned.stdout)["images"] == {"zero": 2}
-    found = subprocess.run([*CURATE, *words], capture_output=True, check=True)
-    assert json.loads(found.stdout)["sets"]["zero"]["pairs"] == 6
+    assert json.loads(run_here([*words, "--dry-run"]))["images"] == {"zero": 2}
+    assert json.loads(run_here(words))["sets"]["zero"]["pairs"] == 6
     assert read_pairs(world / "matched").num_rows == 13

@@ -21,6 +21,7 @@ from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
 from curate.pipelines.store import artifacts
 from curate.training.export.load import load_run
+from tests.in_process import run_here
 from tests.pipelines.helpers import KILLS, contents, match, png, write_metadata, write_pairs
 from tests.pipelines.tar_helpers import write_tar
 from tests.pipelines.train_helpers import COLOURS, train, write_train_workspace
@@ -141,8 +142,7 @@ def test_a_killed_run_ends_with_the_same_bytes(workspace, tmp_path):
         time.sleep(rng.uniform(0, 0.1))
         process.kill()
         process.communicate()
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_here(command[len(CURATE) :])
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
@@ -230,14 +230,11 @@ def test_texts_alone_and_a_sentence_encoder_for_them(workspace, tmp_path):
     assert [both["columns"][kind]["width"] for kind in ("image", "text")] == [16, 6]
 
 
-@pytest.mark.slow
 def test_the_command_prints_json_and_a_dry_run_writes_nothing(workspace, tmp_path):
     words = ["embed", "clip", "-w", str(workspace), "-o", str(tmp_path / "e"), "--json"]
-    planned = subprocess.run([*CURATE, *words, "--dry-run"], capture_output=True, check=True)
-    assert json.loads(planned.stdout)["parts_to_do"] == 1
+    assert json.loads(run_here([*words, "--dry-run"]))["parts_to_do"] == 1
     assert not (tmp_path / "e").exists()
-    found = subprocess.run([*CURATE, *words], capture_output=True, check=True)
-    assert json.loads(found.stdout)["image_vectors"] == 120
+    assert json.loads(run_here(words))["image_vectors"] == 120
 
 
 def test_what_cannot_be_meant_is_refused(workspace, tmp_path):

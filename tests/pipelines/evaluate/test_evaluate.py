@@ -22,6 +22,7 @@ from curate.pipelines.train.stage import train_model
 from curate.training.eval.table_files import named_image
 from curate.training.export import clip_benchmark
 from curate.training.loop.config import TrainConfig
+from tests.in_process import run_here
 from tests.pipelines.helpers import png
 from tests.training.eval.test_evaluate import write_multilabel, write_xm3600
 from tests.training.eval_world import (
@@ -251,11 +252,11 @@ def test_the_command_takes_a_config_and_prints_one_object(workspace, capsys):
 
 @pytest.mark.slow
 def test_ranks_of_torchrun_print_once_what_one_process_does(workspace):
-    alone = curate("eval", workspace / "xm", "--json", workspace=workspace)
+    alone = run_here(["eval", workspace / "xm", "--json", "--workspace", workspace])
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
     found = curate("eval", workspace / "xm", "--json", workspace=workspace, launcher=launcher)
     assert found.returncode == 0, found.stderr
-    assert json.loads(found.stdout) == json.loads(alone.stdout)
+    assert json.loads(found.stdout) == json.loads(alone)
 
 
 def test_clip_benchmark_loads_our_models_by_the_names_it_uses(workspace, monkeypatch):

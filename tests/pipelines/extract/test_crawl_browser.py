@@ -61,7 +61,7 @@ def server():
             pass
 
     serving = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=serving.serve_forever, daemon=True)
+    thread = threading.Thread(target=serving.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield pages, f"http://127.0.0.1:{serving.server_port}/"
     serving.shutdown()

@@ -1,8 +1,6 @@
 """`curate score`: cosines, prompts, heads and sizes; conditions drop by name, out of the counts."""
 
 import json
-import subprocess
-import sys
 import tracemalloc
 from collections import Counter
 
@@ -23,11 +21,10 @@ from curate.pipelines.score.options import ScoreOptions, parse_condition
 from curate.pipelines.score.stage import score_pairs, undo_scores
 from curate.pipelines.store import artifacts
 from curate.training.export.load import load_run
+from tests.in_process import run_here
 from tests.pipelines.embedded_helpers import write_embeddings
 from tests.pipelines.helpers import contents, read_pairs
 from tests.pipelines.train_helpers import train, write_train_workspace
-
-CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +265,5 @@ def test_a_mark_of_the_order_of_bytes_is_no_part_of_a_prompt(workspace, tmp_path
 
 def test_the_command_line_says_the_same(workspace, tmp_path):
     words = ["score", "-w", str(workspace), "-o", str(tmp_path / "s"), "--json"]
-    found = subprocess.run([*CURATE, *words], capture_output=True, check=True)
-    assert json.loads(found.stdout)["scores"]["clip_score"]["pairs"] == 120
+    assert json.loads(run_here(words))["scores"]["clip_score"]["pairs"] == 120
     assert read_pairs(workspace / "matched").num_rows == 120

@@ -16,7 +16,14 @@ from curate.training.data.loader import Loader, LoaderConfig
 from curate.training.loop.config import DistillConfig, TrainConfig
 from curate.training.loop.trainer import Trainer
 from curate.training.text.tokenizer import learn_tokenizer
-from tests.pipelines.train_helpers import command, run, train, weights, write_train_workspace
+from tests.in_process import run_here
+from tests.pipelines.train_helpers import (
+    train,
+    weights,
+    words,
+    write_train_workspace,
+)
+from tests.training.ranks import run_command_on_ranks
 from tests.training.shard_files import sample, write_tar
 
 
@@ -150,10 +157,10 @@ def test_captions_of_other_pairs_or_without_a_share_are_refused_before_a_step(wo
 
 
 @pytest.mark.slow
-def test_two_processes_draw_what_one_does(workspace):
-    words = ["--captions", workspace / "captions.parquet", "--syn-ratio", "0.5"]
-    for name, ranks in (("alone", None), ("pair", 2)):
-        run(command(workspace, name, *words, ranks=ranks))
+def test_two_processes_draw_what_one_does(workspace, tmp_path):
+    more = ["--captions", workspace / "captions.parquet", "--syn-ratio", "0.5"]
+    run_here(words(workspace, "alone", *more))
+    run_command_on_ranks(words(workspace, "pair", *more), 2, tmp_path)
     one, two = (
         json.loads((workspace / n / "consumed.json").read_text()) for n in ("alone", "pair")
     )

@@ -15,8 +15,10 @@ from curate.pipelines.clustered.expert import ExpertOptions
 from curate.pipelines.train.stage import TrainExtras
 from curate.training.data.batch import Batch
 from curate.training.loop.trainer import Trainer
+from tests.in_process import run_here
 from tests.pipelines.expert_helpers import cluster, expert, train, write_expert_workspace
-from tests.pipelines.train_helpers import command, run, weights
+from tests.pipelines.train_helpers import weights, words
+from tests.training.ranks import run_command_on_ranks
 
 
 @pytest.fixture(scope="module")
@@ -156,15 +158,16 @@ def test_clusters_of_other_pairs_leave_none_to_train_on(workspace, tmp_path):
 
 
 @pytest.mark.slow
-def test_two_processes_train_the_expert_that_one_does(workspace):
-    words = ["--init", workspace / "full@20", "--expert", "1", "--clusters",
-             workspace / "clusters"]  # fmt: skip
-    for name, ranks in (("alone", None), ("pair", 2)):
-        started = command(workspace, name, *words, ranks=ranks)
+def test_two_processes_train_the_expert_that_one_does(workspace, tmp_path):
+    more = ["--init", workspace / "full@20", "--expert", "1", "--clusters",
+            workspace / "clusters"]  # fmt: skip
+    alone, pair = (words(workspace, name, *more) for name in ("alone", "pair"))
+    for started in (alone, pair):
         at = started.index("--model")
         del started[at : at + 2]
         started[started.index("--batch-size") + 1] = "16"
-        run(started)
+    run_here(alone)
+    run_command_on_ranks(pair, 2, tmp_path)
     a, b = weights(workspace, "alone"), weights(workspace, "pair")
     assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in a)
     one, two = ((workspace / n / "consumed.json").read_bytes() for n in ("alone", "pair"))

@@ -12,16 +12,18 @@ import pytest
 import torch
 
 from curate.training.loop.config import StepOptions
+from tests.in_process import run_here
 from tests.pipelines.helpers import KILLS
 from tests.pipelines.train_helpers import (
     command,
     environment,
     log_lines,
-    run,
     train,
     weights,
+    words,
     write_train_workspace,
 )
+from tests.training.ranks import run_command_on_ranks
 
 # A batch in parts takes longer, so that there is a step at which a signal finds the run.
 PARTS = 8
@@ -77,7 +79,7 @@ def test_a_run_killed_at_a_random_step_goes_on_to_the_same_weights(workspace, st
     code, _, err = start_and_signal(workspace, "killed", step, signal.SIGKILL)
     assert code == -signal.SIGKILL, (step, err)
     assert not (workspace / "killed/modelcard.json").exists()
-    run(command(workspace, "killed", "--quiet", "--accumulate", PARTS))
+    run_here(words(workspace, "killed", "--quiet", "--accumulate", PARTS))
     assert_same(weights(workspace, "killed"), straight)
 
 
@@ -88,7 +90,7 @@ def test_sigterm_saves_ends_with_0_and_the_run_goes_on_to_the_same_weights(works
     stopped_at = int(out.split("stopped_at: ")[1].split()[0])
     assert 3 <= stopped_at < 40
     assert (workspace / f"stopped/checkpoints/step-{stopped_at:09d}.pt").exists()
-    run(command(workspace, "stopped", "--quiet", "--accumulate", PARTS))
+    run_here(words(workspace, "stopped", "--quiet", "--accumulate", PARTS))
     assert_same(weights(workspace, "stopped"), straight)
 
 
@@ -139,7 +141,7 @@ def test_two_processes_train_as_one_and_one_goes_on_from_two(
     stopped_at = int(out.split("stopped_at: ")[1].split()[0])  # said by a rank that ended well
     assert 11 <= stopped_at < 40
     assert (workspace / f"{name}/checkpoints/step-{stopped_at:09d}.pt").exists(), err
-    run(command(workspace, name, "--quiet"))
+    run_here(words(workspace, name, "--quiet"))
     for key, value in weights(workspace, name).items():
         torch.testing.assert_close(value, straight[key], rtol=1e-2, atol=2e-3, msg=key)
     one = json.loads((workspace / "straight/consumed.json").read_text())
@@ -155,8 +157,8 @@ def test_lanes_of_two_processes_are_gone_on_with_by_one(workspace):
         workspace, "lanes-two", 11, signal.SIGTERM, "--lanes", 2, ranks=2, to=last_rank
     )
     assert code == 0 and "stopped_at" in out, err
-    run(command(workspace, "lanes-two", "--quiet"))  # with the lanes that it was begun with
-    run(command(workspace, "lanes-one", "--quiet", "--lanes", 2))
+    run_here(words(workspace, "lanes-two", "--quiet"))  # with the lanes that it was begun with
+    run_here(words(workspace, "lanes-one", "--quiet", "--lanes", 2))
     consumed = [json.loads((workspace / name / "consumed.json").read_text())
                 for name in ("lanes-two", "lanes-one")]  # fmt: skip
     assert consumed[0] == consumed[1]
@@ -167,9 +169,12 @@ def test_lanes_of_two_processes_are_gone_on_with_by_one(workspace):
 
 
 @pytest.mark.slow
-def test_two_processes_print_one_result(workspace, straight):
-    found = run(command(workspace, "json", "--json", "--quiet", ranks=2))
-    card = json.loads(found.stdout)
+def test_two_processes_print_one_result(workspace, straight, tmp_path):
+    printed, nothing = run_command_on_ranks(
+        words(workspace, "json", "--json", "--quiet"), 2, tmp_path
+    )
+    card = json.loads(printed)
+    assert nothing == ""
     assert card["machine"]["processes"] == 2 and card["pairs_seen"] == 1280
     for key, value in weights(workspace, "json").items():
         torch.testing.assert_close(value, straight[key], rtol=1e-2, atol=2e-3, msg=key)

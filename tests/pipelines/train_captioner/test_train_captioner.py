@@ -20,8 +20,10 @@ from curate.pipelines.train_captioner import CaptionerParts, train_captioner
 from curate.training.captioner.config import CaptionerConfig
 from curate.training.captioner.trainer import CaptionTrainer
 from curate.training.loop.config import StepOptions, TrainConfig
+from tests.in_process import run_here
 from tests.pipelines.train_helpers import environment, train, weights, write_train_workspace
 from tests.training.captioner.tiny_lm import write_lm
+from tests.training.ranks import run_command_on_ranks
 
 SHAPE = CaptionerConfig(
     prefix_tokens=4, mapper_layers=2, mapper_heads=2, prompt_tokens=4, text_tokens=12
@@ -298,37 +300,31 @@ def test_damage_of_a_captioner_is_noticed(workspace):
                        output=workspace / "never", quiet=True)  # fmt: skip
 
 
-def command(workspace, name, *more, ranks=None):
-    launcher = [sys.executable, "-m", "curate"]
-    if ranks:
-        launcher = [
-            sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr",
-            "127.0.0.1", "--nproc-per-node", str(ranks), "-m", "curate",
-        ]  # fmt: skip
+def command(workspace, name, *more):
+    """Return the words of a command, behind its name."""
     words = ["--image-model", workspace / "clip", "--language-model", workspace / "lm", "--shards",
              workspace / "balanced/shards", "--output", workspace / name, "--steps", "20",
              "--batch-size", "16", "--phase", "finetune", "--captions",
              workspace / "altogether.parquet", "--prefix-tokens", "4", "--mapper-layers", "2",
              "--mapper-heads", "2", "--prompt-tokens", "4", "--text-tokens", "12", "--threads",
              "1", "--device", "cpu", "--log-every", "5", "--checkpoint-every", "5"]  # fmt: skip
-    return [*launcher, "train-captioner", *map(str, [*words, *more])]
+    return ["train-captioner", *map(str, [*words, *more])]
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does_but_for_dropout(workspace):
+def test_two_processes_train_what_one_does_but_for_dropout(workspace, tmp_path):
     write_lm(workspace / "dry", dropout=0.0)
-    for name, ranks in (("alone", None), ("pair", 2)):
-        words = command(workspace, name, "--language-model", workspace / "dry", ranks=ranks)
-        found = subprocess.run(words, capture_output=True, text=True, check=False, timeout=200,
-                               env=environment())  # fmt: skip
-        assert found.returncode == 0, found.stderr
+    words = [command(workspace, name, "--language-model", workspace / "dry")
+             for name in ("alone", "pair")]  # fmt: skip
+    run_here(words[0])
+    run_command_on_ranks(words[1], 2, tmp_path)
     one, two = weights(workspace, "alone"), weights(workspace, "pair")
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-4
 
 
 @pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(workspace):
-    words = command(workspace, "stopped", "--steps", "400")
+    words = [sys.executable, "-m", "curate", *command(workspace, "stopped", "--steps", "400")]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, env=environment())
     try:
         deadline = time.monotonic() + 100

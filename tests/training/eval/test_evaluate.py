@@ -9,8 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +37,7 @@ from tests.training.eval_world import (
     write_table,
     write_wds,
 )
+from tests.training.ranks import run_on_ranks
 from tests.training.tiny import tiny_model
 
 
@@ -601,10 +600,7 @@ def run_clip(path, *, sharded):
     return found
 
 
-def _rank(rank, world, folder, specs, captions):
-    dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/ranks-{world}", rank=rank, world_size=world
-    )
+def _of_rank(_, specs, captions):
     results = []
     for spec in specs:
         try:
@@ -612,8 +608,7 @@ def _rank(rank, world, folder, specs, captions):
         except CurateError as error:
             results.append(f"{type(error).__name__}: {error}")
     results.append(run_clip(captions, sharded=True))
-    (folder / f"{world}-{rank}.json").write_text(json.dumps(results))
-    dist.destroy_process_group()
+    return json.dumps(results)
 
 
 @pytest.mark.slow
@@ -639,10 +634,8 @@ def test_ranks_find_what_one_process_does(tmp_path):
     expected = [run(**spec) for spec in specs[:-1]]
     captions = tmp_path / "captions.parquet"
     expected_of_clip = json.loads(json.dumps(run_clip(captions, sharded=False)))
-    torch.multiprocessing.spawn(_rank, (3, tmp_path, specs, captions), nprocs=3)
-    for rank in range(3):
-        found = json.loads((tmp_path / f"3-{rank}.json").read_text())
-        *of_sets, problem, of_clip = found
+    for found in run_on_ranks(_of_rank, 3, tmp_path, specs, captions):
+        *of_sets, problem, of_clip = json.loads(found)
         assert of_sets == json.loads(json.dumps(expected)) and of_clip == expected_of_clip
         assert problem.startswith("InputError") and "got class 2; expected 0 to 1" in problem
 
