@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import curate
@@ -127,6 +127,7 @@ PARTS = st.lists(st.lists(IMAGES, max_size=5), min_size=1, max_size=5)
 
 @settings(max_examples=40, deadline=None)
 @given(PARTS, st.integers(1, 3), st.integers(1, 4))
+@example([[("a", None), ("a", PICTURES["a"][0]), ("a", PICTURES["a"][1])]], 1, 1)
 def test_each_row_tells_of_the_first_part_that_can_use_its_image(
     tmp_path_factory, parts, workers, together
 ):
@@ -299,7 +300,7 @@ def test_parts_that_are_added_after_a_kill(tmp_path, monkeypatch):
     parts = five_parts()
     write_shards(tmp_path / "in", parts[:3])
     with monkeypatch.context() as patch:
-        patch.setattr(lend, "_write", _fails)
+        patch.setattr(lend, "_lend", _fails)
         with pytest.raises(_CutShortError):
             embed(tmp_path / "e", shards=tmp_path / "in")
     assert len(list((tmp_path / "e/.working/owned").glob("*.parquet"))) == 2
@@ -347,15 +348,15 @@ def test_what_is_lent_is_compared_with_its_checksum(tmp_path, monkeypatch):
         patch.setattr("curate.pipelines.embed.borrow.read_lent", _fails)
         with pytest.raises(_CutShortError):
             embed(tmp_path / "e", shards=source)
-    [path] = (tmp_path / "e/.working/lent").glob("*.images")
+    [path] = (tmp_path / "e/.working").glob("shares-*/*.images")
     whole = path.read_bytes()
     places = np.frombuffer(whole[: 24 * 5], "<u8").reshape(5, 3)
     assert places[:, 1].tolist() == [0, 1, 3, 1, 0]
     for damaged in (whole[:-1], whole[: 24 * 5] + b"x" + whole[24 * 5 + 1 :],
                     whole[:24] + bytes(24) + whole[48:]):  # fmt: skip
         shutil.copytree(tmp_path / "e", tmp_path / "damaged")
-        (tmp_path / "damaged/.working/lent" / path.name).write_bytes(damaged)
-        with pytest.raises(ArtifactError, match="lends to part . is not what was written"):
+        (tmp_path / "damaged/.working" / path.parent.name / path.name).write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="has for part . is not what was written"):
             embed(tmp_path / "damaged", shards=source)
         shutil.rmtree(tmp_path / "damaged")
     embed(tmp_path / "e", shards=source)
