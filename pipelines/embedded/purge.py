@@ -202,12 +202,13 @@ def _rewrite(
             for batch in _left(file.iter_batches(1 << 13), gone):
                 writer.write(batch)
                 left["pairs"] += batch.num_rows
-                names = batch.column("image_id")
-                images.update(names.drop_null().to_pylist())
-                left["images"] += names.null_count
+                if "width" in schema.names:
+                    names = batch.column("image_id")
+                    images.update(names.drop_null().to_pylist())
+                    left["images"] += names.null_count
                 for kind in ("image", "text"):
                     if kind in schema.names:
-                        left[f"{kind}_vectors"] += len(names) - batch.column(kind).null_count
+                        left[f"{kind}_vectors"] += len(batch) - batch.column(kind).null_count
                 if "width" in schema.names and "image" not in schema.names:
                     left["unusable"] += batch.column("width").null_count
             if borrowed is not None:
@@ -233,8 +234,7 @@ def _recount(figures: PartFigures, left: Counter[str], images: int) -> None:
     for name in ("pairs", BORROWED, "image_vectors", "text_vectors"):
         if name in figures.counts:
             figures.counts[name] = left[name]
-    if figures.counts["images"]:
-        figures.counts["images"] = left["images"] + images
+    figures.counts["images"] = left["images"] + images
     without = {"without_image": "image_vectors", "without_text": "text_vectors"}
     for name, vectors in without.items():
         reasons: Counter[str] = getattr(figures, name)
