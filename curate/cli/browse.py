@@ -1,6 +1,7 @@
 """`curate browse` on the command line: the address is printed, then the page is served."""
 
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import click
@@ -31,12 +32,11 @@ def _serve(*, open: bool, as_json: bool, debug: bool, **values: Any) -> None:
     sys.stdout.flush()
     if "address" not in found:
         return
-    if open:
-        import webbrowser
+    from curate.pipelines.browse.web.opening import shown_in_browser
 
-        webbrowser.open(found.address)
     try:
-        found.wait()
+        with shown_in_browser(found.address) if open else nullcontext():
+            found.wait()
     except KeyboardInterrupt:
         pass  # how it is meant to end
     finally:

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 from curate.errors import InputError, UsageError
+from curate.files.addresses import hide_secrets
 from curate.pipelines.browse.co_occurrence import entries_with
 from curate.pipelines.browse.filters import PairFilter
-from curate.pipelines.browse.pair_sets import PairSet
+from curate.pipelines.browse.pair_sets import PairSet, UnreadableError
 from curate.pipelines.browse.pairs import MOST, find_pairs, parse_place
 from curate.pipelines.browse.run_view import run_figures
 from curate.pipelines.browse.shown import shown_pairs
@@ -101,12 +102,19 @@ def pairs(state: State, asked: Asked) -> dict[str, Any]:
     wanted = PairFilter.of(asked, chosen)
     start = parse_place(asked["after"]) if asked.get("after") else None
     index = state.index if is_indexed else None
-    found = find_pairs(chosen, index, wanted, start, _number(asked, "num", 60, MOST))
     view = state.view if is_indexed or state.index is None else state.view.without_index()
+    while True:
+        found = find_pairs(chosen, index, wanted, start, _number(asked, "num", 60, MOST))
+        try:
+            rows = shown_pairs(chosen, found.places, view)
+            break
+        except UnreadableError:
+            continue  # the group is known to be damaged now, and left out
     return {
-        "rows": shown_pairs(chosen, found.places, view),
+        "rows": rows,
         "following": found.following and str(found.following),
         "looked": found.looked, "of": chosen.num_pairs, "set": chosen.name,
+        "unread": [hide_secrets(words) for words in found.unread],
     }  # fmt: skip
 
 

@@ -16,20 +16,33 @@ import pyarrow.parquet as pq
 
 from curate.errors import ArtifactError, CurateError, UsageError
 from curate.files import storage
-from curate.pipelines.browse.tar_samples import promised, tar_table, vanished
+from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.inputs.columns.images import FILE_COLUMNS, image_column
 from curate.pipelines.inputs.records import ColumnNames, find_column
 from curate.pipelines.matched.image_sources import ImageSources
 from curate.pipelines.shards.downloaded import DownloadedImages
 from curate.pipelines.store import artifacts
 
-__all__ = ["Group", "PairSet", "Roles", "parquet_set", "tar_set"]
+__all__ = [
+    "Group", "PairSet", "Roles", "UnreadableError", "own_columns", "parquet_set", "vanished",
+]  # fmt: skip
 
 _CACHED_BYTES = 96 << 20
-_TARS_LOOKED_AT = 8  # for the columns of all
 _WHOLE = ""  # what a whole tar is kept as
 _OURS = FILE_COLUMNS | {"pair_id", "image_id", "lang", "lang_score", "entry_ids", "probability",
                         "json", "uid"}  # fmt: skip
+
+
+class UnreadableError(ArtifactError):
+    """A group of somebody's files is damaged; the others may be shown without it."""
+
+
+def vanished(path: str) -> ArtifactError:
+    """Return what is raised where a file is gone that was there before."""
+    return ArtifactError(
+        f"{path}: it is not there any more: it was moved, removed or replaced while it was looked "
+        "at. Load the page again; if it stays so, run the command that writes it again."
+    )
 
 
 class Group(NamedTuple):
@@ -73,6 +86,8 @@ class PairSet:
         images: where images may be; None where none are read.
         has_images: whether pairs may have some.
         downloaded: images that `download` fetched for them; None without such.
+        damage: of groups that are damaged, what cannot be read, by their numbers.
+        unreadable: groups of which nothing can be read, as far as they were asked for.
     """
 
     name: str
@@ -88,6 +103,8 @@ class PairSet:
     _bytes: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     downloaded: DownloadedImages | None = None
+    damage: dict[int, str] = field(default_factory=dict)
+    unreadable: set[int] = field(default_factory=set)
     _reading: dict[int, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     @property
@@ -142,12 +159,18 @@ class PairSet:
 
         Raises:
             ArtifactError: its file is gone, or damaged.
+            UnreadableError: it is damaged, and none of ours, or a tar.
         """
         group = self.group(number)
         with self._lock:
             reading = self._reading[number]
         with reading:
-            return self._table(number, group, columns)
+            try:
+                return self._table(number, group, columns)
+            except UnreadableError as error:
+                self.damage[number] = str(error)
+                self.unreadable.add(number)
+                raise
 
     def _table(self, number: int, group: Group, columns: Sequence[str] | None) -> pa.Table:
         known = self.names_in(number)
@@ -194,7 +217,8 @@ class PairSet:
 
 def _kind_word(kind: pa.DataType) -> str | None:
     types = pa.types
-    if types.is_boolean(kind) or types.is_string(kind) or types.is_large_string(kind):
+    is_string = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+    if types.is_boolean(kind) or is_string:
         return "text"
     if types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind):
         return "number"
@@ -235,14 +259,24 @@ def parquet_set(
         is_ours: whether the files carry our checksums.
 
     Raises:
-        ArtifactError: a file is missing or damaged.
+        ArtifactError: a file is missing, or one of ours damaged.
+        UnreadableError: of somebody's files none can be read.
     """
-    opened = artifacts.open_parquet if is_ours else artifacts.open_input
+    opened = artifacts.open_parquet if is_ours else _open_foreign
     groups: list[Group] = []
     first = 0
     schemas: dict[str, pa.Schema] = {}
+    damage: dict[int, str] = {}
     for part, path in enumerate(paths):
-        with _open(opened, path) as file:
+        try:
+            file = _open(opened, path)
+        except UnreadableError as error:
+            if len(damage) + 1 == len(paths):
+                raise
+            damage[len(groups)], schemas[path] = str(error), pa.schema([])
+            groups.append(Group(path, part, None, first, 0))
+            continue
+        with file:
             schemas[path] = _first_of_each_name(file.schema_arrow)
             for number in range(file.num_row_groups):
                 rows = file.metadata.row_group(number).num_rows
@@ -254,12 +288,22 @@ def parquet_set(
         with _open(opened, group.path) as file:
             if group.number is None or group.number >= file.num_row_groups:
                 raise vanished(group.path)
-            return _plain_columns(file.read_row_group(group.number, columns=columns))
+            try:
+                return _plain_columns(file.read_row_group(group.number, columns=columns))
+            except (pa.ArrowException, OSError) as error:
+                if is_transient(error):
+                    raise
+                kind = ArtifactError if is_ours else UnreadableError
+                raise kind(
+                    f"{group.path}: row group {group.number}, of {group.rows:,} rows, cannot be "
+                    f"read ({error}). Fetch or write the file again, or leave it out."
+                ) from error
 
     every = list(schemas.values())
     merged = _first_of_each_name([field for schema in every for field in schema])
     found = PairSet(name, label, groups, {}, images, False, names, read,
-                    lambda group: schemas[group.path])  # fmt: skip
+                    lambda group: schemas[group.path], damage=damage,
+                    unreadable=set(damage))  # fmt: skip
     roles = found.roles((), merged)
     found.columns = own_columns(merged, roles)
     found.has_images = roles.image is not None or "image_file" in merged.names
@@ -287,59 +331,19 @@ def _plain_columns(table: pa.Table) -> pa.Table:
     return pa.table(found) if found else table
 
 
+def _open_foreign(path: str) -> pq.ParquetFile:
+    try:
+        return artifacts.open_input(path)
+    except (pa.ArrowException, OSError) as error:
+        if is_transient(error):
+            raise
+        raise UnreadableError(
+            f"{path}: no Parquet file that can be read ({error}). Fetch or write it again, or "
+            "leave it out."
+        ) from error
+
+
 def _open(opened: Callable[[str], pq.ParquetFile], path: str) -> pq.ParquetFile:
     if not storage.exists(path):
         raise vanished(path)
     return opened(path)
-
-
-def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
-    """Return the pairs of WebDataset tars, ours or anybody's.
-
-    Args:
-        name: of the set.
-        label: as people read it.
-        paths: of the tars.
-
-    Raises:
-        ArtifactError: none of the first ones can be read.
-    """
-    groups: list[Group] = []
-    first = 0
-    for part, path in enumerate(paths):
-        rows = promised(path)
-        groups.append(Group(path, part, None, first, rows))
-        first = -1 if rows < 0 or first < 0 else first + rows
-    images = ImageSources(tuple((path, "tar") for path in paths), (), True)
-
-    def read(group: Group, columns: list[str] | None) -> pa.Table:
-        del columns  # a tar is read whole
-        return tar_table(group.path)
-
-    found = PairSet(name, label, groups, {}, images, True, ColumnNames(), read, lambda _: None)
-    if groups:
-        schema = _first_samples(found).schema
-        found.columns = own_columns(schema, found.roles((), schema))
-    return found
-
-
-def _first_samples(tars: PairSet) -> pa.Table:
-    """Return the samples of a tar, of the first ones one that has some.
-
-    Raises:
-        ArtifactError: none of them can be read.
-    """
-    found: pa.Table | None = None
-    failed: ArtifactError | None = None
-    for number in range(min(len(tars.groups), _TARS_LOOKED_AT)):
-        try:
-            found = tars.table(number, None)
-        except ArtifactError as error:  # it is told when its samples are asked for
-            failed = failed or error
-            continue
-        if found.num_rows:
-            return found
-    if found is None and failed is not None:
-        raise failed
-    assert found is not None
-    return found

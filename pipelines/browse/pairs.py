@@ -18,7 +18,7 @@ from curate.errors import UsageError
 from curate.files.remedies import carried
 from curate.pipelines.browse.filters import FATES, PairFilter
 from curate.pipelines.browse.indexed.index import WorkspaceIndex
-from curate.pipelines.browse.pair_sets import PairSet
+from curate.pipelines.browse.pair_sets import PairSet, UnreadableError
 
 __all__ = ["Found", "Place", "find_pairs", "parse_place"]
 
@@ -45,11 +45,13 @@ class Found(NamedTuple):
         places: of them.
         following: where to go on; None at the end.
         looked: pairs that were looked at so far, from the beginning of the list.
+        unread: of damaged files among those that were looked at, what cannot be shown and why.
     """
 
     places: list[Place]
     following: Place | None
     looked: int
+    unread: list[str]
 
 
 def parse_place(text: str) -> Place:
@@ -90,30 +92,39 @@ def find_pairs(
 
     Raises:
         UsageError: what is asked for needs an index, or is not there.
-        ArtifactError: a file is gone, or damaged.
+        ArtifactError: a file is gone, or one of ours is damaged.
     """
     if not 1 <= num <= MOST:
         raise UsageError(f"{num} pairs are asked for; expected 1 to {MOST}")
-    if wanted.fate and (index is None or not index.has_fate):
+    if wanted.fate and (index is None or not (index.has_fate or wanted.fate == "dropped")):
         raise UsageError("nothing is balanced from these pairs, so that none is kept or left out")
     until = time.monotonic() + seconds
     start = start or Place(0, 0)
     found: list[Place] = []
+    unread: list[str] = []
     candidates = _Candidates(pairs, index, wanted)
     for number in range(start.group, len(pairs.groups)):
-        rows = candidates.rows(number, start.row if number == start.group else 0)
+        first = start.row if number == start.group else 0
+        rows = candidates.rows(number, first)
         group = pairs.groups[number]
         if rows is None or len(rows):
-            rows = _chosen(pairs, wanted, number, rows, has_index=index is not None,
-                           first=start.row if number == start.group else 0)  # fmt: skip
+            try:
+                rows = _chosen(
+                    pairs, wanted, number, rows, has_index=index is not None, first=first
+                )
+            except UnreadableError:  # those of the others are shown
+                rows = np.zeros(0, np.int64)
             for row in rows.tolist():
                 if len(found) == num:
-                    return Found(found, Place(number, row), max(0, group.first) + row)
+                    following = Place(number, row)
+                    return Found(found, following, max(0, group.first) + row, unread)
                 found.append(Place(number, row))
+            if number in pairs.damage:  # behind the last one that could be read
+                unread.append(pairs.damage[number])
         if time.monotonic() > until and number + 1 < len(pairs.groups):
             after = pairs.groups[number + 1]
-            return Found(found, Place(number + 1, 0), max(0, after.first))
-    return Found(found, None, pairs.num_pairs or 0)
+            return Found(found, Place(number + 1, 0), max(0, after.first), unread)
+    return Found(found, None, pairs.num_pairs or 0, unread)
 
 
 def _chosen(
@@ -126,6 +137,8 @@ def _chosen(
     first: int,
 ) -> NDArray[np.int64]:
     """Return the rows of a group that are wanted, of those that may be or of all."""
+    if number in pairs.unreadable:
+        return np.zeros(0, np.int64)
     names = pairs.names_in(number)
     roles = pairs.roles(names or ()) if names is not None else None
     needed = None if roles is None else wanted.columns(roles, has_index=has_index)

@@ -1,7 +1,7 @@
 """Rows of stored pairs in, what the page shows of them out: marked texts, entries, decisions."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from curate.curation.matching.normalize import Normalization
 from curate.curation.sampling.sampling import hash_draws, pair_probability, sampling_probability
-from curate.pipelines.browse.filters import as_text
+from curate.pipelines.browse.filters import FATES, as_text
 from curate.pipelines.browse.indexed.entries import EntryRow
 from curate.pipelines.browse.indexed.index import WorkspaceIndex
 from curate.pipelines.browse.marks import marks_of
@@ -19,7 +19,7 @@ from curate.pipelines.shards.samples import sample_fields
 
 __all__ = ["EntryNames", "PairView", "shown_pairs"]
 
-_FATES = ("kept", "not_sampled", "filtered")
+_FATES = tuple(FATES)
 _SHORT, _LONG = 400, 20_000  # characters of a text in a list, and of one pair
 _ENTRIES = 60  # of a pair, the rarest
 _VALUE = 2000  # characters of a value of a column
@@ -42,6 +42,7 @@ class PairView:
         t_of: t per language; {} where nothing is balanced.
         seed: of the draws.
         normalization: that the pairs were matched with.
+        reason_of: tells why a pair does not count, by its id; None where all do.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class PairView:
         t_of: Mapping[str, int | None],
         seed: int,
         normalization: Normalization,
+        reason_of: Callable[[str], str | None] | None = None,
     ) -> None:
         self.index, self.names, self.t_of, self.seed = index, names, t_of, seed
-        self.normalization = normalization
+        self.normalization, self.reason_of = normalization, reason_of
 
     def without_index(self) -> "PairView":
         """Return what pairs are shown with that the index does not number, as in shards."""
@@ -74,7 +76,8 @@ def shown_pairs(
     Returns:
         Of each: at, id, text, marks (start, stop and position in ``entries``, in characters), url,
         lang, score, image, own (values of the input's own columns), entries (id, entry, count),
-        and where it is known fate, t (the smallest that keeps it), draw and probability.
+        and where it is known fate, t (the smallest that keeps it), draw and probability; of one
+        that does not count, with is_whole, reason.
     """
     shown = []
     for place, row in read_rows(pairs, places, _columns(pairs, places)):
@@ -121,7 +124,10 @@ def _shown(
         found |= _with_entries(found["text"] or "", lang, [int(i) for i in ids], view)
     if view.index is not None:
         found |= _fate(pairs, place, lang, view.index)
-    if pair_id is not None and view.index is not None:
+    if found.get("fate") == "dropped":  # nothing is drawn of it
+        if is_whole and view.reason_of is not None:
+            found["reason"] = view.reason_of(str(pair_id))
+    elif pair_id is not None and view.index is not None:
         draw = float(hash_draws(pa.array([str(pair_id)]), view.seed)[0])
         found |= {"draw": draw, "probability": _probability(found.get("entries", ()), ids, lang,
                                                             view)}  # fmt: skip
@@ -163,8 +169,11 @@ def _with_entries(text: str, lang: str, ids: list[int], view: PairView) -> dict[
 def _fate(pairs: PairSet, place: Place, lang: Any, index: WorkspaceIndex) -> dict[str, Any]:
     number = pairs.groups[place.group].first + place.row
     found: dict[str, Any] = {"number": number, "t": index.pair_t.at(number), "lang": lang}
-    if index.has_fate:
-        found["fate"] = _FATES[index.pair_fate.at(number)]
+    fate = _FATES[index.pair_fate.at(number)]
+    if fate == "dropped":
+        found |= {"fate": fate, "t": None}
+    elif index.has_fate:
+        found["fate"] = fate
     return found
 
 

@@ -10,14 +10,17 @@ from curate.curation.matching.normalize import Normalization, check_normalizatio
 from curate.errors import ArtifactError, CurateError, InputError
 from curate.files import storage
 from curate.files.addresses import without_secrets
+from curate.files.sizes import several
 from curate.metadata.languages import OTHER, english_name, metadata_languages, own_name
 from curate.pipelines.browse.indexed.index import Balanced, WorkspaceIndex, open_index
 from curate.pipelines.browse.indexed.stored_entries import StoredEntries
 from curate.pipelines.browse.indexed.thresholds import WhatIf, what_if
-from curate.pipelines.browse.pair_sets import PairSet, parquet_set, tar_set
+from curate.pipelines.browse.pair_sets import PairSet, parquet_set
 from curate.pipelines.browse.places import Place
 from curate.pipelines.browse.shown import PairView
+from curate.pipelines.browse.tar_samples import tar_set
 from curate.pipelines.inputs.records import ColumnNames
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.filters_again import filters_again, recorded_filters
 from curate.pipelines.matched.image_sources import ImageSources, image_sources
 from curate.pipelines.matched.plan import MatchedPlan
@@ -81,7 +84,23 @@ class State:
     def view(self) -> PairView:
         """What pairs are shown with."""
         names = self.index.entries if self.index else self.entries
-        return PairView(self.index, names, self.t_of, self.seed, self.normalization)
+        reason_of = self._reason_of if self._has_drops else None
+        return PairView(self.index, names, self.t_of, self.seed, self.normalization, reason_of)
+
+    @property
+    def _has_drops(self) -> bool:
+        found = self.pairs_of.values()
+        return self.index is not None and self.index.num_pairs > sum(
+            one["pairs"] or 0 for one in found
+        )
+
+    @cached_property
+    def _drops(self) -> Drops:
+        return Drops.read(self.place.matched or "")
+
+    def _reason_of(self, pair_id: str) -> str | None:
+        code = int(self._drops.found(artifacts.strings([pair_id]))[0])
+        return None if code < 0 else self._drops.reasons[code]
 
     def about(self) -> dict[str, Any]:
         """Return what the page has to know, as JSON-able values."""
@@ -106,6 +125,7 @@ class State:
             "has_entries": self.index is not None or self.entries is not None,
             "has_index": self.index is not None,
             "has_fate": self.index is not None and self.index.has_fate,
+            "has_drops": self._has_drops,
             "has_metadata": self.place.metadata is not None,
             "has_run": self.place.run is not None,
             "t": self.balanced.parameters["t"] if self.balanced else None,
@@ -168,6 +188,9 @@ def _matched(
     if sum(g.rows for g in pairs.groups) != index.num_pairs:
         raise ArtifactError(f"{matched}: it was changed while it was opened. Try again.")
     pairs.downloaded = _downloaded(place.balanced)
+    if left_out := index.num_pairs - int(complete_summary(plan)["matched"]):
+        notes.append(f"Lists of what does not count leave {several(left_out, 'pair')} out: no "
+                     "entry has them, and they are shown as dropped.")  # fmt: skip
     return State(
         name=name, place=place, sets={"matched": pairs, **_shards_of(place.balanced)}, index=index,
         balanced=balanced, seed=int(balanced.parameters["seed"]) if balanced else 0,

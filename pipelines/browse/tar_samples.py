@@ -1,31 +1,91 @@
-"""A WebDataset tar in, a table of its samples out: texts, fields of JSON, where images are."""
+"""WebDataset tars in, their samples as pairs out: texts, fields of JSON, where images are."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 import pyarrow as pa
 
-from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.remedies import suggest
+from curate.files.sizes import several
+from curate.pipelines.browse.pair_sets import (
+    Group,
+    PairSet,
+    UnreadableError,
+    own_columns,
+    vanished,
+)  # fmt: skip
+from curate.pipelines.inputs.records import ColumnNames
 from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 from curate.pipelines.inputs.tar import read_tar
+from curate.pipelines.matched.image_sources import ImageSources
 from curate.pipelines.store.pools import concat_pool
 
-__all__ = ["promised", "tar_table", "vanished"]
+__all__ = ["tar_set"]
 
 _LONGEST_JSON = 1 << 20
+_LOOKED_AT = 8  # tars, for the columns of all
 
 
-def vanished(path: str) -> ArtifactError:
-    """Return what is raised where a file is gone that was there before."""
-    return ArtifactError(
-        f"{path}: it is not there any more: it was moved, removed or replaced while it was looked "
-        "at. Load the page again; if it stays so, run the command that writes it again."
-    )
+def tar_set(name: str, label: str, paths: Sequence[str]) -> PairSet:
+    """Return the pairs of WebDataset tars, ours or anybody's.
+
+    Args:
+        name: of the set.
+        label: as people read it.
+        paths: of the tars.
+
+    Raises:
+        UnreadableError: none of the first ones can be read.
+    """
+    groups: list[Group] = []
+    first = 0
+    for part, path in enumerate(paths):
+        rows = _promised(path)
+        groups.append(Group(path, part, None, first, rows))
+        first = -1 if rows < 0 or first < 0 else first + rows
+    images = ImageSources(tuple((path, "tar") for path in paths), (), True)
+    damage: dict[int, str] = {}
+
+    def read(group: Group, columns: list[str] | None) -> pa.Table:
+        del columns  # a tar is read whole
+        table, lost = _tar_table(group.path)
+        if lost:
+            damage[group.part] = lost
+        return table
+
+    found = PairSet(name, label, groups, {}, images, True, ColumnNames(), read, lambda _: None,
+                    damage=damage)  # fmt: skip
+    if groups:
+        schema = _first_samples(found).schema
+        found.columns = own_columns(schema, found.roles((), schema))
+    return found
 
 
-def promised(path: str) -> int:
+def _first_samples(tars: PairSet) -> pa.Table:
+    """Return the samples of a tar, of the first ones one that has some.
+
+    Raises:
+        UnreadableError: none of them can be read.
+    """
+    found: pa.Table | None = None
+    failed: UnreadableError | None = None
+    for number in range(min(len(tars.groups), _LOOKED_AT)):
+        try:
+            found = tars.table(number, None)
+        except UnreadableError as error:  # it is told when its samples are asked for
+            failed = failed or error
+            continue
+        if found.num_rows:
+            return found
+    if found is None and failed is not None:
+        raise failed
+    assert found is not None
+    return found
+
+
+def _promised(path: str) -> int:
     """Return how many samples the index beside a tar lists, -1 without one."""
     beside = path.removesuffix(".tar") + ".idx"
     if not storage.exists(beside):
@@ -35,11 +95,15 @@ def promised(path: str) -> int:
     return int(words[1]) if len(words) == 2 and words[1].isdigit() else -1
 
 
-def tar_table(path: str) -> pa.Table:
+def _tar_table(path: str) -> tuple[pa.Table, str]:
     """Read the texts and the JSON of a tar's samples as columns, and where their images are.
 
+    Returns:
+        The table; and what of the tar cannot be read, "" where all can.
+
     Raises:
-        ArtifactError: it is gone, or damaged from the beginning on.
+        ArtifactError: it is gone.
+        UnreadableError: it is damaged from the beginning on.
     """
     if not storage.exists(path):
         raise vanished(path)
@@ -49,17 +113,19 @@ def tar_table(path: str) -> pa.Table:
                   **_fields(rows.batch.column("json").to_pylist())})
         for rows in found if isinstance(rows, Rows)
     ]  # fmt: skip
-    if not pieces and (why := [one.detail for one in found if isinstance(one, Unreadable)]):
-        raise ArtifactError(
-            f"{path}: it holds no samples ({why[0]}). Run `{suggest('balance')}` or "
-            f"`{suggest('download')}` again if it is ours; else leave it out."
-        )
+    why = "; ".join(one.detail for one in found if isinstance(one, Unreadable))
+    again = (f"Run `{suggest('balance')}` or `{suggest('download')}` again if it is ours; else "
+             "fetch it again, or leave it out.")  # fmt: skip
+    if not pieces and why:
+        raise UnreadableError(f"{path}: it holds no samples ({why}). {again}")
     if not pieces:  # a whole tar, as of a shard whose images could not be had
-        return pa.table({"uid": pa.array([], pa.string()), "text": pa.array([], pa.string())})
+        return pa.table({"uid": pa.array([], pa.string()), "text": pa.array([], pa.string())}), ""
     table = concat_pool(pieces)
     at = table.column_names.index("text")
     texts = [None if t is None else t.decode("utf-8", "replace") for t in table["text"].to_pylist()]
-    return table.set_column(at, "text", pa.array(texts, pa.string()))
+    num = several(table.num_rows, "sample")
+    lost = why and f"{path}: only the first {num} can be read ({why}). {again}"
+    return table.set_column(at, "text", pa.array(texts, pa.string())), lost
 
 
 def _fields(raws: list[bytes | None]) -> dict[str, pa.Array]:

@@ -4,6 +4,8 @@ The way through: a sample of the captions' vectors → fine centres (balanced k-
 these → every pair's nearest centre, part by part → what is in each cluster → card and summary.
 """
 
+import os
+from pathlib import Path
 from typing import Any
 
 from curate.errors import UsageError
@@ -92,7 +94,7 @@ def cluster_pairs(
             found.write(folder, digest)
         found = Centres.read(folder)  # as a run that goes on has them
         job = ClusterJob(plan=plan, output=folder, parameters=digest, centres=found, rows=rows)
-        return _fill(job, _names(matched, shards), workers=workers, quiet=quiet)
+        return _fill(job, _names(rows), workers=workers, quiet=quiet)
 
 
 def _as_given(given: Centres) -> dict[str, Any]:
@@ -124,11 +126,12 @@ def _rows(
     return None
 
 
-def _names(matched: str | None, shards: str | None) -> str | None:
-    """Return the folder with tables of the entries by language."""
-    if shards is not None:
-        return storage.join(shards.rstrip("/").rpartition("/")[0] or ".", "probabilities")
-    return None if matched is None else storage.join(matched, "counts")
+def _names(rows: MatchedRows | ShardRows | None) -> str | None:
+    """Return the folder with tables of the entries by language; of shards, that beside theirs."""
+    if isinstance(rows, ShardRows):
+        shards = Path(os.path.abspath(storage.local_path(rows.paths[0]))).parent
+        return str(shards.parent / "probabilities")
+    return None if rows is None else storage.join(rows.folder, "counts")
 
 
 def _fill(job: ClusterJob, names: str | None, *, workers: int, quiet: bool) -> dict[str, Any]:

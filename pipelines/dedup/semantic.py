@@ -1,13 +1,13 @@
 """Vectors of images in; out which of them fall for another one that they are all but the same as.
 
-Vectors are shared out to clusters, each to its three nearest centres, so that neighbours on both
-sides of a border meet; inside of a cluster all are compared, the best first. The clusters' vectors
-are written to the disk, sorted, and read a *shelf* at a time: clusters of some hundred
+Vectors are shared out to clusters, each to one to four whose borders are near, so that neighbours
+on both sides of one meet; inside of a cluster all are compared, the best first. The clusters'
+vectors are written to the disk, sorted, and read a *shelf* at a time: clusters of some hundred
 megabytes. Memory holds a shelf per worker, whatever the number of vectors. Centres, a part's
 vectors and what was found on a shelf stay in the folder until all is done, so that a run that was
 killed goes on there.
 
-Source: Abbas et al. 2023, SemDeDup, arXiv:2303.09540, section 3; the other two centres are ours.
+Source: Abbas et al. 2023, SemDeDup, arXiv:2303.09540, section 3; the other clusters are ours.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,10 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
+from curate.curation.vectors.alike import fall_for_earlier
 from curate.curation.vectors.links import NO_LINK
-from curate.curation.vectors.nearest import (
-    fall_for_earlier,
-    fit_centres,
-    nearest_centres,
-    num_clusters,
-)
+from curate.curation.vectors.members import Clusters, fit_clusters
+from curate.curation.vectors.nearest import CLUSTER_ROWS, num_clusters
 from curate.files import storage
 from curate.files.remedies import damaged
 from curate.pipelines.dedup.things import Things
@@ -36,7 +33,6 @@ from curate.pipelines.views.progress import progress
 
 __all__ = ["semantic_links"]
 
-_PROBES = 3
 _SAMPLE_PER_CENTRE = 64
 _SHELF_BYTES = 192 << 20
 _RUN_BYTES = 96 << 20  # that a part's vectors are sorted in
@@ -50,7 +46,7 @@ class _Job:
     Attributes:
         plan: of the vectors.
         folder: for the clusters' vectors.
-        centres: shape (K, E).
+        clusters: all of them.
         bounds: the first cluster of each shelf, and the number of clusters.
         wanted: of each part, its rows that take part, ascending, and their ranks.
         least: cosine of duplicates.
@@ -59,7 +55,7 @@ class _Job:
 
     plan: EmbeddedPlan
     folder: str
-    centres: NDArray[np.float32]
+    clusters: Clusters
     bounds: NDArray[np.int64]
     wanted: list[tuple[NDArray[np.int64], NDArray[np.int64]]]
     least: float
@@ -108,11 +104,10 @@ def semantic_links(
     there = np.flatnonzero(left & things.has_vector)
     if not len(there):
         return links, cosines, 0
-    width = plan.width("image") or 0
-    centres = _stored_centres(plan, things, there, seed, folder, stamp)
+    clusters, bounds = _stored_clusters(plan, things, there, 1.0 - epsilon, seed, folder, stamp)
     job = _Job(
-        plan=plan, folder=folder, centres=centres, least=1.0 - epsilon, stamp=stamp,
-        bounds=_shelves(len(there), width, len(centres)), wanted=_by_part(things, there),
+        plan=plan, folder=folder, clusters=clusters, least=1.0 - epsilon, stamp=stamp,
+        bounds=bounds, wanted=_by_part(things, there),
     )  # fmt: skip
     pieces: list[list[_Piece]] = [[] for _ in range(len(job.bounds) - 1)]
     tasks = [part for part, (rows, _) in enumerate(job.wanted) if len(rows)]
@@ -141,16 +136,11 @@ def semantic_links(
         fallen, for_ranks = fallen[is_better], for_ranks[is_better]
         best[fallen], cosines[fallen] = for_ranks, how_near[is_better]
         links[fallen] = of_rank[for_ranks]
-    return links, cosines, len(centres)
+    return links, cosines, len(clusters.centres)
 
 
 def _same(job: _Job) -> _Job:
     return job
-
-
-def _shelves(num: int, width: int, clusters: int) -> NDArray[np.int64]:
-    shelves = min(clusters, -(-_PROBES * num * (2 * width + 12) // _SHELF_BYTES))
-    return np.linspace(0, clusters, shelves + 1).astype(np.int64)
 
 
 def _by_part(
@@ -164,42 +154,58 @@ def _by_part(
     return [(rows[a:b], ranks[a:b]) for a, b in zip(ends[:-1], ends[1:], strict=True)]
 
 
-def _stored_centres(
-    plan: EmbeddedPlan, things: Things, there: NDArray[np.int64], seed: int, folder: str,
-    stamp: dict[str, str],
-) -> NDArray[np.float32]:  # fmt: skip
-    """Return the centres; those that were fitted before, if they were."""
-    path = storage.join(folder, "centres.parquet")
+def _stored_clusters(
+    plan: EmbeddedPlan, things: Things, there: NDArray[np.int64], least: float, seed: int,
+    folder: str, stamp: dict[str, str],
+) -> tuple[Clusters, NDArray[np.int64]]:  # fmt: skip
+    """Return the clusters, and the bounds of shelves; those of a run before, if there are."""
+    path = storage.join(folder, "clusters.parquet")
     if not _is_done(path, stamp):
-        found = _centres(plan, things, there, seed)
-        column = pa.FixedSizeListArray.from_arrays(pa.array(found.reshape(-1)), found.shape[1])
-        artifacts.write_table(path, pa.table({"centre": column}), stamp, "")
-    column = artifacts.read_table(path).column("centre").combine_chunks()
-    values = column.flatten().to_numpy().astype(np.float32, copy=False)
-    return np.ascontiguousarray(values.reshape(-1, column.type.list_size))
+        sample = _sample(plan, things, there)
+        found = fit_clusters(
+            sample, num_clusters(len(there)), rows=len(there), most_rows=2 * CLUSTER_ROWS, seed=seed
+        )
+        both = np.concatenate([found.axes, found.centres])
+        column = pa.FixedSizeListArray.from_arrays(pa.array(both.reshape(-1)), both.shape[1])
+        shelf = np.concatenate(
+            [np.full(len(found.axes), -1), _shelves(found, sample, len(there), least)]
+        )
+        artifacts.write_table(path, pa.table({"along": column, "shelf": shelf}), stamp, "")
+    table = artifacts.read_table(path).combine_chunks()
+    column, shelf = table.column("along").combine_chunks(), table.column("shelf").to_numpy()
+    both = column.flatten().to_numpy().reshape(-1, column.type.list_size)
+    of_axes = np.count_nonzero(shelf < 0)
+    clusters = Clusters(both[:of_axes], both[of_axes:])
+    return clusters, np.searchsorted(shelf[of_axes:], np.arange(shelf[-1] + 2))
+
+
+def _shelves(
+    clusters: Clusters, sample: NDArray[np.float16], rows: int, least: float
+) -> NDArray[np.int64]:
+    """Return the shelf of each cluster: as many as the sample's members say that there is room."""
+    _, found = clusters.members(sample, least)
+    members = np.bincount(found, minlength=len(clusters.centres)) * rows / len(sample)
+    written = np.cumsum(members) * _record(sample.shape[1]).itemsize
+    shelf = np.floor_divide(written - 1, _SHELF_BYTES).astype(np.int64)
+    return np.unique(shelf, return_inverse=True)[1].astype(np.int64)
 
 
 def _is_done(path: str, stamp: dict[str, str]) -> bool:
     return storage.exists(path) and artifacts.read_stamp(path) == stamp
 
 
-def _centres(
-    plan: EmbeddedPlan, things: Things, there: NDArray[np.int64], seed: int
-) -> NDArray[np.float32]:
-    """Fit centres on the vectors of the things with the smallest keys: a draw by hash."""
-    num = num_clusters(len(there))
-    size = min(len(there), max(num * _SAMPLE_PER_CENTRE, 1024))
+def _sample(plan: EmbeddedPlan, things: Things, there: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Return the vectors of the things with the smallest keys, in their order: a draw by hash."""
+    size = min(len(there), max(num_clusters(len(there)) * _SAMPLE_PER_CENTRE, 1024))
     sample = there[np.sort(np.argsort(things.keys[there], kind="stable")[:size])]
-    found = np.empty((size, plan.width("image") or 0), np.float32)
-    place_of = {int(rank): place for place, rank in enumerate(things.rank[sample].tolist())}
+    found = np.empty((size, plan.width("image") or 0), np.float16)
+    order = np.argsort(things.rank[sample])
+    in_order = things.rank[sample][order]
     for part, (rows, ranks) in enumerate(_by_part(things, sample)):
-        at = np.array([place_of[rank] for rank in ranks.tolist()], np.int64)
-        done = 0
+        at = order[np.searchsorted(in_order, ranks)]
         for vectors, picked in _vectors_of_rows(plan, part, rows):
-            found[at[done : done + len(picked)]] = vectors
-            done += len(picked)
-    # In the order of the keys: the first centres are drawn by place.
-    return fit_centres(found, num, seed=seed)
+            found[at[picked]] = vectors
+    return found
 
 
 def _vectors_of_rows(
@@ -218,7 +224,7 @@ def _vectors_of_rows(
 
 
 def _record(width: int) -> np.dtype[np.void]:
-    return np.dtype([("cluster", "<i4"), ("rank", "<i8"), ("vector", "<f2", (width,))])
+    return np.dtype([("rank", "<i8"), ("cluster", "<i4"), ("vector", "<f2", (width,))])
 
 
 def _share_out(job: _Job, part: int) -> list[tuple[int, _Piece]]:
@@ -231,21 +237,15 @@ def _share_out(job: _Job, part: int) -> list[tuple[int, _Piece]]:
             (int(shelf), _Piece(part, int(first), int(num), str(xxh3)))
             for shelf, first, num, xxh3 in artifacts.read_json(note)["pieces"]
         ]
-    kind = _record(job.centres.shape[1])
     with storage.publish(_path(job, part)) as file:
-        pending: list[NDArray[np.void]] = []
-        at = num = 0
+        pending: list[tuple[NDArray[np.float16], NDArray[np.int64]]] = []
+        at = num_bytes = 0
         for vectors, places in _vectors_of_rows(job.plan, part, rows):
-            clusters, _ = nearest_centres(vectors, job.centres, _PROBES)
-            records = np.empty(clusters.shape, kind)
-            records["cluster"] = clusters
-            records["rank"] = ranks[places][:, None]
-            records["vector"] = vectors[:, None, :]
-            pending.append(records.reshape(-1))
-            num += records.size
-            if num * kind.itemsize >= _RUN_BYTES:
+            pending.append((vectors, ranks[places]))
+            num_bytes += vectors.nbytes
+            if num_bytes >= _RUN_BYTES:
                 at = _write_run(job, file, at, part, pending, pieces)
-                pending, num = [], 0
+                pending, num_bytes = [], 0
         if pending:
             _write_run(job, file, at, part, pending, pieces)
     listed = [[shelf, one.first, one.num, one.xxh3] for shelf, one in pieces]
@@ -258,19 +258,26 @@ def _path(job: _Job, part: int) -> str:
 
 
 def _write_run(
-    job: _Job, file: IO[bytes], at: int, part: int, pending: Sequence[NDArray[np.void]],
+    job: _Job, file: IO[bytes], at: int, part: int,
+    pending: Sequence[tuple[NDArray[np.float16], NDArray[np.int64]]],
     pieces: list[tuple[int, _Piece]],
 ) -> int:  # fmt: skip
-    """Write records sorted by shelf; note the pieces; return where the file ends."""
-    records = np.concatenate(pending)
-    shelf = np.searchsorted(job.bounds, records["cluster"], side="right") - 1
-    records = records[np.argsort(shelf, kind="stable")]
+    """Write vectors, and their ranks, by shelf; note the pieces; return where the file ends."""
+    vectors, ranks = (np.concatenate(some) for some in zip(*pending, strict=True))
+    rows, clusters = job.clusters.members(vectors, job.least)
+    shelf = np.searchsorted(job.bounds, clusters, side="right") - 1
+    order = np.argsort(shelf, kind="stable")
     ends = np.cumsum(np.bincount(shelf, minlength=len(job.bounds) - 1)).tolist()
     for number, (first, stop) in enumerate(zip([0, *ends[:-1]], ends, strict=True)):
         if stop > first:
-            content = records[first:stop].tobytes()
+            some = order[first:stop]
+            records = np.empty(len(some), _record(vectors.shape[1]))
+            records["cluster"] = clusters[some]
+            records["rank"] = ranks[rows[some]]
+            records["vector"] = vectors[rows[some]]
+            content = records.view(np.uint8).data
             file.write(content)
-            piece = _Piece(part, at, stop - first, xxhash.xxh3_64_hexdigest(content))
+            piece = _Piece(part, at, len(some), xxhash.xxh3_64_hexdigest(content))
             pieces.append((number, piece))
             at += len(content)
     return at
@@ -297,8 +304,9 @@ def _found_on(job: _Job, pieces: Sequence[_Piece]) -> Found:
     Raises:
         ArtifactError: a file in between is not what was written.
     """
-    kind = _record(job.centres.shape[1])
-    read = []
+    kind = _record(len(job.clusters.axes))
+    records = np.empty(sum(piece.num for piece in pieces), kind)
+    at = 0
     for piece in pieces:
         path = _path(job, piece.part)
         with storage.open_read(path) as file:
@@ -306,17 +314,16 @@ def _found_on(job: _Job, pieces: Sequence[_Piece]) -> Found:
             content = file.read(piece.num * kind.itemsize)
         if xxhash.xxh3_64_hexdigest(content) != piece.xxh3:
             damaged(path, "its checksum differs")
-        read.append(np.frombuffer(content, kind))
-    records = np.concatenate(read)
-    del read
-    records = records[np.lexsort((records["rank"], records["cluster"]))]
-    ranks, for_ranks, cosines = [], [], []
-    begins = np.flatnonzero(np.diff(records["cluster"], prepend=-1))
+        records[at : at + piece.num] = np.frombuffer(content, kind)
+        at += piece.num
+    order = np.lexsort((records["rank"], records["cluster"]))
+    found: list[Found] = []
+    begins = np.flatnonzero(np.diff(records["cluster"][order], prepend=-1)).tolist()
     for first, stop in zip(begins, [*begins[1:], len(records)], strict=True):
-        some = records[first:stop]
-        falls, near = fall_for_earlier(some["vector"], job.least)
+        some = order[first:stop]
+        ranks = records["rank"][some]
+        falls, near = fall_for_earlier(records["vector"][some], job.least, job.clusters.axes)
         fallen = np.flatnonzero(falls >= 0)
-        ranks.append(some["rank"][fallen])
-        for_ranks.append(some["rank"][falls[fallen]])
-        cosines.append(near[fallen])
-    return np.concatenate(ranks), np.concatenate(for_ranks), np.concatenate(cosines)
+        found.append((ranks[fallen], ranks[falls[fallen]], near[fallen]))
+    ranks, for_ranks, cosines = (np.concatenate(some) for some in zip(*found, strict=True))
+    return ranks, for_ranks, cosines

@@ -6,6 +6,7 @@ of each link → the table → a list of drops in `matched/`, whose counts are m
 step found stays in `.working` until all is done, so that a run that was killed goes on there.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from curate.curation.vectors.links import follow_links
 from curate.errors import UsageError
 from curate.files import storage
 from curate.files.remedies import suggest
+from curate.files.sizes import several
 from curate.pipelines.dedup.best import best_of
 from curate.pipelines.dedup.hashes import exact_links, hash_distances, perceptual_links
 from curate.pipelines.dedup.options import METHODS, DedupOptions
@@ -26,9 +28,11 @@ from curate.pipelines.dedup.write import REASONS, Fallen, write_fallen
 from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.match import enter_drops, remove_drops
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import part_name, refuse_foreign
+from curate.pipelines.views.progress import log
 
 __all__ = ["LIST", "dedup_pairs", "undo_dedup"]
 
@@ -103,11 +107,21 @@ def dedup_pairs(
         storage.remove(storage.join(folder, _WORKING))
     left = None
     if matched is not None:
-        fallen = _fallen_pairs(output, len(plan.sources))
+        others, in_vain = Drops.read(matched, without=LIST), Counter[str]()
+        fallen = _fallen_pairs(output, len(plan.sources), others, in_vain)
         left = enter_drops(
             matched, LIST, fallen, about=artifacts.digest(parameters),
             metadata=metadata, workers=workers, quiet=quiet,
         )["matched"]  # fmt: skip
+        if in_vain:
+            shown = ", ".join(f"{reason} {num:,}" for reason, num in sorted(in_vain.items()))
+            log(
+                f"{matched}: {several(in_vain.total(), 'pair')} fell for an image that stays while "
+                f"its pair does not count itself ({shown}), so that none of them does. Where a "
+                f"score decides, `{suggest('dedup', '--keep-best', 'SCORE', '--overwrite')}` has "
+                "the one stay that has the best.",
+                quiet=quiet,
+            )
     return {**summary, "matched": left}
 
 
@@ -226,9 +240,23 @@ def _by_hashes(
     return reason, like, distance
 
 
-def _fallen_pairs(folder: str, num_parts: int) -> Iterator[tuple[pa.StringArray, pa.Array]]:
-    """Yield the ids of all pairs that fall, and the reason of each, part by part."""
+def _fallen_pairs(
+    folder: str, num_parts: int, others: Drops, in_vain: Counter[str]
+) -> Iterator[tuple[pa.StringArray, pa.Array]]:
+    """Yield the ids of all pairs that fall, and the reason of each, part by part.
+
+    Args:
+        folder: with the tables of them.
+        num_parts: of it.
+        others: what does not count for other reasons.
+        in_vain: is added to: pairs that count but for what stays, which does not, by its reason.
+    """
     for part in range(num_parts):
         path = storage.join(folder, "pairs", part_name(part, "parquet"))
-        table = artifacts.read_table(path, ["pair_id", "reason"]).combine_chunks()
-        yield table.column(0).combine_chunks(), table.column(1).combine_chunks()
+        table = artifacts.read_table(path, ["pair_id", "reason", "kept_pair_id"]).combine_chunks()
+        ids, reasons, kept = (column.combine_chunks() for column in table.columns)
+        codes = others.found(kept.fill_null(""))
+        codes = codes[(codes >= 0) & (others.found(ids) < 0)]
+        numbers = np.bincount(codes, minlength=len(others.reasons)).tolist()
+        in_vain.update({r: n for r, n in zip(others.reasons, numbers, strict=True) if n})
+        yield ids, reasons

@@ -87,6 +87,9 @@ def read_things(
         ArtifactError: a part is damaged, or of another model.
     """
     columns = ["pair_id", "image_id", "image_xxh3", "image_hash", "width", "height"]
+    summary = plan.whole_summary()
+    all_have_one = with_vectors and summary.get("image_vectors") == summary["pairs"]
+    with_vectors = with_vectors and not all_have_one  # vectors are far more than all else to read
     columns += ["image"] if with_vectors else []
     starts = np.cumsum([0, *(plan.num_rows(index) for index in range(len(plan.sources)))])
     whole = _no_rows(int(starts[-1]))
@@ -94,7 +97,9 @@ def read_things(
         first = begin
         for batch in plan.batches(index, columns, _ROWS if not with_vectors else 1 << 13):
             values = np.zeros(batch.num_rows) if best is None else best(index, batch, first - begin)
-            found = (thing_keys(batch, seed), *_fingerprints(batch, with_vectors), values)
+            found = (
+                thing_keys(batch, seed), *_fingerprints(batch, with_vectors, all_have_one), values
+            )  # fmt: skip
             for column, of_batch in zip(whole, found, strict=True):
                 column[first : first + batch.num_rows] = of_batch
             first += batch.num_rows
@@ -108,14 +113,14 @@ def _no_rows(num: int) -> list[NDArray[Any]]:
 
 
 def _fingerprints(
-    batch: pa.RecordBatch, with_vectors: bool
+    batch: pa.RecordBatch, with_vectors: bool, all_have_one: bool
 ) -> tuple[NDArray[np.void], NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]:
     """Return checksums, hashes, and who has a hash and a vector."""
     num = batch.num_rows
     exact = _fixed(batch.column("image_xxh3"), 16).view("V16").reshape(num)
     hashes = _fixed(batch.column("image_hash"), HASH_BYTES)
     there = [batch.column("image_hash").is_valid().to_numpy(zero_copy_only=False)]
-    has_vector = np.zeros(num, bool)
+    has_vector = np.full(num, all_have_one)
     if with_vectors:
         has_vector = batch.column("image").is_valid().to_numpy(zero_copy_only=False)
     return exact, hashes, there[0], has_vector

@@ -11,8 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from curate.errors import UsageError
+from curate.errors import InputError, UsageError
 from curate.files import storage
+from curate.files.remedies import suggest
+from curate.files.sizes import several
+from curate.pipelines.duplicates.keys import KEYS
 from curate.pipelines.embed.borrow import borrow_images
 from curate.pipelines.embed.lend import lend_images
 from curate.pipelines.embed.models import Encoders, ModelSpec, load_encoders
@@ -23,6 +26,7 @@ from curate.pipelines.embed.shares import plan_shares, working_path
 from curate.pipelines.embed.worker import EmbedJob, EmbedWorker
 from curate.pipelines.embedded.figures import (
     PartFigures,
+    count_repeated,
     journal_of,
     noted_figures,
     write_summary,
@@ -39,15 +43,16 @@ from curate.pipelines.executor.cluster import current_cluster
 from curate.pipelines.executor.journal import JOURNAL, PARTS
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
+from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
-from curate.pipelines.views.progress import progress
+from curate.pipelines.views.progress import log, progress
 from curate.training import require_packages
 
 __all__ = ["embed_pairs"]
 
-_ENTRIES = ("pairs", JOURNAL, PARTS, SUMMARY, PLAN, WORKING)
+_ENTRIES = ("pairs", JOURNAL, PARTS, KEYS, SUMMARY, PLAN, WORKING)
 # Two at once, so that one is read while another is computed; threads share the batches of both.
 _PARTS_AT_ONCE = 2
 
@@ -85,7 +90,8 @@ def embed_pairs(
 
     Raises:
         ArtifactError: the folder holds vectors of another model, or matching is not complete.
-        InputError: there are no shards, a model cannot be loaded, or an image's file was changed.
+        InputError: there are no shards, a model cannot be loaded, an image's file was changed, or
+            only images are to be looked at and not one pair comes with one.
         MissingExtraError: packages are not installed.
     """
     require_packages("curate embed")
@@ -99,9 +105,13 @@ def embed_pairs(
         rows, sources = matched_rows(
             matched or "", image_roots, with_images=options.wants_images, downloaded=downloaded
         )
+        if options.wants_images and downloaded is None:
+            _require_images(matched or "", options, quiet=quiet)
     try:
         encoders = load_encoders(spec)
-        parameters = _parameters(options, spec, encoders, matched=shards is None)
+        parameters = _parameters(
+            options, spec, encoders, matched=shards is None, downloaded=downloaded is not None
+        )
         if dry_run:
             return _planned(output, parameters, sources, anew=overwrite)
         refuse_foreign(output, PLAN)
@@ -134,8 +144,27 @@ def _models(options: EmbedOptions) -> ModelSpec:
     )  # fmt: skip
 
 
+def _require_images(matched: str, options: EmbedOptions, *, quiet: bool) -> None:
+    """Refuse pairs without any image where nothing else is embedded; else say that they have none.
+
+    Raises:
+        InputError: there would be nothing to embed.
+    """
+    summary = MatchedPlan.read(matched).summary()
+    if summary is None or summary["with_image"] or not summary["matched"]:
+        return
+    told = (
+        f"{matched}: not one of {several(summary['matched'], 'pair')} comes with an image. "
+        f"`{suggest('download', '--from', 'matched')}` fetches them by their URLs, and `embed` "
+        "takes them from there"
+    )
+    if not options.wants_texts:
+        raise InputError(f"{told}. Run it first.")
+    log(f"{told}; texts alone have vectors now", quiet=quiet)
+
+
 def _parameters(
-    options: EmbedOptions, spec: ModelSpec, encoders: Encoders, *, matched: bool
+    options: EmbedOptions, spec: ModelSpec, encoders: Encoders, *, matched: bool, downloaded: bool
 ) -> dict[str, Any]:
     from curate.training.data.images import resolve_decoder
 
@@ -147,6 +176,7 @@ def _parameters(
         "precision": spec.precision if has_vectors else None,
         "batch_size": options.batch_size if has_vectors else None,
         "decoder": resolve_decoder(options.decoder),
+        **({"downloaded": True} if downloaded and options.wants_images else {}),
         **({"crops": {"num": options.crops, "seed": options.crop_seed}} if options.crops else {}),
     }
 
@@ -210,7 +240,8 @@ def _fill(plan: EmbeddedPlan, job: EmbedJob, *, workers: int, quiet: bool) -> di
     finally:
         journal.flush()
     journal.close()
-    summary = write_summary(plan, total)
+    repeated = count_repeated(plan, workers=workers, quiet=quiet)
+    summary = write_summary(plan, total, repeated)
     storage.remove(storage.join(plan.folder, WORKING))
     return summary
 

@@ -27,4 +27,7 @@ def embed_table(result: Mapping[str, Any], output: str) -> str:
         if lost := result[f"without_{kind}"]:
             shown = ", ".join(f"{reason} {num:,}" for reason, num in lost.items())
             lines.append(f"pairs without a usable {kind}: {shown}")
+    if repeated := result.get("repeated_ids"):
+        lines.append(f"pairs whose id has stood before: copies {repeated['copies']:,}, other pairs "
+                     f"{repeated['others']:,}")  # fmt: skip
     return "\n".join([*lines, f"→ {output}"])

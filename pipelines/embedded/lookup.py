@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from curate.errors import ArtifactError, InputError
 from curate.files.processes import locked
 from curate.files.remedies import suggest
+from curate.files.sizes import several
 from curate.pipelines.embedded.plan import EMBEDDING_COLUMNS, EmbeddedPlan, known_crops, vectors_of
-from curate.pipelines.views.progress import progress
+from curate.pipelines.views.progress import log, progress
 
 __all__ = ["StoredVectors"]
 
@@ -112,6 +113,12 @@ class StoredVectors:
             file.close()
         every = np.concatenate(keys) if keys else np.empty(0, np.uint64)
         sorted_keys, rows = np.unique(every, return_index=True)  # of a pair twice, the first
+        if twice := len(every) - len(sorted_keys):
+            log(
+                f"{self.plan.folder}: of {several(twice, 'pair')} the id has stood before; the "
+                "vectors of the first pair of an id are those of all",
+                quiet=quiet,
+            )
         np.save(folder / _KEYS, sorted_keys)
         np.save(folder / _ROWS, rows.astype(np.int64))
         for name in self._columns:

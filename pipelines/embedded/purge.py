@@ -22,6 +22,7 @@ from curate.pipelines.duplicates.shared import Shared, find_shared
 from curate.pipelines.embedded.figures import (
     BORROWED,
     PartFigures,
+    count_repeated,
     journal_of,
     noted_figures,
     write_summary,
@@ -176,7 +177,7 @@ def _note_again(plan: EmbeddedPlan, *, was_whole: bool) -> None:
     for _, noted in journal.summaries():
         total += PartFigures.from_dict(noted)
     journal.close()
-    write_summary(plan, total)
+    write_summary(plan, total, count_repeated(plan, workers=1, quiet=True))
 
 
 def _rows(path: str, tombstones: Tombstones) -> tuple[NDArray[np.bool_], pa.Array]:

@@ -27,6 +27,7 @@ from curate.errors import CurateError
 from curate.files.processes import until_interrupted, worker_pool
 from curate.files.remedies import called
 from curate.files.storage import join
+from curate.pipelines.executor.blas import one_blas_thread
 from curate.pipelines.executor.cluster import LOCAL, Cluster, current_cluster
 from curate.pipelines.executor.lease import require_lease, run_folder
 from curate.pipelines.executor.log import WorkerLog
@@ -140,9 +141,12 @@ def _in_threads(
 ) -> Iterator[Any]:
     """Yield results; where the consumer stops or a part fails, end the others' parts early."""
     is_over = threading.Event()
-    with ThreadPoolExecutor(
-        min(workers, len(tasks)), initializer=stop_with, initargs=(is_over,)
-    ) as executor:
+    with (
+        one_blas_thread(),
+        ThreadPoolExecutor(
+            min(workers, len(tasks)), initializer=stop_with, initargs=(is_over,)
+        ) as executor,
+    ):
         try:
             yield from _bounded(executor, function, tasks, workers)
         finally:

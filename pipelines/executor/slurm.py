@@ -130,7 +130,7 @@ def _end_orphans(folder: Path, job_name: str) -> None:
         CurateError: they do not end.
     """
     left = {match[1] for path in folder.glob("*/jobs/*") if (match := _JOB_FILE.match(path.name))}
-    until = time.monotonic() + _ORPHANS_END_S
+    until, said = time.monotonic() + _ORPHANS_END_S, ""
     while left:
         alive = _alive(job_name)
         orphans = {name for name in alive or () if name.split("_")[0] in left}
@@ -138,11 +138,16 @@ def _end_orphans(folder: Path, job_name: str) -> None:
             break
         if time.monotonic() > until:
             named = ", ".join(sorted(orphans)) or "squeue does not answer"
+            named += f"; scancel: {said}" if said else ""
             raise CurateError(
                 f"{folder}: Slurm jobs of an earlier run of this output do not end ({named}). "
                 "Run the same command again when squeue shows them no more."
             )
-        subprocess.run(["scancel", *sorted(orphans)], capture_output=True, check=False)
+        if orphans:
+            cancel = ["scancel", *sorted(orphans)]
+            said = subprocess.run(
+                cancel, capture_output=True, text=True, check=False
+            ).stderr.strip()
         time.sleep(_POLL_S)
     if folder.is_dir():
         shutil.rmtree(folder)

@@ -2,17 +2,27 @@
 
 from typing import Any
 
-from curate.errors import InputError
+from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.files.disk_space import told_when_full
+from curate.files.remedies import suggest
 from curate.pipelines.executor.lease import driving
 from curate.pipelines.match.finish import finish_matched
-from curate.pipelines.matched.drops import DROPS, DropList, Drops, Found
+from curate.pipelines.matched.drops import (
+    DROPS,
+    SAMPLE,
+    DropList,
+    Drops,
+    Found,
+    is_sample_stale,
+    sampled_from,
+)  # fmt: skip
 from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.matched.plan import SUMMARY, MatchedPlan
 from curate.pipelines.store import artifacts
 from curate.pipelines.store.metadata_store import MetadataStore
 from curate.pipelines.store.swap import forget_next
+from curate.pipelines.views.progress import log
 
 __all__ = ["enter_drops", "remove_drops"]
 
@@ -65,6 +75,12 @@ def enter_drops(
             listed.write(name, about)
         plan.dropped = Drops.read(matched).digest()
         plan.write()
+        if name != SAMPLE and is_sample_stale(matched):
+            log(
+                f"{matched}: the sample was drawn while other pairs counted: run "
+                f"`{suggest('sample')}` as before, which draws from those that count now",
+                quiet=quiet,
+            )
         lang = plan.parameters["lang"]
         return finish_matched(
             plan, store.only(lang) if lang else store, max_bad=1.0, workers=workers, quiet=quiet
@@ -87,10 +103,16 @@ def remove_drops(
         counted_again: pairs; matched: pairs that count now.
 
     Raises:
-        ArtifactError: matching is not complete.
+        ArtifactError: matching is not complete, or a sample was drawn from what the list leaves.
         InputError: the metadata is not there.
     """
     MatchedPlan.read(matched).require_all_parts()
+    if name in (sampled_from(matched) or ()):
+        raise ArtifactError(
+            f"{matched}: the sample was drawn from what the list {name!r} leaves, and the pairs of "
+            f"that list would all count beside it. Run `{suggest('sample', '--undo')}`, then this "
+            f"again, then `{suggest('sample')}` if there is to be a sample."
+        )
     before = artifacts.read_json(storage.join(matched, SUMMARY))["matched"]
     left = enter_drops(matched, name, None, metadata=metadata, workers=workers, quiet=quiet)
     return {"counted_again": left["matched"] - before, "matched": left["matched"]}

@@ -19,12 +19,17 @@ from numpy.typing import NDArray
 
 from curate.curation.hashing.ids import quick_hashes
 from curate.files import storage
+from curate.files.own_json import of_ours
 from curate.pipelines.matched.counting import split_by_language
 from curate.pipelines.store import artifacts
 
-__all__ = ["CONTAMINATED", "DROPS", "DropList", "Drops", "Found", "drop_keys"]
+__all__ = [
+    "CONTAMINATED", "DROPS", "SAMPLE", "DropList", "Drops", "Found", "drop_keys",
+    "is_sample_stale", "sampled_from",
+]  # fmt: skip
 
 DROPS = "drops"
+SAMPLE = "sample"  # the list of what was not drawn of the pairs that the other lists leave
 CONTAMINATED = "contaminated"  # the list of what evaluation sets hold; its sets are on the card
 _HASH_SEED = 0
 _PAIR = np.dtype([("key", "<u8"), ("code", "<i4")])
@@ -83,8 +88,7 @@ class Drops:
     @staticmethod
     def listed(folder: str) -> str | None:
         """Return what `digest` does of the lists of a matched folder, which are not read for it."""
-        paths = storage.list_files(storage.join(folder, DROPS), ".parquet")
-        lists = {_name(path): str(artifacts.read_stamp(path)["digest"]) for path in paths}
+        lists = _lists(folder)
         return artifacts.digest(lists) if lists else None
 
     def digest(self) -> str | None:
@@ -119,6 +123,29 @@ class Drops:
             for code in np.flatnonzero(per_code).tolist():
                 numbers[lang, self.reasons[code]] += int(per_code[code])
         return numbers
+
+
+def sampled_from(folder: str) -> dict[str, str] | None:
+    """Return the digests of the lists that a sample was drawn beside; None where none is known."""
+    path = storage.join(folder, DROPS, f"{SAMPLE}.parquet")
+    if not storage.exists(path):
+        return None
+    with of_ours(path):
+        others = artifacts.read_stamp(path)["about"].get("others")
+        return None if others is None else dict(others)
+
+
+def is_sample_stale(folder: str) -> bool:
+    """Tell whether a sample was drawn while other pairs of a matched folder counted than now."""
+    others = sampled_from(folder)
+    now = {name: digest for name, digest in _lists(folder).items() if name != SAMPLE}
+    return others is not None and others != now
+
+
+def _lists(folder: str) -> dict[str, str]:
+    """Return the digest of each list, by its name."""
+    paths = storage.list_files(storage.join(folder, DROPS), ".parquet")
+    return {_name(path): str(artifacts.read_stamp(path)["digest"]) for path in paths}
 
 
 def _name(path: str) -> str:
@@ -197,7 +224,8 @@ class DropList:
         """Write what is pending to the file, sorted."""
         run = _sorted(self._pending)
         if self._file is None:
-            near = self._folder if storage.is_local(self._folder) else None
+            is_local = storage.is_local(self._folder)
+            near = storage.local_path(self._folder) if is_local else None
             self._file = tempfile.TemporaryFile(dir=near)
         begin = self._runs[-1][-1] if self._runs else 0
         bounds = np.arange(1, _PILES, dtype=np.uint64) << np.uint64(56)

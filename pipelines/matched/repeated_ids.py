@@ -26,7 +26,7 @@ from curate.pipelines.inputs.records import ColumnNames, find_column, text_colum
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
-__all__ = ["RepeatedIds", "count_repeated_ids", "tars_sharing_keys"]
+__all__ = ["RepeatedIds", "count_repeated_ids", "count_repeats", "tars_sharing_keys"]
 
 _BATCH_ROWS = 1 << 16
 _IMAGES = 256  # rows that are read at a time with their images
@@ -63,21 +63,44 @@ def count_repeated_ids(plan: MatchedPlan, *, workers: int, quiet: bool) -> Repea
     Raises:
         DiskSpaceError: 24 bytes a pair do not fit on the disk.
     """
+    names = ColumnNames(**plan.parameters["columns"])
     paths = [plan.pairs_path(index) for index in range(len(plan.parts))]
-    with key_folder(plan.folder) as folder:
+    return count_repeats(
+        plan.folder, paths, [part.path for part in plan.parts], partial(_contents_of, names),
+        workers=workers, quiet=quiet,
+    )  # fmt: skip
+
+
+def count_repeats(
+    output: str, paths: list[str], sources: Sequence[str], contents_of: "_ReadStrings", *,
+    workers: int, quiet: bool,
+) -> RepeatedIds:  # fmt: skip
+    """Count the rows of tables whose `pair_id` has stood before.
+
+    Args:
+        output: folder in which ids are compared, if it is local.
+        paths: of the tables.
+        sources: what each table was made from, for examples.
+        contents_of: yields ids together with what they name.
+        workers: threads.
+        quiet: no progress.
+
+    Raises:
+        DiskSpaceError: 24 bytes a row do not fit on the disk.
+    """
+    with key_folder(output) as folder:
         find = partial(_find, paths, folder, workers=workers, quiet=quiet)
         by_id = find("ids", _ids_of)
         num = sum(int(np.count_nonzero(by_id.marks(index))) for index in range(len(paths)))
         if not num:
             return RepeatedIds()
-        names = ColumnNames(**plan.parameters["columns"])
-        by_content = find("pairs", partial(_contents_of, names))
+        by_content = find("pairs", contents_of)
         others, examples = 0, list[tuple[str, str]]()
         for index in range(len(paths)):
             rows = np.flatnonzero(by_id.marks(index) & ~by_content.marks(index) & 1)
             others += len(rows)
             if len(rows) and len(examples) < _SHOWN:
-                examples += _shown_ids(paths[index], rows[:_SHOWN], plan.parts[index].path)
+                examples += _shown_ids(paths[index], rows[:_SHOWN], sources[index])
     return RepeatedIds(num - others, others, tuple(examples[:_SHOWN]))
 
 

@@ -21,7 +21,7 @@ from curate.pipelines.embedded.plan import EmbeddedPlan, require_matched
 from curate.pipelines.executor.lease import driven
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.match import enter_drops, remove_drops
-from curate.pipelines.matched.drops import Drops
+from curate.pipelines.matched.drops import SAMPLE, Drops
 from curate.pipelines.sample.decide import NO_VECTOR, NOT_SAMPLED, decided, sizes_of_leaves
 from curate.pipelines.sample.options import SampleOptions
 from curate.pipelines.sample.part import SampleJob, SampleWorker, assign_part
@@ -31,9 +31,9 @@ from curate.pipelines.store.swap import folder_to_fill
 from curate.pipelines.store.workspace import refuse_foreign
 from curate.pipelines.views.progress import progress
 
-__all__ = ["LIST", "sample_pairs", "undo_sample"]
+__all__ = ["sample_pairs", "undo_sample"]
 
-PLAN, SUMMARY, LIST = artifacts.PLAN, "summary.json", "sample"
+PLAN, SUMMARY = artifacts.PLAN, "summary.json"
 _TREE, _LEAVES = "tree.parquet", "leaves.parquet"
 _ENTRIES = ("pairs", _TREE, _LEAVES, SUMMARY, PLAN)
 
@@ -91,7 +91,7 @@ def sample_pairs(
     parameters = {
         "embedded": plan.digest(), "clusters": list(clusters), **options.as_dict(),
     }  # fmt: skip
-    drops = Drops() if matched is None else Drops.read(matched, without=LIST)
+    drops = Drops() if matched is None else Drops.read(matched, without=SAMPLE)
     refuse_foreign(output, PLAN)
     with folder_to_fill(
         output, overwrite=overwrite, marker=PLAN, sign=SUMMARY, gone=_ENTRIES
@@ -111,10 +111,12 @@ def sample_pairs(
         artifacts.write_json(storage.join(folder, SUMMARY), summary)
     left = None
     if matched is not None and enter:
-        about = {"sampled": summary["plan"], "target_pairs": options.target_pairs}
+        about = {
+            "sampled": summary["plan"], "target_pairs": options.target_pairs, "others": drops.lists
+        }  # fmt: skip
         falls = _falling(replace(job, output=output), drops, probability, options.seed)
         left = enter_drops(
-            matched, LIST, falls, about=about, metadata=metadata, workers=workers, quiet=quiet
+            matched, SAMPLE, falls, about=about, metadata=metadata, workers=workers, quiet=quiet
         )["matched"]  # fmt: skip
     return {**summary, "matched": left}
 
@@ -125,7 +127,7 @@ def undo_sample(*, matched: str, metadata: str | None, workers: int, quiet: bool
     Returns:
         counted_again: pairs; matched: pairs that count now.
     """
-    return remove_drops(matched, LIST, metadata=metadata, workers=workers, quiet=quiet)
+    return remove_drops(matched, SAMPLE, metadata=metadata, workers=workers, quiet=quiet)
 
 
 def _assign(job: SampleJob, *, workers: int, quiet: bool) -> None:

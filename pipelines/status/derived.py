@@ -12,6 +12,7 @@ from curate.files.listing import file_sizes
 from curate.files.own_json import of_ours
 from curate.files.remedies import suggest
 from curate.pipelines.embedded.plan import WORKING, EmbeddedPlan, Source
+from curate.pipelines.matched.drops import is_sample_stale
 from curate.pipelines.matched.plan import PLAN as MATCHED_PLAN
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.shards.matched_images import parts_of, pool_of
@@ -45,7 +46,7 @@ def derived_stages(place: Workspace) -> dict[str, Stage]:
     for name in _OF_VECTORS:
         folder = place.folder(name)
         if storage.exists(storage.join(folder, PLAN)):
-            found[name] = _told(lambda: _of_vectors(folder, name, vectors))  # noqa: B023
+            found[name] = _told(lambda: _of_vectors(folder, name, vectors, matched))  # noqa: B023
     for path in storage.list_files(place.folder("captions"), ""):
         folder = path.rstrip("/")
         if storage.exists(storage.join(folder, PLAN)):
@@ -128,7 +129,9 @@ def _source(matched: MatchedPlan, index: int) -> Source | None:
     return Source(part_name(index, "parquet"), artifacts.seal_of(path)) if there else None
 
 
-def _of_vectors(folder: str, name: str, vectors: EmbeddedPlan | None) -> Stage:
+def _of_vectors(
+    folder: str, name: str, vectors: EmbeddedPlan | None, matched: MatchedPlan | None
+) -> Stage:
     path = storage.join(folder, PLAN)
     plan = artifacts.read_versioned(path)
     with of_ours(path):
@@ -137,6 +140,11 @@ def _of_vectors(folder: str, name: str, vectors: EmbeddedPlan | None) -> Stage:
     if vectors is not None and embedded != vectors.digest():
         again = suggest(_OF_VECTORS[name])
         why.append(f"`embeddings/` has changed since: run `{again}` as before, with --overwrite")
+    if name == "sampled" and matched is not None and is_sample_stale(matched.folder):
+        why.append(
+            "other pairs of `matched/` count than those that it was drawn from: run "
+            f"`{suggest('sample')}` as before"
+        )
     total = None if vectors is None else len(vectors.sources)
     done = _num(folder, "hits" if name == "decontaminated" else "pairs")
     return _judged(why, folder, done=done, total=total, unit="parts")

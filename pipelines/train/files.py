@@ -274,7 +274,8 @@ def _read_part(files: RunFiles, path: str) -> Any:
     check_listed(files.folder, files.relative(path), must=True)
     try:
         if storage.is_local(path):  # mapped: the ranks of a machine share its pages
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            local = storage.local_path(path)
+            return torch.load(local, map_location="cpu", weights_only=True, mmap=True)
         with storage.open_read(path) as file:
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a different type for each kind of damage

@@ -1,14 +1,13 @@
-"""How fast images are hashed and embedded, and how near-duplicates among many vectors are found.
+"""How fast images are hashed and embedded, and vectors put into clusters.
 
-    python -m examples.bench.vectors hashes|search|rows|embed|cluster [--images N] [--vectors N]
+    python -m examples.bench.vectors hashes|embed|cluster [--images N] [--vectors N]
 
 Times are processor time of this process and its children, so that other work on the machine does
-not count. Images are generated and encoded as JPEG; vectors are random, a tenth of them copies.
+not count. Images are generated and encoded as JPEG. Near-duplicates: `near_duplicates.py`.
 """
 
 import io
 import os
-import resource
 import shutil
 import sys
 import tempfile
@@ -71,146 +70,6 @@ def hashes(images: Annotated[int, typer.Option(help="to hash")] = 2000) -> None:
                                               for i in range(num)]
         )  # fmt: skip
         print(f"{side} pixels: {num / cpu:,.0f} images/s per core", flush=True)
-
-
-def block(number: int, blocks: int, rows: int, width: int) -> NDArray[np.float16]:
-    """Return unit vectors, a tenth of them near copies (cosine 0.9 to 1) of another block's."""
-
-    def base(seed: int) -> NDArray[np.float32]:
-        found = np.random.default_rng(seed).standard_normal((rows, width), np.float32)
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-    whole, num = base(number), rows // 10
-    other = base((number + 1) % blocks)[: rows - num]
-    rng = np.random.default_rng(blocks + number)
-    angle = rng.uniform(0, 0.45, (num, 1)).astype(np.float32)
-    noise = base(2 * blocks + number)[:num]
-    near = np.cos(angle) * other[rng.choice(len(other), num)] + np.sin(angle) * noise
-    whole[rows - num :] = near / np.linalg.norm(near, axis=1, keepdims=True)
-    return whole.astype(np.float16)
-
-
-def write_vectors(folder: Path, num: int, width: int, rows: int) -> None:
-    """Write vectors as `embed` does, part by part."""
-    from curate.pipelines.embedded.plan import EmbeddedPlan, Source, embedding_schema
-    from curate.pipelines.store import artifacts
-
-    parts = max(1, num // rows)
-    rows = num // parts
-    about = {"image": {"width": width, "sha256": "random"}}
-    parameters = {"source": "shards", "columns": about, "fingerprints": True}
-    plan = EmbeddedPlan(str(folder), parameters, [Source(str(p), "") for p in range(parts)])
-    plan.write()
-    schema = embedding_schema({"image": width}, with_images=True)
-    for part in range(parts):
-        stamp = {"parameters": artifacts.digest(parameters), "source": plan.sources[part].as_dict()}
-        with artifacts.parquet_writer(plan.path(part), schema) as writer:
-            values = pa.array(block(part, parts, rows, width).reshape(-1))
-            columns = {f.name: pa.nulls(rows, f.type) for f in schema}
-            columns["pair_id"] = pa.array([f"{part}/{row}" for row in range(rows)])
-            columns["image"] = pa.FixedSizeListArray.from_arrays(values, width)
-            writer.write(pa.record_batch(list(columns.values()), schema=schema))
-            writer.close(stamp, "")
-    artifacts.write_json(f"{folder}/summary.json", {"plan": plan.digest()})
-
-
-@app.command()
-def search(
-    vectors: Annotated[int, typer.Option(help="to compare")] = 100_000,
-    width: Annotated[int, typer.Option(help="of each")] = 512,
-    epsilon: Annotated[float, typer.Option(help="as for dedup")] = 0.05,
-    brute: Annotated[bool, typer.Option(help="compare with brute force")] = True,
-) -> None:
-    """Find near-duplicates with `curate dedup`; compare with brute force."""
-    from curate.pipelines.dedup import DedupOptions, dedup_pairs
-
-    folder = Path(tempfile.mkdtemp(prefix="curate-vectors-"))
-    try:
-        write_vectors(folder / "embeddings", vectors, width, 100_000)
-        cpu, wall, found = timed(
-            lambda: dedup_pairs(
-                embeddings=str(folder / "embeddings"), output=str(folder / "deduped"),
-                options=DedupOptions(methods=("semantic",), epsilon=epsilon), quiet=True,
-                workers=len(os.sched_getaffinity(0)),
-            )
-        )  # fmt: skip
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(f"{vectors:,} x {width}: {found['fallen']}, clusters {found['clusters']}, "
-              f"{cpu:.0f} s of processor, {wall:.0f} s, peak {peak:.2f} GB")  # fmt: skip
-        if brute:
-            print(f"recall of brute force {recall(folder, epsilon):.4f}", flush=True)
-    finally:
-        shutil.rmtree(folder)
-
-
-@app.command()
-def rows(
-    vectors: Annotated[int, typer.Option(help="rows")] = 10_000_000,
-    width: Annotated[int, typer.Option(help="of the vectors that centres are fitted on")] = 512,
-) -> None:
-    """Say what `curate dedup` holds in memory of all rows, and of centres, without comparing."""
-    from curate.curation.vectors.links import follow_links
-    from curate.curation.vectors.nearest import fit_centres, num_clusters
-    from curate.pipelines.dedup import semantic
-    from curate.pipelines.dedup.things import read_things
-    from curate.pipelines.dedup.write import Fallen, write_fallen
-    from curate.pipelines.embedded.plan import EmbeddedPlan
-
-    def told(what: str) -> None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
-        print(f"{what}: peak {peak:.2f} GB so far", flush=True)
-
-    folder = Path(tempfile.mkdtemp(prefix="curate-vectors-"))
-    try:
-        write_vectors(folder, vectors, 8, 100_000)
-        told("written")
-        plan = EmbeddedPlan.read(str(folder))
-        things = read_things(plan, 0, with_vectors=True)
-        told(f"{len(things):,} rows are read")
-        parts = semantic._by_part(things, np.flatnonzero(things.has_vector))
-        links, cosines = np.full(len(things), -1, np.int64), np.zeros(len(things))
-        best = np.full(len(things), len(things), np.int64)
-        num = num_clusters(len(things))
-        sample = np.random.default_rng(0).standard_normal((num * 64, width), np.float32)
-        sample /= np.linalg.norm(sample, axis=1, keepdims=True)
-        fit_centres(sample, num, seed=0, steps=1)
-        told(f"{num:,} centres are fitted on {num * 64:,} x {width}")
-        del sample, parts, best
-        links[things.rank % 50 == 1] = int(np.argmin(things.rank))
-        fallen = Fallen(reason=np.where(links >= 0, 2, -1), like=np.maximum(links, 0),
-                        kept=follow_links(links), distance=1.0 - cosines)  # fmt: skip
-        found = write_fallen(plan, things, fallen, folder=str(folder / "d"), stamp={}, seed=0,
-                             workers=2, quiet=True)  # fmt: skip
-        told(f"{found.total():,} rows that fall are written")
-    finally:
-        shutil.rmtree(folder)
-
-
-def recall(folder: Path, epsilon: float) -> float:
-    """Return how many of the vectors that have a near one fall, or stay for one that falls."""
-    from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
-    from curate.pipelines.store import artifacts
-
-    plan = EmbeddedPlan.read(str(folder / "embeddings"))
-    ids, rows = [], []
-    for part in range(len(plan.sources)):
-        for batch in plan.batches(part, ["pair_id", "image"]):
-            ids += batch.column("pair_id").to_pylist()
-            rows.append(vectors_of(batch.column("image"), "")[0])
-    vectors = np.concatenate(rows).astype(np.float32)
-    fallen = {
-        row["pair_id"]: row["like_pair_id"]
-        for path in sorted((folder / "deduped/pairs").glob("*.parquet"))
-        for row in artifacts.read_table(str(path)).to_pylist()
-    }
-    near, found = 0, 0
-    for first in range(0, len(vectors), 2048):
-        block = vectors[first : first + 2048]
-        for row, other in np.argwhere(block @ vectors.T >= 1 - epsilon).tolist():
-            if first + row < other:  # each pair once: one of the two has to fall
-                near += 1
-                found += ids[first + row] in fallen or ids[other] in fallen
-    return found / max(1, near)
 
 
 def spots(num: int, width: int, seed: int) -> NDArray[np.float32]:

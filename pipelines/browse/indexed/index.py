@@ -269,7 +269,7 @@ def _make(
         worker = _worker(plan, balanced) if balanced else None
         about |= write_pairs_index(
             making, plan, about["languages"], seed, worker, balanced.t_of if balanced else {},
-            lambda n: progressed("pairs", n / max(1, num_pairs)),
+            lambda n: progressed("pairs", min(1.0, n / max(1, num_pairs))),
         )  # fmt: skip
         plan.require_unchanged()
         write_about(making, about)

@@ -33,7 +33,7 @@ class RunLog:
         """Add a line; behind a URL, where nothing can be appended, it appears at `publish`."""
         self.lines.append(line)
         if storage.is_local(self._path):
-            with Path(self._path.removeprefix("file://")).open("ab") as file:
+            with Path(storage.local_path(self._path)).open("ab") as file:
                 file.write(_as_line(line))
 
     def publish(self) -> None:

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.curation.vectors import hamming
+from curate.curation.vectors import alike, hamming
+from curate.curation.vectors.alike import fall_for_earlier
 from curate.curation.vectors.hamming import near_hashes
 from curate.curation.vectors.links import Components, follow_links, link_groups
+from curate.curation.vectors.members import fit_clusters, principal_axes
 from curate.curation.vectors.nearest import (
-    fall_for_earlier,
     fit_centres,
     nearest_centres,
     num_clusters,
@@ -104,13 +105,62 @@ def naive_falls(vectors, least):
     return falls
 
 
-@pytest.mark.parametrize("num, copies", [(20, 3), (700, 2)])
-def test_each_falls_for_the_first_kept_one_that_it_is_like(num, copies):
-    vectors = clouds(num, copies)
-    falls, cosines = fall_for_earlier(vectors, 0.97)
-    assert falls.tolist() == naive_falls(vectors, 0.97).tolist()
-    assert (cosines[falls >= 0] >= 0.97).all() and (cosines[falls < 0] == 0).all()
-    assert 0.6 < (falls >= 0).mean() < 0.8
+@pytest.mark.parametrize("axes", [0, 3, 31])
+@pytest.mark.parametrize("num, copies, noise, least", [
+    (20, 3, 0.02, 0.97), (700, 2, 0.02, 0.97), (700, 2, 0.1, 0.9), (900, 1, 0.4, 0.0),
+    (6, 100, 0.01, 0.5), (1, 600, 0.001, 0.99),
+])  # fmt: skip
+def test_each_falls_for_the_first_kept_one_that_it_is_like(
+    monkeypatch, num, copies, noise, least, axes
+):
+    monkeypatch.setattr(alike, "_BLOCK", 128)
+    monkeypatch.setattr(alike, "_KEPT", 300)
+    vectors = clouds(num, copies, noise=noise)
+    falls, cosines = fall_for_earlier(vectors, least, principal_axes(vectors, axes))
+    assert falls.tolist() == naive_falls(vectors, least).tolist()
+    assert (cosines[falls >= 0] >= least).all() and (cosines[falls < 0] == 0).all()
+    assert (falls >= 0).sum() >= num * copies * 0.2
+
+
+def test_members_do_not_depend_on_the_size_of_a_batch_and_neighbours_meet():
+    rng = np.random.default_rng(0)
+    vectors = clouds(9000, 1, width=160, noise=0.1)
+    found = fit_clusters(vectors[:2000], 20, rows=18_000, most_rows=2000, seed=0)
+    assert found.axes.shape == (160, 127) and len(found.centres) >= 20
+    assert (found.centres == np.rint(found.centres)).all()
+    rows, clusters = found.members(vectors, 0.95)
+    sizes = [1, 255, 256, 300, 5000, 18_000 - 5812]
+    for size, begin in zip(sizes, np.cumsum([0, *sizes]).tolist(), strict=False):
+        of_piece = (rows >= begin) & (rows < begin + size)
+        again = found.members(vectors[begin : begin + size], 0.95)
+        assert (again[0] + begin == rows[of_piece]).all()
+        assert (again[1] == clusters[of_piece]).all()
+    in_clusters = np.zeros((len(vectors), len(found.centres)), bool)
+    in_clusters[rows, clusters] = True
+    assert in_clusters.any(axis=1).all() and in_clusters.sum(axis=1).max() <= 4
+    left = rng.choice(len(vectors), 1000, replace=False)
+    exact = vectors[left].astype(np.float32) @ vectors.astype(np.float32).T
+    row, other = np.nonzero((exact >= 0.95) & (np.arange(len(vectors)) != left[:, None]))
+    assert len(row) > 500
+    assert (in_clusters[left[row]] & in_clusters[other]).any(axis=1).mean() >= 0.99
+
+
+def test_clusters_that_are_far_larger_than_the_mean_are_divided():
+    rng = np.random.default_rng(0)
+    spots = rng.normal(size=(20, 24))[np.minimum(rng.geometric(0.4, 4000) - 1, 19)]
+    vectors = (spots + 0.3 * rng.normal(size=spots.shape)).astype(np.float64)
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    whole = fit_clusters(vectors, 10, rows=4000, most_rows=10**9, seed=0)
+    divided = fit_clusters(vectors, 10, rows=4000, most_rows=400, seed=0)
+    sizes = [np.bincount((vectors @ one.axes @ one.centres.T).argmax(axis=1)) for one in
+             (whole, divided)]  # fmt: skip
+    assert len(whole.centres) == 10 and sizes[0].max() > 900
+    assert sizes[1].max() <= 500
+
+
+def test_what_is_the_same_is_one_cluster_however_large():
+    same = np.tile(np.float16([0.6, 0.8]), (500, 1))
+    assert len(fit_clusters(same, 4, rows=500, most_rows=10, seed=0).centres) == 4
 
 
 def test_the_nearest_centres_are_the_nearest():

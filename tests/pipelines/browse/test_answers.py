@@ -28,9 +28,11 @@ from curate.pipelines.browse.places import find_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import Thumbnails
 from curate.pipelines.explain import explain_text
+from curate.pipelines.match import enter_drops
 from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.retract import retract_pairs
+from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import Workspace
 from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.browse.world import write_world
@@ -385,6 +387,57 @@ def test_a_set_of_other_matches_is_told_and_not_believed(tmp_path):
     assert plan and not about["has_fate"] and "other matches" in about["notes"][0]
     with pytest.raises(UsageError, match="nothing is balanced"):
         ask(session, "pairs", fate="kept")
+    session.close()
+
+
+@pytest.mark.parametrize("is_balanced", [True, False])
+def test_pairs_that_do_not_count_are_shown_as_dropped_and_no_entry_has_them(tmp_path, is_balanced):
+    folder = write_workspace(tmp_path)
+    stored = read_pairs(folder / "matched").to_pylist()
+    gone = {"far": [row["pair_id"] for row in stored[::3]], "low": [stored[1]["pair_id"]]}
+    lists = [(artifacts.strings(ids), artifacts.strings([why] * len(ids)))
+             for why, ids in gone.items()]  # fmt: skip
+    enter_drops(str(folder / "matched"), "scores", lists, quiet=True)
+    if is_balanced:
+        balance_pairs(matched=str(folder / "matched"), output=str(folder / "balanced"),
+                      options=BalanceOptions(t=25), overwrite=True, quiet=True)  # fmt: skip
+    else:
+        shutil.rmtree(folder / "balanced")
+    kept = set(read_pairs(folder / "balanced")["pair_id"].to_pylist()) if is_balanced else set()
+    dropped = {one: why for why, ids in gone.items() for one in ids}
+    left = [row for row in stored if row["pair_id"] not in dropped]
+    session = opened(folder)
+    about = ask(session, "about")
+    assert about["has_drops"] and about["has_fate"] is is_balanced
+    assert f"leave {len(dropped)} pairs out" in " ".join(about["notes"])
+    assert sum(one["pairs"] for one in about["languages"]) == len(left)
+    counted = Counter((r["lang"], i) for r in left for i in r["entry_ids"])
+    kept_of = Counter((r["lang"], i) for r in left if r["pair_id"] in kept for i in r["entry_ids"])
+    for one in ask(session, "entries", num=200)["rows"]:
+        key = one["lang"], one["entry_id"]
+        assert one["count"] == counted[key]
+        assert one["kept"] == (kept_of[key] if is_balanced else None)
+    rows = every_pair(session)
+    assert [row["id"] for row in rows] == [row["pair_id"] for row in stored]
+    for row in rows:
+        if row["id"] in dropped:
+            assert (row["fate"], row["t"]) == ("dropped", None) and "draw" not in row
+        elif is_balanced:
+            assert (row["fate"] == "kept") == (row["id"] in kept)
+            assert (row["t"] <= 25) == (row["id"] in kept)
+        else:
+            assert "fate" not in row and row["t"] >= 1
+    assert {row["id"] for row in every_pair(session, fate="dropped")} == dropped.keys()
+    one = next(row for row in rows if row["id"] == stored[1]["pair_id"])
+    assert ask(session, "pair", at=one["at"])["reason"] == "low"
+    entry = next(r for r in left if r["entry_ids"])
+    found = every_pair(session, lang=entry["lang"], entry=str(entry["entry_ids"][0]))
+    assert {r["id"] for r in found} == {
+        r["pair_id"] for r in left
+        if r["lang"] == entry["lang"] and entry["entry_ids"][0] in r["entry_ids"]
+    }  # fmt: skip
+    if is_balanced:
+        assert ask(session, "what-if", t="25")["total"]["kept"] == len(kept)
     session.close()
 
 

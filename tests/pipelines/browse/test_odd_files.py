@@ -101,17 +101,105 @@ def test_bytes_that_are_no_utf8_are_searched_for_the_text_that_is(tmp_path):
     session.close()
 
 
-def test_an_empty_tar_is_no_obstacle_and_a_damaged_one_is_named(tmp_path):
+def write_three(folder, damaged):
+    """Write three tars of which the one in the middle is damaged."""
+    write_tar(folder / "00000.tar", {"0.txt": "a dog", "1.txt": "a cat"})
+    (folder / "00001.tar").write_bytes(damaged)
+    write_tar(folder / "00002.tar", {"2.txt": "a dog", "3.txt": "a cow"})
+
+
+def all_of(session, num, **asked):
+    """Go through a list to its end; return the texts, and what was said of files."""
+    texts, told, at = [], [], ""
+    while at is not None:
+        found = ask(session, "pairs", num=str(num), after=at, **asked)
+        texts += [row["text"] for row in found["rows"]]
+        told += found["unread"]
+        at = found["following"]
+    return texts, told
+
+
+def test_an_empty_tar_is_no_obstacle(tmp_path):
     write_tar(tmp_path / "00000.tar", {})
     write_tar(tmp_path / "00001.tar", {"0.txt": "a dog", "1.txt": "a cat"})
     assert len(answers_all(tmp_path)) == 2
-    for content in (b"", b"x" * 5000, (tmp_path / "00001.tar").read_bytes()[:700]):
-        (tmp_path / "00002.tar").write_bytes(content)
-        session = opened(tmp_path)
-        with pytest.raises(ArtifactError, match=r"00002.tar: it holds no samples \("):
-            ask(session, "pairs")
-        session.close()
-    for name in ("00000.tar", "00001.tar"):
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 5000, "cut"])
+def test_a_damaged_tar_is_named_and_those_behind_it_are_shown(tmp_path, content):
+    write_tar(tmp_path / "whole", {"0.txt": "a dog"})
+    write_three(tmp_path, (tmp_path / "whole").read_bytes()[:700] if content == "cut" else content)
+    session = opened(tmp_path)
+    for num in (1, 2, 3, 60):  # the damage is told once, wherever an answer ends
+        texts, (told,) = all_of(session, num)
+        assert texts == ["a dog", "a cat", "a dog", "a cow"]
+        assert "00001.tar: it holds no samples (" in told
+    texts, (told,) = all_of(session, 1, text="dog")
+    assert texts == ["a dog"] * 2 and "00001.tar" in told
+    session.close()
+    for name in ("00000.tar", "00002.tar"):
         (tmp_path / name).unlink()
-    with pytest.raises(ArtifactError, match=r"00002.tar: it holds no samples \("):
+    with pytest.raises(ArtifactError, match=r"00001.tar: it holds no samples \("):
         opened(tmp_path)
+
+
+def test_of_a_tar_that_is_damaged_further_on_it_is_said_how_many_samples_are_shown(tmp_path):
+    write_tar(tmp_path / "whole", {"4.txt": "one", "5.txt": "two", "6.txt": "three"})
+    write_three(tmp_path, (tmp_path / "whole").read_bytes()[: 5 * 512 + 100])
+    session = opened(tmp_path)
+    for num in (1, 2, 3, 60):
+        texts, (told,) = all_of(session, num)
+        assert texts == ["a dog", "a cat", "one", "two", "a dog", "a cow"]
+        assert "00001.tar: only the first 2 samples can be read (" in told
+    session.close()
+
+
+def test_a_damaged_row_group_of_somebody_is_named_and_the_others_are_shown(tmp_path):
+    table = pa.table({"text": [f"number {at}" for at in range(30)]})
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, row_group_size=10, use_dictionary=False, compression="zstd")
+    with pq.ParquetFile(path) as file:
+        column = file.metadata.row_group(1).column(0)
+    at = column.data_page_offset
+    content = bytearray(path.read_bytes())
+    content[at : at + column.total_compressed_size] = b"\xff" * column.total_compressed_size
+    path.write_bytes(content)
+    session = opened(tmp_path)
+    texts, (told,) = all_of(session, 7)
+    assert texts == [f"number {at}" for at in (*range(10), *range(20, 30))]
+    assert "a.parquet: row group 1, of 10 rows, cannot be read (" in told
+    session.close()
+
+
+def test_a_file_that_is_no_parquet_is_named_and_the_others_are_shown(tmp_path):
+    (tmp_path / "b.parquet").write_bytes(b"x" * 5000)
+    with pytest.raises(ArtifactError, match=r"b.parquet: no Parquet file that can be read \("):
+        opened(tmp_path)
+    for name in ("a", "c"):
+        pq.write_table(pa.table({"text": [name]}), tmp_path / f"{name}.parquet")
+    session = opened(tmp_path)
+    for num in (1, 60):
+        texts, (told,) = all_of(session, num)
+        assert texts == ["a", "c"] and "b.parquet: no Parquet file" in told
+    assert all_of(session, 60, text="c")[0] == ["c"]
+    assert ask(session, "pairs")["of"] == 2
+    session.close()
+
+
+@pytest.mark.parametrize("kind", ARRAYS)
+def test_what_is_shown_of_a_column_finds_its_pairs_and_no_others(tmp_path, kind):
+    table = {"text": ["a", "b"], "own": ARRAYS[kind]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    session = opened(tmp_path)
+    rows = ask(session, "pairs")["rows"]
+    columns = session.state().sets["files"].columns
+    assert ("own" in columns) is (kind not in ("bytes", "list", "structure", "nothing", "map",
+                                               "binary view"))  # fmt: skip
+    if "own" in columns:
+        shown = rows[0]["own"]["own"]
+        is_number = columns["own"] == "number"
+        shown = "true" if shown is True else shown  # as a page writes it
+        wanted = {"from": shown, "to": shown} if is_number else {"is": shown}
+        found = ask(session, "pairs", column="own", **wanted)["rows"]
+        assert [row["text"] for row in found] == ([] if shown == "nan" else ["a"]), shown
+    session.close()

@@ -10,11 +10,15 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 import curate
+from curate.pipelines.browse.web import opening
+from curate.pipelines.match import enter_drops
 from curate.pipelines.retract import retract_pairs
+from curate.pipelines.store import artifacts
 from curate.pipelines.yields.stage import measure_yields
 from tests.pipelines.browse.world import picture, write_world
 from tests.pipelines.card.test_card import HOSTILE
 from tests.pipelines.helpers import read_pairs
+from tests.pipelines.tar_helpers import write_tar
 
 pytestmark = pytest.mark.slow
 
@@ -391,3 +395,48 @@ def test_a_run_and_a_folder_of_tars_have_their_pages(show, workspace, tmp_path):
         page.get_by_role("link", name="Retract (1)").click()
         command = page.locator("#retract-command")  # shards are no workspace that could be named
         assert command.inner_text() == "curate retract retract.txt -w WORKSPACE"
+
+
+def test_what_cannot_be_read_is_named_below_the_pairs_and_more_goes_on(show, tmp_path):
+    for number, name in enumerate("ac"):
+        write_tar(tmp_path / f"{name}.tar", {f"{number}-{at}.txt": "a dog" for at in range(50)})
+    (tmp_path / "b.tar").write_bytes(b"x" * 5000)
+    with curate.browse(tmp_path, quiet=True) as found:
+        page = show("pairs", found.address)
+        until(page, "document.querySelectorAll('.card').length === 60")
+        (told,) = page.locator("#unread li").all_inner_texts()
+        assert "b.tar: it holds no samples (" in told and page.locator("#unread").is_visible()
+        page.click("#more")
+        until(page, "document.querySelectorAll('.card').length === 100")
+        assert page.locator("#unread li").count() == 1
+        page.fill("#find-text", "cat")
+        page.press("#find-text", "Enter")
+        until(page, "document.querySelectorAll('.card').length === 0")
+        until(page, "document.querySelectorAll('#unread li').length === 1")
+
+
+def test_the_file_that_open_gives_a_browser_leads_to_the_page(browser, served, monkeypatch):
+    asked = []
+    monkeypatch.setattr(opening.webbrowser, "open", lambda url: asked.append(url) or True)
+    with opening.shown_in_browser(served.address):
+        page = browser.new_page()
+        page.goto(asked[0])
+        page.wait_for_url(lambda url: url.startswith(served.address))
+        ready(page)
+        page.close()
+
+
+def test_dropped_pairs_are_chosen_and_say_why(show, tmp_path):
+    folder = write_world(tmp_path, num=24)
+    ids = read_pairs(folder / "matched")["pair_id"].to_pylist()[:3]
+    listed = artifacts.strings(ids), artifacts.strings(["clip_score"] * 3)
+    enter_drops(str(folder / "matched"), "scores", [listed], quiet=True)
+    with curate.browse(workspace=folder, quiet=True) as found:
+        page = show("pairs", found.address)
+        page.select_option("select[name=fate]", "dropped")
+        until(page, "document.querySelectorAll('.card').length === 3")
+        assert page.locator(".card .tag").all_inner_texts() == ["dropped"] * 3
+        page.click(".card >> nth=0")
+        page.wait_for_selector("dialog[open] .facts")
+        facts = page.locator("dialog[open] .facts").inner_text()
+        assert "Dropped\nclip_score" in facts and "Decision" not in facts

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -17,6 +18,7 @@ import curate
 from curate.errors import CurateError, MissingExtraError, UsageError
 from curate.files.remedies import on_command_line
 from curate.pipelines.browse import stage
+from curate.pipelines.browse.web import opening
 from curate.pipelines.browse.web.page import page_and_policy
 from tests.pipelines.browse.world import picture, write_world
 from tests.pipelines.tar_helpers import write_tar
@@ -261,3 +263,18 @@ def test_the_command_prints_the_address_serves_and_ends_when_interrupted(workspa
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
         assert process.returncode == 0 and errors == ""
+
+
+def test_a_browser_is_given_a_file_of_its_user_alone_and_no_token(page, monkeypatch, caplog):
+    asked = []
+    monkeypatch.setattr(opening.webbrowser, "open", lambda url: asked.append(url) or len(asked) > 1)
+    for is_there in (False, True):
+        caplog.clear()
+        with caplog.at_level("INFO", "curate"), opening.shown_in_browser(page.address):
+            path = Path(url2pathname(urlsplit(asked[-1]).path))
+            assert urlsplit(asked[-1]).scheme == "file" and base(page).strip("/") not in asked[-1]
+            assert path.stat().st_mode & 0o777 == 0o600
+            assert path.parent.stat().st_mode & 0o777 == 0o700
+            assert f'content="0; url={page.address}"' in path.read_text()
+        assert ("no browser was found" in caplog.text) is not is_there
+        assert not path.parent.exists()

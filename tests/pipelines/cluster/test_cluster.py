@@ -22,6 +22,7 @@ from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.store import artifacts
 from tests.pipelines.embedded_helpers import write_embeddings
 from tests.pipelines.helpers import KILLS, contents, match, write_metadata, write_pairs
+from tests.pipelines.tar_helpers import write_tar
 from tests.training.embedding.test_encoders import static_model
 
 CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
@@ -130,6 +131,40 @@ def test_clusters_are_shown_by_their_captions_and_entries(tmp_path):
     page = (tmp_path / "clusters/clusters.md").read_text()
     assert caption["text"] in page and "model2vec, sha256" in page and "| dog | en | 80 |" in page
     assert "red" in cluster_table(found, "clusters") and "read 120 = " in cluster_table(found, "c")
+
+
+def write_shards(folder):
+    """Write what is matched into two shards of a set, with its entries beside them."""
+    pairs = pq.read_table(folder / "matched/pairs/00000.parquet").to_pylist()
+    for number in range(2):
+        members = {}
+        for at, pair in enumerate(pairs[number::2]):
+            members[f"{at}.txt"] = pair["text"]
+            members[f"{at}.json"] = json.dumps({
+                name: pair[name] for name in ("pair_id", "lang", "entry_ids")
+            })  # fmt: skip
+        write_tar(folder / f"balanced/shards/{number:05d}.tar", members)
+    shutil.copytree(folder / "matched/counts", folder / "balanced/probabilities")
+    return folder / "balanced/shards"
+
+
+@pytest.mark.parametrize("name", ["shards", "shards/", "shards/*.tar", "shards/00000.tar", "."])
+def test_clusters_of_shards_are_shown_by_entries_however_the_shards_are_named(
+    tmp_path, monkeypatch, name
+):
+    captions(tmp_path)
+    shards = write_shards(tmp_path)
+    monkeypatch.chdir(shards if name == "." else shards.parent)
+    shutil.rmtree(tmp_path / "embeddings")
+    embed_pairs(
+        output=str(tmp_path / "embeddings"), shards=name, quiet=True,
+        options=EmbedOptions(text_encoder=str(tmp_path / "static"), kinds=("text",)),
+    )  # fmt: skip
+    found = cluster(tmp_path, fine=2, coarse=2, shards=name)
+    assert {frozenset(e.get("entry") for e in one["entries"]) for one in found["clusters"]} == {
+        frozenset({"red", "dog"}), frozenset({"blue", "cat"})
+    }  # fmt: skip
+    assert found["pairs"] == (60 if name.endswith("0.tar") else 120)
 
 
 def test_pairs_that_come_later_go_to_the_centres_that_there_are(tmp_path):

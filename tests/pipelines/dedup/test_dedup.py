@@ -20,6 +20,7 @@ from curate.pipelines.dedup.options import DedupOptions
 from curate.pipelines.dedup.stage import dedup_pairs, undo_dedup
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
+from curate.pipelines.match import enter_drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.matched.thresholds import load_counts
 from curate.pipelines.retract.stage import retract_pairs
@@ -89,6 +90,28 @@ def test_planted_duplicates_fall_for_the_first_by_the_hash_of_its_id(tmp_path):
     for images in by_seed.values():
         hashes = quick_hashes(pa.array(images), 0)
         assert images[int(np.argmin(hashes))] in kept
+
+
+def test_pairs_that_fall_for_one_that_does_not_count_are_told(tmp_path, caplog):
+    kinds = world(tmp_path, num=3)
+    matched = str(tmp_path / "matched")
+    dedup(tmp_path)
+    rows = fallen(tmp_path / "deduped")
+    stays = rows[0]["kept_pair_id"]
+    mine = [row["pair_id"] for row in rows if row["kept_pair_id"] == stays]
+    caplog.set_level("INFO", "curate")
+    run = {"embeddings": str(tmp_path / "embeddings"), "output": str(tmp_path / "deduped"),
+           "options": DedupOptions(), "matched": matched}  # fmt: skip
+    for dropped, told in (([], 0), ([stays], len(mine)), ([stays, mine[0]], len(mine) - 1)):
+        names = artifacts.strings(dropped)
+        reasons = artifacts.strings(["clip_score"] * len(dropped))
+        enter_drops(matched, "scores", [(names, reasons)], quiet=True)
+        caplog.clear()
+        left = dedup_pairs(**run)["matched"]
+        assert left == (3 if not dropped else 2) and len(kinds) == 21
+        lines = [line for line in caplog.messages if "does not count itself" in line]
+        assert len(lines) == bool(told)
+        assert not told or f"{told} pairs fell" in lines[0] and f"(clip_score {told})" in lines[0]
 
 
 def test_the_counts_are_those_without_the_duplicates_until_it_is_undone(tmp_path):
@@ -223,7 +246,7 @@ def test_a_run_that_was_stopped_compares_only_what_is_left(tmp_path, monkeypatch
         dedup(tmp_path)
     done = len(list((tmp_path / "deduped/.working").glob("*.found.parquet")))
     assert 0 < done < 9
-    for name in ("fit_centres", "nearest_centres"):
+    for name in ("fit_clusters", "_write_run"):
         monkeypatch.setattr(semantic, name, None)
     dedup(tmp_path)
     assert 20 <= len(calls) < 20 + 9

@@ -18,6 +18,7 @@ from tests.pipelines.download.test_download import samples, stated
 from tests.pipelines.embedded_helpers import encoded, picture, planted
 from tests.pipelines.helpers import WORDS, contents, match, read_pairs, write_metadata
 from tests.pipelines.image_server import ImageServer, answer
+from tests.training.embedding.test_encoders import static_model
 
 CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
 FETCH = {"allow_private_addresses": True, "retries": 0, "quiet": True, "workers": 2}
@@ -199,3 +200,25 @@ def test_the_whole_flow_killed_anywhere_ends_with_the_same_bytes(tmp_path, serve
         expected, found = (contents(tmp_path / f / name) for f in "ab")
         assert found == expected and len(found) > 2, name
     assert artifacts.read_json(str(tmp_path / "b/balanced/datacard.json"))["total"]["kept"] == 3
+
+
+def test_pairs_without_images_are_not_embedded_as_if_they_had_some(tmp_path, server, caplog):
+    world(tmp_path, server)
+    with pytest.raises(InputError, match=r"one of 72 pairs comes with an image.*from.*matched"):
+        curate.embed(workspace=tmp_path, quiet=True)
+    assert not (tmp_path / "embeddings").exists()
+    static_model(tmp_path / "texts", WORDS)
+    model = str(tmp_path / "texts")
+    with caplog.at_level("INFO", "curate"):
+        found = curate.embed(workspace=tmp_path, text_encoder=model)
+    assert "not one of 72 pairs comes with an image" in caplog.text
+    assert (found["text_vectors"], found["without_image"]) == (
+        63,
+        {"no_image": 72},
+    )  # "St. John" is unknown
+    fetch(tmp_path)
+    with pytest.raises(ArtifactError, match="downloaded: "):  # else nothing would be left to do
+        curate.embed(workspace=tmp_path, text_encoder=model, quiet=True)
+    found = curate.embed(workspace=tmp_path, text_encoder=model, overwrite=True, quiet=True)
+    assert (found["text_vectors"], found["without_image"]) == (63, {"no_image": 8})
+    assert curate.embed(workspace=tmp_path, text_encoder=model, quiet=True) == found

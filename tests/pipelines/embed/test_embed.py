@@ -17,6 +17,7 @@ from curate.pipelines.embed import rows as rows_module
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.embed.view import embed_table
+from curate.pipelines.embedded.lookup import StoredVectors
 from curate.pipelines.embedded.plan import EmbeddedPlan, vectors_of
 from curate.pipelines.store import artifacts
 from curate.training.export.load import load_run
@@ -38,13 +39,14 @@ def workspace(tmp_path_factory):
 
 def embed(workspace, output, *, run="runs/clip", shards=None, workers=1, **options):
     run_options = {k: options.pop(k) for k in ("overwrite", "dry_run") if k in options}
+    quiet = options.pop("quiet", True)
     return embed_pairs(
         output=str(output),
         options=EmbedOptions(run=None if run is None else str(workspace / run), **options),
         matched=None if shards else str(workspace / "matched"),
         shards=None if shards is None else str(shards),
         workers=workers,
-        quiet=True,
+        quiet=quiet,
         **run_options,
     )
 
@@ -99,6 +101,27 @@ def test_shards_have_the_ids_of_their_pairs(workspace, tmp_path):
     for row in of_shards:
         other = by_id[row["pair_id"]]
         assert (row["image_id"], row["lang"]) == (other["image_id"], other["lang"])
+
+
+def test_pairs_of_one_id_are_counted_and_named_where_they_are_others(workspace, tmp_path, caplog):
+    red, blue = png(COLOURS["red"]), png(COLOURS["blue"])
+    samples = [{"0.png": red, "0.txt": "red", "1.png": blue, "1.txt": "blue", "2.png": red},
+               {"0.png": red, "0.txt": "red", "1.png": red, "1.txt": "blue", "3.png": red},
+               {"1.png": blue, "1.txt": "red", "3.png": red}]  # fmt: skip
+    for number, members in enumerate(samples):
+        write_tar(tmp_path / f"shards/{number:05d}.tar", members)
+    with caplog.at_level("INFO", "curate"):
+        found = embed(workspace, tmp_path / "e", shards=tmp_path / "shards", quiet=False)
+    # Copies: "0" and "3"; "1" has another image once, another text once.
+    assert found["repeated_ids"] == {"copies": 2, "others": 2}
+    told = [line for line in caplog.messages if "have an id that a pair before them has" in line]
+    assert len(told) == 1 and "2 pairs" in told[0]
+    assert "('1' in 00001.tar, '1' in 00002.tar)" in told[0]
+    assert "copies 2, other pairs 2" in embed_table(found, "e")
+    assert embed(workspace, tmp_path / "e", shards=tmp_path / "shards") == found
+    shown = StoredVectors(str(tmp_path / "e"), str(tmp_path), quiet=False)
+    assert len(shown.find(["0", "1"])[0]) == 2
+    assert "of 3 pairs the id has stood before" in caplog.text
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from curate.files import storage
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor import lease as exec_lease
 from curate.pipelines.executor import task as exec_task
+from curate.pipelines.executor.blas import blas_threads
 from curate.pipelines.executor.cluster import Cluster, current_cluster, use_cluster
 from curate.pipelines.executor.faults import is_transient
 from curate.pipelines.executor.journal import JOURNAL, PARTS, Journal
@@ -262,3 +263,16 @@ def test_figures_for_prometheus(tmp_path):
     assert 'curate_parts_done{output="data/matched",stage="match_part"} 3.0' in text
     assert 'curate_records_dropped{output="data/matched",reason="no_match"} 12.0' in text
     assert np.isclose(text.count("data/balanced"), 0)
+
+
+def test_threads_have_one_blas_thread_each_and_give_it_back():
+    before = blas_threads()
+    if before is None:
+        pytest.skip("numpy stands on another library than OpenBLAS")
+    found = list(run_parts(blas_threads_of, [0, 1, 2], workers=2, setup=dict, arguments=(),
+                           threads=True))  # fmt: skip
+    assert found == [1, 1, 1] and blas_threads() == before
+
+
+def blas_threads_of(_state, _task):
+    return blas_threads()

@@ -10,6 +10,7 @@ import pytest
 from curate.errors import ArtifactError, CurateError, MissingExtraError
 from curate.files import storage
 from curate.pipelines.executor import lease as exec_lease
+from curate.pipelines.executor import slurm
 from curate.pipelines.executor.cluster import Cluster, use_cluster
 from curate.pipelines.executor.journal import Journal
 from curate.pipelines.executor.lease import driving, holder
@@ -137,3 +138,23 @@ def test_waiting_for_another_try_has_an_end(monkeypatch):
     with use_cluster(Cluster(retries=12)), pytest.raises(TimeoutError):
         list(run_parts(work, [0], workers=1, setup=int, arguments=(), anywhere=True))
     assert len(waited) == 12 and max(waited) == 60.0
+
+
+def test_jobs_that_cannot_be_cancelled_are_named_with_what_scancel_said(tmp_path, monkeypatch):
+    jobs, bin_ = tmp_path / "submitted/1/jobs", tmp_path / "bin"
+    for folder in (jobs, bin_):
+        folder.mkdir(parents=True)
+    (jobs / "77_0_0_log.err").touch()
+    commands = {"squeue": "echo 77_0 77; echo 99_1 99", "scancel": "echo $* denied >&2; exit 1"}
+    for name, line in commands.items():
+        (bin_ / name).write_text(f"#!/bin/sh\n{line}\n")
+        (bin_ / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{bin_}:{os.environ['PATH']}")
+    monkeypatch.setattr(slurm, "_ORPHANS_END_S", 0.1)
+    monkeypatch.setattr(slurm, "_POLL_S", 0.2)
+    with pytest.raises(CurateError, match=r"do not end \(77, 77_0; scancel: 77 77_0 denied\)"):
+        slurm._end_orphans(tmp_path / "submitted", "curate-x")
+    assert (tmp_path / "submitted").exists()
+    (bin_ / "squeue").write_text("#!/bin/sh\n")
+    slurm._end_orphans(tmp_path / "submitted", "curate-x")
+    assert not (tmp_path / "submitted").exists()

@@ -265,6 +265,13 @@ def test_a_list_is_the_same_in_whatever_pieces_it_comes_and_is_sorted(tmp_path, 
     assert peak < 1 << 20  # the list alone, as keys and codes, has 1.2 MB; its ids and reasons 9 MB
 
 
+def test_a_long_list_goes_to_a_folder_that_is_named_as_a_url_of_this_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr(drops_module, "_MOST", 10)
+    found = [listed([f"{at}-{i}" for i in range(20)], "x")[0] for at in range(3)]
+    write_list(f"file://{tmp_path}", "x", found)
+    assert len(reasons_of(tmp_path)) == 60
+
+
 def test_a_list_that_cannot_be_read_to_its_end_changes_nothing(tmp_path):
     world = write_world(tmp_path)
     before = contents(world / "matched")

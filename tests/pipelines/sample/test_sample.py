@@ -8,6 +8,7 @@ import pytest
 import curate
 from curate.curation.sampling.sampling import hash_draws
 from curate.errors import ArtifactError, UsageError
+from curate.pipelines.match import enter_drops, remove_drops
 from curate.pipelines.sample import stage
 from curate.pipelines.sample.options import SampleOptions, parse_clusters
 from curate.pipelines.sample.stage import sample_pairs
@@ -118,8 +119,6 @@ def _is_there(worker, part):
 def test_pairs_that_do_not_count_are_not_sampled_from(tmp_path):
     region = world(tmp_path)
     matched = str(tmp_path / "matched")
-    from curate.pipelines.match import enter_drops
-
     crowd = [pair for pair, one in region.items() if one == 0]
     reasons = artifacts.strings(["duplicate_exact"] * len(crowd))
     enter_drops(matched, "duplicates", [(artifacts.strings(crowd), reasons)], quiet=True)
@@ -129,6 +128,43 @@ def test_pairs_that_do_not_count_are_not_sampled_from(tmp_path):
     assert not kept_by(tmp_path) <= set(crowd)
     twice = sample(tmp_path, 60, matched=matched)  # its own list is no reason to leave pairs out
     assert twice == found
+
+
+def test_what_a_sample_was_drawn_without_does_not_come_back_beside_it(tmp_path, caplog):
+    region = world(tmp_path)
+    matched = str(tmp_path / "matched")
+    crowd = [pair for pair, one in region.items() if one == 0]
+    some = {"few": crowd[:100], "many": crowd}
+
+    def enter(name, pairs):
+        caplog.clear()
+        reasons = artifacts.strings(["why"] * len(pairs))
+        with caplog.at_level("INFO", "curate"):
+            return enter_drops(matched, name, [(artifacts.strings(pairs), reasons)])["matched"]
+
+    def why():
+        return curate.status(workspace=tmp_path)["stages"]["sampled"]["why"]
+
+    assert enter("duplicates", some["many"]) == 720 - CROWD
+    kept = sample(tmp_path, 60, matched=matched)["kept"]
+    assert why() == []
+    with pytest.raises(ArtifactError, match="list 'duplicates' leaves.*curate.sample"):
+        remove_drops(matched, "duplicates", metadata=None, workers=1, quiet=True)
+    assert artifacts.read_json(f"{matched}/summary.json")["matched"] == kept
+    # The same list again changes nothing; another one brings pairs back, and that is said.
+    assert enter("duplicates", some["many"]) == kept and "the sample" not in caplog.text
+    assert enter("duplicates", some["few"]) == kept + CROWD - 100
+    assert "the sample was drawn while other pairs counted" in caplog.text
+    assert "than those that it was drawn from" in why()[0]
+    kept = sample(tmp_path, 60, matched=matched)["matched"]
+    assert kept < 100 and why() == []
+    # A list that came afterwards is no part of what was drawn from.
+    assert enter("scores", sorted(kept_by(tmp_path) - set(some["few"]))[:5]) == kept - 5
+    remove_drops(matched, "scores", metadata=None, workers=1, quiet=True)
+    assert artifacts.read_json(f"{matched}/summary.json")["matched"] == kept and why() == []
+    remove_drops(matched, "sample", metadata=None, workers=1, quiet=True)
+    left = remove_drops(matched, "duplicates", metadata=None, workers=1, quiet=True)
+    assert left == {"counted_again": 100, "matched": 720}
 
 
 def test_workers_files_and_kills_do_not_show_in_the_result(tmp_path, monkeypatch):

@@ -68,6 +68,20 @@ def interrupt_at(monkeypatch, number, run):
         run()
 
 
+def test_a_run_whose_folder_is_named_as_a_url_of_this_disk_goes_on(workspace, monkeypatch):
+    def run(name):
+        return train_model(
+            shards=str(workspace / "balanced/shards"), output=f"file://{workspace}/{name}",
+            model=str(workspace / "tiny.json"), device="cpu", quiet=True,
+            config=TrainConfig(steps=4, batch_size=32, warmup_steps=1, checkpoint_every=2),
+        )  # fmt: skip
+
+    run("as a url")
+    interrupt_at(monkeypatch, 3, lambda: run("cut as a url"))
+    run("cut as a url")
+    assert_same(weights(workspace, "as a url"), weights(workspace, "cut as a url"))
+
+
 def test_a_model_learns_colours_and_is_used_with_one_call(workspace):
     card = train(workspace, "learned", steps=100)
     assert card["final_loss"] < 2.5 and card["parameters"] > 0

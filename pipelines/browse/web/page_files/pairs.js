@@ -1,5 +1,5 @@
 // ---- Pairs ----
-const FATES = { kept: "kept", not_sampled: "not sampled", filtered: "filtered" };
+const FATES = { kept: "kept", not_sampled: "not sampled", filtered: "filtered", dropped: "dropped" };
 const marked = new Map(JSON.parse(sessionStorage.getItem("marked") || "[]"));
 function marksChanged() {
   sessionStorage.setItem("marked", JSON.stringify([...marked]));
@@ -99,6 +99,7 @@ function showPair(box, pair) {
   const t = (about.languages.find((one) => one.lang === pair.lang) || {}).t;
   if (pair.draw != null && pair.probability != null) fact("Decision", `${pair.fate ? `${FATES[pair.fate]}: ` : ""}draw ${digits(pair.draw)} ${pair.draw < pair.probability ? "<" : "≥"} probability ${digits(pair.probability)} at t = ${number(t)}`);
   else fact("Probability", pair.probability == null ? null : digits(pair.probability));
+  fact("Dropped", pair.reason);
   fact("Kept by", pair.t ? `every t of at least ${number(pair.t)}` : null);
   for (const [name, value] of Object.entries(pair.own)) fact(quoted(name), typeof value === "number" ? digits(value, 6) : quoted(value));
   const entries = (pair.entries || []).map((one) => el("li", {}, entryLink(pair.lang, one.id, one.entry, el("span", {}, number(one.count)))));
@@ -133,14 +134,14 @@ async function pairsView(view, asked) {
     sets.length > 1 ? el("label", {}, "From", el("select", { name: "set", on: { change: (event) => { for (const key of Object.keys(now)) if (!["lang", "text", "domain"].includes(key)) delete now[key]; set("set", event.target.value); go(true); } } }, options(sets.map((one) => [one.name, one.label]), chosen.name))) : null,
     field("text", "Text holds", { class: "wide", input: { id: "find-text" } }),
     hasLang ? el("label", {}, "Language", languagePick("pairs-language", now.lang, (value) => { set("lang", value); set("entry", ""); go(); })) : null,
-    about.has_fate && chosen.name === "matched" ? el("label", {}, "What became of it", el("select", { name: "fate", on: { change: change("fate") } }, options([["", "All"], ["kept", "Kept"], ["not_sampled", "Not sampled"], ["filtered", "Filtered"]], now.fate))) : null,
+    (about.has_fate || about.has_drops) && chosen.name === "matched" ? el("label", {}, "What became of it", el("select", { name: "fate", on: { change: change("fate") } }, options([["", "All"], ...(about.has_fate ? [["kept", "Kept"], ["not_sampled", "Not sampled"], ["filtered", "Filtered"]] : []), ...(about.has_drops ? [["dropped", "Dropped"]] : [])], now.fate))) : null,
     field("domain", "Domain", { input: { placeholder: "example.org", dir: "ltr" } }),
     chosen.name === "matched" ? el("span", { class: "pair-of" }, field("score_from", "Score from", { input: { class: "few", type: "number", step: "any" } }), field("score_to", "to", { input: { class: "few", type: "number", step: "any" } })) : null,
     columns.length ? el("label", {}, "Column", el("select", { name: "column", on: { change: (event) => { for (const key of ["is", "from", "to"]) delete now[key]; set("column", event.target.value); go(true); } } }, options([["", "Any"], ...columns.map(([name]) => [name, name])], column))) : null,
     column ? (chosen.columns[column] === "number" ? el("span", { class: "pair-of" }, field("from", "From", { input: { class: "few", type: "number", step: "any" } }), field("to", "to", { input: { class: "few", type: "number", step: "any" } })) : field("is", "Is")) : null,
     el("button", { class: "button", type: "submit" }, "Show"));
-  const grid = makeGrid("Pairs"), foot = el("div", { class: "more" });
-  fill(view, el("h1", {}, chosen.label, el("small", {}, chosen.pairs == null ? "" : number(chosen.pairs))), form, head, grid, foot);
+  const grid = makeGrid("Pairs"), lost = el("ul", { class: "note", id: "unread" }), foot = el("div", { class: "more" });
+  fill(view, el("h1", {}, chosen.label, el("small", {}, chosen.pairs == null ? "" : number(chosen.pairs))), form, head, grid, lost, foot);
   let running = new AbortController();
   async function load(after) {
     running.abort();
@@ -152,6 +153,7 @@ async function pairsView(view, asked) {
       const found = await ask("pairs", { ...now, set: chosen.name, after, num: 60 }, mine.signal);
       if (mine.signal.aborted) return;
       grid.take(found.rows, chosen.name);
+      lost.append(...found.unread.map((words) => el("li", {}, words)));
       const num = grid.children.length, looked = found.of ? `${number(Math.min(found.looked, found.of))} of ${number(found.of)} looked at` : "";
       fill(foot, num ? several(num, "pair") : "No such pair", found.following ? ` so far; ${looked}.` : num ? ", all of them." : ".",
         found.following ? el("button", { type: "button", class: "button", id: "more", on: { click: () => load(found.following) } }, "More") : null);
@@ -163,6 +165,7 @@ async function pairsView(view, asked) {
     remember("pairs", now);
     if (again) return route();
     grid.replaceChildren();
+    lost.replaceChildren();
     showEntry();
     load(null);
   }
