@@ -253,6 +253,8 @@ def damaged(path: str, why: str) -> NoReturn:
 
 
 def _command(path: str) -> str:
+    if "/.working/" in path and _called.get().command:
+        return _called.get().command  # who reads what is there while a run is under way has made it
     folder = path.rstrip("/").rpartition("/")[0]
     for part in reversed(folder.split("/")[-2:]):
         if part in _OF_FOLDER:

@@ -20,6 +20,7 @@ from curate.pipelines.views.progress import progress
 __all__ = ["SHARE", "Shared", "find_shared", "image_keys"]
 
 _BATCH_ROWS = 1 << 16
+_SORTED_TOGETHER = 1 << 22  # shares, so that the sorted file is swept few times
 # Of a file, another one that it shares a key with: it lends it to that one, or borrows it.
 SHARE = np.dtype([("file", "<u4"), ("other", "<u4"), ("high", "<u8"), ("low", "<u4"),
                   ("lends", "?")])  # fmt: skip
@@ -36,18 +37,13 @@ class Shared:
 
     lent: NDArray[np.int64]
     borrowed: NDArray[np.int64]
-    _folder: str
-    _starts: dict[int, NDArray[np.uint32]]
+    _path: Path
+    _starts: NDArray[np.int64]
 
     def of(self, file: int) -> NDArray[np.void]:
         """Return what a file lends and borrows, of type SHARE, in the order of the partitions."""
-        pieces = [np.empty(0, SHARE)]
-        for partition, starts in sorted(self._starts.items()):
-            first, stop = starts[file : file + 2].tolist()
-            if stop > first:
-                path = _path(self._folder, partition)
-                pieces.append(np.fromfile(path, SHARE, stop - first, offset=first * SHARE.itemsize))
-        return np.concatenate(pieces)
+        first, stop = self._starts[file : file + 2].tolist()
+        return np.fromfile(self._path, SHARE, stop - first, offset=first * SHARE.itemsize)
 
 
 def find_shared(
@@ -71,21 +67,21 @@ def find_shared(
     wanted = np.zeros(len(paths), bool)
     wanted[list(borrowers)] = True
     lent, borrowed = np.zeros((2, len(paths)), np.int64)
-    all_starts = {}
     with told_when_full(folder):
         results = run_parts(
             _find_shares, keys.partitions, workers=workers, setup=lambda: (keys, wanted),
             arguments=(), threads=True,
         )  # fmt: skip
         num = len(keys.partitions)
-        for partition, starts, num_lent in progress(
+        for num_lent, num_borrowed in progress(
             results, total=num, label="shared", unit="part", quiet=quiet
         ):
-            if starts[-1]:
-                all_starts[partition] = starts
-                lent += num_lent
-                borrowed += (starts[1:] - starts[:-1]).astype(np.int64) - num_lent
-    return Shared(lent, borrowed, folder, all_starts)
+            lent += num_lent
+            borrowed += num_borrowed
+        starts = np.concatenate([[0], np.cumsum(lent + borrowed)]).astype(np.int64)
+        path = Path(folder) / "sorted.shared"
+        _sort(keys, path, starts)
+    return Shared(lent, borrowed, path, starts)
 
 
 def image_keys(file: pq.ParquetFile) -> Iterator[NDArray[np.void]]:
@@ -100,32 +96,44 @@ def _path(folder: str, partition: int) -> Path:
 
 def _find_shares(
     job: tuple[KeyFiles, NDArray[np.bool_]], partition: int
-) -> tuple[int, NDArray[np.uint32], NDArray[np.int64]]:
-    """Write the shares of a partition, sorted by file.
-
-    Returns:
-        Its number; where the shares of each file begin, and where the last ones end, shape
-        (num_files + 1,); and how many of each file are lent, shape (num_files,).
-    """
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Write the shares of a partition; return how many of each file are lent, and borrowed."""
     keys, wanted = job
     rows, _ = keys.partition(partition)
     owner, borrower = _pairs_of_files(rows)
     matters = wanted[rows["row"][borrower]]
     owner, borrower = owner[matters], borrower[matters]
-    if not len(owner):
-        return partition, np.zeros(len(wanted) + 1, np.uint32), np.zeros(len(wanted), np.int64)
     shares = np.empty(2 * len(owner), SHARE)
     for half, mine, others in ((shares[: len(owner)], owner, borrower),
                                (shares[len(owner) :], borrower, owner)):  # fmt: skip
         half["file"], half["other"] = rows["row"][mine], rows["row"][others]
         half["high"], half["low"] = rows["high"][mine], rows["low"][mine]
         half["lends"] = mine is owner
-    shares = shares[np.argsort(shares["file"], kind="stable")]
-    starts = np.searchsorted(shares["file"], np.arange(len(wanted) + 1)).astype(np.uint32)
-    num_lent = np.bincount(shares["file"][shares["lends"]], minlength=len(wanted))
-    with _path(keys.folder, partition).open("wb") as file:
-        file.write(shares.tobytes())
-    return partition, starts, num_lent
+    shares.tofile(_path(keys.folder, partition))
+    lent, borrowed = (np.bincount(rows["row"][mine], minlength=len(wanted))
+                      for mine in (owner, borrower))  # fmt: skip
+    return lent, borrowed
+
+
+def _sort(keys: KeyFiles, path: Path, starts: NDArray[np.int64]) -> None:
+    """Write the shares of all partitions into one file, sorted by file; theirs go."""
+    with path.open("wb") as file:
+        file.truncate(int(starts[-1]) * SHARE.itemsize)
+    free = starts[:-1].copy()  # where the next share of each file has its place
+    pending, num = [np.empty(0, SHARE)], 0
+    for partition in keys.partitions:
+        one = _path(keys.folder, partition)
+        pending.append(np.fromfile(one, SHARE))
+        one.unlink()
+        num += len(pending[-1])
+        if num and (num >= _SORTED_TOGETHER or partition == keys.partitions[-1]):
+            shares = np.concatenate(pending)
+            shares = shares[np.argsort(shares["file"], kind="stable")]
+            files, first, counts = np.unique(shares["file"], return_index=True, return_counts=True)
+            places = np.repeat(free[files] - first, counts) + np.arange(num)
+            np.memmap(path, SHARE, "r+")[places] = shares
+            free[files] += counts
+            pending, num = [np.empty(0, SHARE)], 0
 
 
 def _pairs_of_files(rows: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

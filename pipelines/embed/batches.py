@@ -68,9 +68,7 @@ class Batches:
         self.figures.counts["images"] += len(new) + len(lost)
         all_rows: list[tuple[SeenImage, Vector | None]] = [(SeenImage(), None)] * len(names)
         for row in rows:
-            is_own = row in seen and (
-                has_cuts or not (seen[row][0].reason and names[row] in self._known)
-            )
+            is_own = row in seen and (has_cuts or names[row] not in self._known)
             all_rows[row] = seen[row] if is_own else self._known[names[row]]
         return self._image_columns(
             [one for one, _ in all_rows], [v for _, v in all_rows], len(names) - len(rows)

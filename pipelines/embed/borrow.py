@@ -80,9 +80,9 @@ def _lent(
     """Return what is lent to a part, and of each row the place in it; -1 where there is none."""
     lent = read_lent(worker.job, index)
     keys = Keys(lent)
-    lent = lent[np.argsort(keys.places)]  # an image has one owner, so that no key comes twice
+    at = np.append(np.argsort(keys.places), -1)  # an image has one owner: no key comes twice
     place = np.full(len(ids), -1, np.int64)
-    place[borrowed] = keys.find(ids.filter(pa.array(borrowed)).combine_chunks())
+    place[borrowed] = at[keys.find(ids.filter(pa.array(borrowed)).combine_chunks())]
     return lent, place
 
 

@@ -1,8 +1,6 @@
 """Rows of parts in; what they know of images, as records of one size, for those that borrow, out.
 
-A file of some neighbouring parts that lend: of each part of the plan, in 24 bytes, where the
-records that it borrows begin, how many they are, and the checksum of their bytes; then the records.
-Numbers are of 8 bytes, little-endian. So a borrower reads one piece of each file.
+Some neighbouring parts that lend have one file, with a piece for each part that borrows.
 """
 
 from collections.abc import Iterator
@@ -10,14 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from numpy.typing import NDArray
 
 from curate.curation.vectors.perceptual import HASH_BYTES
 from curate.files import storage
-from curate.files.disk_space import told_when_full
-from curate.files.remedies import damaged
-from curate.pipelines.embed.shares import Keys, read_shares, working_path
+from curate.pipelines.embed.pieces import Records, read_piece, write_pieces
+from curate.pipelines.embed.shares import Keys, working_path
 from curate.pipelines.embed.worker import EmbedJob, EmbedWorker
 from curate.pipelines.embedded.plan import vectors_of
 from curate.pipelines.store import artifacts
@@ -25,10 +21,7 @@ from curate.pipelines.store import artifacts
 __all__ = ["columns_of", "lend_images", "read_lent", "record_kind", "records_of"]
 
 _COLUMNS = ("image_xxh3", "image_hash", "width", "height", "image")
-_PLACE = np.dtype([("start", "<u8"), ("num", "<u8"), ("sum", "<u8")])
 _FIXED = {"image_xxh3": 16, "image_hash": HASH_BYTES}
-
-Records = NDArray[np.void]
 
 
 def record_kind(width: int) -> np.dtype[np.void]:
@@ -91,19 +84,25 @@ def lend_images(worker: EmbedWorker, group: int) -> int:
 
     Of several rows of an image, the first that can be used is what is lent. One that no row has is
     not lent: each borrower looks at its own.
+
+    Raises:
+        CurateError: memory or the disk ran out.
     """
     job = worker.job
-    path = working_path(job.output, "lent", group, "images")
-    if storage.exists(path):
-        return group
-    borrowers: list[NDArray[np.uint32]] = [np.empty(0, np.uint32)]
-    places: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
-    found = [np.empty(0, record_kind(job.width))]
+    path = job.shares.lent_path(job.output, group)
+    with job.at_part(job.shares.groups[group][0]):
+        if not storage.exists(path):
+            _lend(job, group, path)
+    return group
+
+
+def _lend(job: EmbedJob, group: int, path: str) -> None:
+    borrowers: list[NDArray[np.uint32]] = []
+    places: list[NDArray[np.int64]] = []
+    found: list[Records] = []
     num = 0
     for index in range(*job.shares.groups[group]):
-        if not storage.exists(working_path(job.output, "shares", index)):
-            continue
-        shares = read_shares(job.output, index)
+        shares = job.shares.of(job.output, index)
         shares = shares[shares["lends"]]
         keys = Keys(shares)
         of_part, is_there = _usable(job, index, keys)
@@ -113,10 +112,11 @@ def lend_images(worker: EmbedWorker, group: int) -> int:
         places.append(num + keys.places[lent])
         found.append(of_part)
         num += len(of_part)
-    with told_when_full(job.output):
-        _write(path, np.concatenate(borrowers), np.concatenate(places), np.concatenate(found),
-               len(job.sources))  # fmt: skip
-    return group
+    records, of = np.concatenate(found), np.concatenate(borrowers)
+    order = np.argsort(of, kind="stable")
+    ends = np.searchsorted(of[order], np.arange(len(job.sources) + 1))
+    at = np.concatenate(places)[order]
+    write_pieces(path, len(job.sources), lambda part: records[at[ends[part] : ends[part + 1]]])
 
 
 def _usable(job: EmbedJob, index: int, keys: Keys) -> tuple[Records, NDArray[np.bool_]]:
@@ -149,25 +149,6 @@ def _rows(job: EmbedJob, index: int) -> Iterator[tuple[pa.RecordBatch, str]]:
             yield batch, path
 
 
-def _write(
-    path: str, borrowers: NDArray[np.uint32], places: NDArray[np.int64], records: Records,
-    num_parts: int,
-) -> None:  # fmt: skip
-    order = np.argsort(borrowers, kind="stable")
-    ends = np.searchsorted(borrowers[order], np.arange(num_parts + 1))
-    head = np.zeros(num_parts, _PLACE)
-    head["start"] = head.nbytes + ends[:-1] * records.itemsize
-    head["num"] = np.diff(ends)
-    head["sum"] = xxhash.xxh3_64_intdigest(b"")
-    pieces = [order[ends[at] : ends[at + 1]] for at in np.flatnonzero(head["num"])]
-    for at, piece in zip(np.flatnonzero(head["num"]).tolist(), pieces, strict=True):
-        head["sum"][at] = xxhash.xxh3_64_intdigest(records[places[piece]].tobytes())
-    with storage.publish(path) as file:
-        file.write(head.tobytes())
-        for piece in pieces:
-            file.write(records[places[piece]].tobytes())
-
-
 def read_lent(job: EmbedJob, index: int) -> Records:
     """Return what is lent to a part, by all parts that it borrows from.
 
@@ -175,20 +156,7 @@ def read_lent(job: EmbedJob, index: int) -> Records:
         ArtifactError: it is not what was written.
     """
     kind = record_kind(job.width)
-    shares = read_shares(job.output, index)
-    owners = shares["other"][~shares["lends"]]
-    found = [np.empty(0, kind)]
-    for group in job.shares.groups_of(owners):
-        path = working_path(job.output, "lent", group, "images")
-        with storage.open_read(path) as file:
-            file.seek(index * _PLACE.itemsize)
-            head = np.frombuffer(file.read(_PLACE.itemsize).ljust(_PLACE.itemsize), _PLACE)
-            start, num, expected = head[0].tolist()
-            content = b""
-            if num and start < 1 << 62:
-                file.seek(start)
-                content = file.read(num * kind.itemsize)
-        if xxhash.xxh3_64_intdigest(content) != expected:
-            damaged(path, f"what it lends to part {index} is not what was written")
-        found.append(np.frombuffer(content, kind))
-    return np.concatenate(found)
+    shares = job.shares.of(job.output, index)
+    groups = job.shares.groups_of(shares["other"][~shares["lends"]])
+    paths = (job.shares.lent_path(job.output, group) for group in groups)
+    return np.concatenate([np.empty(0, kind), *(read_piece(path, index, kind) for path in paths)])

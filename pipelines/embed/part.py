@@ -8,7 +8,7 @@ import pyarrow as pa
 from curate.files import storage
 from curate.pipelines.embed.batches import Batches
 from curate.pipelines.embed.rows import Chunk
-from curate.pipelines.embed.shares import Keys, read_shares, working_path
+from curate.pipelines.embed.shares import Keys, working_path
 from curate.pipelines.embed.worker import EmbedWorker
 from curate.pipelines.embedded.figures import PartFigures
 from curate.pipelines.embedded.plan import embedding_schema
@@ -42,7 +42,7 @@ def _embed(worker: EmbedWorker, index: int, path: str, *, borrows: bool) -> Part
     schema = embedding_schema(job.widths, with_images=job.models.wants_images, crops=job.views - 1)
     borrowed = None
     if borrows:
-        shares = read_shares(job.output, index)
+        shares = job.shares.of(job.output, index)
         borrowed = Keys(shares[~shares["lends"]])
         schema = schema.append(pa.field("borrowed", pa.bool_()))
     chunks = ahead(job.rows.chunks(index, with_texts=worker.encoders.text is not None), 1)

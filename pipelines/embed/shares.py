@@ -5,13 +5,16 @@ to each later part. So a part follows from itself and from those before it. All 
 `.working`, beside what is done, until the end:
 
 - `ids/NNNNN.parquet`: ids of a shard's images, which stand in the JSON of its samples alone;
-- `shares/NNNNN.parquet`: what a part lends and borrows; `shares.json`: that all of these are there;
 - `owned/NNNNN.parquet`: a part that borrows, without what it borrows;
-- `lent/NNNNN.images`: what some neighbouring parts lend, borrower by borrower.
+- `shares.json`: which parts share images, and of which plan; its hash names the folder of the next
+  two, so that what a worker of an earlier plan still writes is in nobody's way;
+- `shares-NAME/parts.shares`: what each part lends and borrows;
+- `shares-NAME/NNNNN.images`: what some neighbouring parts lend, borrower by borrower.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +24,8 @@ from curate.curation.hashing.duplicates import string_keys
 from curate.files import storage
 from curate.files.own_json import of_ours
 from curate.pipelines.duplicates.keys import key_folder
-from curate.pipelines.duplicates.shared import SHARE, Shared, find_shared, image_keys
+from curate.pipelines.duplicates.shared import SHARE, find_shared, image_keys
+from curate.pipelines.embed.pieces import read_piece, write_pieces
 from curate.pipelines.embed.rows import MatchedRows, ShardRows
 from curate.pipelines.embedded.plan import WORKING, EmbeddedPlan, Source
 from curate.pipelines.executor.parts import run_parts
@@ -29,12 +33,11 @@ from curate.pipelines.store import artifacts
 from curate.pipelines.store.workspace import part_name
 from curate.pipelines.views.progress import progress
 
-__all__ = ["NO_SHARES", "Keys", "Shares", "ids_path", "plan_shares", "read_shares", "working_path"]
+__all__ = ["NO_SHARES", "Keys", "Shares", "ids_path", "plan_shares", "working_path"]
 
 _SIGN = "shares.json"
 # Images that neighbouring parts lend together, so that a borrower opens few files.
 _LENT_TOGETHER = 1 << 17
-_COLUMNS = ("other", "high", "low", "lends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +47,35 @@ class Shares:
     Attributes:
         borrowers: parts with images that an earlier one has.
         groups: neighbouring parts that lend together, as first and stop; ascending.
+        name: of the folder in `.working` with what they share.
     """
 
     borrowers: frozenset[int] = frozenset()
     groups: tuple[tuple[int, int], ...] = ()
+    name: str = ""
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Shares":
+        """Return what `shares.json` says."""
+        groups = tuple((int(first), int(stop)) for first, stop in values["groups"])
+        name = f"shares-{artifacts.digest(values)[:12]}"
+        return cls(frozenset(map(int, values["borrowers"])), groups, name)
+
+    def path(self, output: str) -> str:
+        """Return the path of what the parts lend and borrow."""
+        return storage.join(output, WORKING, self.name, "parts.shares")
+
+    def lent_path(self, output: str, group: int) -> str:
+        """Return the path of what the parts of a group lend."""
+        return working_path(output, self.name, group, "images")
+
+    def of(self, output: str, index: int) -> NDArray[np.void]:
+        """Return what a part lends and borrows, of type SHARE.
+
+        Raises:
+            ArtifactError: it is not what was written.
+        """
+        return read_piece(self.path(output), index, SHARE)
 
     def groups_of(self, owners: NDArray[np.integer]) -> list[int]:
         """Return the numbers of the groups that some parts are in, ascending."""
@@ -100,16 +128,6 @@ def ids_path(output: str, index: int) -> str:
     return working_path(output, "ids", index)
 
 
-def read_shares(output: str, index: int) -> NDArray[np.void]:
-    """Return what a part lends and borrows, of type SHARE."""
-    table = artifacts.read_table(working_path(output, "shares", index), list(_COLUMNS))
-    shares = np.empty(table.num_rows, SHARE)
-    shares["file"] = index
-    for name in _COLUMNS:
-        shares[name] = table.column(name).to_numpy()
-    return shares
-
-
 def plan_shares(
     plan: EmbeddedPlan, rows: MatchedRows | ShardRows, todo: Sequence[int], *, workers: int,
     quiet: bool,
@@ -131,30 +149,25 @@ def plan_shares(
     if storage.exists(sign):
         values = artifacts.read_json(sign)
         with of_ours(sign):
+            shares = Shares.from_dict(values)
             if values["plan"] == made_from and set(values["todo"]) >= set(todo):
-                groups = tuple((int(first), int(stop)) for first, stop in values["groups"])
-                return Shares(frozenset(map(int, values["borrowers"])), groups)
-    for name in (_SIGN, "lent", "shares"):
-        storage.remove(storage.join(plan.folder, WORKING, name))
+                if not shares.borrowers or storage.exists(shares.path(plan.folder)):
+                    return shares
+        storage.remove(sign)  # before what it speaks of
+        storage.remove(storage.join(plan.folder, WORKING, shares.name))
     paths = _paths_with_ids(plan, rows, todo, workers=workers, quiet=quiet)
     with key_folder(storage.join(plan.folder, WORKING)) as folder:
         shared = find_shared(paths, folder, image_keys, todo, workers=workers, quiet=quiet)
-        for index in np.flatnonzero(shared.lent + shared.borrowed).tolist():
-            _write_shares(plan.folder, shared, index, made_from)
-    shares = Shares(
-        frozenset(np.flatnonzero(shared.borrowed).tolist()), tuple(_groups(shared.lent.tolist()))
-    )
-    artifacts.write_json(sign, {
-        "plan": made_from, "todo": list(todo), "borrowers": sorted(shares.borrowers),
-        "groups": shares.groups,
-    })  # fmt: skip
+        found = {
+            "plan": made_from, "todo": list(todo),
+            "borrowers": np.flatnonzero(shared.borrowed).tolist(),
+            "groups": [list(group) for group in _groups(shared.lent.tolist())],
+        }  # fmt: skip
+        shares = Shares.from_dict(found)
+        if shares.borrowers:
+            write_pieces(shares.path(plan.folder), len(paths), shared.of)
+    artifacts.write_json(sign, found)
     return shares
-
-
-def _write_shares(output: str, shared: Shared, index: int, made_from: str) -> None:
-    found = shared.of(index)
-    table = pa.table({name: found[name] for name in _COLUMNS})
-    artifacts.write_table(working_path(output, "shares", index), table, {"plan": made_from}, "")
 
 
 def _groups(lent: Sequence[int]) -> Iterator[tuple[int, int]]:

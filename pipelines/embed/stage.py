@@ -22,7 +22,7 @@ from curate.pipelines.embed.models import Encoders, ModelSpec, load_encoders
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.part import embed_part
 from curate.pipelines.embed.rows import MatchedRows, ShardRows, matched_rows, shard_rows
-from curate.pipelines.embed.shares import plan_shares
+from curate.pipelines.embed.shares import plan_shares, working_path
 from curate.pipelines.embed.worker import EmbedJob, EmbedWorker
 from curate.pipelines.embedded.figures import (
     PartFigures,
@@ -52,7 +52,7 @@ from curate.training import require_packages
 
 __all__ = ["embed_pairs"]
 
-_ENTRIES = ("pairs", JOURNAL, PARTS, KEYS, SUMMARY, PLAN)
+_ENTRIES = ("pairs", JOURNAL, PARTS, KEYS, SUMMARY, PLAN, WORKING)
 # Two at once, so that one is read while another is computed; threads share the batches of both.
 _PARTS_AT_ONCE = 2
 
@@ -219,6 +219,7 @@ def _begin(
                 storage.remove(storage.join(folder, SUMMARY))
             for index in gone:
                 storage.remove(plan.path(index))
+                storage.remove(working_path(folder, "owned", index))
     storage.remove_leftovers(folder)
     plan.write()
     return plan

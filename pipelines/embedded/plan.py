@@ -31,6 +31,7 @@ PLAN = "plan.json"
 SUMMARY = "summary.json"
 WORKING = ".working"  # a folder that is there while a run is under way
 EMBEDDING_COLUMNS = ("image", "text")
+_INFINITE = 0x7C00  # bits of a half float without its sign; those of no number are above
 
 
 class Source(NamedTuple):
@@ -275,7 +276,7 @@ def vectors_of(column: pa.Array, path: str) -> tuple[NDArray[np.float16], NDArra
         Shape (N, E), zeros where there is none; and shape (N,).
 
     Raises:
-        ArtifactError: it is no column of vectors, or one of them is not finite.
+        ArtifactError: it is no column of vectors, or one of them is not whole or not finite.
     """
     if not pa.types.is_fixed_size_list(column.type) or not pa.types.is_float16(
         column.type.value_type
@@ -284,8 +285,13 @@ def vectors_of(column: pa.Array, path: str) -> tuple[NDArray[np.float16], NDArra
     width = column.type.list_size
     is_there = column.is_valid().to_numpy(zero_copy_only=False)
     found = np.zeros((len(column), width), np.float16)
-    values = column.filter(pa.array(is_there)).flatten().to_numpy(zero_copy_only=False)
-    if not np.isfinite(values).all():
-        damaged(path, "a vector in it is not finite")
-    found[is_there] = values.reshape(-1, width)
+    if is_there.any():
+        flat = column.values.slice(column.offset * width, len(column) * width)
+        if flat.null_count not in (0, int((~is_there).sum()) * width):
+            damaged(path, "a vector in it lacks a number")
+        # As bits: Arrow and NumPy take ten times as long to look through half floats.
+        bits = np.frombuffer(flat.buffers()[1], np.uint16)[flat.offset :][: len(flat)]
+        found.view(np.uint16)[is_there] = bits.reshape(-1, width)[is_there]
+        if (found.view(np.uint16) & 0x7FFF).max() >= _INFINITE:
+            damaged(path, "a vector in it is not finite")
     return found, np.asarray(is_there, dtype=bool)

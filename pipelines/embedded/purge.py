@@ -11,13 +11,14 @@ from contextlib import ExitStack
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curate.curation.hashing.duplicates import string_keys
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.pipelines.duplicates.keys import key_folder
-from curate.pipelines.duplicates.shared import Shared, find_shared, image_keys
+from curate.pipelines.duplicates.shared import Shared, find_shared
 from curate.pipelines.embedded.figures import (
     BORROWED,
     PartFigures,
@@ -86,7 +87,7 @@ def purge_embedded(
     was_whole = storage.exists(storage.join(output, SUMMARY))
     before = plan.digest()
     _purge_working(output, tombstones)
-    borrowed = _Borrowed(plan)
+    borrowed = _Borrowed(plan, tombstones)
     num = 0
     shown = progress(
         range(len(plan.sources)), total=len(plan.sources), label="vectors", unit="part", quiet=quiet
@@ -118,7 +119,8 @@ def purge_embedded(
 def _purge_working(output: str, tombstones: Tombstones) -> None:
     """Remove what a run that was killed had made of retracted pairs, and what it can find again."""
     folder = storage.join(output, WORKING)
-    for path in storage.list_files(folder, ""):
+    # `shares.json` goes before the folders that it speaks of.
+    for path in sorted(storage.list_files(folder, ""), key=lambda path: not path.endswith(".json")):
         if path.rstrip("/").rpartition("/")[2] != "owned":
             storage.remove(path)
     for path in storage.list_files(storage.join(folder, "owned"), ".parquet"):
@@ -127,10 +129,13 @@ def _purge_working(output: str, tombstones: Tombstones) -> None:
 
 
 class _Borrowed:
-    """Finds the images of a part that an earlier one has, once there is a part that has such."""
+    """Finds the images of a part that an earlier one has, once there is a part that has such.
 
-    def __init__(self, plan: EmbeddedPlan) -> None:
-        self._plan = plan
+    Parts count as they are without what is retracted, whether that is taken out yet or not.
+    """
+
+    def __init__(self, plan: EmbeddedPlan, tombstones: Tombstones) -> None:
+        self._plan, self._tombstones = plan, tombstones
         self._there: list[int] = []
         self._found: Shared | None = None
         self._stack = ExitStack()
@@ -148,10 +153,15 @@ class _Borrowed:
             self._there = [i for i in parts if storage.exists(self._plan.path(i))]
             folder = self._stack.enter_context(key_folder(storage.join(self._plan.folder, WORKING)))
             paths = [self._plan.path(i) for i in self._there]
-            self._found = find_shared(paths, folder, image_keys, range(len(paths)))
+            self._found = find_shared(paths, folder, self._image_keys, range(len(paths)))
         shares = self._found.of(self._there.index(index))
         keys: NDArray[np.uint64] = shares["high"][~shares["lends"]]
         return keys
+
+    def _image_keys(self, file: pq.ParquetFile) -> Iterator[NDArray[np.void]]:
+        for batch in file.iter_batches(1 << 16, columns=["pair_id", "image_id"]):
+            gone = self._tombstones.hits_by_id(pa.Table.from_batches([batch]))
+            yield string_keys(batch.column("image_id").filter(pa.array(~gone)).drop_null())
 
 
 def _note_again(plan: EmbeddedPlan, *, was_whole: bool) -> None:
@@ -193,12 +203,13 @@ def _rewrite(
             for batch in _left(file.iter_batches(1 << 13), gone):
                 writer.write(batch)
                 left["pairs"] += batch.num_rows
-                names = batch.column("image_id")
-                images.update(names.drop_null().to_pylist())
-                left["images"] += names.null_count
+                if "width" in schema.names:
+                    names = batch.column("image_id")
+                    images.update(names.drop_null().to_pylist())
+                    left["images"] += names.null_count
                 for kind in ("image", "text"):
                     if kind in schema.names:
-                        left[f"{kind}_vectors"] += len(names) - batch.column(kind).null_count
+                        left[f"{kind}_vectors"] += len(batch) - batch.column(kind).null_count
                 if "width" in schema.names and "image" not in schema.names:
                     left["unusable"] += batch.column("width").null_count
             if borrowed is not None:
@@ -224,8 +235,7 @@ def _recount(figures: PartFigures, left: Counter[str], images: int) -> None:
     for name in ("pairs", BORROWED, "image_vectors", "text_vectors"):
         if name in figures.counts:
             figures.counts[name] = left[name]
-    if figures.counts["images"]:
-        figures.counts["images"] = left["images"] + images
+    figures.counts["images"] = left["images"] + images
     without = {"without_image": "image_vectors", "without_text": "text_vectors"}
     for name, vectors in without.items():
         reasons: Counter[str] = getattr(figures, name)

@@ -77,8 +77,12 @@ def _judged(why: list[str], folder: str, **figures: Any) -> Stage:
 
 
 def _num(folder: str, inner: str, suffix: str = ".parquet") -> int:
+    return len(_names(folder, inner, suffix))
+
+
+def _names(folder: str, inner: str, suffix: str = ".parquet") -> list[str]:
     path = storage.join(folder, inner) if inner else folder
-    return sum(name.endswith(suffix) for name in file_sizes(path))
+    return [name for name in file_sizes(path) if name.endswith(suffix)]
 
 
 def _downloaded(folder: str, matched: MatchedPlan | None) -> Stage:
@@ -115,8 +119,8 @@ def _embeddings(folder: str, matched: MatchedPlan | None) -> Stage:
                 f"`{suggest('embed')}` as before"
             )
     # Parts that borrow images are nearly done before they are published.
-    done = _num(folder, "pairs") + _num(folder, f"{WORKING}/owned")
-    return _judged(why, folder, done=done, total=len(plan.sources), unit="parts")
+    names = {*_names(folder, "pairs"), *_names(folder, f"{WORKING}/owned")}
+    return _judged(why, folder, done=len(names), total=len(plan.sources), unit="parts")
 
 
 def _source(matched: MatchedPlan, index: int) -> Source | None:

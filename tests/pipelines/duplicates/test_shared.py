@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from curate.curation.hashing.duplicates import KEY, string_keys
 from curate.pipelines.duplicates import keys as key_files
+from curate.pipelines.duplicates import shared
 from curate.pipelines.duplicates.shared import find_shared, image_keys
 from curate.pipelines.store import artifacts
 
@@ -26,13 +27,16 @@ def write(folder, files):
 
 
 @settings(max_examples=60)
-@given(FILES, st.integers(1, 3), st.integers(1, 4), st.data())
-def test_the_first_file_lends_to_each_later_one_once(tmp_path_factory, files, workers, rows, data):
+@given(FILES, st.integers(1, 3), st.integers(1, 4), st.integers(1, 9), st.data())
+def test_the_first_file_lends_to_each_later_one_once(
+    tmp_path_factory, files, workers, rows, together, data
+):
     folder = tmp_path_factory.mktemp("shared")
     borrowers = data.draw(st.sets(st.integers(0, len(files) - 1)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(key_files, "ROWS_PER_PARTITION", rows)
         patch.setattr(key_files, "ROWS_PER_RUN", 3)
+        patch.setattr(shared, "_SORTED_TOGETHER", together)
         found = find_shared(
             write(folder, files), str(folder / "keys"), image_keys, borrowers, workers=workers
         )

@@ -262,14 +262,6 @@ def test_a_shard_without_samples_has_vectors_of_nothing(workspace, tmp_path):
     assert rows(tmp_path / "e").num_rows == 0
 
 
-def test_vectors_that_are_damaged_or_not_finite_are_refused():
-    column = pa.array([[1.0, np.nan]], pa.list_(pa.float16(), 2))
-    with pytest.raises(ArtifactError, match="not finite"):
-        vectors_of(column, "a.parquet")
-    with pytest.raises(ArtifactError, match="expected a fixed_size_list"):
-        vectors_of(pa.array([[1.0]]), "a.parquet")
-
-
 def test_a_part_that_was_damaged_is_noticed(workspace, tmp_path):
     embed(workspace, tmp_path / "e")
     path = tmp_path / "e/pairs/00000.parquet"

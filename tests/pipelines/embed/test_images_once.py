@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import curate
@@ -20,8 +20,10 @@ from curate.pipelines.embed import rows as rows_module
 from curate.pipelines.embed.options import EmbedOptions
 from curate.pipelines.embed.stage import embed_pairs
 from curate.pipelines.embed.view import embed_table
+from curate.pipelines.embedded import purge
 from curate.pipelines.embedded.plan import EmbeddedPlan
 from curate.pipelines.executor.cluster import Cluster, use_cluster
+from curate.pipelines.matched.tombstones import Tombstones
 from curate.pipelines.store import artifacts
 from curate.training.embedding.images import see_image
 from tests.pipelines.helpers import KILLS, contents, match, write_metadata
@@ -127,6 +129,7 @@ PARTS = st.lists(st.lists(IMAGES, max_size=5), min_size=1, max_size=5)
 
 @settings(max_examples=40, deadline=None)
 @given(PARTS, st.integers(1, 3), st.integers(1, 4))
+@example([[("a", None), ("a", PICTURES["a"][0]), ("a", PICTURES["a"][1])]], 1, 1)
 def test_each_row_tells_of_the_first_part_that_can_use_its_image(
     tmp_path_factory, parts, workers, together
 ):
@@ -299,7 +302,7 @@ def test_parts_that_are_added_after_a_kill(tmp_path, monkeypatch):
     parts = five_parts()
     write_shards(tmp_path / "in", parts[:3])
     with monkeypatch.context() as patch:
-        patch.setattr(lend, "_write", _fails)
+        patch.setattr(lend, "_lend", _fails)
         with pytest.raises(_CutShortError):
             embed(tmp_path / "e", shards=tmp_path / "in")
     assert len(list((tmp_path / "e/.working/owned").glob("*.parquet"))) == 2
@@ -347,15 +350,15 @@ def test_what_is_lent_is_compared_with_its_checksum(tmp_path, monkeypatch):
         patch.setattr("curate.pipelines.embed.borrow.read_lent", _fails)
         with pytest.raises(_CutShortError):
             embed(tmp_path / "e", shards=source)
-    [path] = (tmp_path / "e/.working/lent").glob("*.images")
+    [path] = (tmp_path / "e/.working").glob("shares-*/*.images")
     whole = path.read_bytes()
     places = np.frombuffer(whole[: 24 * 5], "<u8").reshape(5, 3)
     assert places[:, 1].tolist() == [0, 1, 3, 1, 0]
     for damaged in (whole[:-1], whole[: 24 * 5] + b"x" + whole[24 * 5 + 1 :],
                     whole[:24] + bytes(24) + whole[48:]):  # fmt: skip
         shutil.copytree(tmp_path / "e", tmp_path / "damaged")
-        (tmp_path / "damaged/.working/lent" / path.name).write_bytes(damaged)
-        with pytest.raises(ArtifactError, match="lends to part . is not what was written"):
+        (tmp_path / "damaged/.working" / path.parent.name / path.name).write_bytes(damaged)
+        with pytest.raises(ArtifactError, match="has for part . is not what was written"):
             embed(tmp_path / "damaged", shards=source)
         shutil.rmtree(tmp_path / "damaged")
     embed(tmp_path / "e", shards=source)
@@ -423,6 +426,142 @@ def test_a_retraction_while_a_run_is_cut_short_holds(tmp_path, monkeypatch, look
     embed(tmp_path / "anew", matched=matched)
     for mine, other in zip(tables(tmp_path / "embeddings"), tables(tmp_path / "anew"), strict=True):
         assert mine.equals(other)
+
+
+def cut_before_borrowing(monkeypatch, output, **source):
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.pipelines.embed.borrow.read_lent", _fails)
+        with pytest.raises(_CutShortError):
+            embed(output, **source)
+
+
+def test_nothing_of_an_unfinished_run_is_left_by_overwrite(tmp_path, monkeypatch):
+    source = write_shards(tmp_path / "in", five_parts())
+    cut_before_borrowing(monkeypatch, tmp_path / "e", shards=source)
+    assert len(list((tmp_path / "e/.working/owned").iterdir())) == 3
+    embed(tmp_path / "e", shards=source, decoder="pillow", overwrite=True)
+    embed(tmp_path / "anew", shards=source, decoder="pillow")
+    assert not (tmp_path / "e/.working").exists() and not (tmp_path / "e/.next").exists()
+    assert contents(tmp_path / "e") == contents(tmp_path / "anew")
+
+
+def test_what_was_looked_at_of_a_shard_that_went_or_changed_goes_at_once(tmp_path, monkeypatch):
+    parts = five_parts()
+    source = write_shards(tmp_path / "in", parts)
+    cut_before_borrowing(monkeypatch, tmp_path / "e", shards=source)
+    write_shards(tmp_path / "in", [parts[0], [*parts[1], ("f", PICTURES["f"][0])]])
+    for number in (2, 3, 4):
+        (source / f"{number:05d}.tar").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.pipelines.embed.stage.plan_shares", _fails)
+        with pytest.raises(_CutShortError):
+            embed(tmp_path / "e", shards=source)
+    assert list((tmp_path / "e/.working/owned").iterdir()) == []
+
+
+def test_a_lent_file_of_an_earlier_plan_is_in_nobodys_way(tmp_path, monkeypatch):
+    parts = five_parts()
+    source = write_shards(tmp_path / "in", parts[:4])
+    cut_before_borrowing(monkeypatch, tmp_path / "e", shards=source)
+    [old] = (tmp_path / "e/.working").glob("shares-*")
+    shutil.copytree(old, tmp_path / "old")
+    parts[0] = [("b", PICTURES["b"][2]), ("a", PICTURES["a"][2])]
+    write_shards(tmp_path / "in", parts)
+    cut_before_borrowing(monkeypatch, tmp_path / "e", shards=source)
+    assert not old.exists()
+    shutil.copytree(tmp_path / "old", old)  # by a worker that was not ended with its driver
+    embed(tmp_path / "e", shards=source)
+    embed(tmp_path / "anew", shards=source)
+    assert contents(tmp_path / "e") == contents(tmp_path / "anew")
+
+
+@pytest.mark.parametrize("lost", ["shares.json", "shares-*/parts.shares", "shares-*/*.images"])
+def test_what_parts_share_is_found_again_where_a_file_of_it_is_gone(tmp_path, monkeypatch, lost):
+    source = write_shards(tmp_path / "in", five_parts())
+    cut_before_borrowing(monkeypatch, tmp_path / "e", shards=source)
+    [path] = (tmp_path / "e/.working").glob(lost)
+    path.unlink()
+    embed(tmp_path / "e", shards=source)
+    embed(tmp_path / "anew", shards=source)
+    assert contents(tmp_path / "e") == contents(tmp_path / "anew")
+
+
+def test_what_is_damaged_meanwhile_is_made_anew_as_the_message_says(tmp_path, monkeypatch):
+    write_matches(tmp_path, five_parts())
+    with monkeypatch.context() as patch:
+        patch.setattr("curate.pipelines.embed.borrow.read_lent", _fails)
+        with pytest.raises(_CutShortError):
+            curate.embed(workspace=tmp_path, output=tmp_path / "e", quiet=True)
+    for name in ("shares-*/parts.shares", "shares-*/00000.images", "owned/00003.parquet"):
+        [path] = (tmp_path / "e/.working").glob(name)
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-3] + b"xyz")
+        with pytest.raises(ArtifactError, match=r"Remove it and run `curate.embed\(") as told:
+            curate.embed(workspace=tmp_path, output=tmp_path / "e", quiet=True)
+        assert str(path) in str(told.value), name
+        path.write_bytes(whole)
+    path.unlink()
+    curate.embed(workspace=tmp_path, output=tmp_path / "e", quiet=True)
+    curate.embed(workspace=tmp_path, output=tmp_path / "anew", quiet=True)
+    assert contents(tmp_path / "e") == contents(tmp_path / "anew")
+
+
+def test_status_counts_a_part_once(tmp_path, monkeypatch):
+    matched = write_matches(tmp_path, five_parts())
+    cut_before_borrowing(monkeypatch, tmp_path / "embeddings", matched=matched)
+    shutil.copytree(tmp_path / "embeddings/.working", tmp_path / "working")
+    found = curate.status(workspace=tmp_path)["stages"]["embeddings"]
+    assert (found["state"], found["done"], found["total"]) == ("incomplete", 5, 5)
+    embed(tmp_path / "embeddings", matched=matched)
+    # As a kill leaves it, between a part's place and the end of what it was made of.
+    shutil.copytree(tmp_path / "working", tmp_path / "embeddings/.working")
+    assert curate.status(workspace=tmp_path)["stages"]["embeddings"]["done"] == 5
+
+
+def test_a_retraction_that_was_cut_short_ends_with_the_same_figures(tmp_path, monkeypatch):
+    parts = [["a"], ["a", "b", "c"], ["b", "c", "b"], ["c", "b"]]
+    write_matches(tmp_path / "one", [[(n, PICTURES[n][0]) for n in part] for part in parts])
+    embed(tmp_path / "one/embeddings", matched=tmp_path / "one/matched")
+    gone = [tables(tmp_path / "one/embeddings")[part].column("pair_id")[row].as_py()
+            for part, row in ((1, 1), (2, 2), (3, 0))]  # fmt: skip
+    (tmp_path / "list.txt").write_text("\n".join(gone))
+    for name in ("two", "three"):
+        shutil.copytree(tmp_path / "one", tmp_path / name)
+    curate.retract(tmp_path / "list.txt", workspace=tmp_path / "one", quiet=True)
+    rewrite = purge._rewrite
+    for name, last in (("two", 1), ("three", 2)):
+        left = [last]
+
+        def cut(*words, left=left):
+            if not left[0]:
+                raise _CutShortError
+            left[0] -= 1
+            rewrite(*words)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(purge, "_rewrite", cut)
+            with pytest.raises(_CutShortError):
+                curate.retract(tmp_path / "list.txt", workspace=tmp_path / name, quiet=True)
+        curate.retract(tmp_path / "list.txt", workspace=tmp_path / name, quiet=True)
+        assert figures_of(tmp_path / name) == figures_of(tmp_path / "one")
+    assert [(one["images"], one.get("images_of_earlier_parts")) for one in figures_of(
+        tmp_path / "one")] == [(1, None), (1, 1), (1, 1), (0, 1)]  # fmt: skip
+
+
+def figures_of(folder):
+    paths = sorted((folder / "embeddings/pairs").glob("*.parquet"))
+    return [artifacts.read_stamp(str(path))["summary"] for path in paths]
+
+
+def test_a_retraction_takes_the_sign_of_shares_before_them(tmp_path, monkeypatch):
+    write_matches(tmp_path, five_parts())
+    cut_before_borrowing(monkeypatch, tmp_path / "embeddings", matched=tmp_path / "matched")
+    removed = []
+    with monkeypatch.context() as patch:
+        patch.setattr(storage, "remove", removed.append)
+        purge._purge_working(str(tmp_path / "embeddings"), Tombstones())
+    names = [path.rpartition("/")[2] for path in removed]
+    assert names[0] == "shares.json" and names[1].startswith("shares-") and len(names) == 2
 
 
 CURATE = (sys.executable, "-c", "from curate.cli.main import main; main()")
