@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.errors import UsageError
-from curate.pipelines.browse.indexed.pair_index import FILTERED, KEPT, NOT_SAMPLED
+from curate.pipelines.browse.indexed.pair_index import DROPPED, FILTERED, KEPT, NOT_SAMPLED
 from curate.pipelines.browse.pair_sets import PairSet, Roles
 
 __all__ = ["FATES", "PairFilter", "ValueFilter", "as_text"]
 
-FATES = {"kept": KEPT, "not_sampled": NOT_SAMPLED, "filtered": FILTERED}
+FATES = {"kept": KEPT, "not_sampled": NOT_SAMPLED, "filtered": FILTERED, "dropped": DROPPED}
 _HOST = re.compile(r"[\w.-]{1,253}(:\d{1,5})?", re.UNICODE)
 _MOST_TEXT = 400
 _DIGITS = 15
@@ -60,7 +60,7 @@ class PairFilter:
     Attributes:
         lang: of this language; None for all. So for all others.
         entry: that match this entry of the language.
-        fate: kept, not_sampled or filtered.
+        fate: kept, not_sampled, filtered or dropped.
         text: whose text holds this, in any case.
         domain: whose URL is of this host, or of one below it.
         values: of columns.

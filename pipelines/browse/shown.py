@@ -19,7 +19,7 @@ from curate.pipelines.shards.samples import sample_fields
 
 __all__ = ["EntryNames", "PairView", "shown_pairs"]
 
-_FATES = ("kept", "not_sampled", "filtered")
+_FATES = ("kept", "not_sampled", "filtered", "dropped")
 _SHORT, _LONG = 400, 20_000  # characters of a text in a list, and of one pair
 _ENTRIES = 60  # of a pair, the rarest
 _VALUE = 2000  # characters of a value of a column
@@ -125,6 +125,8 @@ def _shown(
         draw = float(hash_draws(pa.array([str(pair_id)]), view.seed)[0])
         found |= {"draw": draw, "probability": _probability(found.get("entries", ()), ids, lang,
                                                             view)}  # fmt: skip
+        if found.get("fate") == "dropped":
+            found["probability"] = None
     elif row.get("probability") is not None:
         found["probability"] = _plain(row["probability"])
     return found
@@ -162,9 +164,11 @@ def _with_entries(text: str, lang: str, ids: list[int], view: PairView) -> dict[
 
 def _fate(pairs: PairSet, place: Place, lang: Any, index: WorkspaceIndex) -> dict[str, Any]:
     number = pairs.groups[place.group].first + place.row
-    found: dict[str, Any] = {"number": number, "t": index.pair_t.at(number), "lang": lang}
-    if index.has_fate:
-        found["fate"] = _FATES[index.pair_fate.at(number)]
+    fate = _FATES[index.pair_fate.at(number)]
+    t = None if fate == "dropped" else index.pair_t.at(number)
+    found: dict[str, Any] = {"number": number, "t": t, "lang": lang}
+    if index.has_fate or fate == "dropped":
+        found["fate"] = fate
     return found
 
 

@@ -78,7 +78,7 @@ class WorkspaceIndex:
         entries: of all languages.
         steps: pairs that every t keeps.
         pair_lang: position of each pair's language in `entries.languages`.
-        pair_t: smallest t that keeps each pair.
+        pair_t: smallest t that keeps each pair; `NEVER` of those that do not count.
         pair_fate: what became of each pair.
         has_fate: whether there is a balanced set.
         kept_of: kept pairs of each language.
@@ -269,7 +269,7 @@ def _make(
         worker = _worker(plan, balanced) if balanced else None
         about |= write_pairs_index(
             making, plan, about["languages"], seed, worker, balanced.t_of if balanced else {},
-            lambda n: progressed("pairs", n / max(1, num_pairs)),
+            lambda n: progressed("pairs", min(1.0, n / max(1, num_pairs))),
         )  # fmt: skip
         plan.require_unchanged()
         write_about(making, about)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.curation.sampling.critical import critical_thresholds
@@ -24,12 +25,13 @@ from curate.errors import ArtifactError
 from curate.pipelines.browse.indexed.columns import Column, append_to, smallest_kind
 from curate.pipelines.browse.indexed.entry_index import BLOCK
 from curate.pipelines.matched.decisions import BATCH_ROWS, DECISION_COLUMNS, BalanceWorker
+from curate.pipelines.matched.drops import Drops
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.store import artifacts
 
-__all__ = ["KEPT", "NOT_SAMPLED", "FILTERED", "write_pairs_index"]
+__all__ = ["KEPT", "NOT_SAMPLED", "FILTERED", "DROPPED", "write_pairs_index"]
 
-KEPT, NOT_SAMPLED, FILTERED = 0, 1, 2
+KEPT, NOT_SAMPLED, FILTERED, DROPPED = 0, 1, 2, 3
 _BUCKET = 1 << 21  # matches that are put into order at a time
 _PIECE = 1 << 20  # counts that are summed at a time
 _STEPS = 1 << 20  # critical thresholds that are counted together
@@ -105,7 +107,7 @@ class _Pass:
         progressed: Callable[[int], None],
     ) -> int:
         """Read all parts; return the number of pairs."""
-        num = 0
+        num, drops = 0, Drops.read(plan.folder)
         columns = balance.columns if balance else DECISION_COLUMNS
         with (
             append_to(folder / "pair_lang") as langs_file,
@@ -115,16 +117,18 @@ class _Pass:
             for part in range(len(plan.parts)):
                 with artifacts.open_parquet(plan.pairs_path(part)) as file:
                     for batch in file.iter_batches(BATCH_ROWS, columns=columns):
-                        langs, critical, matches = self._batch(batch, num)
+                        counts = drops.counting(batch)
+                        langs, critical, matches = self._batch(batch, counts, num)
                         fate = (
                             np.where(critical <= self._thresholds[langs], KEPT, NOT_SAMPLED)
                             if balance is None else _decided(balance, batch)
                         )  # fmt: skip
+                        fate = np.where(counts, fate, DROPPED)
                         spool.add(*matches)
                         langs_file.add(langs.astype(np.uint16))
                         t_file.add(critical.view(np.uint64))
                         fate_file.add(fate.astype(np.uint8))
-                        self.steps.add(langs, critical)
+                        self.steps.add(langs[counts], critical[counts])
                         self.kept_of += np.bincount(
                             langs[fate == KEPT], minlength=len(self.kept_of)
                         )
@@ -133,15 +137,20 @@ class _Pass:
         return num
 
     def _batch(
-        self, batch: pa.RecordBatch, first: int
+        self, batch: pa.RecordBatch, counts: NDArray[np.bool_], first: int
     ) -> tuple[NDArray[np.int32], NDArray[np.int64], Any]:
-        """Return languages, critical thresholds, and matches by buckets, of a batch of pairs."""
+        """Return languages, critical thresholds, and matches by buckets, of a batch of pairs.
+
+        Pairs that do not count are as pairs without entries: no t keeps them.
+        """
         column = batch.column("lang")
         names = column.dictionary.to_pylist()
         codes = np.array([self._index_of[n] for n in names] or [0], np.int32)
         langs = codes[column.indices.to_numpy()]
         draws = hash_draws(batch.column("pair_id"), self._seed)
         ids = batch.column("entry_ids")
+        if not counts.all():
+            ids = pc.if_else(pa.array(counts), ids, pa.scalar([], ids.type))
         critical = critical_thresholds(ids, langs, self._ranges, draws, self._count)
         return langs, critical, split_matches(ids, langs, self._ranges, self._buckets, first)
 

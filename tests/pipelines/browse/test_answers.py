@@ -28,6 +28,7 @@ from curate.pipelines.browse.places import find_place
 from curate.pipelines.browse.session import BusyError, Session
 from curate.pipelines.browse.thumbnails import Thumbnails
 from curate.pipelines.explain import explain_text
+from curate.pipelines.match.dropping import enter_drops
 from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.matched.plan import MatchedPlan
 from curate.pipelines.retract import retract_pairs
@@ -638,4 +639,33 @@ def test_balancing_anew_gives_another_state(tmp_path):
         session.state()
     session._opening.join(30)
     assert session.state().name != before and session.state().t_of["en"] == 5
+    session.close()
+
+
+@pytest.mark.parametrize("is_balanced", [True, False])
+def test_pairs_that_count_no_more_are_shown_so_and_counted_nowhere(tmp_path, is_balanced):
+    folder = write_workspace(tmp_path)
+    matched, balanced = folder / "matched", folder / "balanced"
+    ids = read_pairs(matched)["pair_id"].to_pylist()
+    gone = set(ids[::3])
+    blurred = [(pa.array(sorted(gone)), pa.array(["blurred"] * len(gone)))]
+    enter_drops(str(matched), "scores", blurred, quiet=True)
+    if is_balanced:
+        balance_pairs(matched=str(matched), output=str(balanced),
+                      options=BalanceOptions(t=25), overwrite=True, quiet=True)  # fmt: skip
+    else:
+        shutil.rmtree(balanced)
+    session = opened(folder)
+    found = every_pair(session)
+    assert [p["id"] for p in found] == ids
+    assert {p["id"] for p in found if p.get("fate") == "dropped"} == gone
+    for one in found:
+        assert (one["t"] is None) == (one["id"] in gone)
+    yields = measure_yields(matched=str(matched), grid="1,5,25,1000", quiet=True)["yields"]
+    for row in yields:
+        assert ask(session, "what-if", t=row["t"])["total"]["kept"] == row["kept"]
+    if is_balanced:
+        kept = set(read_pairs(balanced)["pair_id"].to_pylist())
+        assert {p["id"] for p in every_pair(session, fate="kept")} == kept
+        assert {p["id"] for p in every_pair(session, fate="dropped")} == gone
     session.close()

@@ -1,5 +1,5 @@
 // ---- Pairs ----
-const FATES = { kept: "kept", not_sampled: "not sampled", filtered: "filtered" };
+const FATES = { kept: "kept", not_sampled: "not sampled", filtered: "filtered", dropped: "does not count" };
 const marked = new Map(JSON.parse(sessionStorage.getItem("marked") || "[]"));
 function marksChanged() {
   sessionStorage.setItem("marked", JSON.stringify([...marked]));
@@ -133,7 +133,7 @@ async function pairsView(view, asked) {
     sets.length > 1 ? el("label", {}, "From", el("select", { name: "set", on: { change: (event) => { for (const key of Object.keys(now)) if (!["lang", "text", "domain"].includes(key)) delete now[key]; set("set", event.target.value); go(true); } } }, options(sets.map((one) => [one.name, one.label]), chosen.name))) : null,
     field("text", "Text holds", { class: "wide", input: { id: "find-text" } }),
     hasLang ? el("label", {}, "Language", languagePick("pairs-language", now.lang, (value) => { set("lang", value); set("entry", ""); go(); })) : null,
-    about.has_fate && chosen.name === "matched" ? el("label", {}, "What became of it", el("select", { name: "fate", on: { change: change("fate") } }, options([["", "All"], ["kept", "Kept"], ["not_sampled", "Not sampled"], ["filtered", "Filtered"]], now.fate))) : null,
+    about.has_fate && chosen.name === "matched" ? el("label", {}, "What became of it", el("select", { name: "fate", on: { change: change("fate") } }, options([["", "All"], ["kept", "Kept"], ["not_sampled", "Not sampled"], ["filtered", "Filtered"], ["dropped", "Does not count"]], now.fate))) : null,
     field("domain", "Domain", { input: { placeholder: "example.org", dir: "ltr" } }),
     chosen.name === "matched" ? el("span", { class: "pair-of" }, field("score_from", "Score from", { input: { class: "few", type: "number", step: "any" } }), field("score_to", "to", { input: { class: "few", type: "number", step: "any" } })) : null,
     columns.length ? el("label", {}, "Column", el("select", { name: "column", on: { change: (event) => { for (const key of ["is", "from", "to"]) delete now[key]; set("column", event.target.value); go(true); } } }, options([["", "Any"], ...columns.map(([name]) => [name, name])], column))) : null,
