@@ -3,7 +3,7 @@
 from curate.pipelines.balance.view import balance_table
 
 
-def _result(kept: int) -> dict:
+def _result(kept: int) -> dict[str, object]:
     total = {"matched": kept, "kept": kept, "not_sampled": 0}
     pairs = {"with_image": 0, "without_image": kept}
     return {"languages": {}, "total": total, "format": "parquet", "kept_pairs": pairs}
