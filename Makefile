@@ -7,7 +7,7 @@ DEMO ?= demo
 # Every process would compile torch and Ray from their sources anew where the environment says so.
 unexport PYTHONDONTWRITEBYTECODE
 
-EXTRAS := train,segment,crawl,download,dedup,embed,examples
+EXTRAS := train,segment,crawl,download,dedup,embed,browse,examples
 
 .PHONY: help install demo test test-slow fuzz bench bench-gpu lint fix unicode kernels clean
 

@@ -2,7 +2,7 @@
 
     python examples/duplicates.py DATA [OUT] [--steps N]
 
-DATA is the folder that the README's section "Real data" lists; of it, the 600 photos of
+DATA is the folder of public data that `examples/README.md` speaks of; of it, the 600 photos of
 Crossmodal-3600 are taken. Each photo gets one duplicate of one kind. A small model is trained on
 the photos for the vectors: no published weights are needed.
 """

@@ -2,7 +2,7 @@
 
     python examples/real_captions.py DATA [OUT]
 
-DATA is the folder that the README's section "Real data" lists; of it the 600 photos of
+DATA is the folder of public data that `examples/README.md` speaks of; of it the 600 photos of
 Crossmodal-3600 with their human captions in 33 languages and one dense English caption each. The
 alt-text of a photo is here its first human caption in English. Entries are those of WordNet and of
 206 articles of Wikipedia.

@@ -1,9 +1,9 @@
-"""The stages on real, public data: the figures that the README gives.
+"""The stages on real, public data: the figures of docs/RESULTS.md.
 
     python examples/real_data.py DATA [OUT] [--steps N]
 
-DATA is the folder that the README's section "Real data" lists. Every figure comes from the JSON
-of a command that you could type.
+DATA is the folder of public data that `examples/README.md` speaks of. Every figure comes from
+the JSON of a command that you could type.
 """
 
 import json

@@ -25,12 +25,14 @@ def balance_table(result: Mapping[str, Any], output: str) -> str:
         + f"\nmatched {total['matched']:,} = kept {total['kept']:,}{exact}"
         + f" + not sampled {total['not_sampled']:,}{_filtered(total)}{_without_image(result)}"
         + f"\n{_where(result, output)}"
-        + f"\n→ {output}/datacard.md"
+        + f"\n→ {output}/datacard.html"
     )
 
 
 def _where(result: Mapping[str, Any], output: str) -> str:
     """Say where the kept pairs lie, and in which columns."""
+    if not result["total"]["kept"]:
+        return "nothing is kept: no pair matched, or none is left; the card says why"
     if result["format"] == "shards":
         return f"kept pairs: {output}/shards/*.tar, samples of image, .txt and .json"
     return (

@@ -27,7 +27,7 @@ from curate.pipelines.inputs.columns.images import FILE_COLUMNS, is_inline
 from curate.pipelines.inputs.image_roots import ImageRoots, folder_of
 from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 
-__all__ = ["as_input_columns", "data_files", "names_files", "with_image_files"]
+__all__ = ["as_input_columns", "data_files", "file_column", "names_files", "with_image_files"]
 
 _PATHS = ("file_name", "image_path", "file_path", "filepath")
 # Which our readers make, and `balance` believes.
@@ -105,6 +105,13 @@ def names_files(schema: pa.Schema) -> bool:
     """Tell whether rows of a schema may name files of their own folder."""
     empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=schema)
     return _file_names(empty) is not None
+
+
+def file_column(schema: pa.Schema) -> str | None:
+    """Return the column that names files of images; None where rows name none."""
+    if not names_files(schema):
+        return None
+    return "image" if "image" in schema.names else next(n for n in _PATHS if n in schema.names)
 
 
 def _file_names(batch: pa.RecordBatch) -> pa.Array | None:

@@ -13,7 +13,7 @@ from curate.files import storage
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.extracted import extracted_opt_outs
-from curate.pipelines.inputs.image_files import names_files
+from curate.pipelines.inputs.image_files import file_column
 from curate.pipelines.inputs.readers import input_kind, input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
 from curate.pipelines.inputs.rows import Part, together
@@ -180,7 +180,10 @@ def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
     opt_outs = extracted_opt_outs(path) if input_kind(path) == "parquet" else {}
     words = schema.to_string(show_schema_metadata=False)
     prior = prior_problem(schema, look.prior_column)
-    return at, _Seen(sha256, parts, words, names_files(schema), opt_outs, prior, roles)
+    files = file_column(schema)
+    if files is not None:
+        roles = {**roles, "image": files}
+    return at, _Seen(sha256, parts, words, files is not None, opt_outs, prior, roles)
 
 
 def _tell_of_columns(roles: Sequence[Mapping[str, str]], *, quiet: bool) -> None:

@@ -236,6 +236,11 @@ def _read_list(path: str) -> list[str]:
                     f"{path}: column {name} is {column.type}; expected texts: {error}"
                 ) from error
     else:
+        if not storage.exists(path):
+            raise InputError(
+                f"{path}: there is no such file; expected a list of pair ids or URLs, one a line, "
+                "or Parquet"
+            )
         with storage.open_read(path, decompress=True) as lines:
             values = lines.read().decode("utf-8-sig", "replace").splitlines()
     found = list(dict.fromkeys(value.strip() for value in values if value.strip()))

@@ -85,7 +85,7 @@ def threshold_for_pairs(
     num_matched = int((plan.summary() or {})["matched"])
     if num_matched < target_pairs:
         raise ThresholdError(
-            f"{target_pairs} pairs are asked for, but only {num_matched} pairs matched; "
+            f"{target_pairs:,} pairs are asked for, but only {num_matched:,} matched; "
             "expected at most that many"
         )
     while low < high:

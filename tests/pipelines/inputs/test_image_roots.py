@@ -10,6 +10,7 @@ from curate.errors import InputError
 from curate.files import storage
 from curate.pipelines.balance.stage import BalanceOptions, balance_pairs
 from curate.pipelines.inputs.image_roots import ImageRoots
+from curate.pipelines.match.stage import MatchOptions, match_inputs
 from curate.pipelines.match.view import match_table
 from tests.pipelines.helpers import match, read_pairs, write_metadata
 from tests.pipelines.image_server import photo
@@ -145,3 +146,9 @@ def test_matches_that_point_elsewhere_are_an_error_of_balance(world):
 )
 def test_remote_files_lie_below_the_address_of_a_root(root, name, wanted):
     assert ImageRoots([root]).address(name) == wanted
+
+
+def test_the_column_that_names_files_is_told(world, capfd):
+    match_inputs([str(write_table(world, ["1.jpg"]))], metadata=str(world / "metadata"),
+                 output=str(world / "matched"), options=MatchOptions(lang="en"))  # fmt: skip
+    assert "images from 'file_name'" in capfd.readouterr().err

@@ -16,7 +16,7 @@ from curate.pipelines.match import purge as purge_module
 from curate.pipelines.match import stage as match_module
 from curate.pipelines.matched.notes import noted_metadata
 from curate.pipelines.retract import stage as retract_module
-from curate.pipelines.retract.stage import retract_pairs
+from curate.pipelines.retract.stage import _read_list, retract_pairs
 from curate.pipelines.retract.view import retract_table
 from tests.pipelines.helpers import (
     WORDS,
@@ -329,3 +329,8 @@ def test_lists_of_nothing_are_refused(workspace, name, content):
             str(workspace / name), matched=str(workspace / "matched"), quiet=True,
             metadata=str(workspace / "metadata"), balanced=[],
         )  # fmt: skip
+
+
+def test_an_id_in_place_of_a_list_is_told_what_is_expected():
+    with pytest.raises(InputError, match="abc123: there is no such file; expected a list of pair"):
+        _read_list("abc123")
