@@ -27,7 +27,10 @@ from curate.pipelines.inputs.columns.images import FILE_COLUMNS, is_inline
 from curate.pipelines.inputs.image_roots import ImageRoots, folder_of
 from curate.pipelines.inputs.rows import Part, Rows, Unreadable
 
-__all__ = ["as_input_columns", "data_files", "file_column", "names_files", "with_image_files"]
+__all__ = [
+    "as_input_columns", "data_files", "file_column", "names_files", "unread_file_column",
+    "with_image_files",
+]  # fmt: skip
 
 _PATHS = ("file_name", "image_path", "file_path", "filepath")
 # Which our readers make, and `balance` believes.
@@ -112,6 +115,16 @@ def file_column(schema: pa.Schema) -> str | None:
     if not names_files(schema):
         return None
     return "image" if "image" in schema.names else next(n for n in _PATHS if n in schema.names)
+
+
+def unread_file_column(schema: pa.Schema) -> str | None:
+    """Return a column of rows with URLs that looks as if it named files; None without one.
+
+    >>> unread_file_column(pa.schema({"url": pa.string(), "file_name": pa.string()}))
+    'file_name'
+    """
+    has_urls = any(name in schema.names for name in _URLS)
+    return next((n for n in _PATHS if n in schema.names), None) if has_urls else None
 
 
 def _file_names(batch: pa.RecordBatch) -> pa.Array | None:

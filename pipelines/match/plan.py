@@ -13,7 +13,7 @@ from curate.files import storage
 from curate.files.listing import file_sizes, sizes_and_times
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.inputs.extracted import extracted_opt_outs
-from curate.pipelines.inputs.image_files import file_column
+from curate.pipelines.inputs.image_files import file_column, unread_file_column
 from curate.pipelines.inputs.readers import input_kind, input_schema, plan_parts
 from curate.pipelines.inputs.records import ColumnNames, check_columns
 from curate.pipelines.inputs.rows import Part, together
@@ -180,17 +180,23 @@ def _look_at(look: _Look, task: tuple[int, str]) -> tuple[int, _Seen]:
     opt_outs = extracted_opt_outs(path) if input_kind(path) == "parquet" else {}
     words = schema.to_string(show_schema_metadata=False)
     prior = prior_problem(schema, look.prior_column)
-    files = file_column(schema)
+    files, unread = file_column(schema), unread_file_column(schema)
     if files is not None:
         roles = {**roles, "image": files}
+    elif unread is not None and "image" not in roles:
+        roles = {**roles, "unread": unread}
     return at, _Seen(sha256, parts, words, files is not None, opt_outs, prior, roles)
 
 
 def _tell_of_columns(roles: Sequence[Mapping[str, str]], *, quiet: bool) -> None:
     """Say which columns are taken for what, once for all inputs where it is the same."""
-    words = {"text": "texts", "url": "URLs", "uid": "ids", "lang": "languages", "image": "images"}
+    words = {
+        "text": "texts from {!r}", "url": "URLs from {!r}", "uid": "ids from {!r}",
+        "lang": "languages from {!r}", "image": "images from {!r}",
+        "unread": "no files from {!r}, since images are at URLs",
+    }  # fmt: skip
     said = dict.fromkeys(
-        ", ".join(f"{words[role]} from {name!r}" for role, name in one.items()) for one in roles
+        ", ".join(words[role].format(name) for role, name in one.items()) for one in roles
     )
     for line in list(said)[:_SHOWN]:
         log(f"columns: {line}", quiet=quiet)

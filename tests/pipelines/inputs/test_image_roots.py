@@ -152,3 +152,13 @@ def test_the_column_that_names_files_is_told(world, capfd):
     match_inputs([str(write_table(world, ["1.jpg"]))], metadata=str(world / "metadata"),
                  output=str(world / "matched"), options=MatchOptions(lang="en"))  # fmt: skip
     assert "images from 'file_name'" in capfd.readouterr().err
+
+
+def test_a_column_of_files_beside_urls_is_told_to_be_left_alone(world, capfd):
+    path = write_table(world, ["1.jpg"])
+    table = pq.read_table(path).append_column("url", pa.array(["https://example.org/1.jpg"]))
+    pq.write_table(table, path)
+    match_inputs([str(path)], metadata=str(world / "metadata"), output=str(world / "matched"),
+                 options=MatchOptions(lang="en"))  # fmt: skip
+    said = "URLs from 'url', no files from 'file_name', since images are at URLs"
+    assert said in capfd.readouterr().err
