@@ -6,8 +6,10 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from curate.curation.hashing.ids import short_hash
+from curate.curation.hashing.ids import short_hash, short_hashes
 from curate.errors import ArtifactError, InputError
 from curate.files import storage
 from curate.pipelines.embedded.plan import Source, part_source, shard_source
@@ -24,10 +26,19 @@ from curate.training.data.samples import first_text
 from curate.training.data.shards import OpenShards, index_shard, list_shards
 from curate.training.tars.captions import caption_of, json_object
 
-__all__ = ["Chunk", "MatchedRows", "ShardRows", "matched_rows", "repeated_ids", "shard_rows"]
+__all__ = [
+    "Chunk",
+    "MatchedRows",
+    "ShardRows",
+    "matched_image_ids",
+    "matched_rows",
+    "repeated_ids",
+    "shard_rows",
+]
 
 # So that encoded images of a chunk take some hundred megabytes at most.
 CHUNK_ROWS = 1024
+_OF_FILES = ("image_file", "image_offset")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +47,7 @@ class Chunk:
 
     Attributes:
         pair_ids: strings, shape (N,).
-        image_ids: strings, null where there is no URL; shape (N,).
+        image_ids: strings, null where neither a URL nor a file says it; shape (N,).
         langs: strings, null where nothing says it; shape (N,).
         texts: None without one; shape (N,).
         image: reads a row's encoded image; None without one.
@@ -73,8 +84,9 @@ class MatchedRows:
                 schema = file.schema_arrow
                 text = text_column(schema, self.columns, path) if with_texts else None
                 names = self._names(schema, text)
-                for batch in file.iter_batches(CHUNK_ROWS, columns=names):
-                    yield self._chunk(batch, text, reader, index, first)
+                for batch in file.iter_batches(CHUNK_ROWS, columns=[*names, *_OF_FILES]):
+                    ids = _ids_of_images(batch)
+                    yield self._chunk(batch.select(names), ids, text, reader, index, first)
                     first += batch.num_rows
         finally:
             if reader is not None:
@@ -88,8 +100,9 @@ class MatchedRows:
 
     @staticmethod
     def _chunk(
-        batch: pa.RecordBatch, text: str | None, reader: ImageReader | None, index: int, first: int
-    ) -> Chunk:
+        batch: pa.RecordBatch, image_ids: pa.Array, text: str | None, reader: ImageReader | None,
+        index: int, first: int,
+    ) -> Chunk:  # fmt: skip
         texts: Sequence[str | None] = [None] * batch.num_rows
         if text is not None:
             texts = batch.column(text).cast(pa.string()).to_pylist()
@@ -98,7 +111,7 @@ class MatchedRows:
         def image(row: int) -> bytes | None:
             return None if reader is None else reader.read(batch, row, index, first + row)
 
-        return Chunk(batch.column("pair_id"), batch.column("image_id"), langs, texts, image)
+        return Chunk(batch.column("pair_id"), image_ids, langs, texts, image)
 
     def entry_ids(self, index: int) -> pa.ListArray:
         """Return the entries of the pairs of a part, in their order."""
@@ -108,8 +121,23 @@ class MatchedRows:
     def image_ids(self, index: int) -> Iterator[pa.Array]:
         """Yield the image ids of a part."""
         with artifacts.open_parquet(self.path(index)) as file:
-            for batch in file.iter_batches(1 << 16, columns=["image_id"]):
-                yield batch.column("image_id")
+            yield from matched_image_ids(file)
+
+
+def matched_image_ids(file: pq.ParquetFile) -> Iterator[pa.Array]:
+    """Yield the image ids of a file of matched pairs, in its order."""
+    for batch in file.iter_batches(1 << 16, columns=["image_id", *_OF_FILES]):
+        yield _ids_of_images(batch)
+
+
+def _ids_of_images(batch: pa.RecordBatch) -> pa.Array:
+    """Return the ids of images; of a file that a row names without a URL, the hash of its path."""
+    ids = batch.column("image_id")
+    if not ids.null_count or not set(_OF_FILES) <= set(batch.schema.names):
+        return ids
+    # What begins a file is the file; a tar's first member does not, since its header does.
+    is_file = pc.and_kleene(pc.is_null(ids), pc.equal(batch.column("image_offset"), 0))
+    return pc.if_else(pc.fill_null(is_file, False), short_hashes(batch.column("image_file")), ids)  # noqa: FBT003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from curate.curation.hashing.duplicates import string_keys
@@ -26,7 +27,7 @@ from curate.files.own_json import of_ours
 from curate.pipelines.duplicates.keys import key_folder
 from curate.pipelines.duplicates.shared import SHARE, find_shared, image_keys
 from curate.pipelines.embed.pieces import read_piece, write_pieces
-from curate.pipelines.embed.rows import MatchedRows, ShardRows
+from curate.pipelines.embed.rows import MatchedRows, ShardRows, matched_image_ids
 from curate.pipelines.embedded.plan import WORKING, EmbeddedPlan, Source
 from curate.pipelines.executor.parts import run_parts
 from curate.pipelines.store import artifacts
@@ -157,7 +158,8 @@ def plan_shares(
         storage.remove(storage.join(plan.folder, WORKING, shares.name))
     paths = _paths_with_ids(plan, rows, todo, workers=workers, quiet=quiet)
     with key_folder(storage.join(plan.folder, WORKING)) as folder:
-        shared = find_shared(paths, folder, image_keys, todo, workers=workers, quiet=quiet)
+        read_keys = _matched_keys if isinstance(rows, MatchedRows) else image_keys
+        shared = find_shared(paths, folder, read_keys, todo, workers=workers, quiet=quiet)
         found = {
             "plan": made_from, "todo": list(todo),
             "borrowers": np.flatnonzero(shared.borrowed).tolist(),
@@ -204,6 +206,11 @@ def _paths_with_ids(
         pass
     is_listed = set(todo)
     return [ids_path(plan.folder, i) if i in is_listed else plan.path(i) for i in parts]
+
+
+def _matched_keys(file: pq.ParquetFile) -> Iterator[NDArray[np.void]]:
+    for ids in matched_image_ids(file):
+        yield string_keys(ids.drop_null())
 
 
 def _same(output: str, rows: ShardRows) -> tuple[str, ShardRows]:
