@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate.curation.hashing.ids import short_hash
 from curate.errors import ArtifactError
 from curate.files import storage
+from curate.files.parquet.one_thread import open_unsealed
 from curate.files.remedies import suggest
 from curate.pipelines.balance import UID_DTYPE, parse_uids
 from curate.pipelines.matched.notes import noted_balanced, same_folder
@@ -134,7 +134,7 @@ def _held_by(path: str, wanted: Wanted) -> set[str]:
 
 def _in_parquet(path: str, wanted: Wanted) -> set[str]:
     found: set[str] = set()
-    with pq.ParquetFile(storage.open_arrow(path)) as file:
+    with open_unsealed(path) as file:
         names = [n for n in file.schema_arrow.names if n in (*_IDS, "image_id", "text", "detail")]
         is_extracted = "text" in names and "pair_id" not in names and "detail" not in names
         for batch in file.iter_batches(columns=names):

@@ -10,11 +10,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from curate.curation.hashing.ids import short_hash
 from curate.errors import InputError
 from curate.files import storage
+from curate.files.parquet.one_thread import open_unsealed
 from curate.pipelines.balance import BalanceOptions, balance_pairs
 from curate.pipelines.embedded.plan import PLAN as EMBEDDED_PLAN
 from curate.pipelines.embedded.purge import current_parts, purge_embedded
@@ -221,7 +221,7 @@ def _take_out(
 def _read_list(path: str) -> list[str]:
     """Return the ids and URLs of a list, each once."""
     if path.endswith(".parquet"):
-        with pq.ParquetFile(storage.open_arrow(path)) as file:
+        with open_unsealed(path) as file:
             name = next((c for c in _COLUMNS if c in file.schema_arrow.names), None)
             if name is None:
                 raise InputError(

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from curate.errors import ArtifactError
 from curate.files import storage
 from curate.files.own_json import OwnObject, parse_own
-from curate.files.parquet.one_thread import OneThreadFile
+from curate.files.parquet.one_thread import OneThreadFile, open_unsealed
 from curate.files.parquet.sealed_file import SealedReader, SealingWriter
 from curate.files.remedies import damaged, remedy
 from curate.files.sealed_json import read_json_of_anyone, write_json
@@ -208,7 +208,7 @@ def open_input(path: str) -> pq.ParquetFile:
     try:
         return _opened(path, SealedReader(path, partial(damaged, path), _foreign))
     except _ForeignError:
-        return pq.ParquetFile(storage.open_arrow(path))
+        return open_unsealed(path)
 
 
 def _opened(path: str, source: SealedReader) -> pq.ParquetFile:

@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curate.files.parquet.one_thread import OneThreadFile
+from curate.files import storage
+from curate.files.parquet.guard import open_guarded
+from curate.files.parquet.one_thread import OneThreadFile, open_unsealed
 from curate.pipelines.store import artifacts
 
 NUM = 1000
@@ -66,3 +68,12 @@ def test_every_file_of_ours_is_one(tmp_path):
     for opened in (artifacts.open_parquet(path), artifacts.open_input(path)):
         with opened as file:
             assert isinstance(file, OneThreadFile) and file.read().equals(TABLE)
+
+
+@pytest.mark.parametrize("opened", [open_unsealed, open_guarded, artifacts.open_input])
+def test_of_anybody_those_behind_a_url_are(opened, tmp_path):
+    for path, is_one in ((str(tmp_path / "a.parquet"), False), ("memory://one/a.parquet", True)):
+        with storage.publish(path) as file:
+            file.write(written())
+        with opened(path) as file:
+            assert isinstance(file, OneThreadFile) is is_one and file.read().equals(TABLE)

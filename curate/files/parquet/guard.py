@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from curate.files import storage
 from curate.files.parquet.footer import Footer, read_footer
+from curate.files.parquet.one_thread import open_unsealed
 
 __all__ = ["PARQUET_ERRORS", "contradiction", "open_guarded", "read_whole", "why_it_dies"]
 
@@ -39,7 +40,7 @@ def open_guarded(path: str) -> pq.ParquetFile:
         InputError: there is no such file.
         PARQUET_ERRORS: it cannot be read, or reading it ended the child.
     """
-    file = pq.ParquetFile(storage.open_arrow(path))
+    file = open_unsealed(path)
     try:
         file.schema_arrow.names  # noqa: B018  raises where one is no UTF-8
         try:
@@ -101,7 +102,7 @@ def why_it_dies(path: str, *, reader: str = _READER, seconds: float = _MOST_SECO
 
 def read_whole(path: str) -> None:
     """Read every value of a Parquet file and throw it away."""
-    with pq.ParquetFile(storage.open_arrow(path)) as file:
+    with open_unsealed(path) as file:
         for group in range(file.num_row_groups):
             for batch in file.iter_batches(1024, row_groups=[group], use_threads=False):
                 batch.validate(full=True)

@@ -12,7 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["OneThreadFile"]
+from curate.files import storage
+
+__all__ = ["OneThreadFile", "open_unsealed"]
 
 _ALONE = {"use_threads": False}
 
@@ -43,3 +45,14 @@ class OneThreadFile(pq.ParquetFile):  # type: ignore[misc]  # pyarrow has no typ
         """Yield the rows in batches."""
         batches: Iterator[pa.RecordBatch] = super().iter_batches(*words, **options | _ALONE)
         return batches
+
+
+def open_unsealed(path: str) -> pq.ParquetFile:
+    """Open a Parquet file of anybody: a local one is read by Arrow itself, with its threads.
+
+    Raises:
+        InputError: there is no such file.
+        ArrowException, OSError: it cannot be read.
+    """
+    source = storage.open_arrow(path)
+    return pq.ParquetFile(source) if storage.is_local(path) else OneThreadFile(source)
