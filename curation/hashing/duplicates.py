@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from curate.curation.hashing.ids import quick_hashes, short_hashes
 
-__all__ = ["KEY", "duplicate_keys", "fold_texts", "later_rows", "string_keys"]
+__all__ = ["KEY", "duplicate_keys", "equal_neighbours", "fold_texts", "later_rows", "string_keys"]
 
 KEY = np.dtype([("high", "<u8"), ("low", "<u4")])
 
@@ -74,14 +74,29 @@ def later_rows(keys: NDArray[np.void]) -> NDArray[np.int64]:
     >>> later_rows(keys).tolist()
     [2]
     """
+    order, same = equal_neighbours(keys)
+    return np.sort(order[1:][same])
+
+
+def equal_neighbours(keys: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return an order in which equal keys stand side by side, in the order in which they came.
+
+    Returns:
+        The order, shape (num,); and of each key but the first whether it equals the one before
+        it there, shape (num - 1,). Both are empty where no two agree in their first 64 bits.
+
+    >>> order, same = equal_neighbours(np.array([(1, 1), (2, 1), (1, 1), (1, 2)], KEY))
+    >>> order.tolist(), same.tolist()
+    ([0, 2, 3, 1], [True, False, False])
+    """
     high, low = keys["high"], keys["low"]
     ascending = np.sort(high)
     if not (ascending[1:] == ascending[:-1]).any():  # a tenth of the time of sorting places
-        return np.zeros(0, np.int64)
+        return np.zeros(0, np.int64), np.zeros(0, bool)
     order = np.argsort(high, kind="stable")
     same_high = high[order][1:] == high[order][:-1]
     same = same_high & (low[order][1:] == low[order][:-1])
     if not np.array_equal(same, same_high):  # two keys agree in 64 bits but not in 96
         order = np.lexsort((low, high))
         same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
-    return np.sort(order[1:][same])
+    return order, same

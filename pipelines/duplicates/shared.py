@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from curate.curation.hashing.duplicates import string_keys
+from curate.curation.hashing.duplicates import equal_neighbours, string_keys
 from curate.files.disk_space import told_when_full
 from curate.pipelines.duplicates.keys import KeyFiles, ReadKeys, write_keys
 from curate.pipelines.executor.parts import run_parts
@@ -150,16 +150,9 @@ def _pairs_of_files(rows: NDArray[np.void]) -> tuple[NDArray[np.int64], NDArray[
     >>> [places.tolist() for places in _pairs_of_files(np.array(rows, kind))]
     [[0, 0], [3, 6]]
     """
-    high, low = rows["high"], rows["low"]
-    ascending = np.sort(high)
-    if not (ascending[1:] == ascending[:-1]).any():  # a tenth of the time of sorting places
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    order = np.argsort(high, kind="stable")
-    same_high = high[order][1:] == high[order][:-1]
-    same = same_high & (low[order][1:] == low[order][:-1])
-    if not np.array_equal(same, same_high):  # two keys agree in 64 bits but not in 96
-        order = np.lexsort((low, high))
-        same = (high[order][1:] == high[order][:-1]) & (low[order][1:] == low[order][:-1])
+    order, same = equal_neighbours(rows)
+    if not len(order):
+        return order, order
     begins = np.flatnonzero(np.concatenate([[True], ~same]))
     owner = np.repeat(order[begins], np.diff(np.append(begins, len(order))))
     file = rows["row"][order]

@@ -87,12 +87,12 @@ def purge_embedded(
     was_whole = storage.exists(storage.join(output, SUMMARY))
     before = plan.digest()
     _purge_working(output, tombstones)
-    borrowed = _Borrowed(plan, tombstones)
     num = 0
     shown = progress(
         range(len(plan.sources)), total=len(plan.sources), label="vectors", unit="part", quiet=quiet
     )
-    with borrowed:
+    with ExitStack() as stack:
+        borrowed = _Borrowed(plan, tombstones, stack)
         for index in shown:
             if not storage.exists(path := plan.path(index)):
                 continue
@@ -132,19 +132,17 @@ class _Borrowed:
     """Finds the images of a part that an earlier one has, once there is a part that has such.
 
     Parts count as they are without what is retracted, whether that is taken out yet or not.
+
+    Args:
+        plan: of the vectors.
+        tombstones: what is retracted.
+        stack: at its end the folder goes in which keys are compared.
     """
 
-    def __init__(self, plan: EmbeddedPlan, tombstones: Tombstones) -> None:
-        self._plan, self._tombstones = plan, tombstones
+    def __init__(self, plan: EmbeddedPlan, tombstones: Tombstones, stack: ExitStack) -> None:
+        self._plan, self._tombstones, self._stack = plan, tombstones, stack
         self._there: list[int] = []
         self._found: Shared | None = None
-        self._stack = ExitStack()
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
     def keys(self, index: int) -> NDArray[np.uint64]:
         """Return the keys of the images that a part has borrowed."""
