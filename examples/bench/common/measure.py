@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 __all__ = [
-    "ROOT", "Took", "best", "curate", "in_turns", "memory_of", "most_bytes", "peak_bytes",
-    "processor_s_of", "ran", "ratio", "timed",
+    "ROOT", "Took", "best", "bytes_below", "curate", "in_turns", "memory_of", "most_of",
+    "peak_bytes", "processor_s_of", "ran", "ratio", "resident_bytes", "timed",
 ]  # fmt: skip
 
 ROOT = Path(__file__).parents[3]
@@ -139,19 +139,13 @@ def processor_s_of(process: int) -> float:
 
 
 @contextmanager
-def most_bytes(folder: Path, every_s: float = 0.05) -> Iterator[list[int]]:
-    """Watch the files below a folder; the list's one number is the most that they had."""
+def most_of(look: Callable[[], int], every_s: float = 0.05) -> Iterator[list[int]]:
+    """Look again and again; the list's one number is the most that was seen."""
     most, done = [0], threading.Event()
 
     def watch() -> None:
         while not done.wait(every_s):
-            size = 0
-            for path in folder.rglob("*"):
-                try:
-                    size += path.stat().st_size
-                except FileNotFoundError:  # it came and went
-                    continue
-            most[0] = max(most[0], size)
+            most[0] = max(most[0], look())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -160,3 +154,32 @@ def most_bytes(folder: Path, every_s: float = 0.05) -> Iterator[list[int]]:
     finally:
         done.set()
         watcher.join()
+
+
+def bytes_below(folder: Path) -> int:
+    """Return the size of all files below a folder, of which some may come and go."""
+    size = 0
+    for path in folder.rglob("*"):
+        try:
+            size += path.stat().st_size
+        except FileNotFoundError:
+            continue
+    return size
+
+
+def resident_bytes(process: int) -> int:
+    """Return what a process and all that it began have in memory."""
+    size = 0
+    for one in _processes_of(process):
+        try:
+            size += memory_of(one).get("VmRSS", 0)
+        except OSError:
+            continue  # it ended between the two looks
+    return size
+
+
+def _processes_of(root: int) -> Iterator[int]:
+    yield root
+    for task in Path(f"/proc/{root}/task").glob("*/children"):
+        for child in task.read_text().split():
+            yield from _processes_of(int(child))

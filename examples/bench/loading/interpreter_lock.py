@@ -10,6 +10,9 @@ import multiprocessing
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -49,6 +52,19 @@ def show(name: str) -> None:
     print(f"| {name} | {median:.1f} | {mean:.1f} | {late:.0f} |", flush=True)
 
 
+@contextmanager
+def decoding(make: Callable[..., Any], stop: Any, workers: int) -> Iterator[None]:
+    """Have workers decode beside what is done in the block."""
+    started = [make(target=decode_on, args=(stop,)) for _ in range(workers)]
+    for worker in started:
+        worker.start()
+    time.sleep(1.0)
+    yield
+    stop.set()
+    for worker in started:
+        worker.join()
+
+
 def main(workers: int = 12) -> None:
     """Print a table."""
     torch.set_num_threads(1)
@@ -58,26 +74,12 @@ def main(workers: int = 12) -> None:
     usual = sys.getswitchinterval()
     for interval_s in (usual, 5e-4, 5e-5):
         sys.setswitchinterval(interval_s)
-        stop = threading.Event()
-        threads = [threading.Thread(target=decode_on, args=(stop,)) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        time.sleep(0.5)
-        show(f"{workers} threads, switch interval {interval_s * 1e3:g} ms")
-        stop.set()
-        for thread in threads:
-            thread.join()
+        with decoding(threading.Thread, threading.Event(), workers):
+            show(f"{workers} threads, switch interval {interval_s * 1e3:g} ms")
     sys.setswitchinterval(usual)
     context = multiprocessing.get_context("fork")
-    halt = context.Event()
-    processes = [context.Process(target=decode_on, args=(halt,)) for _ in range(workers)]
-    for process in processes:
-        process.start()
-    time.sleep(1.0)
-    show(f"{workers} processes")
-    halt.set()
-    for process in processes:
-        process.join()
+    with decoding(context.Process, context.Event(), workers):
+        show(f"{workers} processes")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import json
 import shutil
 import tarfile
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from examples.bench.common.measure import curate, most_bytes
+from examples.bench.common.measure import bytes_below, curate, most_of
 from examples.bench.common.pairs import enlarged, jpeg
 
 LANGS = ("de", "en", "es", "fr")
@@ -72,7 +73,7 @@ def balance(folder: Path, window: str, per_shard: int) -> tuple[float, float, in
     for old in (output, folder / ".curate"):
         shutil.rmtree(old, ignore_errors=True)
     before = sum(path.stat().st_size for path in inputs)
-    with most_bytes(folder) as most:
+    with most_of(partial(bytes_below, folder)) as most:
         took = curate("balance", "-t", "1m", "--format", "shards", "--shuffle-shards", window,
                       "--workers", "1", "--pairs-per-shard", str(per_shard), "-w",
                       folder / "data", "-o", output)  # fmt: skip

@@ -34,7 +34,7 @@ from curate.pipelines.extract.part import ExtractJob, Worker, extract_part
 from curate.pipelines.extract.records import CrawlRecord, read_records
 from curate.pipelines.extract.responses import page_of
 from curate.pipelines.store import artifacts
-from examples.bench.common.measure import best, most_bytes, ran
+from examples.bench.common.measure import best, bytes_below, most_of, ran
 
 CRAWL = ("IAH-urls-wget.warc.gz", "resiliparse-warcfile.warc.gz", "whirlwind/whirlwind.warc.gz")
 REPEATS = 60
@@ -254,7 +254,7 @@ def count_duplicates(folder: Path, engine: str) -> None:
     paths = sorted(str(path) for path in (folder / "generated").glob("*.parquet"))
     keys = folder / "keys"
     keys.mkdir()
-    with most_bytes(keys, every_s=0.5) as most:
+    with most_of(partial(bytes_below, keys), every_s=0.5) as most:
         if engine == "duckdb":
             num = _with_duckdb(paths, str(keys))
         else:

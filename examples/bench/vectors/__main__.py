@@ -7,12 +7,8 @@ not count. Images are generated and encoded as JPEG. Near-duplicates: `near_dupl
 """
 
 import io
-import os
 import shutil
-import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,22 +19,9 @@ import webdataset
 from numpy.typing import NDArray
 from PIL import Image
 
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT))
+from examples.bench.common.measure import timed
 
 app = typer.Typer()
-
-
-def processor_s() -> float:
-    """Return the processor time of this process and of its children that have ended."""
-    return sum(os.times()[:4])
-
-
-def timed(function: Callable[[], Any]) -> tuple[float, float, Any]:
-    """Return processor time, wall time and result of a call."""
-    before, began = processor_s(), time.perf_counter()
-    result = function()
-    return processor_s() - before, time.perf_counter() - began, result
 
 
 def pictures(num: int, side: int) -> list[bytes]:
@@ -65,7 +48,7 @@ def hashes(images: Annotated[int, typer.Option(help="to hash")] = 2000) -> None:
         encoded = pictures(50, side)
         see_image(encoded[0], "simplejpeg", None)
         num = images * 256 // side
-        cpu, _, _ = timed(
+        cpu, *_ = timed(
             lambda encoded=encoded, num=num: [see_image(encoded[i % 50], "simplejpeg", None)
                                               for i in range(num)]
         )  # fmt: skip
@@ -125,12 +108,12 @@ def cluster(
         write_texts(folder / "first", fitted)
         write_texts(folder / "embeddings", whole)
         common: dict[str, Any] = {"options": options, "quiet": True}
-        cpu, _, _ = timed(
+        cpu, *_ = timed(
             lambda: cluster_pairs(embeddings=str(folder / "first"), output=str(folder / "a"),
                                   **common)
         )  # fmt: skip
         print(f"fit of {fine:,} centres on {sample:,} x {width}: {cpu:.1f} s of processor")
-        cpu, _, found = timed(
+        cpu, _, _, found = timed(
             lambda: cluster_pairs(embeddings=str(folder / "embeddings"), output=str(folder / "b"),
                                   centres=str(folder / "a"), **common)
         )  # fmt: skip
@@ -172,7 +155,7 @@ def openclip_loop(encoded: list[bytes], name: str, batch: int, workers: int) -> 
 
     with torch.inference_mode():
         model.encode_image(torch.rand(batch, 3, 224, 224))  # what is made at the first one
-    cpu, wall, _ = timed(run)
+    cpu, wall, *_ = timed(run)
     print(f"OpenCLIP: {len(encoded) / cpu:.2f} images/s of processor, {len(encoded) / wall:.2f}"
           " images/s", flush=True)  # fmt: skip
     return len(encoded) / cpu
@@ -252,11 +235,11 @@ def embed(
         for _ in range(rounds):  # by turns, since the machine is not the same all the time
             theirs = openclip_loop(encoded, model, 64, workers)
             # Loading, and the first batch of each thread, are the time of a short run.
-            fixed, _, _ = timed(lambda: run("few.tar"))
-            cpu, wall, _ = timed(lambda: run("0.tar"))
+            fixed, *_ = timed(lambda: run("few.tar"))
+            cpu, wall, *_ = timed(lambda: run("0.tar"))
             ours = (images - first) / (cpu - fixed)
             alone()
-            cpu, _, _ = timed(alone)
+            cpu, *_ = timed(alone)
             ratios.append((ours / theirs, ours / (256 / cpu)))
             print(
                 f"curate embed: {ours:.2f} images/s of processor, {images / wall:.2f} images/s "

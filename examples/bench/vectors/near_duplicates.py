@@ -9,16 +9,13 @@ directions of Zipf's sizes that lie around 500 others, and vary more in some dim
 """
 
 import json
-import os
 import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,8 +24,7 @@ import pyarrow as pa
 import typer
 from numpy.typing import NDArray
 
-ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT))
+from examples.bench.common.measure import ROOT, most_of, peak_bytes, resident_bytes, timed
 
 app = typer.Typer()
 
@@ -36,11 +32,6 @@ ROWS = 50_000  # of a part
 COARSE, FINE = 500, 100
 SHARES = (0.35, 0.2, 0.2, 0.25)  # of squared length: the cone, coarse and fine direction, the rest
 KINDS = ("random", "clustered")
-
-
-def processor_s() -> float:
-    """Return the processor time of this process and of its children that have ended."""
-    return sum(os.times()[:4])
 
 
 @cache
@@ -180,14 +171,12 @@ def search(
     with tempfile.TemporaryDirectory(prefix="curate-vectors-") as name:
         folder = Path(name)
         write_vectors(folder / "embeddings", vectors, width, kind)
-        before, began = processor_s(), time.perf_counter()
-        found = dedup_pairs(
-            embeddings=str(folder / "embeddings"), output=str(folder / "deduped"),
+        cpu, wall, _, found = timed(partial(
+            dedup_pairs, embeddings=str(folder / "embeddings"), output=str(folder / "deduped"),
             options=DedupOptions(methods=("semantic",), epsilon=epsilon), quiet=True,
             workers=workers,
-        )  # fmt: skip
-        cpu, wall = processor_s() - before, time.perf_counter() - began
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
+        ))  # fmt: skip
+        peak = peak_bytes() / 2**30
         print(f"{vectors:,} {kind} x {width}: {found['fallen']}, clusters {found['clusters']}, "
               f"{cpu:.1f} s of processor, {1000 * cpu / vectors:.4f} ms a vector, {wall:.1f} s, "
               f"peak {peak:.2f} GB", flush=True)  # fmt: skip
@@ -198,47 +187,19 @@ def search(
         print(recall_of_all(whole.astype(np.float32), fallen, 1 - epsilon), flush=True)
 
 
-def processes_of(root: int) -> Iterator[int]:
-    """Yield a process and all that it began, also through others."""
-    yield root
-    for task in Path(f"/proc/{root}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from processes_of(int(child))
-
-
-def resident_bytes(root: int) -> int:
-    """Return what a process and all that it began have in memory, in bytes."""
-    pages = 0
-    for one in processes_of(root):
-        try:
-            pages += int(Path(f"/proc/{one}/statm").read_text().split()[1])
-        except OSError:
-            continue  # it ended between the two looks
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def measured(words: list[str], log: Path) -> dict[str, Any]:
     """Run a command; return its result, memory of all its processes at most, and times."""
-    began, peak = time.perf_counter(), 0
+    began = time.perf_counter()
     with log.open("w") as messages:
         process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=messages, cwd=ROOT)
-        over = threading.Event()
-
-        def look() -> None:
-            nonlocal peak
-            while not over.wait(0.25):
-                peak = max(peak, resident_bytes(process.pid))
-
-        looking = threading.Thread(target=look)
-        looking.start()
-        out, _ = process.communicate()
-        over.set()
-        looking.join()
+        with most_of(partial(resident_bytes, process.pid), 0.25) as peak:
+            out, _ = process.communicate()
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode:
         raise SystemExit(f"{' '.join(words)} failed: see {log}")
     return {
-        "result": json.loads(out), "peak_gb": peak / 1e9, "maxrss_gb": usage.ru_maxrss * 1024 / 1e9,
+        "result": json.loads(out),
+        "peak_gb": peak[0] / 1e9, "maxrss_gb": usage.ru_maxrss * 1024 / 1e9,
         "processor_s": usage.ru_utime + usage.ru_stime, "wall_s": time.perf_counter() - began,
     }  # fmt: skip
 
@@ -257,9 +218,8 @@ def command(
     """Run `curate dedup` on vectors in files; measure its memory, time, and planted pairs found."""
     embeddings, output = folder / "embeddings", folder / "deduped"
     if not (embeddings / "summary.json").exists():
-        began = processor_s()
-        write_vectors(embeddings, vectors, width, kind)
-        print(f"written in {processor_s() - began:.0f} s of processor", flush=True)
+        took = timed(partial(write_vectors, embeddings, vectors, width, kind))
+        print(f"written in {took.processor_s:.0f} s of processor", flush=True)
     words = [sys.executable, "-m", "curate.cli.main", "dedup", "--embeddings", str(embeddings),
              "-o", str(output), "--report-only", "--overwrite", "--json", "--methods", methods,
              "--epsilon", str(epsilon), "--workers", str(workers), "-w", str(folder)]  # fmt: skip
