@@ -54,7 +54,7 @@ def main(folder: Path) -> None:
         subprocess.run([curate, *arguments, "--workspace", folder], check=True)
     result = json.loads((folder / "runs/clip/eval/zeroshot.json").read_text())
     print(
-        f"\ndata card:  {folder}/balanced/datacard.md\n"
+        f"\ndata card:  {folder}/balanced/datacard.html\n"
         f"model:      {folder}/runs/clip/modelcard.md\n"
         f"accuracy:   {result['top1']:.1%} zero-shot on {result['classes']} classes "
         f"(chance {result['chance']:.1%}; head {result['top1_by_group']['head']:.1%}, "
